@@ -1,0 +1,32 @@
+# Every target creates what it needs: only Python >= 3.11 and make have to be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNS ?= runs/quickstart
+
+.PHONY: demo test lint env clean
+
+demo: env  ## train on bundled real data, record, analyse, and write the page
+	$(BIN)/trajlab quickstart $(RUNS)
+
+test: lint  ## lint, then the whole test suite (two workers)
+	$(BIN)/python -m pytest -n 2
+
+lint: env  ## format, docstrings, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+env: $(VENV)/.ready
+
+# torch comes first and pinned, so that nothing pulls in another build of it.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("trajlab needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,1 @@
+"""Pure functions from runs, or plain arrays and DataFrames, to frozen tables."""

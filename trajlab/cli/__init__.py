@@ -1,0 +1,1 @@
+"""The trajlab command: parse, call, print."""

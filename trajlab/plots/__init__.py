@@ -1,0 +1,1 @@
+"""One figure an analysis result, returned as matplotlib Axes; never a file."""

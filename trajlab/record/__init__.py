@@ -1,0 +1,1 @@
+"""Attach to a training loop: what to measure, and when."""

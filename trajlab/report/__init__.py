@@ -1,0 +1,1 @@
+"""The catalog of analyses and the self-contained HTML page."""

@@ -1,0 +1,1 @@
+"""Numbers recorded elsewhere, brought in as trajectory files."""

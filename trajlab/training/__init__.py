@@ -1,0 +1,1 @@
+"""What a study trains: settings, methods, the loop."""

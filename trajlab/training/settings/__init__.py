@@ -1,0 +1,1 @@
+"""One file a setting: data, tasks, metrics, model, defaults, source."""
