@@ -1,0 +1,112 @@
+"""The root attributes of a trajectory file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+
+from trajlab.errors import TrajlabError
+from trajlab.store.schema import FORMAT, FORMAT_VERSION
+
+STATUSES = ("recording", "complete", "recovered")
+
+
+@dataclass(frozen=True)
+class Session:
+    """One process that recorded a run.
+
+    Parameters
+    ----------
+    started
+        UTC time, ISO 8601.
+    rewind_to
+        The step it resumed from; what earlier sessions recorded from there on is superseded.
+    provenance
+        Versions, platform, command line, … of the process.
+    """
+
+    started: str
+    rewind_to: int | None
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about its run; every part carries it whole.
+
+    Parameters
+    ----------
+    run_id, created, status, tasks, shared, metadata
+        As in the format: identity, UTC time, one of `STATUSES`, task names in the order of every
+        task axis, names of the shared parameters, what tells runs apart.
+    sessions
+        All sessions up to the one that wrote this file.
+    last_part
+        Number of the part, or of the last part merged into this file.
+    """
+
+    run_id: str
+    created: str
+    status: str
+    tasks: tuple[str, ...]
+    shared: tuple[str, ...]
+    metadata: Mapping[str, Any]
+    sessions: tuple[Session, ...]
+    last_part: int = 0
+    trajlab_version: str = field(default="")
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the root attributes that say the same."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "trajlab_version": self.trajlab_version,
+            "run_id": self.run_id,
+            "created": self.created,
+            "status": self.status,
+            "tasks": list(self.tasks),
+            "shared": list(self.shared),
+            "metadata": json.dumps(plain(self.metadata)),
+            "provenance": json.dumps(plain(self.sessions[-1].provenance)),
+            "sessions": json.dumps([plain(vars(session)) for session in self.sessions]),
+            "last_part": self.last_part,
+        }
+
+
+def from_attributes(attributes: Mapping[str, Any], source: str) -> Header:
+    """Read root attributes.
+
+    Raises
+    ------
+    TrajlabError
+        If they are not a trajectory's, or of a newer format.
+    """
+    if attributes.get("format") != FORMAT:
+        raise TrajlabError(f"{source} is not a trajectory file; trajlab did not write it")
+    if attributes["format_version"] > FORMAT_VERSION:
+        raise TrajlabError(
+            f"{source} has format version {attributes['format_version']} and this trajlab reads up "
+            f"to {FORMAT_VERSION}; upgrade trajlab"
+        )
+    return Header(
+        run_id=attributes["run_id"],
+        created=attributes["created"],
+        status=attributes["status"],
+        tasks=tuple(attributes["tasks"]),
+        shared=tuple(attributes["shared"]),
+        metadata=json.loads(attributes["metadata"]),
+        sessions=tuple(Session(**session) for session in json.loads(attributes["sessions"])),
+        last_part=int(attributes["last_part"]),
+        trajlab_version=attributes["trajlab_version"],
+    )
+
+
+def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `facts` as JSON keeps them: NumPy scalars and arrays as numbers, the rest as text."""
+
+    def default(value: Any) -> Any:
+        return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
+
+    return cast(dict[str, Any], json.loads(json.dumps(dict(facts), default=default)))

@@ -1,0 +1,41 @@
+"""Merging: the sealed file and the parts after it become one new sealed file."""
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from trajlab.store import parts
+from trajlab.store.image import Block, build
+from trajlab.store.snapshot import take
+from trajlab.store.view import View, view
+
+
+def merge(path: Path, status: str) -> None:
+    """Seal the run at `path` under `status`; the caller holds its lock.
+
+    A kill at any instruction leaves the run readable: the new file replaces the old one whole,
+    and parts that it contains are ignored by readers until they are gone. A part that cannot be
+    read is set aside as ``….h5.unread``.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses; nothing is lost then.
+    """
+    snapshot = take(path)
+    for unread in snapshot.unread:
+        os.replace(unread, unread.with_name(unread.name + ".unread"))
+    views = [view(snapshot, name) for name in snapshot.tables]
+    image = build(replace(snapshot.header, status=status), map(_block, views))
+    parts.publish(image, path)
+    for number in parts.numbers(path):
+        if number <= snapshot.header.last_part:
+            parts.part(path, number).unlink()
+    with suppress(OSError):  # not empty: something was set aside
+        parts.folder(path).rmdir()
+    parts.sync_folder(path.parent)
+
+
+def _block(table: View) -> Block:
+    return Block(table.declared, {name: table[name] for name in table})

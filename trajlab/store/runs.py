@@ -1,0 +1,149 @@
+"""Many runs: found, opened, selected."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from html import escape
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, overload
+
+import pandas as pd
+
+from trajlab.errors import TrajlabError
+from trajlab.store.trajectory import Trajectory
+
+
+class Runs(Sequence[Trajectory]):
+    """Trajectories in the order of their paths.
+
+    Parameters
+    ----------
+    trajectories
+        The runs.
+    skipped
+        Files that were found and could not be read: path and reason.
+    """
+
+    def __init__(
+        self, trajectories: Sequence[Trajectory], skipped: Sequence[tuple[Path, str]] = ()
+    ) -> None:
+        self._trajectories = tuple(trajectories)
+        self.skipped = list(skipped)
+
+    @overload
+    def __getitem__(self, index: int) -> Trajectory: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Runs": ...
+    def __getitem__(self, index: int | slice) -> "Trajectory | Runs":
+        if isinstance(index, slice):
+            return Runs(self._trajectories[index], self.skipped)
+        return self._trajectories[index]
+
+    def __len__(self) -> int:
+        return len(self._trajectories)
+
+    def __iter__(self) -> Iterator[Trajectory]:
+        return iter(self._trajectories)
+
+    def select(self, **metadata: Any) -> "Runs":
+        """Return the runs whose metadata have these values.
+
+        Raises
+        ------
+        TrajlabError
+            If no run has a key, or none has the values; the sentence names what there is.
+        """
+        for key in metadata:
+            values = sorted({str(run.metadata[key]) for run in self if key in run.metadata})
+            if not values:
+                known = sorted({known for run in self for known in run.metadata})
+                raise TrajlabError(
+                    f"no run has metadata {key!r}; there are {', '.join(known) or 'none'}"
+                )
+            if not any(run.metadata.get(key) == metadata[key] for run in self):
+                raise TrajlabError(
+                    f"no run has {key}={metadata[key]!r}; {key} is {', '.join(values)}"
+                )
+        chosen = [
+            run
+            for run in self
+            if all(run.metadata.get(key) == value for key, value in metadata.items())
+        ]
+        return Runs(chosen, self.skipped)
+
+    def __repr__(self) -> str:
+        return "\n".join([self._title(), self._overview().to_string(index=False), *self._notes()])
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes())
+        return f"<p>{self._title()}</p>{self._overview().to_html(index=False)}{notes}"
+
+    def _title(self) -> str:
+        return f"{len(self)} run{'' if len(self) == 1 else 's'}"
+
+    def _overview(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            [
+                {
+                    "run": run.path.name,
+                    "status": run.status,
+                    **run.metadata,
+                    "tasks": ", ".join(run.tasks),
+                }
+                for run in self
+            ]
+        ).fillna("")
+
+    def _notes(self) -> list[str]:
+        return [f"skipped: {sentence}" for _, sentence in self.skipped]
+
+
+def load(*patterns: str | PathLike[str]) -> Runs:
+    """Open runs.
+
+    Parameters
+    ----------
+    *patterns
+        Files, folders (searched to any depth) or globs. A run that so far exists only as
+        ``….h5.parts`` is found too.
+
+    Returns
+    -------
+    Runs
+        Without the files that could not be read; those are in ``.skipped``, with the reason.
+
+    Raises
+    ------
+    TrajlabError
+        If a pattern matches nothing, or no run could be read.
+    """
+    found = dict.fromkeys(path for pattern in patterns for path in _find(fspath(pattern)))
+    trajectories, skipped = [], []
+    for path in found:
+        try:
+            trajectories.append(Trajectory(path))
+        except TrajlabError as error:
+            skipped.append((path, str(error)))
+    if not trajectories:
+        raise TrajlabError(skipped[0][1] if skipped else "no run was named; give a file or folder")
+    return Runs(trajectories, skipped)
+
+
+def _find(pattern: str) -> list[Path]:
+    """Return the runs that one pattern names, whether they can be read or not."""
+    path = Path(pattern)
+    if path.is_dir() and path.suffix != ".parts":
+        found = [*path.rglob("*.h5"), *path.rglob("*.h5.parts")]
+        inside = [p for p in found if p.parent.suffix != ".parts"]
+        if not inside:
+            raise TrajlabError(
+                f"{path} holds no run (*.h5); record one there or name another folder"
+            )
+    elif glob.has_magic(pattern) and not path.exists():
+        inside = [Path(match) for match in glob.glob(pattern, recursive=True)]
+        inside = [p for p in inside if not p.name.endswith(".lock")]
+        if not inside:
+            raise TrajlabError(f"{pattern} matches no file; name runs (*.h5) or their folder")
+    else:
+        inside = [path]
+    return sorted({p.with_suffix("") if p.suffix == ".parts" else p for p in inside})

@@ -1,0 +1,320 @@
+"""What a table is, and the standard tables of format version 1."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from trajlab.errors import TrajlabError
+
+FORMAT = "trajlab"
+FORMAT_VERSION = 1
+SPLITS = ("train", "validation", "test")
+
+# What stands in a row that was written without the column: integers have no NaN, and every
+# integer that is recorded (counts, epochs, packed bits) is at least 0.
+_FILLS: dict[str, Any] = {
+    "float64": np.nan,
+    "float32": np.nan,
+    "int64": -1,
+    "int32": -1,
+    "uint8": 0,
+    "uint16": 0,
+    "bool": False,
+    "str": "",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One named quantity of a table.
+
+    Parameters
+    ----------
+    name
+        The field's term for the quantity.
+    axes
+        Names of its axes; the first is always ``step``.
+    dtype
+        ``float64``, ``float32``, ``int64``, ``int32``, ``uint8``, ``uint16``, ``bool`` or ``str``.
+    units, description
+        Written beside the numbers.
+    attributes
+        Further facts: text, numbers, flags or flat lists of them.
+
+    Raises
+    ------
+    TrajlabError
+        If the first axis is not ``step``, an axis appears twice or the dtype is unknown.
+    """
+
+    name: str
+    axes: tuple[str, ...] = ("step",)
+    dtype: str = "float64"
+    units: str = ""
+    description: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.axes[:1] != ("step",) or len(set(self.axes)) != len(self.axes):
+            raise TrajlabError(
+                f"column {self.name} has axes {self.axes}; give distinct axes that begin with step"
+            )
+        if self.dtype not in _FILLS:
+            raise TrajlabError(
+                f"column {self.name} has dtype {self.dtype!r}; use one of {', '.join(_FILLS)}"
+            )
+
+    @property
+    def fill(self) -> Any:
+        """What stands in a row that was written without this column."""
+        return _FILLS[self.dtype]
+
+    @property
+    def storage(self) -> np.dtype[Any]:
+        """The NumPy dtype of its values in memory; text is held as objects."""
+        return np.dtype(object if self.dtype == "str" else self.dtype)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns that share the axis ``step``.
+
+    Parameters
+    ----------
+    name
+        ``losses``, ``evaluations/train``; a slash makes a group that holds only tables.
+    columns
+        The quantities beside ``step``.
+    coordinates
+        Labels of every axis but ``step``: texts, whole numbers or floats.
+    attributes
+        Facts about all rows: estimator, seed, whether the layers are complete.
+    key
+        Columns that tell rows apart: of two rows with equal keys the later one holds.
+    kind
+        ``training`` rows at step k belong to update k, ``evaluation`` rows to the weights after k
+        updates. A run resumed from step k supersedes its training rows from k on and its
+        evaluation rows after k.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    coordinates: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    key: tuple[str, ...] = ("step",)
+    kind: Literal["training", "evaluation"] = "training"
+
+    def __post_init__(self) -> None:
+        plain = {axis: tuple(np.asarray(v).tolist()) for axis, v in self.coordinates.items()}
+        object.__setattr__(self, "coordinates", plain)
+        names = ["step", *plain, *(column.name for column in self.columns)]
+        if len(set(names)) != len(names) or any("/" in name or not name for name in names):
+            raise TrajlabError(
+                f"table {self.name} needs distinct column and axis names without slashes, "
+                f"not {', '.join(names)}"
+            )
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Every axis that a column uses, ``step`` first, in the order of appearance."""
+        return tuple(dict.fromkeys(["step", *(a for c in self.columns for a in c.axes)]))
+
+    def column(self, name: str) -> Column:
+        """Return the column called `name`; a `TrajlabError` names those that exist."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise TrajlabError(
+            f"table {self.name} has no column {name!r}; it has "
+            f"{', '.join([*self.axes, *(c.name for c in self.columns)])}"
+        )
+
+    def shape(self, column: Column) -> tuple[int, ...]:
+        """Shape of one row of `column`: the lengths of its axes after ``step``."""
+        missing = [axis for axis in column.axes[1:] if axis not in self.coordinates]
+        if missing:
+            raise TrajlabError(
+                f"table {self.name} lacks the coordinates of axis {missing[0]}, which its column "
+                f"{column.name} uses; declare them"
+            )
+        return tuple(len(self.coordinates[axis]) for axis in column.axes[1:])
+
+    def only(self, *names: str) -> "Table":
+        """Return the same table with none but the named columns."""
+        columns = tuple(self.column(name) for name in names)
+        used = {axis for column in columns for axis in column.axes}
+        return replace(
+            self,
+            columns=columns,
+            coordinates={a: v for a, v in self.coordinates.items() if a in used},
+            key=tuple(name for name in self.key if name == "step" or name in names),
+        )
+
+    def joined(self, later: "Table") -> "Table":
+        """Return this table with the columns, axes and attributes that `later` adds or renews.
+
+        Raises
+        ------
+        TrajlabError
+            If the two contradict each other: another axis, dtype, coordinate, key or kind.
+        """
+        for axis in self.coordinates.keys() & later.coordinates.keys():
+            # repr makes NaN equal to itself
+            if repr(self.coordinates[axis]) != repr(later.coordinates[axis]):
+                raise TrajlabError(
+                    f"table {self.name} was declared with {axis} = "
+                    f"{list(self.coordinates[axis])}, not {list(later.coordinates[axis])}"
+                )
+        if (self.key, self.kind) != (later.key, later.kind):
+            raise TrajlabError(f"table {self.name} was declared with another key or kind")
+        columns = {column.name: column for column in self.columns}
+        for column in later.columns:
+            old = columns.setdefault(column.name, column)
+            if (old.axes, old.dtype) != (column.axes, column.dtype):
+                raise TrajlabError(
+                    f"column {column.name} of table {self.name} was declared as {old.dtype} "
+                    f"{old.axes}, not {column.dtype} {column.axes}"
+                )
+            columns[column.name] = column
+        return replace(
+            self,
+            columns=tuple(columns.values()),
+            coordinates={**self.coordinates, **later.coordinates},
+            attributes={**self.attributes, **later.attributes},
+        )
+
+
+_TASK = ("step", "task")
+_RHO = ("step", "task", "rho")
+_PAIR = ("step", "task", "other_task")
+_REASON = Column("reason", _TASK, "str", "", "why a number is missing")
+
+STANDARD = {
+    table.name: table
+    for table in (
+        Table(
+            "losses",
+            (
+                Column("micro_step", dtype="int64", description="backward passes completed"),
+                Column("wall_time", units="s", description="time since the run was created"),
+                Column("epoch", dtype="int64", description="epochs completed"),
+                Column("learning_rate"),
+                Column("loss", _TASK, description="training loss of the batch"),
+                Column("weight", _TASK, description="weight of the task in the total"),
+            ),
+            key=("step", "micro_step"),
+        ),
+        Table(
+            "gradients",
+            (
+                Column(
+                    "gram",
+                    ("step", "layer", "task", "other_task"),
+                    description="inner products of the unweighted task gradients",
+                ),
+                Column("update_dot", _TASK, description="inner product with the applied gradient"),
+            ),
+        ),
+        Table(
+            "similarity",
+            (
+                Column("cosine", _PAIR, description="noise-corrected cosine of task gradients"),
+                Column("se", _PAIR, description="jackknife standard error of the cosine"),
+                Column("ceiling", _TASK, description="cosine of a task's gradient with itself"),
+                Column("cosine_to_update", _TASK, description="cosine with the summed gradient"),
+            ),
+        ),
+        Table(
+            "sketches",
+            (Column("sketch", ("step", "task", "k"), "float32", "", "sketched task gradient"),),
+        ),
+        Table(
+            "evaluations",
+            (
+                Column("epoch", dtype="int64", description="epochs completed"),
+                Column(
+                    "loss", _TASK, description="mean loss", attributes={"higher_is_better": False}
+                ),
+            ),
+            kind="evaluation",
+        ),
+        Table(
+            "hessian",
+            (
+                Column("top", _TASK, description="largest eigenvalue"),
+                Column("bottom", _TASK, description="smallest eigenvalue"),
+                Column("trace", _TASK),
+                Column("trace_se", _TASK, description="standard error of the trace"),
+                Column("residual", _TASK, description="norm of Hv - top v, v of unit norm"),
+                Column("converged", _TASK, "bool"),
+                Column("products", _TASK, "int64", description="Hessian-vector products used"),
+                _REASON,
+            ),
+        ),
+        Table(
+            "sharpness",
+            (
+                Column("value", _RHO, description="largest rise of the loss within rho |weights|"),
+                Column("se", _RHO, description="standard error over batches"),
+                Column("saturated", _RHO, "bool", description="the loss reached chance level"),
+                _REASON,
+            ),
+        ),
+        Table(
+            "fisher",
+            (
+                Column("trace", _TASK),
+                Column("se", _TASK, description="standard error of the trace"),
+                _REASON,
+            ),
+        ),
+        Table(
+            "noise",
+            (
+                Column("covariance_trace", _TASK, description="trace of the gradient covariance"),
+                Column("gradient_norm_sq", _TASK, description="squared norm of the gradient"),
+                Column("noise_scale", _TASK, description="covariance trace / squared norm"),
+                _REASON,
+            ),
+        ),
+        Table(
+            "parameters",
+            (
+                Column("distance_from_start", description="distance to the weights at step 0"),
+                Column("update_norm", description="norm of the last update"),
+                Column("sketch", ("step", "k"), "float32", "", "sketched weights"),
+            ),
+        ),
+    )
+}
+
+
+def standard(name: str, **coordinates: Sequence[Any]) -> Table:
+    """Return a standard table with its axes labelled.
+
+    Parameters
+    ----------
+    name
+        A key of `STANDARD`, or ``evaluations/<split>``.
+    coordinates
+        Labels by axis; ``other_task`` follows ``task``.
+
+    Raises
+    ------
+    TrajlabError
+        If there is no such standard table, or no such split.
+    """
+    template, _, split = name.partition("/")
+    if template not in STANDARD or (split or "train") not in SPLITS:
+        raise TrajlabError(
+            f"{name!r} is no standard table; there are "
+            f"{', '.join(k for k in STANDARD if k != 'evaluations')} and "
+            f"{', '.join(f'evaluations/{s}' for s in SPLITS)}"
+        )
+    table = STANDARD[template]
+    labelled = dict(coordinates)
+    if "other_task" in table.axes and "task" in labelled:
+        labelled["other_task"] = labelled["task"]
+    return replace(table, name=name, coordinates=labelled)

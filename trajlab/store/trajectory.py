@@ -1,0 +1,161 @@
+"""One run, read."""
+
+import warnings
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from trajlab.errors import TrajlabError
+from trajlab.store.image import Array
+from trajlab.store.snapshot import take
+from trajlab.store.view import View, view
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class Trajectory:
+    """What one run recorded, as it stood when this object was made.
+
+    Only the header is read at once; tables are read when they are asked for.
+
+    Parameters
+    ----------
+    path
+        The run's ``.h5`` file; a run in progress may so far have only its ``.h5.parts``.
+
+    Raises
+    ------
+    TrajlabError
+        If there is no run, it is not a trajectory, of a newer format, truncated or damaged.
+
+    Attributes
+    ----------
+    path, run_id, created, status, tasks, shared, metadata, provenance
+        As in the file's root; `provenance` is that of the last session.
+    tables : tuple of str
+        Names of the tables, in the order of their declaration.
+    problems : tuple of str
+        A sentence for each part that could not be read.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self._snapshot = take(Path(path))
+        header = self._snapshot.header
+        self.path = self._snapshot.path
+        self.run_id = header.run_id
+        self.created = header.created
+        self.status = header.status
+        self.tasks = list(header.tasks)
+        self.shared = list(header.shared)
+        self.metadata = dict(header.metadata)
+        self.provenance = dict(header.sessions[-1].provenance)
+        self.tables = self._snapshot.tables
+        self.problems = self._snapshot.problems
+        for problem in self.problems:
+            warnings.warn(problem, stacklevel=2)
+
+    def table(self, name: str) -> View:
+        """Return a table, a mapping from column and axis names to arrays.
+
+        Raises
+        ------
+        TrajlabError
+            If there is none of that name; the sentence names those there are.
+        """
+        return view(self._snapshot, name)
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Return a table as a tidy frame, one row a step and label of every other axis.
+
+        Columns that lack an axis are repeated along it.
+
+        Raises
+        ------
+        TrajlabError
+            If there is no table of that name.
+        """
+        table = self.table(name)
+        axes = table.declared.axes
+        labels = {axis: table[axis] for axis in axes}
+        shape = tuple(len(labels[axis]) for axis in axes)
+
+        def spread(values: Array, own: tuple[str, ...]) -> Array:
+            ordered = values.transpose([own.index(axis) for axis in axes if axis in own])
+            aligned = ordered.reshape([len(labels[a]) if a in own else 1 for a in axes])
+            return np.broadcast_to(aligned, shape).ravel()
+
+        frame = {axis: spread(labels[axis], (axis,)) for axis in axes}
+        frame |= {c.name: spread(table[c.name], c.axes) for c in table.declared.columns}
+        return pd.DataFrame(frame)
+
+    def gram(self) -> Array:
+        """Return the inner products of task gradients over all shared parameters.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (step, task, other_task), the sum over layers.
+
+        Raises
+        ------
+        TrajlabError
+            If no gradients were recorded, or only those of some layers.
+        """
+        gradients = self.table("gradients")
+        if gradients.attributes.get("complete") is False:
+            raise TrajlabError(
+                f"{self.path} holds the gradients of some layers only, so there is no total; "
+                f"read table('gradients')['gram'] by layer"
+            )
+        total: Array = gradients["gram"].sum(axis=1)
+        return total
+
+    def to_xarray(self) -> "xr.DataTree":
+        """Return all tables as an xarray tree; needs the extra ``trajlab[xarray]``."""
+        try:
+            import xarray as xr
+        except ImportError as error:
+            raise TrajlabError("xarray is missing; pip install 'trajlab[xarray]'") from error
+        tables = {}
+        for name in self.tables:
+            table = self.table(name)
+            tables[name] = xr.Dataset(
+                {
+                    c.name: (c.axes, table[c.name], table.column_attributes(c.name))
+                    for c in table.declared.columns
+                },
+                {axis: table[axis] for axis in table.declared.axes},
+                table.attributes,
+            )
+        return xr.DataTree.from_dict(tables)
+
+    def __repr__(self) -> str:
+        lines = [f"Trajectory {self.path} ({self.status}, created {self.created})"]
+        lines += [f"  {name}: {text}" for name, text in self._facts().items()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>"
+            for name, text in self._facts().items()
+        )
+        title = f"Trajectory {self.path} ({self.status}, created {self.created})"
+        return f"<table><caption>{escape(title)}</caption>{rows}</table>"
+
+    def _facts(self) -> dict[str, str]:
+        facts = {
+            "tasks": ", ".join(self.tasks),
+            "metadata": ", ".join(f"{key}={value}" for key, value in self.metadata.items()),
+        }
+        for name in self.tables:
+            table = self.table(name)
+            steps = table["step"]
+            span = f", steps {steps.min()} to {steps.max()}" if len(steps) else ""
+            columns = ", ".join(column.name for column in table.declared.columns)
+            facts[name] = f"{len(steps)} rows{span}: {columns}"
+        return facts | {f"problem {i}": text for i, text in enumerate(self.problems, 1)}
