@@ -1,1 +1,9 @@
-"""Pure functions from runs, or plain arrays and DataFrames, to frozen tables."""
+"""Pure functions from runs, or plain arrays and DataFrames, to frozen tables.
+
+Loaded eagerly: a lazy ``analysis.gap`` would be shadowed by the module of that name.
+"""
+
+from trajlab.analysis.gap import Gap, gap
+from trajlab.analysis.result import Result
+
+__all__ = ["Gap", "Result", "gap"]

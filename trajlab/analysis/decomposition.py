@@ -1,0 +1,110 @@
+"""The difference between two groups of runs as a sum of three terms.
+
+Per run, at one training loss L_c that all runs reach: what is there at equal loss (`matched`), what
+the rest of training adds (`reach`), and what the choice of checkpoints adds (`selection`). It is
+accounting, not cause.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trajlab.analysis.evaluations import Evaluations
+from trajlab.analysis.intervals import Difference, FloatArray, welch
+from trajlab.analysis.matching import RULES, Curve, in_hole
+
+SELECTED = 10  # evaluations that E* is the mean of
+TERMS = ("delta", "matched", "reach", "selection")
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """Difference of two groups, `delta` = `matched` + `reach` + `selection`, exactly.
+
+    Attributes
+    ----------
+    common_loss
+        L_c, the largest of all runs' minimum losses.
+    common_loss_low
+        L_c if the run that sets it is left out; leaving out any other does not move it.
+    terms
+        Arrays of four entries, in the order of `TERMS`, each with its own Welch interval.
+    selected
+        Whether checkpoints could be selected: every run has more than ten evaluations on the
+        selection split. If not, E* = E_end, and `selection` is 0 by definition.
+    """
+
+    common_loss: float
+    common_loss_low: float
+    terms: Difference
+    selected: bool
+
+
+def run_terms(
+    evaluations: Evaluations, curve: Curve, log_loss: float, *, select: bool
+) -> FloatArray:
+    """Return one run's E*, E(L_c), E_end − E(L_c) and E* − E_end.
+
+    E_end is the mean over the last 10 % of evaluations, E* over the 10 best on the selection split,
+    earlier ones first among equals.
+
+    Parameters
+    ----------
+    evaluations, curve
+        The run.
+    log_loss
+        log10 of L_c. Where it lies below the curve's lowest knot, within the block that this knot
+        is the mean of, that block's mean is read.
+    select
+        Without, E* = E_end.
+
+    Returns
+    -------
+    (4,) array
+        In the order of `TERMS`.
+    """
+    score = evaluations.score
+    common = float(curve.at(max(log_loss, float(curve.log_loss[0]))))
+    end = float(score[-math.ceil(score.size / 10) :].mean())
+    best = np.argsort(-evaluations.selection, kind="stable")[:SELECTED]
+    selected = float(score[best].mean()) if select else end
+    return np.array([selected, common, end - common, selected - end])
+
+
+def decompose(
+    runs: Sequence[Evaluations],
+    baseline: Sequence[Evaluations],
+    rule: str = "isotonic",
+    confidence: float = 0.95,
+) -> Decomposition:
+    """Split the difference between two groups of runs into its three terms.
+
+    Parameters
+    ----------
+    runs, baseline
+        The runs of each group; every one has at least one evaluation, and none diverged.
+    rule
+        How a score is read at L_c, a key of `RULES`.
+    confidence
+        Coverage of the Welch intervals.
+    """
+    everyone = [*runs, *baseline]
+    minima = np.sort([run.train_loss.min() for run in everyone])
+    log_loss = float(np.log10(minima[-1]))
+    select = all(_selectable(run) for run in everyone)
+    hole = any(in_hole(log_loss, group) for group in (runs, baseline))
+    sides = [
+        np.array([run_terms(run, RULES[rule](run), log_loss, select=select) for run in group])
+        for group in (runs, baseline)
+    ]
+    if hole:
+        sides[0][:, 1:3] = np.nan
+    terms = welch(sides[0], sides[1], confidence)
+    return Decomposition(float(minima[-1]), float(minima[-2]), terms, select)
+
+
+def _selectable(run: Evaluations) -> bool:
+    """Tell whether there are more evaluations to choose from than are chosen."""
+    return bool(np.isfinite(run.selection).sum() > SELECTED)

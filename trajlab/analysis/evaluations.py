@@ -1,0 +1,159 @@
+"""One run's evaluations of one task: training loss and a metric, joined on step."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlab.analysis.intervals import FloatArray
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory
+
+_NOT_METRICS = ("step", "task", "epoch", "loss", "correct")
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """One run's evaluations of one task, in order of step, that can be placed on a loss axis.
+
+    Attributes
+    ----------
+    step
+        (n,) optimizer updates completed.
+    train_loss
+        (n,) loss on the whole training set, positive and finite.
+    score
+        (n,) the metric, negated where lower is better, so that more is better.
+    selection
+        (n,) the same metric on the split that checkpoints are chosen on, NaN where missing.
+    excluded
+        Evaluations after step 0 that were dropped: a missing, infinite or NaN value, or a loss
+        that is not positive and so has no logarithm.
+    diverged
+        Whether the last training loss is NaN or infinite.
+    """
+
+    step: npt.NDArray[np.int64]
+    train_loss: FloatArray
+    score: FloatArray
+    selection: FloatArray
+    excluded: int = 0
+    diverged: bool = False
+
+    @classmethod
+    def clean(
+        cls,
+        step: npt.ArrayLike,
+        train_loss: npt.ArrayLike,
+        score: npt.ArrayLike,
+        selection: npt.ArrayLike | None = None,
+    ) -> "Evaluations":
+        """Drop step 0 (the initial point) and what is not finite, and count the latter.
+
+        Parameters
+        ----------
+        step, train_loss, score, selection
+            (n,) each, as recorded; `selection` may be missing.
+        """
+        steps = np.asarray(step, dtype=np.int64)
+        loss, value = np.asarray(train_loss, float), np.asarray(score, float)
+        chosen = np.full(len(steps), np.nan) if selection is None else np.asarray(selection, float)
+        trained = steps > 0
+        good = trained & np.isfinite(loss) & np.isfinite(value) & (loss > 0)
+        return cls(
+            steps[good],
+            loss[good],
+            value[good],
+            chosen[good],
+            excluded=int(trained.sum() - good.sum()),
+            diverged=bool(trained.any() and not np.isfinite(loss[trained][-1])),
+        )
+
+    def step_at(self, train_loss: float) -> float:
+        """Return the first step whose training loss is at most `train_loss`, NaN if none."""
+        reached = np.flatnonzero(self.train_loss <= train_loss)
+        return float(self.step[reached[0]]) if reached.size else np.nan
+
+
+def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> list[str]:
+    """Return the metrics that any run recorded on `split`; the loss only if there is no other.
+
+    Parameters
+    ----------
+    runs, split
+        Where to look.
+    task
+        Count only the metrics with a value for this task.
+    """
+    names: dict[str, None] = {}
+    for run in runs:
+        if _name(split) not in run.tables:
+            continue
+        table = run.table(_name(split))
+        for name in table:
+            if name in _NOT_METRICS or table.axes(name) != ("step", "task"):
+                continue
+            if task is None or np.isfinite(_column(run, split, task, name)[1]).any():
+                names[name] = None
+    return list(names) or ["loss"]
+
+
+def read(
+    run: Trajectory, task: str, metric: str, split: str = "test", selection_split: str = ""
+) -> Evaluations:
+    """Read one run's evaluations of `task`.
+
+    Parameters
+    ----------
+    run
+        A run with tables ``evaluations/train`` and ``evaluations/<split>``.
+    task, metric, split
+        What `score` is. A metric that the run lacks is NaN throughout.
+    selection_split
+        Where `selection` comes from; NaN if that split or the metric on it is missing.
+
+    Raises
+    ------
+    TrajlabError
+        If the run has no evaluations on the training set or on `split`.
+    """
+    for name in ("train", split):
+        if _name(name) not in run.tables:
+            raise TrajlabError(
+                f"{run.path} has no table {_name(name)}; record it with evaluate({name!r}, …), or "
+                "leave the run out"
+            )
+    step, train_loss = _column(run, "train", task, "loss")
+    return Evaluations.clean(
+        step,
+        train_loss,
+        _at(step, *_column(run, split, task, metric)),
+        _at(step, *_column(run, selection_split, task, metric)),
+    )
+
+
+def _name(split: str) -> str:
+    return f"evaluations/{split}"
+
+
+def _column(run: Trajectory, split: str, task: str, metric: str) -> tuple[FloatArray, FloatArray]:
+    """Return steps and values, negated where lower is better; empty if there are none."""
+    if _name(split) not in run.tables:
+        return np.empty(0), np.empty(0)
+    table = run.table(_name(split))
+    tasks: Sequence[str] = list(table["task"])
+    if metric not in table or task not in tasks:
+        return np.empty(0), np.empty(0)
+    values = np.asarray(table[metric][:, tasks.index(task)], float)
+    higher = table.column_attributes(metric).get("higher_is_better", metric != "loss")
+    signed = values if higher or split == "train" else -values
+    return np.asarray(table["step"]), signed
+
+
+def _at(step: FloatArray, own_step: FloatArray, values: FloatArray) -> FloatArray:
+    """Return `values` at `step`, NaN where they were not recorded."""
+    joined = np.full(step.shape, np.nan)
+    _, here, there = np.intersect1d(step, own_step, return_indices=True)
+    joined[here] = values[there]
+    return joined

@@ -1,0 +1,138 @@
+"""The generalization gap at matched training loss, its onset and its decomposition."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from trajlab.analysis import groups
+from trajlab.analysis.evaluations import metrics
+from trajlab.analysis.gap_rows import compare
+from trajlab.analysis.intervals import INTERVALS
+from trajlab.analysis.matching import RULES
+from trajlab.analysis.onset import ONSETS
+from trajlab.analysis.options import check_choice, check_confidence
+from trajlab.analysis.result import Result
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap(Result):
+    """What :func:`gap` returns.
+
+    Attributes
+    ----------
+    curve
+        One row a comparison and point of the loss grid: `train_loss, gap, low, high, significant`.
+    summary
+        One row a comparison and metric: onset, persistence and the three terms of the difference.
+    """
+
+    curve: pd.DataFrame
+    summary: pd.DataFrame
+
+
+def gap(
+    runs: Iterable[Trajectory],
+    *,
+    baseline: Mapping[str, str] = groups.BASELINE,
+    against: Mapping[str, str] | None = None,
+    metric: str | None = None,
+    split: str = "test",
+    selection_split: str = "validation",
+    rule: Literal["isotonic", "first_passage"] = "isotonic",
+    interval: Literal["t", "2sd"] = "t",
+    onset: Literal["sustained", "first"] = "sustained",
+    confidence: float = 0.95,
+    seed: int = 0,
+    group_by: Sequence[str] = (),
+) -> Gap:
+    """Generalization gap at matched training loss, against a baseline, with its decomposition.
+
+    Positive means better than the baseline, for every metric. The gap is read on a grid of 20
+    points a decade inside the range of training loss that all runs of both groups cover; step 0
+    is left out, nothing is extrapolated, and points inside a hole of more than half a decade
+    between a group's neighbouring evaluations are NaN. The difference `delta` of the scores that a
+    user would report is `matched` (at one common loss) + `reach` (what the rest of training adds) +
+    `selection` (what choosing checkpoints adds): accounting, not cause.
+
+    Parameters
+    ----------
+    runs
+        Recorded runs, with evaluations on the training set and on `split`.
+    baseline
+        Keys and values that select the baseline.
+    against
+        Keys and values that narrow what is compared with it.
+    metric
+        The metric to compare; every metric recorded on `split` if not given.
+    split
+        The split that the metric is read on.
+    selection_split
+        The split that the ten best evaluations are chosen on for `selection`; without it, the
+        last 10 % of evaluations stand for them and `selection` is 0 by definition.
+    rule
+        How a score is read at a loss: isotonic regression of the loss over steps, or the first
+        passage of its running minimum.
+    interval
+        Welch's t over runs, or the paper's ±2 standard deviations. The terms of the
+        decomposition always have Welch's.
+    onset
+        Where the gap begins: up from the lowest loss as long as it is significant, or the
+        highest significant loss from which down it keeps its sign (the paper's reading).
+    confidence
+        Coverage of the t intervals.
+    seed
+        Written down with the result; these rules draw no random numbers.
+    group_by
+        Metadata keys that tell groups of runs apart, next to setting, condition and method.
+
+    Returns
+    -------
+    Gap
+        Tables `curve` and `summary`.
+
+    Raises
+    ------
+    TrajlabError
+        If an option is unknown, runs cannot be grouped or have no baseline, or evaluations or the
+        metric were not recorded.
+
+    References
+    ----------
+    D. Mueller, M. Dredze, N. Andrews, "Can Optimization Trajectories Explain Multi-Task
+    Transfer?", TMLR 2024: generalization compared at equal training loss.
+    """
+    check_choice("rule", rule, RULES)
+    check_choice("interval", interval, INTERVALS)
+    check_choice("onset", onset, ONSETS)
+    check_confidence(confidence)
+    settings = {
+        "baseline": dict(baseline),
+        "against": dict(against or {}),
+        "metric": metric,
+        "split": split,
+        "selection_split": selection_split,
+        "rule": rule,
+        "interval": interval,
+        "onset": onset,
+        "confidence": confidence,
+        "seed": seed,
+        "group_by": list(group_by),
+    }
+    found = groups.group(runs, group_by)
+    known = metrics([run for item in found for run in item.runs], split)
+    if metric not in (None, "loss", *known):
+        raise TrajlabError(
+            f"no run has the metric {metric!r} on the {split} split; there is {', '.join(known)}"
+        )
+    curves, rows = [], []
+    for comparison in groups.compare(found, baseline, against):
+        for name in [metric] if metric else metrics(comparison.runs, split, comparison.task):
+            curve, row = compare(comparison, name, settings)
+            curves.append(curve)
+            rows.append(row)
+    curve_table = pd.concat(curves, ignore_index=True)
+    return Gap(settings=settings, curve=curve_table, summary=pd.DataFrame(rows))

@@ -1,0 +1,170 @@
+"""The rows that one comparison gives in the tables of :func:`trajlab.analysis.gap`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from trajlab.analysis.decomposition import TERMS, decompose
+from trajlab.analysis.evaluations import Evaluations, read
+from trajlab.analysis.groups import Comparison, Group
+from trajlab.analysis.intervals import Difference
+from trajlab.analysis.matching import GapCurve, gap_curve
+from trajlab.analysis.onset import ONSETS, persistence
+
+_HOLE = "neighbouring evaluations more than half a decade apart"
+_TERM_COLUMNS = (f"{term}{end}" for term in TERMS for end in ("", "_low", "_high"))
+_NUMBERS = (
+    *("overlap_low", "overlap_high", "onset_loss", "onset_step_baseline", "onset_step", "sign"),
+    *("persistence", *_TERM_COLUMNS, "common_loss", "common_loss_low"),
+)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: the runs it uses, and how much was left out."""
+
+    runs: tuple[Evaluations, ...]
+    n_incomplete: int = 0
+    n_diverged: int = 0
+    n_excluded: int = 0
+
+    @classmethod
+    def of(cls, group: Group | None, task: str, metric: str, settings: Mapping[str, Any]) -> Self:
+        """Read a group's runs of `task`."""
+        if group is None:
+            return cls(())
+        splits = settings["split"], settings["selection_split"]
+        runs = [read(run, task, metric, *splits) for run in group.with_task(task)]
+        return cls(
+            tuple(run for run in runs if run.step.size and not run.diverged),
+            len(group.incomplete),
+            sum(run.diverged for run in runs),
+            sum(run.excluded for run in runs),
+        )
+
+    def counts(self, suffix: str = "") -> dict[str, int]:
+        """Return what was left out, as columns."""
+        names = ("n_incomplete", "n_diverged", "n_excluded")
+        return {name + suffix: getattr(self, name) for name in names}
+
+
+def compare(
+    comparison: Comparison, metric: str, settings: Mapping[str, Any]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the rows of the curve and the row of the summary for one comparison and metric."""
+    runs = Side.of(comparison.group, comparison.task, metric, settings)
+    baseline = Side.of(comparison.baseline, comparison.task, metric, settings)
+    head = {
+        **comparison.row,
+        "n_baseline": len(baseline.runs),
+        "n_runs": len(runs.runs),
+        "metric": metric,
+        "split": settings["split"],
+    }
+    row = {
+        **head,
+        "rule": settings["rule"],
+        "interval": settings["interval"],
+        "onset_rule": settings["onset"],
+        **dict.fromkeys(_NUMBERS, np.nan),
+        "selection_split": "none",
+        **runs.counts(),
+        **baseline.counts("_baseline"),
+        "reason": _missing(comparison, runs, baseline),
+    }
+    matched = None
+    if not row["reason"]:
+        options = settings["interval"], settings["confidence"]
+        matched = gap_curve(runs.runs, baseline.runs, settings["rule"], *options)
+        row |= _onset_columns(matched, settings["onset"], runs.runs, baseline.runs)
+        row |= _term_columns(runs.runs, baseline.runs, settings)
+        row["reason"] = _caveats(row, matched)
+    return pd.DataFrame({**head, **_curve_columns(matched)}), row
+
+
+def _curve_columns(matched: GapCurve | None) -> dict[str, Any]:
+    if matched is None:
+        empty = np.empty(0)
+        matched = GapCurve(empty, Difference(empty, empty, empty), np.nan, np.nan)
+    return {
+        "train_loss": 10**matched.log_loss,
+        "gap": matched.gap.estimate,
+        "low": matched.gap.low,
+        "high": matched.gap.high,
+        "significant": matched.gap.significant,
+        "reason": np.where(np.isnan(matched.gap.estimate), _HOLE, ""),
+    }
+
+
+def _term_columns(
+    runs: Sequence[Evaluations], baseline: Sequence[Evaluations], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    parts = decompose(runs, baseline, settings["rule"], settings["confidence"])
+    columns: dict[str, Any] = {
+        "common_loss": parts.common_loss,
+        "common_loss_low": parts.common_loss_low,
+        "selection_split": settings["selection_split"] if parts.selected else "none",
+    }
+    for i, term in enumerate(TERMS):
+        columns[term] = parts.terms.estimate[i]
+        columns[f"{term}_low"] = parts.terms.low[i]
+        columns[f"{term}_high"] = parts.terms.high[i]
+    return columns
+
+
+def _onset_columns(
+    matched: GapCurve, rule: str, runs: Sequence[Evaluations], baseline: Sequence[Evaluations]
+) -> dict[str, float]:
+    if matched.low > matched.high:
+        return {}
+    columns = {"overlap_low": 10**matched.low, "overlap_high": 10**matched.high}
+    gap, significant = matched.gap.estimate, matched.gap.significant
+    start = ONSETS[rule](gap, significant)
+    if start is None:
+        return columns
+    loss = float(10 ** matched.log_loss[start])
+    return {
+        **columns,
+        "onset_loss": loss,
+        "onset_step_baseline": float(np.median([run.step_at(loss) for run in baseline])),
+        "onset_step": float(np.median([run.step_at(loss) for run in runs])),
+        "sign": float(np.sign(gap[start])),
+        "persistence": persistence(gap, significant, start),
+    }
+
+
+def _missing(comparison: Comparison, runs: Side, baseline: Side) -> str:
+    """Say why nothing can be compared; empty if something can."""
+    if comparison.baseline is None:
+        setting = comparison.group.keys["setting"] or "this setting"
+        return f"no baseline trains {comparison.task} in {setting}"
+    for side, name in ((runs, comparison.group.label), (baseline, comparison.baseline.label)):
+        if not side.runs:
+            return (
+                f"no usable run of {name}: {side.n_incomplete} incomplete, {side.n_diverged} "
+                f"diverged, {side.n_excluded} evaluations without finite values"
+            )
+    return ""
+
+
+def _caveats(row: Mapping[str, Any], matched: GapCurve) -> str:
+    """Say why numbers of a row are missing, or what they stand on."""
+    fewest = min(row["n_runs"], row["n_baseline"])
+    told = {
+        "one run on a side, so descriptive only: no interval": fewest < 2,
+        "no common range of training loss": matched.low > matched.high,
+        "the common range of training loss holds no point of the grid": (
+            matched.low <= matched.high and not matched.log_loss.size
+        ),
+        _HOLE: bool(np.isnan(matched.gap.estimate).any()),
+        "no selection split with more than ten evaluations, so selection is 0 by definition": (
+            row["selection_split"] == "none"
+        ),
+        f"checkpoints chosen on the {row['split']} split itself": (
+            row["selection_split"] == row["split"]
+        ),
+    }
+    return "; ".join(sentence for sentence, true in told.items() if true)

@@ -1,0 +1,234 @@
+"""Which runs belong together, and which group each is compared with.
+
+A group is (`setting`, `condition`, `method`) and whatever ``group_by`` adds; its runs differ in
+`seed` alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory
+
+GROUP_KEYS = ("setting", "condition", "method")
+BASELINE: Mapping[str, str] = MappingProxyType({"method": "single"})
+_FREE_KEYS = ("seed", "pair_id")  # what runs of one group may differ in
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in seed alone.
+
+    Attributes
+    ----------
+    keys
+        Its `setting`, `condition`, `method` and the ``group_by`` keys, as text.
+    runs
+        Complete runs.
+    incomplete
+        Runs left out because they never finished.
+    """
+
+    keys: Mapping[str, str]
+    runs: tuple[Trajectory, ...]
+    incomplete: tuple[Trajectory, ...] = ()
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that any of its runs has."""
+        runs = (*self.runs, *self.incomplete)
+        return tuple(dict.fromkeys(task for run in runs for task in run.tasks))
+
+    @property
+    def label(self) -> str:
+        """Its keys but for the setting, as one would type them: ``method=single``."""
+        shown = {key: value for key, value in self.keys.items() if key != "setting" and value}
+        ordered = sorted(shown.items(), key=lambda item: item[0] != "method")
+        return ", ".join(f"{key}={value}" for key, value in ordered)
+
+    def with_task(self, task: str) -> tuple[Trajectory, ...]:
+        """Return the runs that have `task`."""
+        return tuple(run for run in self.runs if task in run.tasks)
+
+    def matches(self, wanted: Mapping[str, str]) -> bool:
+        """Tell whether every key in `wanted` has that value in this group."""
+        return all(self._value(key) == str(value) for key, value in wanted.items())
+
+    def _value(self, key: str) -> str:
+        any_run = (*self.runs, *self.incomplete)[0]  # they agree in all but the seed
+        return self.keys.get(key, _text(any_run.metadata.get(key)))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One task of one group against its baseline; `baseline` is None where there is none."""
+
+    group: Group
+    task: str
+    baseline: Group | None
+
+    @property
+    def runs(self) -> tuple[Trajectory, ...]:
+        """Every run on either side that has the task."""
+        sides = [self.group, self.baseline] if self.baseline else [self.group]
+        return tuple(run for side in sides for run in side.with_task(self.task))
+
+    @property
+    def row(self) -> dict[str, str]:
+        """The columns that say what is compared with what."""
+        baseline = self.baseline.label if self.baseline else ""
+        return {**self.group.keys, "task": self.task, "baseline": baseline}
+
+
+def group_keys(run: Trajectory, group_by: Sequence[str] = ()) -> dict[str, str]:
+    """Return what names a run's group; `method` is ``single`` by default for one task."""
+    default = {"method": "single"} if len(run.tasks) == 1 else {}
+    metadata = {**default, **run.metadata}
+    return {key: _text(metadata.get(key)) for key in (*GROUP_KEYS, *group_by)}
+
+
+def group(runs: Iterable[Trajectory], group_by: Sequence[str] = ()) -> list[Group]:
+    """Sort runs into groups, in order of appearance.
+
+    Parameters
+    ----------
+    runs
+        The runs; incomplete ones are counted and left out.
+    group_by
+        Metadata keys that tell groups apart, next to `setting`, `condition` and `method`.
+
+    Raises
+    ------
+    TrajlabError
+        If there are no runs, if a ``group_by`` key is in no run, if other metadata varies within a
+        group, or if two runs of a group have the same seed.
+    """
+    members: dict[tuple[tuple[str, str], ...], list[Trajectory]] = {}
+    for run in runs:
+        members.setdefault(tuple(group_keys(run, group_by).items()), []).append(run)
+    if not members:
+        raise TrajlabError("there are no runs to analyse; name files, folders or globs of runs")
+    everyone = [run for group_runs in members.values() for run in group_runs]
+    for key in group_by:
+        if not any(key in run.metadata for run in everyone):
+            known = sorted({name for run in everyone for name in run.metadata})
+            raise TrajlabError(
+                f"no run has the metadata key {key!r} to group by; there are {', '.join(known)}"
+            )
+    groups = []
+    for keys, group_runs in members.items():
+        _check_alike(dict(keys), group_runs)
+        complete = tuple(run for run in group_runs if run.status == "complete")
+        incomplete = tuple(run for run in group_runs if run.status != "complete")
+        groups.append(Group(dict(keys), complete, incomplete))
+    return groups
+
+
+def compare(
+    groups: Sequence[Group],
+    baseline: Mapping[str, str],
+    against: Mapping[str, str] | None = None,
+) -> list[Comparison]:
+    """Find what each group is compared with, task by task.
+
+    The baseline is the group selected by `baseline` with equal setting, task and condition; if
+    there is none, with equal setting and task. Among several, those with equal ``group_by`` keys
+    win.
+
+    Parameters
+    ----------
+    groups
+        From :func:`group`.
+    baseline
+        Keys and values that select baselines; such groups are not compared themselves.
+    against
+        Keys and values that narrow what is compared.
+
+    Raises
+    ------
+    TrajlabError
+        If no group is a baseline, nothing is left to compare, no group shares setting and task with
+        a baseline, or a group has several baselines.
+    """
+    baselines = [item for item in groups if item.matches(baseline)]
+    wanted = ", ".join(f"{key}={value}" for key, value in baseline.items())
+    if not baselines:
+        raise TrajlabError(
+            f"no run is a baseline ({wanted}); there are {_labels(groups)}: name one of them"
+        )
+    others = [item for item in groups if item not in baselines]
+    compared = [item for item in others if item.matches(against or {})]
+    if not compared:
+        raise TrajlabError(
+            f"nothing is left to compare with the baseline {wanted}"
+            + (
+                f" by against {dict(against)}: there are {_labels(others)}"
+                if against
+                else "; add runs of another group"
+            )
+        )
+    comparisons = [
+        Comparison(item, task, _baseline_of(item, task, baselines))
+        for item in compared
+        for task in item.tasks
+    ]
+    if all(comparison.baseline is None for comparison in comparisons):
+        raise TrajlabError(
+            f"no run shares setting and task with a baseline ({wanted}): compared are "
+            f"{_places(compared)}, the baselines have {_places(baselines)}"
+        )
+    return comparisons
+
+
+def _baseline_of(item: Group, task: str, baselines: Sequence[Group]) -> Group | None:
+    found = [
+        candidate
+        for candidate in baselines
+        if candidate.keys["setting"] == item.keys["setting"] and task in candidate.tasks
+    ]
+    for key in ("condition", *(key for key in item.keys if key not in GROUP_KEYS)):
+        alike = [candidate for candidate in found if candidate.keys[key] == item.keys[key]]
+        found = alike or found
+    if len(found) > 1:
+        raise TrajlabError(
+            f"task {task!r} of {item.label} has several baselines ({_labels(found)}): "
+            "narrow the baseline by one more key=value"
+        )
+    return found[0] if found else None
+
+
+def _check_alike(keys: Mapping[str, str], runs: Sequence[Trajectory]) -> None:
+    reference = runs[0]
+    names = {name for run in runs for name in run.metadata} - set(keys) - set(_FREE_KEYS)
+    for name in sorted(names):
+        for run in runs:
+            if run.metadata.get(name) != reference.metadata.get(name):
+                raise TrajlabError(
+                    f"runs of one group must differ in seed alone, but {reference.path} and "
+                    f"{run.path} differ in {name!r}: group by it, or select runs that agree"
+                )
+    seeds: dict[str, Trajectory] = {}
+    for run in runs:
+        if "seed" in run.metadata and run.status == "complete":
+            twin = seeds.setdefault(str(run.metadata["seed"]), run)
+            if twin is not run:
+                raise TrajlabError(
+                    f"{twin.path} and {run.path} have the same group and seed; keep one of them, "
+                    "or group by a metadata key that tells them apart"
+                )
+
+
+def _labels(groups: Iterable[Group]) -> str:
+    return "; ".join(dict.fromkeys(item.label or "runs without metadata" for item in groups))
+
+
+def _places(groups: Iterable[Group]) -> str:
+    places = [
+        f"{item.keys['setting'] or '(no setting)'}: {', '.join(item.tasks)}" for item in groups
+    ]
+    return "; ".join(dict.fromkeys(places))
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
