@@ -3,7 +3,8 @@
 Loaded eagerly: a lazy ``analysis.gap`` would be shadowed by the module of that name.
 """
 
+from trajlab.analysis.conflict import Conflict, conflict
 from trajlab.analysis.gap import Gap, gap
 from trajlab.analysis.result import Result
 
-__all__ = ["Gap", "Result", "gap"]
+__all__ = ["Conflict", "Gap", "Result", "conflict", "gap"]

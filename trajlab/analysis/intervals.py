@@ -56,6 +56,24 @@ def welch(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> D
     return _around(runs, baseline, quantile * np.sqrt(variance))
 
 
+def mean_interval(runs: FloatArray, confidence: float = 0.95) -> Difference:
+    """Mean of one group of runs, against 0, with Student's t interval.
+
+    Parameters
+    ----------
+    runs
+        One row a run: shape (n, …).
+    confidence
+        Coverage of the two-sided interval.
+    """
+    if len(runs) == 0:
+        return Difference(*np.full((3, *runs.shape[1:]), np.nan))
+    estimate = np.asarray(runs.mean(axis=0))
+    quantile = stats.t.ppf((1 + confidence) / 2, max(len(runs) - 1, 1))
+    half_width = quantile * np.sqrt(_variance(runs) / len(runs))
+    return Difference(estimate, estimate - half_width, estimate + half_width)
+
+
 def two_sd(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> Difference:
     """Difference of means ± 2 (SD + SD): it excludes 0 where the two ±2 SD ranges are disjoint.
 
