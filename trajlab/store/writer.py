@@ -105,6 +105,28 @@ class Writer:
         self._bytes = 0
         self._schedule()
 
+    @property
+    def created(self) -> str:
+        """UTC time at which the run, not this session of it, began, ISO 8601."""
+        return self._header.created
+
+    def rewind(self, step: int) -> None:
+        """Go on from the checkpoint of `step`, as ``from_step`` says.
+
+        Raises
+        ------
+        TrajlabError
+            If this session has recorded rows already.
+        """
+        if self._published or any(buffer.rows for buffer in self._buffers.values()):
+            raise TrajlabError(
+                f"{self.path} has rows of this session already, so it cannot go back to step "
+                f"{step}; load the checkpoint before recording"
+            )
+        *earlier, session = self._header.sessions
+        sessions = (*earlier, replace(session, rewind_to=step))
+        self._header = replace(self._header, sessions=sessions)
+
     def declare(self, table: Table) -> None:
         """Make a table, or add columns and renew attributes of one declared before.
 
