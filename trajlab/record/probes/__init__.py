@@ -1,1 +1,6 @@
-"""One file a recorded quantity."""
+"""One file a quantity: what it measures, when, and the table it declares."""
+
+from trajlab.record.probes.probe import Moment, Probe
+from trajlab.record.probes.task_gradients import TaskGradients
+
+__all__ = ["Moment", "Probe", "TaskGradients"]

@@ -1,0 +1,317 @@
+"""The recorder: attaches to a training loop and writes its trajectory."""
+
+import logging
+import operator
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import reduce
+from math import nan
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trajlab.errors import TrajlabError
+from trajlab.record.attached import Attached
+from trajlab.record.batch import Weights, present_losses
+from trajlab.record.clock import Clock
+from trajlab.record.evaluations import evaluation_row, evaluation_table
+from trajlab.record.probes.losses import Losses
+from trajlab.record.probes.probe import Moment, Probe, TaskLosses
+from trajlab.record.provenance import provenance
+from trajlab.record.rows import Rows
+from trajlab.record.shared import discover_shared, name_shared, refuse_compiled
+from trajlab.store import Trajectory, Writer
+from trajlab.store.parts import exists
+
+_logger = logging.getLogger("trajlab")
+
+
+class Recorder:
+    """Records a training run without changing it.
+
+    Weights, optimizer state, random streams, buffers and train/eval flags are what they would be
+    without it, bit for bit. Training losses are always recorded; `probes` add quantities.
+
+    Parameters
+    ----------
+    path : path
+        The trajectory file to make, ending in ``.h5``.
+    model : nn.Module
+        The model that is trained.
+    tasks : sequence of str
+        Task names, in the order of every task axis.
+    shared : nn.Module or iterable of nn.Parameter, optional
+        The part of the model that the tasks share. By default it is found from the graph on the
+        first step: the parameters that two or more losses reach.
+    optimizer : Optimizer, optional
+        Advances the step and supplies the learning rate (of its first group). Without it, every
+        `backward` or `observe` is one step.
+    lower_is_better : sequence of str
+        Metrics of which less is better; ``loss`` always is.
+    probes : sequence of Probe
+        What to measure beside the losses.
+    metadata : mapping, optional
+        What tells runs apart: setting, condition, method, seed, ….
+    task_losses : callable, optional
+        ``fn(model, batch) -> {task: per-example losses (n,)}``, for probes that measure on data of
+        their own.
+    resume : bool
+        Go on with the run at `path`; if there is none yet, start it.
+    from_step : int, optional
+        The step of the checkpoint that training resumes from; what was recorded from there on is
+        superseded. By default, and without `load_state_dict`, after the last step recorded.
+
+    Raises
+    ------
+    TrajlabError
+        If the file exists and `resume` is not set or cannot be written; if task names are not
+        distinct, `shared` is not part of the model, a probe lacks what it needs, or the model is
+        compiled and a graph of it is needed.
+
+    Examples
+    --------
+    >>> with Recorder("run.h5", model, tasks=["left", "right"], optimizer=optimizer) as recorder:
+    ...     for x, y in loader:
+    ...         left, right = model(x)
+    ...         recorder.backward({"left": ce(left, y[:, 0]), "right": ce(right, y[:, 1])})
+    ...         optimizer.step()
+    ...         optimizer.zero_grad()
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        model: nn.Module,
+        *,
+        tasks: Sequence[str],
+        shared: nn.Module | Iterable[nn.Parameter] | None = None,
+        optimizer: Optimizer | None = None,
+        lower_is_better: Sequence[str] = (),
+        probes: Sequence[Probe] = (),
+        metadata: Mapping[str, Any] | None = None,
+        task_losses: TaskLosses | None = None,
+        resume: bool = False,
+        from_step: int | None = None,
+    ) -> None:
+        if not tasks or isinstance(tasks, str) or len(set(tasks)) < len(tasks):
+            raise TrajlabError(f"tasks={tasks!r} must be a list of distinct names")
+        if shared is None or any(probe.needs_graph for probe in probes):
+            refuse_compiled(model)
+        for probe in probes:
+            if probe.needs_task_losses and task_losses is None:
+                raise TrajlabError(
+                    f"{type(probe).__name__} measures on data of its own and needs to know the "
+                    "losses there; pass task_losses=fn to the recorder"
+                )
+        self._model = model
+        self._tasks = tuple(tasks)
+        self._parameters = None if shared is None else name_shared(model, shared)
+        self._optimizer = optimizer
+        self._lower_is_better = tuple(lower_is_better)
+        self._task_losses = task_losses
+        earlier = Trajectory(path) if resume and exists(Path(path)) else None
+        self._writer = Writer(
+            path,
+            self._tasks,
+            list(self._parameters or ()),
+            metadata,
+            provenance(model),
+            resume=resume,
+            from_step=from_step,
+        )
+        self._created = datetime.fromisoformat(self._writer.created).timestamp()
+        self._rows = Rows(self._writer)
+        self._losses = Attached(Losses(), self._writer, self._rows)
+        self._probes = [Attached(probe, self._writer, self._rows) for probe in probes]
+        self._clock = Clock(optimizer)
+        if earlier is not None:
+            self._clock.resume(earlier, from_step)
+
+    @property
+    def step(self) -> int:
+        """Optimizer updates completed."""
+        return self._clock.step
+
+    @property
+    def epoch(self) -> int:
+        """Epochs completed: counted at evaluations, unless it is set."""
+        return self._clock.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._clock.set_epoch(epoch)
+
+    def backward(self, losses: Mapping[str, Tensor | None], weights: Weights | None = None) -> None:
+        """Record, then leave in ``.grad`` what ``sum(w * loss).backward()`` leaves, bit for bit.
+
+        Parameters
+        ----------
+        losses : mapping of str to Tensor or None
+            The scalar loss of each task; one left out, or None, is omitted.
+        weights : mapping of str to float or Tensor, optional
+            The weight of each loss, 1 by default. Gradients flow into those that are tensors.
+
+        Raises
+        ------
+        TrajlabError
+            If a task is not declared, or the losses cannot be differentiated.
+        """
+        present = present_losses(losses, weights, self._tasks)
+        self._clock.begin_pass()
+        self._record(present, weights or dict.fromkeys(present, 1.0))
+        if weights is None:
+            total = reduce(operator.add, present.values())
+        else:
+            total = reduce(operator.add, (weights[task] * loss for task, loss in present.items()))
+        total.backward()  # type: ignore[no-untyped-call]
+        self._clock.end_pass()
+
+    def observe(
+        self,
+        losses: Mapping[str, Tensor | None],
+        weights: Weights | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Record without touching ``.grad``; the graph stays usable.
+
+        For loops that own their backward, and for totals other than a weighted sum.
+
+        Parameters
+        ----------
+        losses : mapping of str to Tensor or None
+            The scalar loss of each task; one left out, or None, is omitted.
+        weights : mapping of str to float or Tensor, optional
+            Recorded beside the losses, 1 by default.
+        step : int, optional
+            Optimizer updates completed, if the recorder does not count them rightly by itself.
+
+        Raises
+        ------
+        TrajlabError
+            If a task is not declared, or the losses cannot be differentiated.
+        """
+        present = present_losses(losses, weights, self._tasks)
+        self._clock.begin_pass(step)
+        self._record(present, weights or dict.fromkeys(present, 1.0))
+        self._clock.end_pass()
+
+    def evaluate(self, split: str, values: Mapping[str, Mapping[str, float | Tensor]]) -> None:
+        """Record an evaluation of the present weights.
+
+        Parameters
+        ----------
+        split : str
+            ``train``, ``validation`` or ``test``.
+        values : mapping
+            ``{task: {"loss": …, "accuracy": …}}``, in any unit, as they are to be stored.
+
+        Raises
+        ------
+        TrajlabError
+            If the split or a task is unknown, or a value is not a number.
+        """
+        row = evaluation_row(values, self._tasks)
+        table = evaluation_table(split, self._tasks, list(row), self._lower_is_better)
+        self._writer.declare(table)
+        self._clock.evaluated()
+        self._rows.append(table.name, {"step": self.step, "epoch": self.epoch, **row})
+        if self._parameters is not None:
+            moment = self._moment({}, {})
+            for attached in self._probes:
+                if attached.probe.schedule.every == "epoch" and not attached.probe.needs_graph:
+                    attached.measure_if_due(moment, self._clock.boundary)
+
+    def flush(self) -> None:
+        """Write what is buffered: when this returns it survives a power loss.
+
+        Raises
+        ------
+        TrajlabError
+            If the disk refuses; nothing is lost, and the next flush tries again.
+        """
+        self._rows.hand_over()
+        self._writer.flush()
+
+    def close(self, status: str = "complete") -> None:
+        """Seal the file; a second time this does nothing.
+
+        Parameters
+        ----------
+        status : str
+            ``complete``, or ``recording`` for a run that is to be resumed.
+
+        Raises
+        ------
+        TrajlabError
+            If the disk refuses; nothing is lost, and `close` can be called again.
+        """
+        self._clock.stop()
+        try:
+            self._rows.close()
+        finally:
+            self._writer.close(status)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Flush, and return what a checkpoint must hold to resume from here."""
+        self.flush()
+        return self._clock.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint; what was recorded from its step on is superseded.
+
+        Raises
+        ------
+        TrajlabError
+            If this recorder has recorded already.
+        """
+        self._rows.hand_over()
+        self._writer.rewind(state["step"])
+        self._clock.load_state_dict(state)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close("recording")
+        except Exception as failure:  # must not take the place of the user's own error
+            _logger.error("trajlab could not seal %s: %s", self._writer.path, failure)
+
+    def _record(self, losses: Mapping[str, Tensor], weights: Weights) -> None:
+        """Append the rows that are due at this pass."""
+        if self._parameters is None:
+            self._parameters = discover_shared(self._model, self._tasks, losses)
+            self._writer.shared = list(self._parameters)
+        moment = self._moment(losses, weights)
+        self._losses.measure(moment)
+        if moment.micro_step == 0:
+            for attached in self._probes:
+                attached.measure_if_due(moment, self._clock.boundary)
+
+    def _moment(self, losses: Mapping[str, Tensor], weights: Weights) -> Moment:
+        return Moment(
+            step=self._clock.step,
+            micro_step=self._clock.micro_step,
+            epoch=self._clock.epoch,
+            wall_time=time.time() - self._created,
+            learning_rate=float(self._optimizer.param_groups[0]["lr"]) if self._optimizer else nan,
+            model=self._model,
+            tasks=self._tasks,
+            parameters=self._parameters or {},
+            losses=losses,
+            weights=weights,
+            task_losses=self._task_losses,
+        )

@@ -1,0 +1,66 @@
+"""Rows on their way to the file, while their values may still be on the device."""
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from trajlab.errors import TrajlabError
+from trajlab.store import Writer
+
+_ROWS = 64  # of a device's memory, they take little
+_SECONDS = 1.0  # less than the writer buffers anyway
+
+
+class Rows:
+    """Hands rows to the writer some at a time, so that a device is not waited for at each step.
+
+    Parameters
+    ----------
+    writer : Writer
+        Where the rows go.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._waiting: deque[tuple[str, Mapping[str, Any]]] = deque()
+        self._since = time.monotonic()
+        self._closed = False
+
+    def append(self, table: str, row: Mapping[str, Any]) -> None:
+        """Take one row of a declared table; its values may be tensors that nobody changes.
+
+        Raises
+        ------
+        TrajlabError
+            If the rows are closed.
+        """
+        if self._closed:
+            raise TrajlabError(f"{self._writer.path} is closed; resume it to record more")
+        self._waiting.append((table, row))
+        if len(self._waiting) >= _ROWS or time.monotonic() - self._since > _SECONDS:
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """Give all rows to the writer."""
+        while self._waiting:
+            table, row = self._waiting[0]
+            self._writer.append(table, {name: _plain(value) for name, value in row.items()})
+            self._waiting.popleft()
+        self._since = time.monotonic()
+
+    def close(self) -> None:
+        """Give all rows to the writer, and take no more."""
+        self._closed = True
+        self.hand_over()
+
+
+def _plain(value: Any) -> Any:
+    """Return a tensor, or a list that may hold some, as what the writer takes."""
+    if isinstance(value, Tensor):
+        return (
+            value.detach().double().cpu().numpy() if value.is_floating_point() else value.tolist()
+        )
+    return value

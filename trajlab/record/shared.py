@@ -1,0 +1,129 @@
+"""Which parameters the tasks share."""
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor, nn
+
+from trajlab.errors import TrajlabError
+
+_logger = logging.getLogger("trajlab")
+
+
+def name_shared(
+    model: nn.Module, shared: nn.Module | Iterable[nn.Parameter]
+) -> dict[str, nn.Parameter]:
+    """Name the given parameters as the model does.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model that owns them.
+    shared : nn.Module or iterable of nn.Parameter
+        A submodule, or parameters.
+
+    Returns
+    -------
+    dict of str to nn.Parameter
+        The trainable ones in the model's order, each once.
+
+    Raises
+    ------
+    TrajlabError
+        If one is not the model's, or none is trainable.
+    """
+    chosen = list(shared.parameters() if isinstance(shared, nn.Module) else shared)
+    wanted = {id(parameter) for parameter in chosen}
+    found = {name: p for name, p in model.named_parameters() if id(p) in wanted}
+    if len(found) < len(wanted):
+        raise TrajlabError(
+            f"shared= holds {len(wanted) - len(found)} parameters that are not the model's; give "
+            "a submodule of the model or some of its parameters"
+        )
+    trainable = {name: p for name, p in found.items() if p.requires_grad}
+    if not trainable:
+        raise TrajlabError("shared= holds no trainable parameter; give the part that tasks share")
+    return trainable
+
+
+def discover_shared(
+    model: nn.Module, tasks: Iterable[str], losses: Mapping[str, Tensor]
+) -> dict[str, nn.Parameter]:
+    """Find the parameters that two or more losses reach, from their graph.
+
+    With one task, all parameters that it reaches.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model that owns them.
+    tasks : iterable of str
+        All declared tasks.
+    losses : mapping of str to Tensor
+        The losses of one step.
+
+    Returns
+    -------
+    dict of str to nn.Parameter
+        In the model's order, each once.
+
+    Raises
+    ------
+    TrajlabError
+        If fewer than two of several tasks are in `losses`, or nothing is shared.
+    """
+    needed = min(2, len(list(tasks)))
+    if len(losses) < needed:
+        raise TrajlabError(
+            f"the first step has no loss but {', '.join(losses)!r}, so what the tasks share cannot "
+            "be found; pass shared="
+        )
+    reached = [_reached(loss) for loss in losses.values()]
+    shared = {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if sum(id(parameter) in ids for ids in reached) >= needed
+    }
+    if not shared:
+        raise TrajlabError("no two task losses reach a common parameter of the model; pass shared=")
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in shared))
+    _logger.warning(
+        "trajlab found %d shared parameters in the layers %s; pass shared= to choose others",
+        len(shared),
+        ", ".join(layers),
+    )
+    return shared
+
+
+def _reached(loss: Tensor) -> set[int]:
+    """Return the ids of the leaf tensors that a backward pass from `loss` reaches."""
+    seen = set()
+    leaves = set()
+    stack = [loss.grad_fn]
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):  # AccumulateGrad
+            leaves.add(id(node.variable))
+        stack.extend(following for following, _ in node.next_functions)
+    return leaves
+
+
+def refuse_compiled(model: nn.Module) -> None:
+    """Raise if the model or a part of it is compiled.
+
+    A compiled graph reaches all its parameters from every loss and cannot be retained.
+
+    Raises
+    ------
+    TrajlabError
+        Naming the compiled module.
+    """
+    for name, module in model.named_modules():
+        if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
+            raise TrajlabError(
+                f"{f'the submodule {name}' if name else 'the model'} is compiled, and task "
+                "gradients cannot be taken from a compiled graph; record the model uncompiled"
+            )
