@@ -4,7 +4,8 @@ Loaded eagerly: a lazy ``analysis.gap`` would be shadowed by the module of that 
 """
 
 from trajlab.analysis.conflict import Conflict, conflict
+from trajlab.analysis.correlation import Correlation, correlate
 from trajlab.analysis.gap import Gap, gap
 from trajlab.analysis.result import Result
 
-__all__ = ["Conflict", "Gap", "Result", "conflict", "gap"]
+__all__ = ["Conflict", "Correlation", "Gap", "Result", "conflict", "correlate", "gap"]

@@ -206,7 +206,7 @@ def _frames(
                 f"{recorded[0].path} and {run.path} share different parameters, so their gradients "
                 "cannot be averaged; group by what tells them apart"
             )
-    read = [_run_frames(run, item.tasks, layers) for run in recorded]
+    read = [run_frames(run, item.tasks, layers) for run in recorded]
     pairs = pd.concat([frames[0] for frames in read], ignore_index=True)
     similarities = pd.concat([frames[1] for frames in read], ignore_index=True)
     head: dict[str, str | int] = {
@@ -219,7 +219,7 @@ def _frames(
     return _labelled(head, pairs), _labelled(head, similarities), _labelled(head, summary)
 
 
-def _run_frames(
+def run_frames(
     run: Trajectory, tasks: Sequence[str], layers: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return one run's rows of `pairs` and `similarity`, with its tasks in the order of `tasks`."""

@@ -5,7 +5,6 @@ the rest of training adds (`reach`), and what the choice of checkpoints adds (`s
 accounting, not cause.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,6 @@ from trajlab.analysis.evaluations import Evaluations
 from trajlab.analysis.intervals import Difference, FloatArray, welch
 from trajlab.analysis.matching import RULES, Curve, in_hole
 
-SELECTED = 10  # evaluations that E* is the mean of
 TERMS = ("delta", "matched", "reach", "selection")
 
 
@@ -47,8 +45,7 @@ def run_terms(
 ) -> FloatArray:
     """Return one run's E*, E(L_c), E_end − E(L_c) and E* − E_end.
 
-    E_end is the mean over the last 10 % of evaluations, E* over the 10 best on the selection split,
-    earlier ones first among equals.
+    E_end is the mean over the last 10 % of evaluations, E* over the 10 best on the selection split.
 
     Parameters
     ----------
@@ -65,11 +62,9 @@ def run_terms(
     (4,) array
         In the order of `TERMS`.
     """
-    score = evaluations.score
     common = float(curve.at(max(log_loss, float(curve.log_loss[0]))))
-    end = float(score[-math.ceil(score.size / 10) :].mean())
-    best = np.argsort(-evaluations.selection, kind="stable")[:SELECTED]
-    selected = float(score[best].mean()) if select else end
+    end = evaluations.end_score
+    selected = evaluations.selected_score if select else end
     return np.array([selected, common, end - common, selected - end])
 
 
@@ -93,7 +88,7 @@ def decompose(
     everyone = [*runs, *baseline]
     minima = np.sort([run.train_loss.min() for run in everyone])
     log_loss = float(np.log10(minima[-1]))
-    select = all(_selectable(run) for run in everyone)
+    select = all(run.selectable for run in everyone)
     hole = any(in_hole(log_loss, group) for group in (runs, baseline))
     sides = [
         np.array([run_terms(run, RULES[rule](run), log_loss, select=select) for run in group])
@@ -103,8 +98,3 @@ def decompose(
         sides[0][:, 1:3] = np.nan
     terms = welch(sides[0], sides[1], confidence)
     return Decomposition(float(minima[-1]), float(minima[-2]), terms, select)
-
-
-def _selectable(run: Evaluations) -> bool:
-    """Tell whether there are more evaluations to choose from than are chosen."""
-    return bool(np.isfinite(run.selection).sum() > SELECTED)

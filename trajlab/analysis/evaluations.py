@@ -1,5 +1,6 @@
 """One run's evaluations of one task: training loss and a metric, joined on step."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from trajlab.analysis.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
+SELECTED = 10  # checkpoints that are chosen on the selection split
 _NOT_METRICS = ("step", "task", "epoch", "loss", "correct")
 
 
@@ -70,6 +72,22 @@ class Evaluations:
             diverged=bool(trained.any() and not np.isfinite(loss[trained][-1])),
         )
 
+    @property
+    def selectable(self) -> bool:
+        """Whether there are more evaluations to choose checkpoints from than are chosen."""
+        return bool(np.isfinite(self.selection).sum() > SELECTED)
+
+    @property
+    def end_score(self) -> float:
+        """Mean score of the last 10 % of evaluations."""
+        return float(self.score[-math.ceil(self.score.size / 10) :].mean())
+
+    @property
+    def selected_score(self) -> float:
+        """Mean score of the 10 evaluations best on the selection split, earlier ones first."""
+        best = np.argsort(-self.selection, kind="stable")[:SELECTED]
+        return float(self.score[best].mean())
+
     def step_at(self, train_loss: float) -> float:
         """Return the first step whose training loss is at most `train_loss`, NaN if none."""
         reached = np.flatnonzero(self.train_loss <= train_loss)
@@ -118,19 +136,32 @@ def read(
     TrajlabError
         If the run has no evaluations on the training set or on `split`.
     """
-    for name in ("train", split):
-        if _name(name) not in run.tables:
-            raise TrajlabError(
-                f"{run.path} has no table {_name(name)}; record it with evaluate({name!r}, …), or "
-                "leave the run out"
-            )
+    if not evaluated(run, split):
+        missing = "train" if _name("train") not in run.tables else split
+        raise TrajlabError(
+            f"{run.path} has no table {_name(missing)}; record it with evaluate({missing!r}, …), "
+            "or leave the run out"
+        )
     step, train_loss = _column(run, "train", task, "loss")
+    sign = 1 if higher_is_better(run, split, metric) else -1
     return Evaluations.clean(
         step,
         train_loss,
-        _at(step, *_column(run, split, task, metric)),
-        _at(step, *_column(run, selection_split, task, metric)),
+        sign * _at(step, *_column(run, split, task, metric)),
+        sign * _at(step, *_column(run, selection_split, task, metric)),
     )
+
+
+def evaluated(run: Trajectory, split: str) -> bool:
+    """Tell whether a run was evaluated on the training set and on `split`."""
+    return {_name("train"), _name(split)} <= set(run.tables)
+
+
+def higher_is_better(run: Trajectory, split: str, metric: str) -> bool:
+    """Tell a metric's direction, as recorded; without a record only of a loss less is better."""
+    table = run.table(_name(split))
+    attributes = table.column_attributes(metric) if metric in table else {}
+    return bool(attributes.get("higher_is_better", metric != "loss"))
 
 
 def _name(split: str) -> str:
@@ -138,17 +169,14 @@ def _name(split: str) -> str:
 
 
 def _column(run: Trajectory, split: str, task: str, metric: str) -> tuple[FloatArray, FloatArray]:
-    """Return steps and values, negated where lower is better; empty if there are none."""
+    """Return steps and values; empty if there are none."""
     if _name(split) not in run.tables:
         return np.empty(0), np.empty(0)
     table = run.table(_name(split))
     tasks: Sequence[str] = list(table["task"])
     if metric not in table or task not in tasks:
         return np.empty(0), np.empty(0)
-    values = np.asarray(table[metric][:, tasks.index(task)], float)
-    higher = table.column_attributes(metric).get("higher_is_better", metric != "loss")
-    signed = values if higher or split == "train" else -values
-    return np.asarray(table["step"]), signed
+    return table["step"], np.asarray(table[metric][:, tasks.index(task)], float)
 
 
 def _at(step: FloatArray, own_step: FloatArray, values: FloatArray) -> FloatArray:

@@ -1,0 +1,163 @@
+"""One row a run and task: the numbers that stand for a whole run, by the paper's rules.
+
+D. Mueller, M. Dredze, N. Andrews, TMLR 2024: the metric is the mean over the ten checkpoints best
+on validation, sharpness and its like the mean over the last 20 checkpoints, the Fisher trace the
+mean of its 20 largest values.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from trajlab.analysis.conflict import run_frames
+from trajlab.analysis.evaluations import evaluated, higher_is_better, metrics, read
+from trajlab.analysis.groups import Group
+from trajlab.analysis.intervals import FloatArray
+from trajlab.store import Trajectory
+
+CHECKPOINTS = 20
+PAPER_RHO = 1e-3
+Summary = tuple[float, str]  # a number, or NaN and the reason
+
+
+def summarise_runs(
+    groups: Iterable[Group],
+    metric: str | None = None,
+    split: str = "test",
+    selection_split: str = "validation",
+) -> pd.DataFrame:
+    """Return one row a run and task.
+
+    Parameters
+    ----------
+    groups
+        Groups of runs; incomplete runs are left out.
+    metric
+        What `final_metric` is; the first metric recorded on `split` if not given.
+    split, selection_split
+        Where the metric is read, and where the ten checkpoints are chosen; without the latter,
+        the last 10 % of evaluations stand for them.
+
+    Returns
+    -------
+    DataFrame
+        The group's keys, all metadata, `task`, `run`, then `metric, final_metric, min_train_loss,
+        sharpness, gradient_covariance, fisher, hessian_top`, `similarity` (equation 6),
+        `mean_cosine` and `share_conflicting` with the other tasks over training; NaN with a
+        `reason` where one was recorded too sparsely, and without one where it was not recorded.
+    """
+    rows = []
+    for group in groups:
+        for run in group.runs:
+            likeness = _likeness(run)
+            for task in run.tasks:
+                name = metric or metrics([run], split, task)[0]
+                numbers = {
+                    **_scores(run, task, name, split, selection_split),
+                    **{factor: _factor(run, task, factor) for factor in FACTORS},
+                    **likeness[task],
+                }
+                head = {**run.metadata, **group.keys, "task": task, "run": str(run.path)}
+                values = {key: value for key, (value, _) in numbers.items()}
+                reasons = [reason for _, reason in numbers.values() if reason]
+                reason = "; ".join(dict.fromkeys(reasons))
+                rows.append({**head, "metric": name, **values, "reason": reason})
+    return pd.DataFrame(rows)
+
+
+def late_mean(step: npt.NDArray[np.int64], values: FloatArray) -> Summary:
+    """Return the mean of the last 20 values, if they are late: in the second half of the steps."""
+    known = np.isfinite(values)
+    last = step[known][-CHECKPOINTS:]
+    if last.size < CHECKPOINTS:
+        return np.nan, f"fewer than {CHECKPOINTS} values"
+    if last[0] < (step[0] + step[-1]) / 2:
+        return np.nan, f"the last {CHECKPOINTS} values begin in the first half of training"
+    return float(values[known][-CHECKPOINTS:].mean()), ""
+
+
+def largest_mean(step: npt.NDArray[np.int64], values: FloatArray) -> Summary:
+    """Return the mean of the 20 largest values."""
+    del step
+    known = np.sort(values[np.isfinite(values)])[-CHECKPOINTS:]
+    if known.size < CHECKPOINTS:
+        return np.nan, f"fewer than {CHECKPOINTS} values"
+    return float(known.mean()), ""
+
+
+# factor -> table and column that hold it, and the rule that sums it up
+FACTORS: Mapping[str, tuple[str, str, Callable[[npt.NDArray[np.int64], FloatArray], Summary]]] = {
+    "sharpness": ("sharpness", "value", late_mean),
+    "gradient_covariance": ("noise", "covariance_trace", late_mean),
+    "fisher": ("fisher", "trace", largest_mean),
+    "hessian_top": ("hessian", "top", late_mean),
+}
+
+
+def _scores(
+    run: Trajectory, task: str, metric: str, split: str, selection_split: str
+) -> dict[str, Summary]:
+    names = ("final_metric", "min_train_loss")
+    if not evaluated(run, split):
+        return dict.fromkeys(names, (np.nan, ""))
+    found = read(run, task, metric, split, selection_split)
+    if found.diverged or not found.step.size:
+        return dict.fromkeys(names, (np.nan, "diverged" if found.diverged else "no evaluations"))
+    score = found.selected_score if found.selectable else found.end_score
+    sign = 1 if higher_is_better(run, split, metric) else -1
+    return {"final_metric": (sign * score, ""), "min_train_loss": (found.train_loss.min(), "")}
+
+
+def _factor(run: Trajectory, task: str, factor: str) -> Summary:
+    name, column, rule = FACTORS[factor]
+    step, values = _values(run, name, column, task)
+    if not np.isfinite(values).any():
+        return np.nan, ""
+    number, reason = rule(step, values)
+    return number, f"{factor}: {reason}" if reason else ""
+
+
+def _values(
+    run: Trajectory, name: str, column: str, task: str
+) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Return steps and a task's values; at the paper's rho, or the first, where there are more."""
+    if name not in run.tables or column not in run.table(name):
+        return np.empty(0, np.int64), np.empty(0)
+    table = run.table(name)
+    tasks = list(table["task"])
+    if task not in tasks:
+        return np.empty(0, np.int64), np.empty(0)
+    values = table[column][:, tasks.index(task)]
+    if "rho" in table.axes(column):
+        values = values[:, int(np.argmax(table["rho"] == PAPER_RHO))]
+    return table["step"], np.asarray(values, float)
+
+
+def _likeness(run: Trajectory) -> dict[str, dict[str, Summary]]:
+    """Return, for each task, how alike its gradient is to the update and to the other tasks'."""
+    frames = None
+    if "gradients" in run.tables and run.table("gradients").attributes.get("complete") is not False:
+        frames = run_frames(run, run.tasks, layers=False)
+    likeness = {}
+    for task in run.tasks:
+        to_update = _values(run, "similarity", "cosine_to_update", task)[1]
+        cosine = conflicting = np.empty(0)
+        if frames is not None:
+            pairs = frames[0][(frames[0][["task_a", "task_b"]] == task).any(axis=1)].dropna()
+            cosine, conflicting = pairs["cosine"].to_numpy(), pairs["conflicting"].to_numpy(float)
+            if not to_update.size:
+                own = frames[1]["task"] == task
+                to_update = frames[1].loc[own, "cosine_to_update"].to_numpy()
+        likeness[task] = {
+            "similarity": (_mean(to_update), ""),
+            "mean_cosine": (_mean(cosine), ""),
+            "share_conflicting": (_mean(conflicting), ""),
+        }
+    return likeness
+
+
+def _mean(values: FloatArray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else np.nan
