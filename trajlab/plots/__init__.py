@@ -1,1 +1,5 @@
 """One figure an analysis result, returned as matplotlib Axes; never a file."""
+
+from trajlab.plots.gap import gap
+
+__all__ = ["gap"]

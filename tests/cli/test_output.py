@@ -1,0 +1,61 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trajlab.cli.output import show
+
+WIDE = pd.DataFrame(
+    {
+        "task": ["first", "second"],
+        **{f"quantity_number_{i}": [1.23456, np.nan] for i in range(12)},
+        "reason": ["", "no training loss that both groups of runs reach, so there is no gap"],
+    }
+)
+LONG = pd.DataFrame({"step": range(1000), "cosine": np.linspace(-1, 1, 1000)})
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.mark.parametrize("table", [WIDE, LONG, WIDE.iloc[:1], LONG.iloc[:0]])
+def test_nothing_is_wider_than_the_terminal(capsys, table: pd.DataFrame) -> None:
+    show({"summary": table})
+    assert all(len(line) <= 80 for line in capsys.readouterr().out.splitlines())
+
+
+def test_a_wide_table_is_laid_on_its_side_whole(capsys) -> None:
+    show({"summary": WIDE})
+    out = capsys.readouterr().out
+    assert "…" not in out
+    for name in WIDE:
+        assert name.replace("_", " ") in out
+    assert "1.23" in out
+
+
+def test_a_long_table_says_that_rows_are_left_out(capsys) -> None:
+    show({"pairs": LONG})
+    out = capsys.readouterr().out
+    assert "20 of 1000 rows; --json prints all" in out
+    assert " 999 " in out
+
+
+def test_an_empty_table_says_so(capsys) -> None:
+    show({"pairs": LONG.iloc[:0]})
+    assert capsys.readouterr().out == "pairs\nno rows\n\n"
+
+
+def test_markup_in_names_is_text(capsys) -> None:
+    show({"runs": pd.DataFrame({"task": ["[red]a[/red]", "[b]"]})})
+    assert "[red]a[/red]" in capsys.readouterr().out
+
+
+def test_json_is_complete_and_has_null_for_what_is_missing(capsys) -> None:
+    show({"pairs": LONG, "summary": WIDE}, as_json=True)
+    read = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert len(read["pairs"]) == 1000
+    assert read["summary"][0]["quantity_number_0"] == 1.23456
+    assert read["summary"][1]["quantity_number_0"] is None

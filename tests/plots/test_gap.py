@@ -1,0 +1,85 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from trajlab import plots
+from trajlab.analysis import Gap
+
+LOSS = np.logspace(-3, 0, 13)
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def result(heights: dict[str, float], onset: float = 0.1, **key: str) -> Gap:
+    """A straight gap for each condition, significant below the onset."""
+    curves, summaries = [], []
+    for condition, height in heights.items():
+        row = {"setting": "digits", "condition": condition, "method": "uniform", "task": "first"}
+        row |= {"baseline": "method=single", "metric": "accuracy", **key}
+        gap = height * -np.log10(LOSS)
+        curve = {"train_loss": LOSS, "gap": gap, "low": gap - 1, "high": gap + 1}
+        curves.append(pd.DataFrame({**row, **curve, "significant": onset >= LOSS}))
+        summaries.append({**row, "onset_loss": onset})
+    return Gap(settings={"group_by": []}, curve=pd.concat(curves), summary=pd.DataFrame(summaries))
+
+
+def test_the_loss_falls_to_the_right_on_a_logarithmic_axis() -> None:
+    ax = plots.gap(result({"+same": 1}))
+    assert ax.get_xscale() == "log"
+    left, right = ax.get_xlim()
+    assert left > right
+
+
+def test_every_comparison_is_a_line_with_its_band_and_onset() -> None:
+    ax = plots.gap(result({"+same": 1, "+noisy": -2}))
+    labels = [entry.get_text() for entry in ax.get_legend().get_texts()]
+    assert labels == ["+same, onset at 0.1", "+noisy, onset at 0.1"]
+    assert ax.get_legend().get_title().get_text() == "against method=single"
+    lines = [line for line in ax.lines if line.get_label() in labels]
+    for line, height, band in zip(lines, (1, -2), ax.collections, strict=True):
+        np.testing.assert_allclose(line.get_ydata(), height * -np.log10(LOSS))
+        edges = band.get_paths()[0].vertices[:, 1]
+        assert edges.max() == pytest.approx(max(height * 3, 0) + 1)
+        assert edges.min() == pytest.approx(min(height * 3, 0) - 1)
+    marks = [line.get_xydata()[0] for line in ax.lines if len(line.get_xdata()) == 1]
+    np.testing.assert_allclose(marks, [[0.1, 1], [0.1, -2]])
+
+
+def test_what_is_not_significant_is_not_underlaid() -> None:
+    ax = plots.gap(result({"+same": 1}, onset=0.01))
+    (under,) = (line for line in ax.lines if line.get_alpha() is not None)
+    np.testing.assert_array_equal(np.isfinite(under.get_ydata()), LOSS <= 0.01)
+
+
+def test_no_onset_is_said_and_not_marked() -> None:
+    ax = plots.gap(result({"+same": 1}, onset=np.nan))
+    assert ax.get_legend().get_texts()[0].get_text() == "+same · uniform, no onset"
+    assert all(len(line.get_xdata()) > 1 for line in ax.lines)
+
+
+def test_lines_differ_without_colour() -> None:
+    ax = plots.gap(result({f"+{i}": i for i in range(12)}))
+    looks = [(line._unscaled_dash_pattern, line.get_marker()) for line in ax.lines]
+    lines = [
+        look for look, line in zip(looks, ax.lines, strict=True) if len(line.get_xdata()) == 13
+    ]
+    drawn = [str(look) for look in lines if look[1] != "None"]
+    assert len(set(drawn)) == len(drawn) == 12
+
+
+def test_an_existing_axes_is_drawn_on() -> None:
+    ax = plt.subplots()[1]
+    assert plots.gap(result({"+same": 1}), ax=ax) is ax
+
+
+def test_nothing_to_draw_is_said() -> None:
+    whole = result({"+same": 1})
+    ax = plots.gap(Gap(settings=whole.settings, curve=whole.curve.iloc[:0], summary=whole.summary))
+    assert "no training loss" in ax.texts[0].get_text()

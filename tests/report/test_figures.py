@@ -1,0 +1,44 @@
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from tests.plots.test_gap import result
+from trajlab.analysis import Gap
+from trajlab.report.figures import draw, render
+
+
+def joined(*results: Gap) -> Gap:
+    return Gap(
+        settings=results[0].settings,
+        curve=pd.concat([each.curve for each in results]),
+        summary=pd.concat([each.summary for each in results]),
+    )
+
+
+def test_each_task_has_a_panel_with_its_own_lines() -> None:
+    first, second = result({"+same": 1, "+noisy": -1}), result({"+same": 3}, task="second")
+    shown = [axes for axes in draw("gap", joined(first, second)).axes if axes.get_visible()]
+    assert [axes.get_title() for axes in shown] == ["first", "second"]
+    assert [len(axes.get_legend().get_texts()) for axes in shown] == [2, 1]
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 4, 7])
+def test_any_number_of_panels(tasks: int) -> None:
+    made = joined(*(result({"+same": 1}, task=f"task {i}") for i in range(tasks)))
+    assert sum(axes.get_visible() for axes in draw("gap", made).axes) == tasks
+
+
+def test_pyplot_does_not_keep_the_figure() -> None:
+    before = plt.get_fignums()
+    draw("gap", result({"+same": 1}))
+    assert plt.get_fignums() == before
+
+
+@pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
+def test_the_same_result_gives_the_same_bytes(kind: str) -> None:
+    once, again = (render(draw("gap", result({"+same": 1})), kind) for _ in range(2))
+    assert once == again
+
+
+def test_text_in_svg_is_text() -> None:
+    assert b">training loss" in render(draw("gap", result({"+same": 1})), "svg")

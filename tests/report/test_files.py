@@ -1,0 +1,28 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from trajlab.errors import TrajlabError
+from trajlab.report.files import refuse_existing, write
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "page.html"
+    path.write_text("old")
+
+    def fail(self: Path, content: bytes) -> None:
+        with self.open("wb") as file:
+            file.write(content[:3])
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="No space"):
+        write(path, b"new page")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["page.html"]
+
+
+def test_a_folder_is_no_file_even_with_force(tmp_path: Path) -> None:
+    with pytest.raises(TrajlabError, match="is a folder"):
+        refuse_existing([tmp_path], force=True)

@@ -1,0 +1,117 @@
+"""Command-line options from a function's signature and docstring."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from inspect import Parameter, signature
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import click
+from docstring_parser import DocstringStyle, parse
+
+
+def options(
+    function: Callable[..., Any], *, without: Collection[str] = ()
+) -> list[click.Parameter]:
+    """Derive one option a parameter of a function.
+
+    ``Literal`` becomes a choice, ``bool`` a flag, ``Mapping`` a repeatable ``KEY=VALUE``,
+    ``Sequence`` a repeatable option; the help is the numpydoc text of the parameter.
+
+    Parameters
+    ----------
+    function
+        Its parameters are annotated with plain types.
+    without
+        Names of the parameters to leave out.
+
+    Returns
+    -------
+    list of click.Parameter
+        In the order of the signature.
+    """
+    helps = _helps(function)
+    types = get_type_hints(function)
+    return [
+        _option(parameter, types[name], helps.get(name, ""))
+        for name, parameter in signature(function).parameters.items()
+        if name not in without
+    ]
+
+
+def _helps(function: Callable[..., Any]) -> dict[str, str]:
+    sections = parse(function.__doc__ or "", style=DocstringStyle.NUMPYDOC)
+    return {
+        name.strip(" *"): " ".join((section.description or "").replace("`", "").split())
+        for section in sections.params
+        for name in section.arg_name.split(",")
+    }
+
+
+def _option(parameter: Parameter, annotation: Any, help_text: str) -> click.Option:
+    kind = _plain(annotation)
+    made: dict[str, Any] = {"help": help_text}
+    if parameter.default is Parameter.empty:
+        made["required"] = True
+    elif parameter.default is not None:
+        made |= {"default": parameter.default, "show_default": True}
+    match get_origin(kind) or kind:
+        case t if t is bool:
+            made["is_flag"] = True
+        case t if t is Literal:
+            made["type"] = click.Choice(get_args(kind))
+        case t if t is Mapping:
+            made |= {"multiple": True, "metavar": "KEY=VALUE", "callback": _mapping}
+            if "default" in made:
+                made["default"] = [f"{key}={value}" for key, value in parameter.default.items()]
+        case t if t is Sequence:
+            made |= {"type": get_args(kind)[0], "multiple": True}
+        case t:
+            made["type"] = t
+    return click.Option([parameter.name, "--" + parameter.name.replace("_", "-")], **made)
+
+
+def _plain(annotation: Any) -> Any:
+    """Take the first kind of a union: no option given is None, and a path is typed as text."""
+    return get_args(annotation)[0] if get_origin(annotation) in (Union, UnionType) else annotation
+
+
+def _mapping(
+    ctx: click.Context, param: click.Parameter, texts: Sequence[str]
+) -> dict[str, str] | None:
+    pairs = [text.partition("=") for text in texts]
+    for text, (key, equals, _) in zip(texts, pairs, strict=True):
+        if not (key and equals):
+            raise click.BadParameter(f"{text!r} is not of the form KEY=VALUE.")
+    return {key: value for key, _, value in pairs} or None
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.meta["trajlab.debug"] = value
+
+
+def _drawable(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    if path and path.suffix not in (".png", ".svg", ".pdf"):
+        raise click.BadParameter(f"{path} must end in .png, .svg or .pdf.")
+    return path
+
+
+_FILE = click.Path(path_type=Path)
+
+JSON = click.Option(["as_json", "--json"], is_flag=True, help="Print all tables as JSON.")
+CSV = click.Option(["csv", "--csv"], type=_FILE, metavar="FILE", help="Write the main table.")
+FIGURE = click.Option(
+    ["figure", "--figure"],
+    type=_FILE,
+    metavar="FILE",
+    callback=_drawable,
+    help="Draw the figure: .png, .svg or .pdf.",
+)
+FORCE = click.Option(["force", "--force"], is_flag=True, help="Replace files that exist.")
+DEBUG = click.Option(
+    ["--debug"],
+    is_flag=True,
+    expose_value=False,
+    callback=_remember,
+    help="Show the traceback when something goes wrong.",
+)

@@ -1,0 +1,84 @@
+"""The generalization gap over training loss."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from trajlab.analysis import Gap
+from trajlab.plots.style import INK, Series, say, series
+
+
+def gap(result: Gap, ax: Axes | None = None) -> Axes:
+    """Draw the gap to the baseline at equal training loss, as the paper's figure 1 does.
+
+    Training runs from left to right: the loss falls along a logarithmic axis. A line is one
+    comparison, underlaid where it is significant; its band is the interval at each loss; the large
+    mark is the onset.
+
+    Parameters
+    ----------
+    result
+        What :func:`trajlab.analysis.gap` returned.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+
+    References
+    ----------
+    D. Mueller, M. Dredze, N. Andrews, "Can Optimization Trajectories Explain Multi-Task
+    Transfer?", TMLR 2024, figure 1.
+    """
+    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
+    curve = result.curve.dropna(subset=["gap"])
+    group_by = result.settings["group_by"]
+    keys = ("setting", "task", "metric", "condition", "method", *group_by)
+    for line in series(curve, keys):
+        _draw(ax, line, line.of(result.summary)["onset_loss"].iloc[0])
+    ax.set_xlabel("training loss (falls from left to right)")
+    if curve.empty:
+        say(ax, "no training loss that both sides reach")
+        return ax
+    ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
+    score, baseline = (" or ".join(curve[name].unique()) for name in ("metric", "baseline"))
+    ax.set_ylabel(f"gap in {score} (up is better)")
+    ax.set_xscale("log")
+    if not ax.xaxis_inverted():
+        ax.invert_xaxis()
+    ax.legend(title=f"against {baseline}", frameon=False)
+    sns.despine(ax=ax)
+    return ax
+
+
+def _draw(ax: Axes, line: Series, onset: float) -> None:
+    rows = line.rows.sort_values("train_loss")
+    loss, height = rows["train_loss"].to_numpy(float), rows["gap"].to_numpy(float)
+    ax.fill_between(loss, rows["low"], rows["high"], color=line.color, alpha=0.15, linewidth=0)
+    significant = np.where(rows["significant"].fillna(False).astype(bool), height, np.nan)
+    ax.plot(loss, significant, color=line.color, alpha=0.35, linewidth=6, solid_capstyle="butt")
+    found = np.isfinite(onset)
+    ax.plot(
+        loss,
+        height,
+        color=line.color,
+        linestyle=line.dash,
+        marker=line.marker,
+        markersize=4,
+        markevery=max(1, len(loss) // 8),
+        label=f"{line.label}, onset at {onset:.2g}" if found else f"{line.label}, no onset",
+    )
+    if found:
+        at = np.interp(np.log(onset), np.log(loss), height)
+        ax.plot(
+            onset,
+            at,
+            color=line.color,
+            marker=line.marker,
+            markersize=9,
+            markerfacecolor="white",
+            markeredgewidth=1.8,
+            zorder=3,
+        )

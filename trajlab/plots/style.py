@@ -1,0 +1,84 @@
+"""What every figure shares: series told apart without colour, and how they are named."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+INK = "0.25"
+
+_SAID = ("setting", "task", "metric")  # by the axes and the title of a figure of one series
+_COLORS = sns.color_palette("colorblind")
+_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (10, 2)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line, or one kind of point, of a figure.
+
+    Attributes
+    ----------
+    label
+        What tells it from the others, or how it was trained if it is alone.
+    key
+        Its values in the columns that make it a series.
+    rows
+        Its rows of the table.
+    color, dash, marker
+        How it is drawn: without colour, dash and marker together tell 35 apart.
+    """
+
+    label: str
+    key: Mapping[str, str]
+    rows: pd.DataFrame
+    color: Any
+    dash: Any
+    marker: str
+
+    def of(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of another table that have this key."""
+        return table.loc[(_names(table, list(self.key)) == pd.Series(self.key)).all(axis="columns")]
+
+
+def series(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Series]:
+    """Split a table into the series of a figure, in order of appearance.
+
+    Parameters
+    ----------
+    table
+        Tidy rows.
+    keys
+        Columns whose combinations of values are the series; those the table lacks are ignored.
+
+    Yields
+    ------
+    Series
+    """
+    table = table.reset_index(drop=True)
+    present = [key for key in keys if key in table]
+    names = _names(table, present)
+    varying = [name for name in present if len(set(names[name])) > 1]
+    alone = [name for name in present if name not in _SAID]
+    for number, (_, rows) in enumerate(names.groupby(present, sort=False)):
+        key = {name: str(rows[name].iloc[0]) for name in present}
+        yield Series(
+            label=" · ".join(key[name] for name in varying or alone if key[name]),
+            key=key,
+            rows=table.loc[rows.index],
+            color=_COLORS[number % len(_COLORS)],
+            dash=_DASHES[number % len(_DASHES)],
+            marker=_MARKERS[number % len(_MARKERS)],
+        )
+
+
+def say(ax: Axes, sentence: str) -> None:
+    """Write into axes that have nothing to show why that is."""
+    ax.text(0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", color=INK)
+
+
+def _names(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    return table[list(keys)].fillna("").astype(str)

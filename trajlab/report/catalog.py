@@ -1,0 +1,48 @@
+"""The one list of analyses: what computes each, what draws it, and how to read it.
+
+Only strings, so that listing the commands imports nothing heavy; ``pkgutil.resolve_name`` turns
+an ``analysis`` or ``figure`` into the function.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One analysis as the command line and the page know it.
+
+    Parameters
+    ----------
+    help
+        What it answers, in one line.
+    analysis, figure
+        The functions, as ``package:name``.
+    panels
+        Columns whose every combination of values gets a panel of its own in the figure.
+    reading
+        How to read the figure and the table, for somebody who sees them for the first time.
+    """
+
+    help: str
+    analysis: str
+    figure: str
+    panels: tuple[str, ...]
+    reading: str
+
+
+ANALYSES: Mapping[str, Entry] = {
+    "gap": Entry(
+        help="Generalization gap to the baseline at matched training loss, and where it begins.",
+        analysis="trajlab.analysis:gap",
+        figure="trajlab.plots:gap",
+        panels=("setting", "task"),
+        reading=(
+            "Training runs from left to right: the training loss falls along the axis. The height "
+            "is how much better (above zero) or worse (below) the test metric is than the "
+            "baseline's at the same training loss, so that merely having trained further does not "
+            "count. The band is an interval at each loss by itself; the mark is the onset, the "
+            "loss from which the gap is there to stay."
+        ),
+    ),
+}

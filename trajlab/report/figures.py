@@ -1,0 +1,93 @@
+"""The figure of a result, in panels, and the bytes of its file."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import ceil
+from pkgutil import resolve_name
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from trajlab.analysis.result import Result
+from trajlab.plots.style import series
+from trajlab.report.catalog import ANALYSES
+
+BESIDE = 3  # panels in a row
+WIDTH, HEIGHT = 4.6, 3.6  # inches of a panel
+
+_RC: Any = {  # matplotlib types the keys as literals
+    "font.size": 9,
+    "svg.fonttype": "none",  # text stays text: small, searchable, in the page's own font
+    "svg.hashsalt": "trajlab",  # the same result gives the same bytes
+    "pdf.fonttype": 42,
+}
+
+
+def draw(name: str, result: Result) -> Figure:
+    """Draw a result with the figure the catalog names for it, one panel a part.
+
+    Parameters
+    ----------
+    name
+        The analysis's name in the catalog.
+    result
+        What the analysis returned.
+
+    Returns
+    -------
+    Figure
+        Not known to pyplot, so nothing has to be closed.
+    """
+    entry = ANALYSES[name]
+    plot = resolve_name(entry.figure)
+    parts = list(_parts(result, entry.panels))
+    columns = min(BESIDE, len(parts))
+    rows = ceil(len(parts) / columns)
+    with mpl.rc_context(_RC):
+        size = (max(WIDTH * columns, 6.4), HEIGHT * rows)
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False).flat
+        for axes, (title, part) in zip(grid, parts, strict=False):
+            plot(part, ax=axes)
+            axes.set_title(title if len(parts) > 1 else "", fontsize="medium")
+        for axes in grid[len(parts) :]:
+            axes.set_visible(False)
+    return figure
+
+
+def render(figure: Figure, kind: str) -> bytes:
+    """Write a figure into memory.
+
+    Parameters
+    ----------
+    figure
+        Any figure.
+    kind
+        ``"png"``, ``"svg"`` or ``"pdf"``, with or without a leading dot.
+
+    Returns
+    -------
+    bytes
+        Without a date, so that the same figure gives the same bytes.
+    """
+    file = io.BytesIO()
+    date = {"svg": "Date", "pdf": "CreationDate"}.get(kind := kind.removeprefix("."))
+    with mpl.rc_context(_RC):
+        figure.savefig(file, format=kind, dpi=200, metadata={date: None} if date else None)
+    return file.getvalue()
+
+
+def _parts(result: Result, panels: Sequence[str]) -> Iterator[tuple[str, Result]]:
+    """Split a result by the values of its first table, which is the one that is drawn."""
+    tables = result.tables()
+    drawn = next(iter(tables.values()))
+    if drawn.empty:
+        yield "", result
+        return
+    for part in series(drawn, panels):
+        own: dict[str, Any] = {
+            name: part.of(table) for name, table in tables.items() if set(part.key) <= set(table)
+        }
+        yield part.label, replace(result, **own)

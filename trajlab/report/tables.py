@@ -1,0 +1,52 @@
+"""The tables of a result as JSON and as CSV."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def to_json(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Write tables as ``{"table": [row, …]}``.
+
+    Parameters
+    ----------
+    tables
+        Their names and contents.
+
+    Returns
+    -------
+    str
+        JSON, in which what is missing or not finite is ``null``.
+    """
+    return json.dumps({name: rows(table) for name, table in tables.items()}, indent=1)
+
+
+def to_csv(tables: Mapping[str, pd.DataFrame]) -> bytes:
+    """Write one table as CSV: ``summary`` where there is one, else the first.
+
+    Parameters
+    ----------
+    tables
+        Their names and contents.
+
+    Returns
+    -------
+    bytes
+        UTF-8, without an index column; missing values are empty.
+    """
+    return main_table(tables).to_csv(index=False).encode()
+
+
+def main_table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Pick the table that stands for a result: ``summary``, else the first."""
+    return tables["summary"] if "summary" in tables else next(iter(tables.values()))
+
+
+def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """List a table's rows in plain Python types, ``None`` for what is missing or not finite."""
+    finite = table.replace([np.inf, -np.inf], np.nan).astype(object)
+    present = finite.where(finite.notna(), None)
+    return [dict(zip(map(str, present), row, strict=True)) for row in present.to_numpy().tolist()]
