@@ -1,5 +1,6 @@
 """One figure an analysis result, returned as matplotlib Axes; never a file."""
 
+from trajlab.plots.conflict import conflict
 from trajlab.plots.gap import gap
 
-__all__ = ["gap"]
+__all__ = ["conflict", "gap"]

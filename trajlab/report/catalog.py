@@ -32,11 +32,25 @@ class Entry:
 
 
 ANALYSES: Mapping[str, Entry] = {
+    "conflict": Entry(
+        help="Cosine and magnitude similarity of task gradients, by task pair, over training.",
+        analysis="trajlab.analysis:conflict",
+        figure="trajlab.plots:conflict",
+        panels=("setting", "condition", "method"),
+        reading=(
+            "Each line is one pair of tasks, its band the middle 80 % of the steps around. Above "
+            "zero the two gradients of the shared parameters point the same way; below zero a "
+            "small step down one task's gradient raises the other's loss. Cosines of mini-batch "
+            "gradients mostly measure the noise of the batches. The table's interval is that of "
+            "the mean cosine over runs. Conflict is shown, not blamed: it does not say what became "
+            "of generalization."
+        ),
+    ),
     "gap": Entry(
         help="Generalization gap to the baseline at matched training loss, and where it begins.",
         analysis="trajlab.analysis:gap",
         figure="trajlab.plots:gap",
-        panels=("setting", "task"),
+        panels=("setting", "task", "metric"),
         reading=(
             "Training runs from left to right: the training loss falls along the axis. The height "
             "is how much better (above zero) or worse (below) the test metric is than the "

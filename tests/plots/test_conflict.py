@@ -1,0 +1,86 @@
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from trajlab import plots
+from trajlab.analysis import Conflict
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def result(tasks: str = "ab", steps: int = 20, runs: int = 2, condition: str = "") -> Conflict:
+    """Pair number p of run r at step s has the cosine p/10 + (-1)**r/100."""
+    pairs = pd.DataFrame(
+        {
+            "setting": "digits",
+            "condition": condition,
+            "method": "uniform",
+            "run": f"{run}.h5",
+            "step": step,
+            "task_a": first,
+            "task_b": second,
+            "layer": layer,
+            "cosine": pair / 10 + (-1) ** run / 100 if layer == "all" else 1.0,
+        }
+        for run in range(runs)
+        for step in range(steps)
+        for pair, (first, second) in enumerate(combinations(tasks, 2))
+        for layer in ("all", "first")
+    )
+    empty = pd.DataFrame()
+    return Conflict(settings={"group_by": []}, pairs=pairs, similarity=empty, summary=empty)
+
+
+def drawn(ax: plt.Axes) -> dict[str, np.ndarray]:
+    return {
+        str(line.get_label()): line.get_xydata()
+        for line in ax.lines
+        if not str(line.get_label()).startswith("_")
+    }
+
+
+def test_a_pair_is_the_mean_over_runs_of_the_total_gradient() -> None:
+    lines = drawn(plots.conflict(result("abc")))
+    assert list(lines) == ["a – b", "a – c", "b – c"]
+    for number, line in enumerate(lines.values()):
+        np.testing.assert_array_equal(line[:, 0], np.arange(20))
+        np.testing.assert_allclose(line[:, 1], number / 10)
+
+
+def test_many_steps_are_windows_from_first_to_last() -> None:
+    made = result(steps=5000)
+    made.pairs["cosine"] = made.pairs["step"] / 5000
+    (line,) = drawn(plots.conflict(made)).values()
+    assert len(line) == 50
+    np.testing.assert_allclose(line[:, 1], line[:, 0] / 5000)
+
+
+def test_more_pairs_than_can_be_told_apart_are_one_line() -> None:
+    ((label, line),) = drawn(plots.conflict(result("abcdef"))).items()
+    assert label.endswith("mean of 15 pairs")
+    np.testing.assert_allclose(line[:, 1], 0.7)
+
+
+def test_groups_are_lines_of_their_own() -> None:
+    both = [result(condition="+same"), result(condition="+noisy")]
+    pairs = pd.concat([one.pairs for one in both])
+    made = Conflict(**{**vars(both[0]), "pairs": pairs})
+    assert list(drawn(plots.conflict(made))) == ["+same", "+noisy"]
+
+
+def test_zero_is_inside_the_axes() -> None:
+    assert plots.conflict(result()).get_ylim() == (-1.05, 1.05)
+
+
+def test_nothing_to_draw_is_said() -> None:
+    made = result()
+    made.pairs["cosine"] = np.nan
+    assert "no step" in plots.conflict(made).texts[0].get_text()

@@ -1,0 +1,69 @@
+"""Conflict between task gradients over training."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from trajlab.analysis import Conflict
+from trajlab.plots.style import INK, Series, say, series
+
+WINDOWS = 50  # points of a line: a step's cosine is too noisy to be drawn by itself
+MOST = 10  # pairs that can still be told apart
+
+
+def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
+    """Draw the cosine of each pair of task gradients over training.
+
+    A line is the mean over a window of steps and over the runs of a group, its band the middle
+    80 % of them. More pairs than can be told apart are drawn as one line, their mean.
+
+    Parameters
+    ----------
+    result
+        What :func:`trajlab.analysis.conflict` returned.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
+    pairs = result.pairs.dropna(subset=["cosine"]).query("layer == 'all'")
+    ax.set_xlabel("step")
+    ax.set_ylabel("cosine of the task gradients")
+    ax.set_ylim(-1.05, 1.05)
+    if pairs.empty:
+        say(ax, "no step with two task gradients")
+        return ax
+    ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
+    pairs = pairs.assign(pair=pairs["task_a"] + " – " + pairs["task_b"])
+    if (number := pairs["pair"].nunique()) > MOST:
+        pairs = pairs.assign(pair=f"mean of {number} pairs")
+    keys = ("setting", "condition", "method", *result.settings["group_by"], "pair")
+    lines = list(series(pairs, keys))
+    for line in lines:
+        _draw(ax, line, shade=min(0.15, 0.5 / len(lines)))
+    ax.legend(frameon=False)
+    sns.despine(ax=ax)
+    return ax
+
+
+def _draw(ax: Axes, line: Series, shade: float) -> None:
+    steps = line.rows["step"]
+    windows = pd.cut(steps, WINDOWS) if steps.nunique() > WINDOWS else steps
+    rows = line.rows.groupby(windows, observed=True)
+    middle = rows["step"].mean().to_numpy(float)
+    low, high = (rows["cosine"].quantile(share).to_numpy(float) for share in (0.1, 0.9))
+    ax.fill_between(middle, low, high, color=line.color, alpha=shade, linewidth=0)
+    ax.plot(
+        middle,
+        rows["cosine"].mean().to_numpy(float),
+        color=line.color,
+        linestyle=line.dash,
+        marker=line.marker,
+        markersize=4,
+        markevery=max(1, len(middle) // 10),
+        label=line.label,
+    )
