@@ -1,0 +1,78 @@
+"""Digits: the FashionMTL design of Mueller et al. (2024) in small, on scikit-learn's digits.
+
+The first task classifies one random half of the training images. The second task, if there is
+one, has the other half: with its true labels (``+same``) or with permuted ones (``+noisy``).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trajlab.errors import TrajlabError
+from trajlab.training.setting import MultiTaskModel, Problem, Setting, Split, Task, correct
+
+_HALF = 300
+_TEST = 600
+_CLASSES = 10
+_TEST_SEED = 0  # one test set for all runs: differences between runs are then the training's
+
+
+def _images() -> tuple[Tensor, Tensor]:
+    try:
+        from sklearn.datasets import load_digits
+    except ModuleNotFoundError as error:
+        raise TrajlabError(
+            "The digits setting needs scikit-learn, which ships the images: "
+            "pip install 'trajlab[quickstart]'."
+        ) from error
+    inputs, targets = load_digits(return_X_y=True)
+    return torch.tensor(inputs / 16, dtype=torch.float32), torch.tensor(targets)
+
+
+def _head(seed: int) -> nn.Module:
+    # A head of its own seed is the same whether or not other heads are built before it.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Linear(64, _CLASSES)
+
+
+def _build(condition: str, seed: int) -> Problem:
+    inputs, targets = _images()
+    held_out = np.random.default_rng(_TEST_SEED).permutation(len(targets))
+    rng = np.random.default_rng(seed)
+    pool = rng.permutation(held_out[_TEST:])
+    first, second, rest = np.split(pool, [_HALF, 2 * _HALF])
+    validation = np.array_split(rest, 2)
+
+    def split(rows: np.ndarray) -> Split:
+        return inputs[rows], targets[rows]
+
+    def task(train: Split, validation_rows: np.ndarray) -> Task:
+        splits = {
+            "train": train,
+            "validation": split(validation_rows),
+            "test": split(held_out[:_TEST]),
+        }
+        loss = nn.CrossEntropyLoss(reduction="none")
+        return Task(splits, loss, {"accuracy": correct})
+
+    tasks = {"first": task(split(first), validation[0])}
+    if condition:
+        train_inputs, train_targets = split(second)
+        if condition == "+noisy":
+            train_targets = train_targets[torch.from_numpy(rng.permutation(_HALF))]
+        tasks["second"] = task((train_inputs, train_targets), validation[1])
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        trunk = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
+    heads = {name: _head(1000 * seed + index) for index, name in enumerate(tasks)}
+    return Problem(tasks, MultiTaskModel(trunk, heads))
+
+
+digits = Setting(
+    name="digits",
+    conditions=("", "+same", "+noisy"),
+    build=_build,
+    source="sklearn.datasets.load_digits: 1,797 images of 8 x 8 pixels (UCI, CC BY 4.0)",
+)
