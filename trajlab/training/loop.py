@@ -39,7 +39,7 @@ class Plan:
     def metadata(self) -> dict[str, Any]:
         """What is stored with the run."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return values | {"setting": self.setting.name, "source": self.setting.source}
+        return values | {"setting": self.setting.name}
 
 
 def _batches(split: Split, size: int, generator: torch.Generator) -> Iterator[Split]:
