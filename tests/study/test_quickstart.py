@@ -49,14 +49,14 @@ def test_finished_runs_are_kept_and_an_unfinished_one_starts_again(
 ) -> None:
     reference = quickstart.run(tmp_path / "whole", seeds=1)
 
-    class Interrupted(Exception):
+    class InterruptedRunError(Exception):
         pass
 
     def interrupt(done: int, total: int) -> None:
         if done == 3:
-            raise Interrupted
+            raise InterruptedRunError
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         quickstart.run(tmp_path / "halves", seeds=1, progress=interrupt)
     first = tmp_path / "halves" / reference[0].name
     before = first.stat().st_mtime_ns
