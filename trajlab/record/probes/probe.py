@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trajlab.record.schedule import Every, Schedule
 from trajlab.store import Table
 
-TaskLosses = Callable[[nn.Module, Any], Mapping[str, Tensor]]
+TaskLosses = Callable[[Any, Any], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
