@@ -1,6 +1,7 @@
 """One figure an analysis result, returned as matplotlib Axes; never a file."""
 
 from trajlab.plots.conflict import conflict
+from trajlab.plots.correlate import correlate
 from trajlab.plots.gap import gap
 
-__all__ = ["conflict", "gap"]
+__all__ = ["conflict", "correlate", "gap"]

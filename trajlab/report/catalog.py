@@ -59,4 +59,15 @@ ANALYSES: Mapping[str, Entry] = {
             "loss from which the gap is there to stay."
         ),
     ),
+    "correlate": Entry(
+        help="Correlation of two quantities over independent units, with permutation p-values.",
+        analysis="trajlab.analysis:correlate",
+        figure="trajlab.plots:correlate",
+        panels=("setting", "task"),
+        reading=(
+            "Each point is one independent unit, the mean of its runs; never a checkpoint of a "
+            "run. An interval that holds zero does not show that there is no association: "
+            "compare the estimate with the smallest one that so few units could detect."
+        ),
+    ),
 }

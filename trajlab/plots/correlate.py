@@ -1,0 +1,59 @@
+"""A correlation, as the points behind it."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from trajlab.analysis import Correlation
+from trajlab.plots.style import say, series
+
+NAMED = 12  # points that have room for their names
+
+
+def correlate(result: Correlation, ax: Axes | None = None) -> Axes:
+    """Draw the units of a correlation, and say its estimates with their intervals.
+
+    Parameters
+    ----------
+    result
+        What :func:`trajlab.analysis.correlate` returned.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
+    ax.set_xlabel(result.settings["x"].replace("_", " "))
+    ax.set_ylabel(result.settings["y"].replace("_", " "))
+    points = result.points.dropna(subset=["x_value", "y_value"])
+    if points.empty:
+        say(ax, "no unit has both quantities")
+        return ax
+    for kind in series(points, ("setting", "task")):
+        ax.scatter(
+            kind.rows["x_value"],
+            kind.rows["y_value"],
+            color=kind.color,
+            marker=kind.marker,
+            label="\n".join([kind.label, *_estimates(kind.of(result.correlations))]),
+        )
+    if len(points) <= NAMED:
+        for unit, x, y in points[["unit", "x_value", "y_value"]].itertuples(index=False):
+            ax.annotate(str(unit), (x, y), (5, 4), textcoords="offset points", fontsize="small")
+    ax.margins(0.2)
+    ax.legend(frameon=False, fontsize="small")
+    sns.despine(ax=ax)
+    return ax
+
+
+def _estimates(correlations: pd.DataFrame) -> list[str]:
+    said = []
+    for row in correlations.to_dict("records"):
+        interval = f"[{row['low']:.2f}, {row['high']:.2f}]"
+        known = f"{row['estimate']:.2f} {interval if pd.notna(row['low']) else 'no interval'}"
+        estimate = f"{known}, p = {row['p_value']:.2g}" if pd.notna(row["estimate"]) else "unknown"
+        said.append(f"{row['statistic']} {estimate}, n = {row['n']}")
+    return said
