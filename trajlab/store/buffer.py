@@ -8,7 +8,7 @@ import numpy as np
 
 from trajlab.errors import TrajlabError
 from trajlab.store.image import Array, Block
-from trajlab.store.schema import Column, Table
+from trajlab.store.schema import Column, Table, text
 
 _Convert = Callable[[Any], Any]
 
@@ -83,15 +83,12 @@ def _converter(table: Table, column: Column, shape: tuple[int, ...]) -> _Convert
         if array.shape != shape:
             axes = ", ".join(f"{a}: {n}" for a, n in zip(column.axes[1:], shape, strict=True))
             raise ValueError(f"its shape must be ({axes}), not {array.shape}")
+        if array.dtype == object:
+            for item in array.flat:
+                text(item)
         return array
 
     return convert
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("it is not text")
-    return value
 
 
 _SCALARS: dict[str, _Convert] = {
@@ -99,5 +96,5 @@ _SCALARS: dict[str, _Convert] = {
     "i": operator.index,
     "u": operator.index,
     "b": bool,
-    "O": _text,
+    "O": text,
 }

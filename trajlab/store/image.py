@@ -59,7 +59,7 @@ def build(header: Header, blocks: Iterable[Block]) -> bytes:
         return cast(bytes, file.id.get_file_image())
 
 
-def tail(image: bytes) -> bytes:
+def tail(image: bytes | memoryview) -> bytes:
     """Return the bytes that seal `image` when they follow it."""
     return _TAIL.pack(_MAGIC, len(image), zlib.crc32(image))
 
@@ -82,20 +82,19 @@ def sealed_length(end: bytes, size: int, source: str) -> int:
     )
 
 
-def verified(content: bytes, source: str) -> bytes:
-    """Return the image in `content` after comparing its checksum.
+def verify(content: bytes, source: str) -> None:
+    """Compare the checksum at the end of a file's `content`.
 
     Raises
     ------
     TrajlabError
         If a single bit differs from what was written.
     """
-    image = content[: sealed_length(content, len(content), source)]
-    if content[-_TAIL.size :] != tail(image):
+    length = sealed_length(content[-_TAIL.size :], len(content), source)
+    if content[length:] != tail(memoryview(content)[:length]):
         raise TrajlabError(
             f"{source} is damaged: its checksum does not match; restore it from a copy"
         )
-    return image
 
 
 def read_header(file: h5py.File, source: str) -> Header:
@@ -186,19 +185,14 @@ def _read_column(item: h5py.Dataset) -> Column:
 def _crc32(values: Array) -> int:
     if values.dtype == object:
         return zlib.crc32("\0".join(values.ravel().tolist()).encode())
-    return zlib.crc32(values.tobytes() if values.ndim == 0 else np.ascontiguousarray(values).data)
+    return zlib.crc32(np.ascontiguousarray(values).data)
 
 
 def _write_attributes(item: h5py.HLObject, attributes: Mapping[str, Any]) -> None:
     for name, value in attributes.items():
         values = np.asarray(value)
-        if values.ndim > 1 or values.dtype.kind not in "biufU":
-            raise TrajlabError(
-                f"attribute {name} of {item.name} is {value!r}; give text, a number, a flag or a "
-                f"flat list of them"
-            )
-        if isinstance(value, list | tuple) and (values.dtype.kind == "U" or not value):
-            item.attrs.create(name, list(value), shape=(len(value),), dtype=_TEXT)
+        if values.ndim and (values.dtype.kind == "U" or not values.size):
+            item.attrs.create(name, values.tolist(), shape=values.shape, dtype=_TEXT)
         else:
             item.attrs[name] = value
 

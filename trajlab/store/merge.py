@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from trajlab.store import parts
-from trajlab.store.image import Block, build
+from trajlab.store.image import build
 from trajlab.store.snapshot import take
-from trajlab.store.view import View, view
+from trajlab.store.view import view
 
 
 def merge(path: Path, status: str) -> None:
@@ -26,16 +26,11 @@ def merge(path: Path, status: str) -> None:
     snapshot = take(path)
     for unread in snapshot.unread:
         os.replace(unread, unread.with_name(unread.name + ".unread"))
-    views = [view(snapshot, name) for name in snapshot.tables]
-    image = build(replace(snapshot.header, status=status), map(_block, views))
-    parts.publish(image, path)
+    header = replace(snapshot.header, status=status)
+    parts.publish(build(header, (view(snapshot, name).block() for name in snapshot.tables)), path)
     for number in parts.numbers(path):
         if number <= snapshot.header.last_part:
             parts.part(path, number).unlink()
     with suppress(OSError):  # not empty: something was set aside
         parts.folder(path).rmdir()
     parts.sync_folder(path.parent)
-
-
-def _block(table: View) -> Block:
-    return Block(table.declared, {name: table[name] for name in table})

@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from trajlab.store.image import tail, verified
+from trajlab.store.image import tail, verify
 
 _PART = re.compile(r"(\d{6,})\.h5")
 
@@ -30,7 +30,7 @@ def numbers(path: Path) -> list[int]:
     """Return the numbers of the parts that exist, ascending."""
     try:
         names = os.listdir(folder(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(int(match[1]) for match in map(_PART.fullmatch, names) if match)
 
@@ -58,7 +58,7 @@ def publish(image: bytes, target: Path) -> None:
             file.write(tail(image))
             file.flush()
             os.fsync(file.fileno())
-        verified(temporary.read_bytes(), str(temporary))
+        verify(temporary.read_bytes(), str(temporary))
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)

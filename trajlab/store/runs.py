@@ -1,7 +1,7 @@
 """Many runs: found, opened, selected."""
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from os import PathLike, fspath
 from pathlib import Path
@@ -133,17 +133,25 @@ def _find(pattern: str) -> list[Path]:
     """Return the runs that one pattern names, whether they can be read or not."""
     path = Path(pattern)
     if path.is_dir() and path.suffix != ".parts":
-        found = [*path.rglob("*.h5"), *path.rglob("*.h5.parts")]
-        inside = [p for p in found if p.parent.suffix != ".parts"]
-        if not inside:
+        found = _runs_of([*path.rglob("*.h5"), *path.rglob("*.h5.parts")])
+        if not found:
             raise TrajlabError(
                 f"{path} holds no run (*.h5); record one there or name another folder"
             )
-    elif glob.has_magic(pattern) and not path.exists():
-        inside = [Path(match) for match in glob.glob(pattern, recursive=True)]
-        inside = [p for p in inside if not p.name.endswith(".lock")]
-        if not inside:
+        return found
+    if glob.has_magic(pattern) and not path.exists():
+        found = _runs_of(map(Path, glob.glob(pattern, recursive=True)))
+        if not found:
             raise TrajlabError(f"{pattern} matches no file; name runs (*.h5) or their folder")
-    else:
-        inside = [path]
-    return sorted({p.with_suffix("") if p.suffix == ".parts" else p for p in inside})
+        return found
+    return _runs_of([path])
+
+
+def _runs_of(paths: Iterable[Path]) -> list[Path]:
+    """Return the runs that files, folders of parts and parts belong to."""
+    runs = set()
+    for path in paths:
+        folder = path.parent if path.parent.suffix == ".parts" else path
+        if path.suffix != ".lock":
+            runs.add(folder.with_suffix("") if folder.suffix == ".parts" else folder)
+    return sorted(runs)

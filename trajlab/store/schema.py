@@ -1,6 +1,7 @@
 """What a table is, and the standard tables of format version 1."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -24,6 +25,49 @@ _FILLS: dict[str, Any] = {
     "bool": False,
     "str": "",
 }
+
+
+RESERVED = {
+    *("units", "description", "crc32", "key", "kind"),
+    *("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"),
+}
+
+
+def text(value: object) -> str:
+    """Return `value` if it is text that HDF5 can hold.
+
+    Raises
+    ------
+    TrajlabError
+        If it is not: another type, or with NUL characters or lone surrogates.
+    """
+    if isinstance(value, str) and "\0" not in value:
+        with suppress(UnicodeEncodeError):
+            value.encode()
+            return value
+    raise TrajlabError(f"{value!r} is not text that can be stored; give plain text")
+
+
+def _check_attributes(owner: str, attributes: Mapping[str, Any]) -> None:
+    for name, value in attributes.items():
+        try:
+            values = np.asarray(value)
+            storable = values.ndim <= 1 and values.dtype.kind in "biufU" and name not in RESERVED
+            for item in values.ravel() if values.dtype.kind == "U" else ():
+                text(str(item))
+        except ValueError:
+            storable = False
+        if not storable:
+            raise TrajlabError(
+                f"attribute {name} of {owner} is {value!r}; give text, a number, a flag or a flat "
+                f"list of them, under a name that HDF5 and trajlab do not use"
+            )
+
+
+class AbsentError(TrajlabError, KeyError):
+    """There is no such table or column; the sentence names those there are."""
+
+    __str__ = Exception.__str__  # KeyError would print its repr
 
 
 @dataclass(frozen=True)
@@ -65,6 +109,9 @@ class Column:
             raise TrajlabError(
                 f"column {self.name} has dtype {self.dtype!r}; use one of {', '.join(_FILLS)}"
             )
+        text(self.units)
+        text(self.description)
+        _check_attributes(f"column {self.name}", self.attributes)
 
     @property
     def fill(self) -> Any:
@@ -109,10 +156,16 @@ class Table:
     def __post_init__(self) -> None:
         plain = {axis: tuple(np.asarray(v).tolist()) for axis, v in self.coordinates.items()}
         object.__setattr__(self, "coordinates", plain)
+        for axis, labels in plain.items():
+            _check_attributes(f"table {self.name}", {f"coordinate {axis}": labels})
+        _check_attributes(f"table {self.name}", self.attributes)
         names = ["step", *plain, *(column.name for column in self.columns)]
-        if len(set(names)) != len(names) or any("/" in name or not name for name in names):
+        groups = self.name.split("/")
+        if len(set(names)) != len(names) or any(
+            "/" in text(name) or name in {"", "."} for name in (*names, *groups)
+        ):
             raise TrajlabError(
-                f"table {self.name} needs distinct column and axis names without slashes, "
+                f"table {self.name!r} needs distinct column and axis names without slashes, "
                 f"not {', '.join(names)}"
             )
 
@@ -122,11 +175,17 @@ class Table:
         return tuple(dict.fromkeys(["step", *(a for c in self.columns for a in c.axes)]))
 
     def column(self, name: str) -> Column:
-        """Return the column called `name`; a `TrajlabError` names those that exist."""
+        """Return the column called `name`.
+
+        Raises
+        ------
+        AbsentError
+            If there is none.
+        """
         for column in self.columns:
             if column.name == name:
                 return column
-        raise TrajlabError(
+        raise AbsentError(
             f"table {self.name} has no column {name!r}; it has "
             f"{', '.join([*self.axes, *(c.name for c in self.columns)])}"
         )

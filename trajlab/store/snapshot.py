@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from io import BufferedReader
+from io import BytesIO
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 import h5py
 
 from trajlab.errors import TrajlabError
 from trajlab.store import parts
 from trajlab.store.header import Header
-from trajlab.store.image import read_header, sealed_length, table_names, verified
+from trajlab.store.image import read_header, sealed_length, table_names, verify
 
 # Up to this size the whole sealed file is verified before HDF5 opens it (0.2 ms a megabyte);
 # beyond, only its end is then, and each column when it is read.
@@ -30,15 +30,15 @@ class Source:
     ----------
     path
         The file.
-    image
-        Its verified content, if it is held in memory.
+    content
+        Its verified bytes, if they are held in memory.
     """
 
-    def __init__(self, path: Path, image: bytes | None = None) -> None:
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
         self.path = path
-        self._image = image
+        self._content = content
         self._identity = _identity(os.stat(path))
-        self._held: BufferedReader | None = None
+        self._held: BinaryIO | None = None
         with self.open() as file:
             self.header: Header = read_header(file, str(path))
             self.tables: tuple[str, ...] = tuple(table_names(file))
@@ -46,7 +46,9 @@ class Source:
     @classmethod
     def part(cls, path: Path) -> Self:
         """Read and verify one part."""
-        return cls(path, verified(path.read_bytes(), str(path)))
+        content = path.read_bytes()
+        verify(content, str(path))
+        return cls(path, content)
 
     @classmethod
     def sealed(cls, path: Path) -> Self:
@@ -54,7 +56,7 @@ class Source:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size <= WHOLE:
-                verified(file.read(), str(path))
+                verify(file.read(), str(path))
             else:
                 file.seek(-64, os.SEEK_END)
                 sealed_length(file.read(), size, str(path))
@@ -69,17 +71,14 @@ class Source:
         TrajlabError
             If HDF5 finds the file damaged, or it was replaced meanwhile.
         """
-        if self._image is not None:
-            file = h5py.File(h5py.h5f.open_file_image(self._image))
-            with file:
-                yield file
-            return
         content = self._held or self._open()
         try:
-            # Through a Python file: by name, HDF5 refuses a file that the user's own xarray
-            # or h5py has open with other locking flags in this process.
+            # Through a Python file, which needs no lock: by name, HDF5 refuses a file that the
+            # user's own xarray or h5py has open with other locking flags in this process.
             with h5py.File(content, "r") as file:
                 yield file
+        except TrajlabError:
+            raise
         except (OSError, KeyError, RuntimeError, TypeError) as error:
             raise TrajlabError(
                 f"{self.path} is damaged ({error}); restore it from a copy"
@@ -100,7 +99,9 @@ class Source:
         except FileNotFoundError:
             return False
 
-    def _open(self) -> BufferedReader:
+    def _open(self) -> BinaryIO:
+        if self._content is not None:
+            return BytesIO(self._content)
         content = open(self.path, "rb")  # noqa: SIM115 - the caller closes it
         if _identity(os.fstat(content.fileno())) != self._identity:
             content.close()
@@ -149,7 +150,10 @@ def take(path: Path) -> Snapshot:
         If there is no such run, or nothing of it can be read.
     """
     for _ in range(_ATTEMPTS):
-        snapshot = _attempt(path)
+        try:
+            snapshot = _attempt(path)
+        except OSError as error:
+            raise TrajlabError(f"{path} cannot be read: {error.strerror}") from error
         if snapshot is not None:
             return snapshot
     raise TrajlabError(f"{path} changes faster than it can be read; try again")
@@ -161,8 +165,6 @@ def _attempt(path: Path) -> Snapshot | None:
         sealed = Source.sealed(path)
     except FileNotFoundError:
         sealed = None
-    except OSError as error:
-        raise TrajlabError(f"{path} cannot be read: {error.strerror}") from error
     sources = [] if sealed is None else [sealed]
     last = 0 if sealed is None else sealed.header.last_part
     problems = []
@@ -179,7 +181,7 @@ def _attempt(path: Path) -> Snapshot | None:
                 raise TrajlabError(f"{file} belongs to another run")
         except FileNotFoundError:
             return None
-        except (TrajlabError, OSError) as error:
+        except TrajlabError as error:
             problems.append(f"{error}; the rest was read")
             unread.append(file)
         else:

@@ -64,8 +64,9 @@ class Trajectory:
 
         Raises
         ------
-        TrajlabError
-            If there is none of that name; the sentence names those there are.
+        AbsentError
+            A `TrajlabError` and a `KeyError`: there is none of that name, and the sentence names
+            those there are.
         """
         return view(self._snapshot, name)
 
@@ -76,7 +77,7 @@ class Trajectory:
 
         Raises
         ------
-        TrajlabError
+        AbsentError
             If there is no table of that name.
         """
         table = self.table(name)

@@ -1,15 +1,14 @@
 """One table of a run, read lazily across its files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from trajlab.errors import TrajlabError
-from trajlab.store.image import Array, read, read_table
-from trajlab.store.schema import Table
+from trajlab.store.image import Array, Block, read, read_table
+from trajlab.store.schema import AbsentError, Table
 from trajlab.store.snapshot import Snapshot, Source
 
 
@@ -28,22 +27,21 @@ class View(Mapping[str, Array]):
     """
 
     def __init__(self, snapshot: Snapshot, name: str) -> None:
+        self.name = name
         self._snapshot = snapshot
         self._sources = [source for source in snapshot.sources if name in source.tables]
-        self._declared: list[Table] = []
-        for source in self._sources:
-            with source.open() as file:
-                self._declared.append(read_table(file, name, str(source.path)))
-        declared = self._declared[0]
-        for later in self._declared[1:]:
-            declared = declared.joined(later)
-        self.declared = declared
+        # a merge has left out what was superseded, and every column is there
+        self._sealed = [source.path for source in snapshot.sources] == [snapshot.path]
 
     def __getitem__(self, name: str) -> Array:
+        if self._sealed:
+            source = self._sources[0]
+            with source.open() as file:
+                if name in file[self.name]:
+                    return read(file[self.name], name, str(source.path))
         if name in self.declared.coordinates:
-            return np.asarray(self.declared.coordinates[name])
-        values = self._written(name)
-        return values if self._kept is None else values[self._kept]
+            return self._labels(name)
+        return self._written([name])[name][self._kept]
 
     def __iter__(self) -> Iterator[str]:
         yield from self.declared.axes
@@ -57,7 +55,15 @@ class View(Mapping[str, Array]):
 
     def __repr__(self) -> str:
         columns = (f"{c.name} ({', '.join(c.axes)})" for c in self.declared.columns)
-        return f"Table {self.declared.name} of {self._snapshot.path}: {', '.join(columns)}"
+        return f"Table {self.name} of {self._snapshot.path}: {', '.join(columns)}"
+
+    @cached_property
+    def declared(self) -> Table:
+        """The table's declaration, joined over the files."""
+        declared = self._declarations[0]
+        for later in self._declarations[1:]:
+            declared = declared.joined(later)
+        return declared
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -75,23 +81,39 @@ class View(Mapping[str, Array]):
         return {**own, **declared.attributes}
 
     @cached_property
-    def _kept(self) -> Array | None:
-        """Which of the written rows hold; None means all."""
-        if [source.path for source in self._snapshot.sources] == [self._snapshot.path]:
-            return None  # sealed alone: its merge has left out what was superseded
-        steps = self._written("step")
+    def _declarations(self) -> list[Table]:
+        tables = []
+        for source in self._sources:
+            with source.open() as file:
+                tables.append(read_table(file, self.name, str(source.path)))
+        return tables
+
+    def block(self) -> Block:
+        """Return all rows that hold, read with one pass over the files."""
+        names = ["step", *(column.name for column in self.declared.columns)]
+        written = self._written(names)
+        return Block(self.declared, {name: written[name][self._kept] for name in names})
+
+    @cached_property
+    def _kept(self) -> Array | slice:
+        """Which of the written rows hold."""
+        keys = self._written(["step", *self.declared.key])
         limits = np.concatenate(
             [np.full(n, self._limit(s)) for s, n in zip(self._sources, self._lengths, strict=True)]
         )
-        kept = steps < limits
-        keys = pd.DataFrame({name: self._written(name) for name in self.declared.key})
-        keys["superseded"] = ~kept
-        kept &= ~keys.duplicated(keep="last").to_numpy()
-        return None if kept.all() else kept
+        held = keys["step"] < limits
+        # what was superseded takes no place of its own
+        again = pd.DataFrame({**keys, "held": held}).duplicated(keep="last").to_numpy()
+        kept = held & ~again
+        return slice(None) if kept.all() else kept
 
     @cached_property
     def _lengths(self) -> list[int]:
-        return [len(self._read(source, "step")) for source in self._sources]
+        lengths = []
+        for source in self._sources:
+            with source.open() as file:
+                lengths.append(len(file[self.name]["step"]))
+        return lengths
 
     def _rewinds(self, source: Source) -> list[int]:
         """Return the steps that sessions after that of `source` rewound to."""
@@ -103,24 +125,24 @@ class View(Mapping[str, Array]):
         margin = 1 if self.declared.kind == "evaluation" else 0
         return min(self._rewinds(source), default=np.inf) + margin
 
-    def _written(self, name: str) -> Array:
-        """Return a column, or ``step``, over all rows in the order of writing."""
-        if name == "step":
-            pieces = [self._read(source, name) for source in self._sources]
-            return np.concatenate(pieces)
-        column = self.declared.column(name)
-        shape = self.declared.shape(column)
-        pieces = []
-        for i, (source, table) in enumerate(zip(self._sources, self._declared, strict=True)):
-            if name in (c.name for c in table.columns):
-                pieces.append(self._read(source, name))
-            else:
-                pieces.append(np.full((self._lengths[i], *shape), column.fill, column.storage))
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    def _written(self, names: Sequence[str]) -> dict[str, Array]:
+        """Return columns and ``step`` over all rows in the order of writing."""
+        pieces: dict[str, list[Array]] = {name: [] for name in names}
+        for source, length in zip(self._sources, self._lengths, strict=True):
+            with source.open() as file:
+                group = file[self.name]
+                for name in pieces:
+                    if name in group:
+                        pieces[name].append(read(group, name, str(source.path)))
+                    else:
+                        column = self.declared.column(name)
+                        shape = (length, *self.declared.shape(column))
+                        pieces[name].append(np.full(shape, column.fill, column.storage))
+        return {name: np.concatenate(arrays) for name, arrays in pieces.items()}
 
-    def _read(self, source: Source, name: str) -> Array:
-        with source.open() as file:
-            return read(file[self.declared.name], name, str(source.path))
+    def _labels(self, axis: str) -> Array:
+        labels = np.asarray(self.declared.coordinates[axis])
+        return labels.astype(object) if labels.dtype.kind == "U" else labels
 
 
 def view(snapshot: Snapshot, name: str) -> View:
@@ -128,11 +150,11 @@ def view(snapshot: Snapshot, name: str) -> View:
 
     Raises
     ------
-    TrajlabError
+    AbsentError
         If there is none of that name; the sentence names those there are.
     """
     if name not in snapshot.tables:
-        raise TrajlabError(
+        raise AbsentError(
             f"{snapshot.path} has no table {name!r}; it has {', '.join(snapshot.tables) or 'none'}"
         )
     return View(snapshot, name)

@@ -5,6 +5,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from trajlab.store.header import STATUSES, Header, Session, plain
 from trajlab.store.image import build
 from trajlab.store.lock import Lock
 from trajlab.store.merge import merge
-from trajlab.store.schema import Table
+from trajlab.store.schema import Table, text
 from trajlab.store.snapshot import take
 from trajlab.store.view import view
 
@@ -78,26 +79,28 @@ class Writer:
             raise TrajlabError(f"{path} does not end in .h5; give a name that does")
         if from_step is not None and not resume:
             raise TrajlabError(f"from_step is given for {path} without resume; set resume=True")
-        if not resume:
-            self._refuse_existing()
         self._lock = self._prepare()
         try:
-            if not resume:
-                self._refuse_existing()  # again, now that nobody else can make it
+            if not resume and parts.exists(self.path):
+                raise TrajlabError(
+                    f"{path} exists; give another name, or resume=True to go on with it"
+                )
             now = datetime.now(UTC).isoformat(timespec="seconds")
             session = Session(now, from_step, provenance or {})
             header = Header(
                 run_id=uuid.uuid4().hex,
                 created=now,
                 status="recording",
-                tasks=tuple(tasks),
-                shared=tuple(shared),
+                tasks=tuple(map(text, tasks)),
+                shared=tuple(map(text, shared)),
                 metadata=metadata or {},
                 sessions=(session,),
                 trajlab_version=version("trajlab"),
             )
             self._header = self._resumed(header) if parts.exists(self.path) else header
         except BaseException:
+            with suppress(OSError):  # not empty: the run goes on without this writer
+                parts.folder(self.path).rmdir()
             self._lock.release()
             raise
         self._published = False
@@ -255,12 +258,6 @@ class Writer:
                 f"{self.path} cannot be written ({error.strerror}); give a folder that can"
             ) from error
         return lock
-
-    def _refuse_existing(self) -> None:
-        if parts.exists(self.path):
-            raise TrajlabError(
-                f"{self.path} exists; give another name, or resume=True to go on with it"
-            )
 
     def _resumed(self, header: Header) -> Header:
         """Return the header with which this session goes on, and take over the tables."""

@@ -1,0 +1,428 @@
+"""Kills, torn files, flipped bits, refusing disks, forks and second writers."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory, Writer, parts, standard
+from trajlab.store.image import verify
+from trajlab.store.snapshot import take
+
+TASKS = ["left", "right"]
+
+
+def start(path, **options):
+    writer = Writer(path, TASKS, **options)
+    writer.declare(standard("losses", task=TASKS))
+    writer.declare(standard("evaluations/test", task=TASKS))
+    return writer
+
+
+def append(writer, step):
+    writer.append("losses", {"step": step, "loss": [step, -step]})
+    writer.append("evaluations/test", {"step": step, "loss": [step, 0]})
+
+
+def steps(path, table="losses"):
+    return Trajectory(path).table(table)["step"].tolist()
+
+
+def check_rows(path, at_least):
+    """Assert that the rows are a gapless, correct prefix that holds what was acknowledged."""
+    for table in ("losses", "evaluations/test"):
+        view = Trajectory(path).table(table)
+        found = view["step"]
+        assert found.tolist() == list(range(len(found)))
+        assert len(found) >= at_least
+        np.testing.assert_array_equal(view["loss"][:, 0], found)
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process: after it, nothing works."""
+
+
+class Mortal:
+    """Lets `life` file operations of the store succeed; that one and all later ones fail.
+
+    A write fails after half of its bytes.
+    """
+
+    def __init__(self, monkeypatch, life):
+        self.life = life
+        for name in ("replace", "fsync", "rmdir"):
+            monkeypatch.setattr(os, name, self.mortal(getattr(os, name)))
+        for name in ("unlink", "rmdir"):
+            monkeypatch.setattr(parts.Path, name, self.mortal(getattr(parts.Path, name)))
+        monkeypatch.setattr(parts, "open", self.open, raising=False)
+
+    def spend(self):
+        self.life -= 1
+        if self.life < 0:
+            raise KilledError
+
+    def mortal(self, function):
+        def operation(*arguments, **options):
+            self.spend()
+            return function(*arguments, **options)
+
+        return operation
+
+    def open(self, *arguments, **options):
+        self.spend()
+        return Torn(open(*arguments, **options), self.spend)
+
+
+class Torn:
+    """A file whose last write before the end is cut in half."""
+
+    def __init__(self, file, spend):
+        self.file = file
+        self.spend = spend
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def write(self, content):
+        try:
+            self.spend()
+        except KilledError:
+            self.file.write(content[: len(content) // 2])
+            self.file.flush()
+            raise
+        return self.file.write(content)
+
+
+def test_a_kill_at_any_file_operation_loses_only_the_buffer(tmp_path, monkeypatch):
+    survived = False
+    for life in range(1000):
+        path = tmp_path / f"{life}.h5"
+        acknowledged = 0
+        writer = None
+        with monkeypatch.context() as patch:
+            Mortal(patch, life)
+            try:
+                for first in (0, 4):  # a run, and the same resumed
+                    writer = start(path, resume=first > 0)
+                    for step in range(first, first + 4):
+                        append(writer, step)
+                        if step % 2:
+                            writer.flush()
+                            acknowledged = step + 1
+                    writer.close()
+                survived = True
+            except KilledError:
+                if writer is not None and not writer._closed:
+                    writer._lock.release()
+        if acknowledged:
+            check_rows(path, acknowledged)
+            with_rest = start(path, resume=True)
+            with_rest.close()
+            check_rows(path, acknowledged)
+            assert Trajectory(path).status == "complete"
+        if survived:
+            break
+    assert life > 40  # the operations were indeed intercepted
+    assert steps(path) == list(range(8))
+
+
+RECORD = """
+import sys
+from trajlab.store import Trajectory, Writer, standard
+path, kills = sys.argv[1:]
+writer = Writer(path, ["left", "right"], resume=True)
+for name in ("losses", "evaluations/test"):
+    writer.declare(standard(name, task=["left", "right"]))
+try:
+    step = len(Trajectory(path).table("losses")["step"])
+except ValueError:
+    step = 0
+while True:
+    for _ in range(3):
+        writer.append("losses", {"step": step, "loss": [step, -step]})
+        writer.append("evaluations/test", {"step": step, "loss": [step, 0]})
+        step += 1
+    writer.flush()
+    print(step, flush=True)
+    if step % 7 == 0:
+        writer.close("recording")
+        writer = Writer(path, ["left", "right"], resume=True)
+"""
+
+
+def test_random_kills_in_a_chain_of_resumes(tmp_path):
+    path = tmp_path / "run.h5"
+    generator = np.random.default_rng(0)
+    for _ in range(4):
+        command = [sys.executable, "-c", RECORD, str(path), ""]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            acknowledged = 0
+            for _ in range(generator.integers(1, 12)):
+                acknowledged = int(process.stdout.readline())
+            process.send_signal(signal.SIGKILL)
+            acknowledged = int(([acknowledged, *process.stdout.read().split()])[-1])
+        check_rows(path, acknowledged)
+
+
+def test_every_bit_flip_and_truncation_of_a_part_is_detected(tmp_path):
+    writer = Writer(tmp_path / "run.h5", TASKS)
+    writer.declare(standard("parameters", k=range(2)).only("update_norm"))
+    writer.append("parameters", {"step": 0, "update_norm": 1.0})
+    writer.flush()
+    content = parts.part(writer.path, 1).read_bytes()
+    verify(content, "part")
+    for i in range(len(content)):
+        flipped = bytearray(content)
+        flipped[i] ^= 1 << (i % 8)
+        with pytest.raises(TrajlabError):
+            verify(bytes(flipped), "part")
+        with pytest.raises(TrajlabError):
+            verify(content[:i], "part")
+    with pytest.raises(TrajlabError):
+        verify(content + b"\0", "part")
+    writer.close()
+
+
+def test_a_damaged_or_missing_part_is_reported_and_the_rest_read(tmp_path):
+    writer = start(tmp_path / "run.h5")
+    for step in range(4):
+        append(writer, step)
+        writer.flush()
+    second, third = parts.part(writer.path, 2), parts.part(writer.path, 3)
+    second.write_bytes(second.read_bytes()[:-1])
+    third.unlink()
+    with pytest.warns(UserWarning, match="the rest was read") as reports:
+        run = Trajectory(writer.path)
+    assert run.table("losses")["step"].tolist() == [0, 3]
+    assert [str(report.message) for report in reports] == list(run.problems)
+    assert "000002.h5" in run.problems[0]
+    assert "lacks its parts 3 to 3" in run.problems[1]
+    assert "000002.h5" in repr(run)
+    writer.close()
+    assert steps(writer.path) == [0, 3]
+    # what could not be read is kept for a repair
+    assert [file.name for file in parts.folder(writer.path).iterdir()] == ["000002.h5.unread"]
+
+
+def test_a_part_of_another_run_is_left_out(tmp_path):
+    writer, other = start(tmp_path / "run.h5"), start(tmp_path / "other.h5")
+    for each in (writer, other):
+        append(each, 0)
+        each.flush()
+    os.replace(parts.part(other.path, 1), parts.part(writer.path, 2))
+    with pytest.warns(UserWarning, match="belongs to another run"):
+        assert steps(writer.path) == [0]
+    for each in (writer, other):
+        each._lock.release()
+
+
+def refuse(monkeypatch, allow=0):
+    """Make every publish but the first `allow` fail."""
+    publish = parts.publish
+    calls = []
+
+    def refused(image, target):
+        calls.append(target)
+        if len(calls) > allow:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        publish(image, target)
+
+    monkeypatch.setattr(parts, "publish", refused)
+
+
+def test_a_failed_flush_keeps_its_rows_and_its_number(tmp_path, monkeypatch):
+    writer = start(tmp_path / "run.h5")
+    append(writer, 0)
+    with monkeypatch.context() as patch:
+        refuse(patch)
+        with pytest.raises(TrajlabError, match=r"No space left .* rows are kept in memory"):
+            writer.flush()
+        append(writer, 1)
+        with pytest.raises(TrajlabError, match="kept in memory"):
+            writer.close()
+    writer.flush()
+    assert steps(writer.path) == [0, 1]
+    assert parts.numbers(writer.path) == [1]
+    with monkeypatch.context() as patch:
+        refuse(patch)
+        with pytest.raises(TrajlabError, match=r"all rows are safe in .*parts"):
+            writer.close()
+    assert steps(writer.path) == [0, 1]
+    writer.close()
+    assert steps(writer.path) == [0, 1]
+
+
+def test_training_goes_on_with_one_warning_until_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr("trajlab.store.writer.INTERVAL", 0.0)
+    writer = start(tmp_path / "run.h5")
+    with monkeypatch.context() as patch:
+        refuse(patch)
+        with pytest.warns(UserWarning, match="No space left"):
+            writer.append("losses", {"step": 0, "loss": [0, 0]})
+        writer.append("evaluations/test", {"step": 0, "loss": [0, 0]})  # a warning is an error
+        for step in range(1, 5):
+            append(writer, step)
+        patch.setattr("trajlab.store.writer.LIMIT_BYTES", 1)
+        with pytest.raises(TrajlabError, match="No space left"):
+            writer.append("losses", {"step": 5, "loss": [5, -5]})
+    writer.append("evaluations/test", {"step": 5, "loss": [5, 0]})
+    check_rows(writer.path, 6)
+    writer.close()
+
+
+def test_rows_are_flushed_by_time_and_by_size(tmp_path, monkeypatch):
+    writer = start(tmp_path / "run.h5")
+    append(writer, 0)
+    assert not parts.exists(writer.path)
+    monkeypatch.setattr("trajlab.store.writer.FLUSH_BYTES", 1)
+    writer.flush()
+    append(writer, 1)
+    assert steps(writer.path) == [0, 1]
+    monkeypatch.undo()
+    monkeypatch.setattr("trajlab.store.writer.INTERVAL", 0.0)
+    writer.flush()
+    append(writer, 2)
+    assert steps(writer.path) == [0, 1, 2]
+    writer.close()
+
+
+def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(TrajlabError, match=r"run\.h5 cannot be written \(File exists\)"):
+        Writer(tmp_path / "file" / "run.h5", TASKS)
+
+
+def test_a_forked_process_changes_nothing(tmp_path):
+    """A DataLoader worker inherits the writer, and may even close it or exit through it."""
+    code = f"""
+import os
+from trajlab.errors import TrajlabError
+from trajlab.store import Writer, standard
+writer = Writer({str(tmp_path / "run.h5")!r}, ["left", "right"])
+writer.declare(standard("losses", task=["left", "right"]))
+writer.append("losses", {{"step": 0, "loss": [1, 2]}})
+child = os.fork()
+if child == 0:
+    for call in (writer.flush, lambda: writer.append("losses", {{"step": 7}})):
+        try:
+            call()
+        except TrajlabError as error:
+            assert "forked process" in str(error)
+        else:
+            os._exit(1)
+    writer.close()
+    os._exit(2 if os.path.exists(writer.path) else 0)
+assert os.waitpid(child, 0)[1] == 0
+assert os.listdir({str(tmp_path / "run.h5.parts")!r}) == []
+writer.close()
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+    assert steps(tmp_path / "run.h5") == [0]
+
+
+def test_a_second_writer_is_refused_with_the_owner(tmp_path):
+    path = tmp_path / "run.h5"
+    writer = start(path)
+    append(writer, 0)
+    writer.flush()
+    with pytest.raises(TrajlabError, match="already being recorded by this process"):
+        start(path, resume=True)
+    code = f"from trajlab.store import Writer; Writer({str(path)!r}, ['a'], resume=True)"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert f'"pid": {os.getpid()}' in other.stderr
+    assert "is being recorded by another process" in other.stderr
+    append(writer, 1)
+    writer.close()
+    assert steps(path) == [0, 1]
+    assert path.with_name("run.h5.lock").exists()
+    start(path, resume=True).close()
+
+
+def test_an_existing_run_is_an_error_without_resume(tmp_path):
+    writer = start(tmp_path / "run.h5")
+    writer.flush()
+    writer._lock.release()
+    for _ in range(2):  # in parts, then sealed
+        with pytest.raises(TrajlabError, match="exists; give another name, or resume=True"):
+            start(tmp_path / "run.h5")
+        start(tmp_path / "run.h5", resume=True).close()
+    with pytest.raises(TrajlabError, match="does not end in"):
+        start(tmp_path / "run")
+    with pytest.raises(TrajlabError, match="without resume"):
+        start(tmp_path / "new.h5", from_step=3)
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_resume_supersedes_training_from_the_step_and_evaluations_after_it(tmp_path, sealed):
+    path = tmp_path / "run.h5"
+    writer = start(path, metadata={"seed": 1}, provenance={"session": 1}, shared=["w"])
+    for step in range(6):
+        append(writer, step)
+    writer.flush()
+    if sealed:
+        writer.close("recording")
+    else:
+        writer._lock.release()  # killed
+    writer = Writer(path, TASKS, resume=True, from_step=3, provenance={"session": 2})
+    assert steps(path) == list(range(6))  # nothing is lost before something new is there
+    writer.append("losses", {"step": 3, "loss": [30, 0]})
+    writer.flush()
+    for _ in range(2):
+        run = Trajectory(path)
+        assert run.table("losses")["step"].tolist() == [0, 1, 2, 3]
+        assert run.table("losses")["loss"][:, 0].tolist() == [0, 1, 2, 30]
+        assert run.table("evaluations/test")["step"].tolist() == [0, 1, 2, 3]
+        assert (run.metadata, run.shared) == ({"seed": 1}, ["w"])
+        assert run.provenance == {"session": 2}
+        writer.close()
+    sessions = take(path).header.sessions
+    assert [session.provenance["session"] for session in sessions] == [1, 2]
+    assert [session.rewind_to for session in sessions] == [None, 3]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"metadata": {"seed": 2}}, "metadata {'seed': 1}, not {'seed': 2}"),
+        ({"shared": ["v"]}, "shared parameters"),
+    ],
+)
+def test_resume_with_another_configuration_is_refused(tmp_path, options, sentence):
+    start(tmp_path / "run.h5", metadata={"seed": 1}, shared=["w"]).close()
+    with pytest.raises(TrajlabError, match=sentence):
+        start(tmp_path / "run.h5", resume=True, **options)
+    with pytest.raises(TrajlabError, match="recorded with tasks"):
+        Writer(tmp_path / "run.h5", ["left"], resume=True)
+    assert not parts.folder(tmp_path / "run.h5").exists()
+    start(tmp_path / "run.h5", resume=True).close()  # the lock was given back
+
+
+def test_a_reader_survives_a_merge_between_its_looks(tmp_path, monkeypatch):
+    writer = start(tmp_path / "run.h5")
+    append(writer, 0)
+    writer.flush()
+    numbers = parts.numbers
+
+    def merged_meanwhile(path):
+        found = numbers(path)
+        monkeypatch.setattr(parts, "numbers", numbers)
+        append(writer, 1)
+        writer.close()
+        return found
+
+    monkeypatch.setattr(parts, "numbers", merged_meanwhile)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert steps(writer.path) == [0, 1]
