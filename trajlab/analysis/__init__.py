@@ -5,7 +5,20 @@ Loaded eagerly: a lazy ``analysis.gap`` would be shadowed by the module of that 
 
 from trajlab.analysis.conflict import Conflict, conflict
 from trajlab.analysis.correlation import Correlation, correlate
+from trajlab.analysis.diagnosis import Diagnosis, diagnose
 from trajlab.analysis.gap import Gap, gap
 from trajlab.analysis.result import Result
+from trajlab.analysis.verdict import verdict
 
-__all__ = ["Conflict", "Correlation", "Gap", "Result", "conflict", "correlate", "gap"]
+__all__ = [
+    "Conflict",
+    "Correlation",
+    "Diagnosis",
+    "Gap",
+    "Result",
+    "conflict",
+    "correlate",
+    "diagnose",
+    "gap",
+    "verdict",
+]

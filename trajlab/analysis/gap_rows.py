@@ -15,10 +15,10 @@ from trajlab.analysis.matching import GapCurve, gap_curve
 from trajlab.analysis.onset import ONSETS, persistence
 
 _HOLE = "neighbouring evaluations more than half a decade apart"
-_TERM_COLUMNS = (f"{term}{end}" for term in TERMS for end in ("", "_low", "_high"))
+_TERM_COLUMNS = (f"{term}{end}" for term in TERMS for end in ("", "_low", "_high", "_p"))
 _NUMBERS = (
     *("overlap_low", "overlap_high", "onset_loss", "onset_step_baseline", "onset_step", "sign"),
-    *("persistence", *_TERM_COLUMNS, "common_loss", "common_loss_low"),
+    *("persistence", *_TERM_COLUMNS, "delta_se", "delta_df", "common_loss", "common_loss_low"),
 )
 
 
@@ -88,7 +88,7 @@ def compare(
 def _curve_columns(matched: GapCurve | None) -> dict[str, Any]:
     if matched is None:
         empty = np.empty(0)
-        matched = GapCurve(empty, Difference(empty, empty, empty), np.nan, np.nan)
+        matched = GapCurve(empty, Difference(empty, empty, empty, empty, empty), np.nan, np.nan)
     return {
         "train_loss": 10**matched.log_loss,
         "gap": matched.gap.estimate,
@@ -108,11 +108,11 @@ def _term_columns(
         "common_loss_low": parts.common_loss_low,
         "selection_split": settings["selection_split"] if parts.selected else "none",
     }
+    found = parts.terms
     for i, term in enumerate(TERMS):
-        columns[term] = parts.terms.estimate[i]
-        columns[f"{term}_low"] = parts.terms.low[i]
-        columns[f"{term}_high"] = parts.terms.high[i]
-    return columns
+        columns[term], columns[f"{term}_p"] = found.estimate[i], found.p_value[i]
+        columns[f"{term}_low"], columns[f"{term}_high"] = found.low[i], found.high[i]
+    return {**columns, "delta_se": found.error[0], "delta_df": found.freedom[0]}
 
 
 def _onset_columns(

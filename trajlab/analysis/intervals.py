@@ -19,16 +19,28 @@ class Difference:
     estimate, low, high
         Arrays of equal shape, or scalars; `low` and `high` are NaN where a group has fewer than
         two runs, for then nothing tells how much runs vary.
+    error, freedom
+        Standard error of the estimate and its degrees of freedom; NaN where the interval is not
+        a t interval.
     """
 
     estimate: FloatArray
     low: FloatArray
     high: FloatArray
+    error: FloatArray
+    freedom: FloatArray
 
     @property
     def significant(self) -> npt.NDArray[np.bool_]:
         """Whether the interval excludes 0."""
         return np.asarray((self.low > 0) | (self.high < 0))
+
+    @property
+    def p_value(self) -> FloatArray:
+        """Two-sided p of the t test against 0; 1 where neither estimate nor error is above 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(self.estimate == 0, 0.0, np.abs(self.estimate) / self.error)
+        return np.where(np.isnan(self.error), np.nan, 2 * stats.t.sf(ratio, self.freedom))
 
 
 def welch(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> Difference:
@@ -51,9 +63,10 @@ def welch(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> D
         freedom = variance**2 / (
             terms[0] ** 2 / (len(runs) - 1) + terms[1] ** 2 / (len(baseline) - 1)
         )
-    # Two groups without any spread leave 0/0 degrees of freedom and an interval of no width.
-    quantile = np.where(variance == 0, 0.0, stats.t.ppf((1 + confidence) / 2, freedom))
-    return _around(runs, baseline, quantile * np.sqrt(variance))
+    # Two groups without any spread leave 0/0 degrees of freedom; their interval has no width.
+    freedom = np.where(variance == 0, len(runs) + len(baseline) - 2, freedom)
+    error = np.sqrt(variance)
+    return _t_interval(runs.mean(axis=0) - baseline.mean(axis=0), error, freedom, confidence)
 
 
 def mean_interval(runs: FloatArray, confidence: float = 0.95) -> Difference:
@@ -67,11 +80,9 @@ def mean_interval(runs: FloatArray, confidence: float = 0.95) -> Difference:
         Coverage of the two-sided interval.
     """
     if len(runs) == 0:
-        return Difference(*np.full((3, *runs.shape[1:]), np.nan))
-    estimate = np.asarray(runs.mean(axis=0))
-    quantile = stats.t.ppf((1 + confidence) / 2, max(len(runs) - 1, 1))
-    half_width = quantile * np.sqrt(_variance(runs) / len(runs))
-    return Difference(estimate, estimate - half_width, estimate + half_width)
+        return Difference(*np.full((5, *runs.shape[1:]), np.nan))
+    freedom = np.full(runs.shape[1:], max(len(runs) - 1, 1))
+    return _t_interval(runs.mean(axis=0), np.sqrt(_variance(runs) / len(runs)), freedom, confidence)
 
 
 def two_sd(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> Difference:
@@ -88,7 +99,10 @@ def two_sd(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> 
         Not used.
     """
     del confidence
-    return _around(runs, baseline, 2 * (np.sqrt(_variance(runs)) + np.sqrt(_variance(baseline))))
+    estimate = np.asarray(runs.mean(axis=0) - baseline.mean(axis=0))
+    half_width = 2 * (np.sqrt(_variance(runs)) + np.sqrt(_variance(baseline)))
+    unknown = np.full(estimate.shape, np.nan)
+    return Difference(estimate, estimate - half_width, estimate + half_width, unknown, unknown)
 
 
 INTERVALS: dict[str, Callable[[FloatArray, FloatArray, float], Difference]] = {
@@ -103,6 +117,8 @@ def _variance(group: FloatArray) -> FloatArray:
     return np.asarray(group.var(axis=0, ddof=1))
 
 
-def _around(runs: FloatArray, baseline: FloatArray, half_width: FloatArray) -> Difference:
-    estimate = np.asarray(runs.mean(axis=0) - baseline.mean(axis=0))
-    return Difference(estimate, estimate - half_width, estimate + half_width)
+def _t_interval(
+    estimate: FloatArray, error: FloatArray, freedom: FloatArray, confidence: float
+) -> Difference:
+    half_width = stats.t.ppf((1 + confidence) / 2, freedom) * error
+    return Difference(estimate, estimate - half_width, estimate + half_width, error, freedom)
