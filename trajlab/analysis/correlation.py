@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from trajlab.analysis.association import RESAMPLES, STATISTICS, associate
 from trajlab.analysis.groups import GROUP_KEYS, group
+from trajlab.analysis.multiplicity import holm
 from trajlab.analysis.options import check_confidence
 from trajlab.analysis.result import Result
 from trajlab.analysis.run_summary import summarise_runs
@@ -221,10 +221,7 @@ def correlate_points(
             )
     frame = pd.DataFrame(rows)
     for _, part in frame.groupby("statistic"):
-        tested = part.index[part["p_value"].notna()]
-        if tested.size:
-            p_values = frame.loc[tested, "p_value"]
-            frame.loc[tested, "p_adjusted"] = multipletests(p_values, method="holm")[1]
+        frame.loc[part.index, "p_adjusted"] = holm(part["p_value"])
     return frame
 
 

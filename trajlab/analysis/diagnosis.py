@@ -107,7 +107,7 @@ def diagnose(
     chosen: dict[str, Any] = {"baseline": baseline, "against": against}
     rules: dict[str, Any] = {"rule": rule, "interval": interval, "onset": onset}
     results: dict[str, Result] = {}
-    gaps = conflicts = None
+    gaps = conflicts = correlations = None
     if "conflict" not in skipped:
         results["conflict"] = found = conflict(runs, **shared)
         conflicts = found.summary
@@ -115,10 +115,10 @@ def diagnose(
         results["gap"] = compared = gap(runs, **chosen, **scores, **rules, **shared)
         gaps = compared.summary
     if "correlate" not in skipped:
-        results["correlate"] = correlate(
-            runs, x="mean_cosine", y="final_metric", **scores, **shared
-        )
-    told = verdict(gaps, conflicts, margin=margin, confidence=confidence)
+        axes: dict[str, Any] = {"x": "mean_cosine", "y": "final_metric"}
+        results["correlate"] = correlated = correlate(runs, **axes, **scores, **shared)
+        correlations = correlated.correlations
+    told = verdict(gaps, conflicts, correlations, margin=margin, confidence=confidence)
     if "gap" in skipped:
         told = pd.concat([_not_compared(groups, skipped["gap"]), told], ignore_index=True)
     settings = {

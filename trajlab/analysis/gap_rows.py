@@ -11,7 +11,7 @@ from trajlab.analysis.decomposition import TERMS, decompose
 from trajlab.analysis.evaluations import Evaluations, read
 from trajlab.analysis.groups import Comparison, Group
 from trajlab.analysis.intervals import Difference
-from trajlab.analysis.matching import GapCurve, gap_curve
+from trajlab.analysis.matching import POINTS_PER_DECADE, GapCurve, gap_curve
 from trajlab.analysis.onset import ONSETS, persistence
 
 _HOLE = "neighbouring evaluations more than half a decade apart"
@@ -159,7 +159,11 @@ def _caveats(row: Mapping[str, Any], matched: GapCurve) -> str:
         "the common range of training loss holds no point of the grid": (
             matched.low <= matched.high and not matched.log_loss.size
         ),
-        _HOLE: bool(np.isnan(matched.gap.estimate).any()),
+        "the common loss lies below a run's curve, whose last block is read there": (
+            row["overlap_low"] > row["common_loss"] * 10 ** (1 / POINTS_PER_DECADE)
+        ),
+        _HOLE: matched.low <= matched.high
+        and bool(np.isnan([row["matched"], *matched.gap.estimate]).any()),
         "no selection split with more than ten evaluations, so selection is 0 by definition": (
             row["selection_split"] == "none"
         ),

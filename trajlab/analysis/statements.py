@@ -81,6 +81,29 @@ def of_conflict(pairs: Sequence[Row], task: str) -> Statement:
     return sentence, {name: row[name] for name in names}
 
 
+def of_correlation(row: Row, confidence: float) -> Statement:
+    """Say whether two columns go together over independent units.
+
+    Parameters
+    ----------
+    row
+        A row of the table `correlations`.
+    confidence
+        Of its interval; its complement is the level of the test.
+    """
+    names = f"{row['x'].replace('_', ' ')} and {row['y'].replace('_', ' ')}"
+    numbers = {name: row[name] for name in ("estimate", "low", "high", "p_adjusted", "n")}
+    units = f"over {int(row['n'])} units"
+    if np.isnan(row["estimate"]):
+        return f"Whether {names} go together {units} cannot be told: {row['reason']}.", numbers
+    found = f"{row['statistic'].title()} {_estimate(row, 'estimate', 'low', 'high')}"
+    found += f", p = {row['p_adjusted']:.2g}, the smallest possible {row['smallest_p']:.2g}"
+    if row["p_adjusted"] >= 1 - confidence:
+        return f"Whether {names} go together {units} cannot be told ({found}).", numbers
+    way = "together" if row["estimate"] > 0 else "against each other"
+    return f"{names[0].upper()}{names[1:]} go {way} {units} ({found}).", numbers
+
+
 def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> Statement:
     """Improved, lowered, no transfer, or cannot tell."""
     delta, error, freedom = (float(row[name]) for name in ("delta", "delta_se", "delta_df"))

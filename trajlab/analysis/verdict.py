@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from trajlab.analysis.decomposition import TERMS
-from trajlab.analysis.statements import Statement, of_conflict, of_gap
+from trajlab.analysis.multiplicity import holm
+from trajlab.analysis.statements import Statement, of_conflict, of_correlation, of_gap
 
 _PAIR = ("task_a", "task_b")
 _COUNTS = ["baseline", "n_baseline", "n_runs"]
@@ -23,11 +23,12 @@ _COUNTS = ["baseline", "n_baseline", "n_runs"]
 def verdict(
     gap: pd.DataFrame | None = None,
     conflict: pd.DataFrame | None = None,
+    correlations: pd.DataFrame | None = None,
     *,
     margin: float | None = None,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Put the summaries of `gap` and `conflict` into words.
+    """Put the tables of `gap`, `conflict` and `correlate` into words.
 
     Parameters
     ----------
@@ -35,6 +36,8 @@ def verdict(
         ``summary`` of :func:`trajlab.analysis.gap`.
     conflict
         ``summary`` of :func:`trajlab.analysis.conflict`.
+    correlations
+        Of :func:`trajlab.analysis.correlate`; the ranks speak.
     margin
         δ, the largest difference that does not matter, in units of the metric. Without it,
         equivalence is not tested and no number of seeds is given.
@@ -65,6 +68,12 @@ def verdict(
                 reason = "; ".join(dict.fromkeys(filter(None, (pair["reason"] for pair in own))))
                 head = {**{key: first[key] for key in keys}, "task": task, **first, "metric": ""}
                 rows.append(_row(head, of_conflict(own, task), reason))
+    if correlations is not None:
+        ranks = correlations[correlations["statistic"] == "spearman"]
+        keys = [*_keys(correlations, "task"), "task", *_COUNTS]
+        for row in _records(ranks):
+            head = {**{key: row[key] for key in keys}, "metric": ""}
+            rows.append(_row(head, of_correlation(row, confidence), row["reason"]))
     return pd.DataFrame(rows)
 
 
@@ -79,11 +88,7 @@ def adjust(gap: pd.DataFrame) -> pd.DataFrame:
     adjusted = gap.copy()
     for _, rows in gap.groupby([*_keys(gap, "task"), "metric"], sort=False):
         for term in TERMS:
-            p_values = rows[f"{term}_p"].to_numpy(float, copy=True)
-            known = np.isfinite(p_values)
-            if known.any():
-                p_values[known] = multipletests(p_values[known], method="holm")[1]
-            adjusted.loc[rows.index, f"{term}_p_adjusted"] = p_values
+            adjusted.loc[rows.index, f"{term}_p_adjusted"] = holm(rows[f"{term}_p"])
     return adjusted
 
 

@@ -45,6 +45,7 @@ class Trajectory:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._snapshot = take(Path(path))
+        self._views: dict[str, View] = {}  # what was declared does not change in a snapshot
         header = self._snapshot.header
         self.path = self._snapshot.path
         self.run_id = header.run_id
@@ -68,7 +69,9 @@ class Trajectory:
             A `TrajlabError` and a `KeyError`: there is none of that name, and the sentence names
             those there are.
         """
-        return view(self._snapshot, name)
+        if name not in self._views:
+            self._views[name] = view(self._snapshot, name)
+        return self._views[name]
 
     def frame(self, name: str) -> pd.DataFrame:
         """Return a table as a tidy frame, one row a step and label of every other axis.

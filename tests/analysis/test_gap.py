@@ -1,0 +1,323 @@
+"""The gap against pairs of curves that are known in closed form."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from trajlab.analysis import gap
+from trajlab.analysis.decomposition import TERMS, decompose, run_terms
+from trajlab.analysis.evaluations import Evaluations
+from trajlab.analysis.intervals import mean_interval, two_sd, welch
+from trajlab.analysis.matching import RULES, first_passage, gap_curve, grid, in_hole, isotonic
+from trajlab.analysis.onset import first, persistence, sustained
+from trajlab.errors import TrajlabError
+
+STEPS = np.arange(1, 101)
+
+
+def line(slope, offset, end=-4.0, noise=0.0, selection=None):
+    """Return a run whose score is linear in log loss, which falls evenly to 10^end."""
+    log_loss = np.linspace(0.0, end, STEPS.size)
+    score = offset + slope * log_loss + noise
+    return Evaluations.clean(STEPS, 10**log_loss, score, selection)
+
+
+def group(slope, offset, end=-4.0, spread=(-0.1, 0.0, 0.1)):
+    return [line(slope, offset + shift, end) for shift in spread]
+
+
+@pytest.mark.parametrize("rule", list(RULES))
+def test_gap_and_decomposition_of_two_lines_are_exact(rule):
+    """E = 90 − 2 log L against 89 − log L: the gap is 1 − log10 L at every loss."""
+    runs, baseline = group(-2.0, 90.0, end=-5.0), group(-1.0, 89.0, end=-4.0)
+    curve = gap_curve(runs, baseline, rule)
+    assert curve.log_loss == pytest.approx(np.arange(-80, 1) / 20)
+    assert curve.gap.estimate == pytest.approx(1 - curve.log_loss)
+    half_width = 2.7764451052 * np.sqrt(2 * 0.01 / 3)  # Welch, 4 degrees of freedom
+    assert curve.gap.high - curve.gap.estimate == pytest.approx(np.full(81, half_width))
+    parts = decompose(runs, baseline, rule)
+    assert parts.common_loss == pytest.approx(1e-4)
+    ends = [np.linspace(0, end, 100)[-10:].mean() for end in (-5, -4)]
+    delta = (90 - 2 * ends[0]) - (89 - ends[1])
+    expected = {"delta": delta, "matched": 5.0, "reach": delta - 5.0, "selection": 0.0}
+    assert dict(zip(TERMS, parts.terms.estimate, strict=True)) == pytest.approx(expected)
+
+
+@given(arrays(np.float64, (6, 3, 40), elements=st.floats(-1, 1)), st.sampled_from(list(RULES)))
+def test_the_terms_add_exactly(noise, rule):
+    falling = np.linspace(0, -3, 40)
+    runs = [Evaluations.clean(STEPS[:40], 10 ** (falling + a), 90 + b, 90 + c) for a, b, c in noise]
+    terms = decompose(runs[:3], runs[3:], rule).terms.estimate
+    if np.isfinite(terms).all():  # not where the common loss lies in a hole
+        assert terms[0] == pytest.approx(terms[1:].sum(), abs=1e-9)
+
+
+@given(arrays(np.float64, (6, 40), elements=st.floats(-1, 1)), st.floats(-50, 50))
+def test_swapping_groups_flips_signs_and_shifts_do_not_matter(noise, shift):
+    falling = np.linspace(0, -3, 40)
+    runs = [Evaluations.clean(STEPS[:40], 10**falling, 90 + b) for b in noise]
+    moved = [Evaluations.clean(STEPS[:40], 10**falling, 90 + b + shift) for b in noise]
+    one, other = gap_curve(runs[:3], runs[3:]).gap, gap_curve(runs[3:], runs[:3]).gap
+    assert one.estimate == pytest.approx(-other.estimate, abs=1e-9)
+    assert one.low == pytest.approx(-other.high, abs=1e-9)
+    assert gap_curve(moved[:3], moved[3:]).gap.estimate == pytest.approx(one.estimate, abs=1e-9)
+    assert decompose(moved[:3], moved[3:]).terms.estimate == pytest.approx(
+        decompose(runs[:3], runs[3:]).terms.estimate, abs=1e-9
+    )
+
+
+@given(arrays(np.float64, 30, elements=st.floats(-3, 0)))
+def test_curves_are_decreasing_in_step_and_keep_the_mean(log_loss):
+    run = Evaluations.clean(STEPS[:30], 10**log_loss, np.arange(30.0))
+    passage, pooled = first_passage(run), isotonic(run)
+    assert (np.diff(passage.log_loss) > 0).all()
+    assert (np.diff(pooled.log_loss) >= 0).all()
+    assert passage.log_loss[0] == pytest.approx(log_loss.min())
+    assert log_loss.min() - 1e-9 <= pooled.log_loss[0] <= pooled.log_loss[-1]
+    assert pooled.log_loss[-1] <= log_loss.max() + 1e-9
+
+
+def test_isotonic_pools_what_rises():
+    run = Evaluations.clean([1, 2, 3, 4], [1.0, 0.01, 0.1, 0.001], [1.0, 2.0, 4.0, 5.0])
+    curve = isotonic(run)
+    assert curve.log_loss == pytest.approx([-3, -1.5, 0])
+    assert curve.score == pytest.approx([5, 3, 1])
+    assert first_passage(run).score == pytest.approx([5, 2, 1])
+
+
+def test_nothing_is_extrapolated():
+    curve = gap_curve(group(0, 1, end=-2.0), group(0, 0, end=-4.0))
+    assert curve.log_loss.min() == pytest.approx(-2.0)
+    assert curve.low == pytest.approx(-2.0)
+
+
+def test_grid_holds_all_integers_over_20():
+    assert grid(-0.1, 0.05) == pytest.approx([-0.1, -0.05, 0, 0.05])
+    assert grid(-0.04, -0.01).size == 0
+
+
+def test_holes_wider_than_half_a_decade_are_missing():
+    def sparse(losses):
+        return Evaluations.clean(np.arange(1, len(losses) + 1), losses, np.zeros(len(losses)))
+
+    holed = [sparse([1, 0.5, 0.1, 0.05])]  # .7 decades between .5 and .1
+    assert in_hole(np.log10([0.5, 0.3, 0.1, 0.07]), holed).tolist() == [False, True, False, False]
+    filled = [*holed, sparse([1, 0.3, 0.05])]
+    assert not in_hole(np.log10([0.5, 0.2, 0.1]), filled).any()
+
+
+def test_welch_agrees_with_scipy():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=5), 3 * rng.normal(size=3)
+    found, test = welch(a, b), stats.ttest_ind(a, b, equal_var=False)
+    interval = test.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.p_value == pytest.approx(test.pvalue)
+    alone = mean_interval(a)
+    interval = stats.ttest_1samp(a, 0).confidence_interval(0.95)
+    assert (alone.low, alone.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_two_standard_deviations_are_disjoint_ranges():
+    a, b = np.array([1.0, 2, 3]), np.array([7.0, 8, 9.5])
+    found = two_sd(b, a)
+    assert bool(found.significant) == (b.mean() - 2 * b.std(ddof=1) > a.mean() + 2 * a.std(ddof=1))
+    assert found.low == pytest.approx(b.mean() - a.mean() - 2 * (a.std(ddof=1) + b.std(ddof=1)))
+
+
+@pytest.mark.parametrize("interval", [welch, two_sd])
+def test_one_run_has_no_interval_and_no_spread_none_of_width(interval):
+    alone = interval(np.array([[1.0]]), np.array([[0.0], [0.5]]))
+    assert alone.estimate == pytest.approx([0.75])
+    assert np.isnan([alone.low, alone.high]).all()
+    assert not alone.significant.any()
+    exact = interval(np.ones((3, 1)), np.zeros((3, 1)))
+    assert (exact.low, exact.high) == (1, 1)
+
+
+def test_sustained_stops_at_the_first_failure():
+    gaps = np.array([1.0, 1, 1, -1, 1])
+    assert sustained(gaps, np.array([True, True, False, True, True])) == 1
+    assert sustained(gaps, np.full(5, True)) == 2  # another sign is a failure
+    assert sustained(gaps, np.array([False, True, True, True, True])) is None
+    assert sustained(np.array([1.0, np.nan, 1.0]), np.array([True, False, True])) == 0
+    assert sustained(np.empty(0), np.empty(0, bool)) is None
+
+
+def test_first_is_the_highest_loss_from_which_the_sign_stays():
+    gaps = np.array([1.0, 1, 1, -1, 1])
+    assert first(gaps, np.array([False, False, True, True, True])) == 2
+    assert first(gaps, np.array([False, False, False, True, True])) is None
+    assert first(np.array([1.0, np.nan, 1.0]), np.array([False, False, True])) == 2
+    significant = np.array([False, True, True])
+    assert persistence(np.array([1.0, np.nan, 1.0]), significant, 2) == 0.5
+    assert np.isnan(persistence(gaps, np.full(5, True), None))
+
+
+def splits(loss=None, accuracy=None, validation=None, n=40):
+    """Return evaluations of one task: loss falls over four decades, accuracy rises."""
+    falling = np.linspace(0, -4, n)
+    made = {"train": {"loss": 10**falling if loss is None else loss}}
+    made["test"] = {"accuracy": 80 - falling if accuracy is None else accuracy}
+    return made if validation is None else made | {"validation": {"accuracy": validation}}
+
+
+def compare(make_run, single, multi, **options):
+    """Return the gap between lists of splits, one entry a seed."""
+    sides = (("single", single), ("uniform", multi))
+    runs = [
+        make_run(made, method=method, setting="digits", seed=seed)
+        for method, side in sides
+        for seed, made in enumerate(side)
+    ]
+    return gap(runs, **options)
+
+
+def shifted(shift, **options):
+    accuracy = 80 + shift - np.linspace(0, -4, 40)
+    return splits(accuracy=accuracy, **options)
+
+
+def test_columns_are_those_of_the_design(make_run):
+    result = compare(make_run, [shifted(s) for s in (0, 0.1)], [shifted(s) for s in (1, 1.1)])
+    wanted = [
+        "setting",
+        "condition",
+        "method",
+        "task",
+        "baseline",
+        "n_baseline",
+        "n_runs",
+        "reason",
+    ]
+    assert {*wanted, *["train_loss", "gap", "low", "high", "significant"]} <= set(result.curve)
+    wanted += [
+        "metric",
+        "split",
+        "rule",
+        "interval",
+        "onset_rule",
+        "overlap_low",
+        "overlap_high",
+        "onset_loss",
+    ]
+    wanted += ["onset_step_baseline", "onset_step", "sign", "persistence"]
+    wanted += [f"{term}{end}" for term in TERMS for end in ("", "_low", "_high")]
+    assert set(wanted) <= set(result.summary)
+    assert list(result.tables()) == ["curve", "summary"]
+    assert result.settings["baseline"] == {"method": "single"}
+    row = result.summary.iloc[0]
+    assert (row["n_baseline"], row["n_runs"], row["baseline"]) == (2, 2, "method=single")
+    assert row["delta"] == pytest.approx(1.0)
+
+
+def test_step_0_is_left_out(make_run):
+    loss = 10 ** np.linspace(0, -4, 40)
+    loss[0] = 1e-9  # as if the initial point were the best of all
+    result = compare(make_run, [splits(loss=loss)], [splits()])
+    assert result.summary["overlap_low"][0] == pytest.approx(1e-4)
+
+
+def test_validation_chooses_the_checkpoints(make_run):
+    """Validation prefers evaluations 10 to 19, whose test accuracy is known."""
+    validation = np.zeros(40)
+    validation[10:20] = 1.0
+    falling = np.linspace(0, -4, 40)
+    plain, chosen = shifted(0.0, validation=validation), shifted(1.0, validation=validation)
+    result = compare(make_run, [plain, plain], [splits(validation=validation), chosen])
+    row = result.summary.iloc[0]
+    assert row["selection_split"] == "validation"
+    assert row["delta"] == pytest.approx(0.5)
+    # The group means' selection terms are equal here, so read one run's from its terms.
+    run = Evaluations.clean(np.arange(40), 10**falling, 80 - falling, validation)
+    terms = run_terms(run, isotonic(run), -4.0, select=True)
+    assert terms[0] == pytest.approx((80 - falling[10:20]).mean())
+    assert terms[2] == pytest.approx((80 - falling[-4:]).mean() - 84)
+
+
+def test_lower_is_better_flips_the_sign(make_run):
+    def run(value, seed, method):
+        made = splits(accuracy=np.full(40, value))
+        made["test"] = {"mae": made["test"]["accuracy"]}
+        return make_run(made, lower_is_better=("mae",), method=method, seed=seed)
+
+    runs = [run(2.0, s, "single") for s in (0, 1)] + [run(1.5, s, "uniform") for s in (0, 1)]
+    assert gap(runs).summary["delta"][0] == pytest.approx(0.5)
+
+
+def test_values_that_are_not_finite_are_left_out_and_counted(make_run):
+    damaged = splits()
+    damaged["train"]["loss"] = damaged["train"]["loss"].copy()
+    damaged["train"]["loss"][[5, 7]] = [np.nan, np.inf]
+    damaged["test"]["accuracy"][9] = np.nan
+    row = compare(make_run, [splits()] * 2, [damaged, splits()]).summary.iloc[0]
+    assert (row["n_excluded"], row["n_excluded_baseline"], row["n_diverged"]) == (3, 0, 0)
+    assert row["delta"] == pytest.approx(0.0)
+
+
+def test_diverged_and_incomplete_runs_are_left_out_and_counted(make_run):
+    diverged = splits()
+    diverged["train"]["loss"] = np.where(np.arange(40) > 30, np.nan, diverged["train"]["loss"])
+    options = {"method": "uniform", "setting": "digits"}
+    runs = [make_run(splits(), method="single", setting="digits", seed=seed) for seed in (0, 1)]
+    runs += [make_run(splits(), **options, seed=seed) for seed in (0, 1)]
+    runs.append(make_run(diverged, **options, seed=2))
+    runs.append(make_run(splits(), **options, seed=3, status="recording"))
+    row = gap(runs).summary.iloc[0]
+    assert (row["n_runs"], row["n_diverged"], row["n_incomplete"]) == (2, 1, 1)
+    assert (row["n_diverged_baseline"], row["n_incomplete_baseline"]) == (0, 0)
+    row = gap(runs[:2] + runs[4:]).summary.iloc[0]
+    assert row["reason"].startswith("no usable run of method=uniform: 1 incomplete, 1 diverged")
+    assert np.isnan(row["delta"])
+
+
+def test_one_seed_is_descriptive(make_run):
+    result = compare(make_run, [splits()], [shifted(1.0)])
+    row = result.summary.iloc[0]
+    assert row["delta"] == pytest.approx(1.0)
+    assert np.isnan([row["delta_low"], row["matched_high"], row["onset_loss"]]).all()
+    assert "one run on a side, so descriptive only" in row["reason"]
+    assert result.curve["gap"].to_numpy() == pytest.approx(np.ones(len(result.curve)))
+    assert not result.curve["significant"].any()
+
+
+def test_disjoint_losses_are_a_row_with_a_reason(make_run):
+    high = splits(loss=10 ** np.linspace(3, 2, 40))
+    result = compare(make_run, [splits()] * 2, [high] * 2)
+    row = result.summary.iloc[0]
+    assert "no common range of training loss" in row["reason"]
+    assert np.isnan([row["matched"], row["overlap_low"], row["onset_loss"]]).all()
+    assert row["delta"] == pytest.approx(0.0)
+    assert result.curve.empty
+
+
+def test_a_task_without_baseline_is_a_row_with_a_reason(make_run):
+    both = {
+        split: {name: np.column_stack([column, column]) for name, column in columns.items()}
+        for split, columns in splits().items()
+    }
+    options = {"setting": "digits", "tasks": ["left", "right"], "method": "uniform"}
+    runs = [make_run(splits(), setting="digits", method="single", seed=s) for s in (0, 1)]
+    runs += [make_run(both, seed=s, **options) for s in (0, 1)]
+    rows = gap(runs).summary.set_index("task")
+    assert rows["delta"]["left"] == pytest.approx(0.0)
+    assert rows["reason"]["right"] == "no baseline trains right in digits"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"rule": "median"}, "rule 'median' is unknown; use one of isotonic, first_passage"),
+        ({"interval": "3sd"}, "interval '3sd' is unknown"),
+        ({"onset": "last"}, "onset 'last' is unknown"),
+        ({"confidence": 1.5}, "confidence must lie between 0 and 1"),
+        ({"metric": "f1"}, "no run has the metric 'f1' on the test split; there is accuracy"),
+        ({"split": "validation"}, "has no table evaluations/validation"),
+    ],
+)
+def test_bad_options_are_told_in_a_sentence(make_run, options, sentence):
+    with pytest.raises(TrajlabError, match=sentence):
+        compare(make_run, [splits()], [splits()], **options)
