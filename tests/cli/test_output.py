@@ -36,11 +36,18 @@ def test_a_wide_table_is_laid_on_its_side_whole(capsys) -> None:
     assert "1.23" in out
 
 
-def test_a_long_table_says_that_rows_are_left_out(capsys) -> None:
-    show({"pairs": LONG})
+def test_the_main_table_is_whole_and_others_are_if_they_are_short(capsys) -> None:
+    show({"pairs": LONG, "few": LONG.iloc[900:905], "summary": LONG.iloc[:500]})
     out = capsys.readouterr().out
-    assert "20 of 1000 rows; --json prints all" in out
-    assert " 999 " in out
+    assert "pairs\n1000 rows; --json prints them\n" in out
+    assert " 904 " in out
+    assert all(f" {step} " in out for step in range(500))
+
+
+def test_a_path_is_never_cut(capsys) -> None:
+    path = "/a/folder/whose/name/is/rather/long/" + "run" * 8 + ".h5"
+    show({"runs": pd.DataFrame({"run": [path], "tasks": ["left, right, " * 9]})})
+    assert path in capsys.readouterr().out
 
 
 def test_an_empty_table_says_so(capsys) -> None:

@@ -46,7 +46,7 @@ def test_an_estimate_and_its_bounds_are_one_column() -> None:
     made = readable(table)
     assert made.cells.to_dict("list") == {
         "task": ["a", "b"],
-        "delta": ["1 [0.5, 1.5]", "2 [–, –]"],
+        "delta": ["1 [0.5, 1.5]", "2"],
         "overlap": ["[0.0001, 1]", "[0.001, 2]"],
         "interval": ["[0.1, 0.3]", "[0.2, 0.4]"],
         "follow": ["1.5", "2.5"],
@@ -54,24 +54,22 @@ def test_an_estimate_and_its_bounds_are_one_column() -> None:
     assert made.numeric == {"delta", "overlap", "interval", "follow"}
 
 
-def test_what_is_the_same_everywhere_is_said_once_but_a_result_never_hidden() -> None:
-    table = pd.DataFrame(
-        {"setting": "digits", "n_runs": 5, "delta": 0.0, "conflicting": False, "task": ["a", "b"]}
-    )
-    made = readable(table)
-    assert made.common == {"setting": "digits", "n_runs": "5"}
-    assert list(made.cells) == ["delta", "conflicting", "task"]
+def test_a_missing_interval_is_not_written_with_brackets() -> None:
+    table = pd.DataFrame({"low": [np.nan, 1.0], "high": [np.nan, 2.0]})
+    assert readable(table).cells["interval"].tolist() == ["–", "[1, 2]"]
 
 
-def test_a_column_that_varies_between_the_rows_shown_is_kept() -> None:
-    table = pd.DataFrame({"step": range(100), "pair": ["a"] * 50 + ["b"] + ["a"] * 49})
-    assert "pair" in readable(table, most=10).cells
+def test_what_is_the_same_everywhere_is_said_once_but_an_estimate_never() -> None:
+    table = pd.DataFrame({"n_runs": 5, "delta": 0.0, "delta_low": -1.0, "delta_high": 1.0}, [0, 1])
+    made = readable(table.assign(task=["a", "b"]))
+    assert made.common == {"n_runs": "5"}
+    assert list(made.cells) == ["delta", "task"]
 
 
-def test_rows_are_thinned_evenly_from_first_to_last() -> None:
-    made = readable(pd.DataFrame({"step": np.arange(101)}), most=11)
-    assert made.total == 101
-    assert made.cells["step"].tolist() == [str(step) for step in range(0, 101, 10)]
+def test_one_row_says_everything_in_its_cells() -> None:
+    made = readable(pd.DataFrame({"setting": ["digits"], "n_runs": [5]}))
+    assert made.common == {}
+    assert made.cells.to_dict("list") == {"setting": ["digits"], "n_runs": ["5"]}
 
 
 def test_columns_without_a_value_are_left_out() -> None:
@@ -80,4 +78,4 @@ def test_columns_without_a_value_are_left_out() -> None:
 
 
 def test_no_rows() -> None:
-    assert readable(pd.DataFrame({"task": []})).total == 0
+    assert readable(pd.DataFrame({"task": []})).cells.empty

@@ -13,11 +13,15 @@ from trajlab.report.catalog import ANALYSES
 # Every command's line in the list. The modules behind them are imported when their command is
 # asked for, so that `trajlab --help` is quick.
 _HELP = {
+    "quickstart": "Train and record small runs on bundled real data, then diagnose them.",
     "info": "Show what is in trajectory files.",
     **{name: entry.help for name, entry in ANALYSES.items()},
+    "diagnose": "All of it in one page, with a verdict in plain words for each task.",
     "import": "Bring in numbers that were recorded elsewhere.",
 }
-_MODULES = {"info": "trajlab.cli.info", "import": "trajlab.cli.imports"}
+_MODULES = {name: f"trajlab.cli.{name}" for name in ("quickstart", "info", "diagnose")} | {
+    "import": "trajlab.cli.imports"
+}
 
 
 class WrongInput(click.ClickException):
@@ -77,5 +81,5 @@ def _sentence(error: TrajlabError | OSError) -> str:
 def main() -> None:
     """Explain what multi-task training did to each task, from recorded trajectories.
 
-    RUNS are trajectory files, folders or globs.
+    RUNS are trajectory files, folders or globs. Begin with `trajlab quickstart`.
     """

@@ -42,7 +42,7 @@ def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
     if (number := pairs["pair"].nunique()) > MOST:
         pairs = pairs.assign(pair=f"mean of {number} pairs")
     keys = ("setting", "condition", "method", *result.settings["group_by"], "pair")
-    lines = list(series(pairs, keys))
+    lines = list(series(pairs, keys, alone=("pair",)))
     for line in lines:
         _draw(ax, line, shade=min(0.15, 0.5 / len(lines)))
     ax.legend(frameon=False)

@@ -32,7 +32,8 @@ def correlate(result: Correlation, ax: Axes | None = None) -> Axes:
     if points.empty:
         say(ax, "no unit has both quantities")
         return ax
-    for kind in series(points, ("setting", "task")):
+    kinds = list(series(points, ("setting", "task")))
+    for kind in kinds:
         ax.scatter(
             kind.rows["x_value"],
             kind.rows["y_value"],
@@ -44,7 +45,9 @@ def correlate(result: Correlation, ax: Axes | None = None) -> Axes:
         for unit, x, y in points[["unit", "x_value", "y_value"]].itertuples(index=False):
             ax.annotate(str(unit), (x, y), (5, 4), textcoords="offset points", fontsize="small")
     ax.margins(0.2)
-    ax.legend(frameon=False, fontsize="small")
+    # A single kind needs no mark in the legend, where it would look like one more point.
+    bare = {"handlelength": 0, "handletextpad": 0, "markerscale": 0} if len(kinds) == 1 else {}
+    ax.legend(frameon=False, fontsize="small", **bare)
     sns.despine(ax=ax)
     return ax
 

@@ -36,7 +36,7 @@ def gap(result: Gap, ax: Axes | None = None) -> Axes:
     curve = result.curve.dropna(subset=["gap"])
     group_by = result.settings["group_by"]
     keys = ("setting", "task", "metric", "condition", "method", *group_by)
-    for line in series(curve, keys):
+    for line in series(curve, keys, alone=("condition", "method")):
         _draw(ax, line, line.of(result.summary)["onset_loss"].iloc[0])
     ax.set_xlabel("training loss (falls from left to right)")
     if curve.empty:

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 
 INK = "0.25"
 
-_SAID = ("setting", "task", "metric")  # by the axes and the title of a figure of one series
 _COLORS = sns.color_palette("colorblind")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (10, 2)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -23,7 +22,7 @@ class Series:
     Attributes
     ----------
     label
-        What tells it from the others, or how it was trained if it is alone.
+        What tells it from the others.
     key
         Its values in the columns that make it a series.
     rows
@@ -44,7 +43,7 @@ class Series:
         return table.loc[(_names(table, list(self.key)) == pd.Series(self.key)).all(axis="columns")]
 
 
-def series(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Series]:
+def series(table: pd.DataFrame, keys: Sequence[str], alone: Sequence[str] = ()) -> Iterator[Series]:
     """Split a table into the series of a figure, in order of appearance.
 
     Parameters
@@ -53,6 +52,8 @@ def series(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Series]:
         Tidy rows.
     keys
         Columns whose combinations of values are the series; those the table lacks are ignored.
+    alone
+        Columns that name a series if there is only one.
 
     Yields
     ------
@@ -62,11 +63,10 @@ def series(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Series]:
     present = [key for key in keys if key in table]
     names = _names(table, present)
     varying = [name for name in present if len(set(names[name])) > 1]
-    alone = [name for name in present if name not in _SAID]
     for number, (_, rows) in enumerate(names.groupby(present, sort=False)):
         key = {name: str(rows[name].iloc[0]) for name in present}
         yield Series(
-            label=" · ".join(key[name] for name in varying or alone if key[name]),
+            label=" · ".join(key[name] for name in varying or alone if key.get(name)),
             key=key,
             rows=table.loc[rows.index],
             color=_COLORS[number % len(_COLORS)],

@@ -32,6 +32,19 @@ class Entry:
 
 
 ANALYSES: Mapping[str, Entry] = {
+    "gap": Entry(
+        help="Generalization gap to the baseline at matched training loss, and where it begins.",
+        analysis="trajlab.analysis:gap",
+        figure="trajlab.plots:gap",
+        panels=("setting", "task", "metric"),
+        reading=(
+            "Training runs from left to right: the training loss falls along the axis. The height "
+            "is how much better (above zero) or worse (below) the test metric is than the "
+            "baseline's at the same training loss, so that merely having trained further does not "
+            "count. The band is the interval at each loss by itself, the broad line shows where it "
+            "leaves zero out, and the large mark is the onset, from which down the gap holds."
+        ),
+    ),
     "conflict": Entry(
         help="Cosine and magnitude similarity of task gradients, by task pair, over training.",
         analysis="trajlab.analysis:conflict",
@@ -44,19 +57,6 @@ ANALYSES: Mapping[str, Entry] = {
             "gradients mostly measure the noise of the batches. The table's interval is that of "
             "the mean cosine over runs. Conflict is shown, not blamed: it does not say what became "
             "of generalization."
-        ),
-    ),
-    "gap": Entry(
-        help="Generalization gap to the baseline at matched training loss, and where it begins.",
-        analysis="trajlab.analysis:gap",
-        figure="trajlab.plots:gap",
-        panels=("setting", "task", "metric"),
-        reading=(
-            "Training runs from left to right: the training loss falls along the axis. The height "
-            "is how much better (above zero) or worse (below) the test metric is than the "
-            "baseline's at the same training loss, so that merely having trained further does not "
-            "count. The band is an interval at each loss by itself; the mark is the onset, the "
-            "loss from which the gap is there to stay."
         ),
     ),
     "correlate": Entry(

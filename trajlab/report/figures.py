@@ -1,6 +1,7 @@
 """The figure of a result, in panels, and the bytes of its file."""
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil
@@ -77,6 +78,26 @@ def render(figure: Figure, kind: str) -> bytes:
     with mpl.rc_context(_RC):
         figure.savefig(file, format=kind, dpi=200, metadata={date: None} if date else None)
     return file.getvalue()
+
+
+def svg(figure: Figure, prefix: str) -> str:
+    """Write a figure as an element that can stand in a page beside others.
+
+    Parameters
+    ----------
+    figure
+        Any figure.
+    prefix
+        Put before every id, because ids have to differ within a page.
+
+    Returns
+    -------
+    str
+        From ``<svg`` on, without the XML declaration and metadata.
+    """
+    text = render(figure, "svg").decode()
+    element = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", element)
 
 
 def _parts(result: Result, panels: Sequence[str]) -> Iterator[tuple[str, Result]]:

@@ -27,7 +27,6 @@ def inventory(runs: Runs) -> dict[str, pd.DataFrame]:
             **run.metadata,
             "tasks": ", ".join(run.tasks),
             "shared": len(run.shared),
-            "created": run.created,
             "problems": " ".join(run.problems) or None,
         }
         for run in runs

@@ -1,0 +1,149 @@
+"""The page: whole, self-contained, valid, and saying what the diagnosis says."""
+
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trajlab.analysis import Diagnosis, diagnose
+from trajlab.report.page import render
+from trajlab.report.sentences import sentences
+from trajlab.store import Column, Runs, Table, Writer, load
+
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+TASKS = ["left", "<b>right</b>"]
+
+
+class Page(HTMLParser):
+    """Checks that elements close in order; keeps attributes and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self.tags = Counter[str]()
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def record(path: Path, method: str, seed: int, tasks: list[str]) -> None:
+    noise = np.random.default_rng(seed)
+    writer = Writer(
+        path,
+        tasks,
+        metadata={"setting": "made up", "method": method, "seed": seed},
+        provenance={"versions": {"torch": "2.0"}, "device": "cpu"},
+    )
+    axes = ("step", "task")
+    for split, names in (("train", ["loss"]), ("test", ["accuracy"])):
+        columns = tuple(Column(name, axes, attributes={"higher_is_better": True}) for name in names)
+        writer.declare(Table(f"evaluations/{split}", columns, {"task": tasks}, kind="evaluation"))
+    gram = Column("gram", ("step", "layer", "task", "other_task"))
+    labels = {"layer": ["trunk"], "task": tasks, "other_task": tasks}
+    writer.declare(Table("gradients", (gram,), labels))
+    for step in range(30):
+        accuracy = 50 + step + (method == "uniform") + noise.normal(0, 0.1, len(tasks))
+        writer.append("evaluations/train", {"step": step, "loss": np.full(len(tasks), 0.8**step)})
+        writer.append("evaluations/test", {"step": step, "accuracy": accuracy})
+        gradients = noise.normal(size=(len(tasks), 5))
+        writer.append("gradients", {"step": step, "gram": (gradients @ gradients.T)[None]})
+    writer.close()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in range(3):
+        record(folder / f"single{seed}.h5", "single", seed, ["left"])
+        record(folder / f"uniform{seed}.h5", "uniform", seed, TASKS)
+    (folder / "broken.h5").write_bytes(b"not a run")
+    return load(folder)
+
+
+@pytest.fixture(scope="module")
+def diagnosis(runs: Runs) -> Diagnosis:
+    return diagnose(runs)
+
+
+@pytest.fixture(scope="module")
+def page(diagnosis: Diagnosis, runs: Runs) -> Page:
+    return Page(render(diagnosis, runs))
+
+
+def test_every_sentence_of_the_verdict_comes_before_any_figure(page: Page, diagnosis) -> None:
+    text = " ".join(page.text.split())
+    for sentence in diagnosis.verdict["sentence"]:
+        assert 0 < text.index(sentence) < text.index("How to read it")
+
+
+def test_every_analysis_has_its_figure_and_its_numbers(page: Page, diagnosis) -> None:
+    assert page.tags["svg"] == len(diagnosis.results) == 3
+    delta = diagnosis.results["gap"].tables()["summary"]["delta"][0]
+    assert f"{delta:.3g} [" in page.text
+
+
+def test_elements_close_and_ids_differ(page: Page) -> None:
+    assert page.open == []
+    ids = Counter(value for _, name, value in page.attributes if name == "id")
+    assert ids.most_common(1)[0][1] == 1
+
+
+def test_what_is_referred_to_is_on_the_page_itself(page: Page) -> None:
+    ids = {value for _, name, value in page.attributes if name == "id"}
+    for tag, name, value in page.attributes:
+        assert name != "src"
+        if name.endswith("href"):
+            assert value.startswith("#"), (tag, value)
+            assert value[1:] in ids
+        if "url(" in value:
+            assert value.split("url(#")[1].split(")")[0] in ids
+    assert not {"script", "link", "iframe", "object"} & page.tags.keys()
+
+
+def test_names_are_text_and_never_markup(page: Page) -> None:
+    assert "<b>right</b>" in page.text
+
+
+def test_runs_files_skipped_settings_and_versions_are_named(page: Page, runs: Runs) -> None:
+    for run in runs:
+        assert str(run.path) in page.text
+    assert runs.skipped[0][1] in page.text
+    assert "torch 2.0" in page.text
+    assert "isotonic" in page.text
+
+
+def test_runs_of_one_group_have_a_page_without_a_gap(runs: Runs) -> None:
+    some = runs.select(method="uniform")
+    made = diagnose(some)
+    text = Page(render(made, some)).text
+    assert made.skipped["gap"] in text
+
+
+def test_headings_say_what_tells_comparisons_apart(diagnosis: Diagnosis) -> None:
+    said = sentences(diagnosis)
+    # the correlation is over methods, so its sentence is about the task alone
+    assert list(said) == [
+        "task left, method uniform",
+        "task <b>right</b>, method uniform",
+        "task left",
+    ]
+    assert sum(map(len, said.values())) == len(diagnosis.verdict)

@@ -1,0 +1,68 @@
+"""``trajlab diagnose``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from trajlab.analysis import Diagnosis, diagnose
+from trajlab.cli.options import CSV, DEBUG, FORCE, JSON, options
+from trajlab.cli.output import show
+from trajlab.cli.runs import RUNS, open_runs
+from trajlab.report import files, page, tables
+from trajlab.report.sentences import sentences
+
+PAGE = click.Option(
+    ["file", "--page"],
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    default="report.html",
+    show_default=True,
+    help="Write the page.",
+)
+
+
+def _run(
+    runs: tuple[str, ...],
+    file: Path,
+    as_json: bool,
+    csv: Path | None,
+    force: bool,
+    **settings: Any,
+) -> None:
+    files.refuse_existing([path for path in (file, csv) if path], force=force)
+    opened = open_runs(runs)
+    diagnosis = diagnose(opened, **settings)
+    made = {file: page.render(diagnosis, opened).encode()}
+    if csv:
+        made[csv] = tables.to_csv(diagnosis.tables())
+    for path, content in made.items():
+        files.write(path, content)
+    if as_json:
+        show(diagnosis.tables(), as_json=True)
+    else:
+        say(diagnosis, file)
+
+
+def say(diagnosis: Diagnosis, file: Path) -> None:
+    """Print the verdict, what did not apply, and where the page is."""
+    console = Console(highlight=False)
+    for name, said in sentences(diagnosis).items():
+        console.print(Text(name, style="bold"))
+        for sentence in said:
+            console.print(Padding(Text(sentence), (0, 0, 0, 2)))
+        console.print()
+    for name, reason in diagnosis.skipped.items():
+        console.print(Text(f"Without {name}: {reason}.", style="dim"))
+    console.print(Text(f"Page: {file}"), soft_wrap=True)
+
+
+command = click.Command(
+    "diagnose",
+    callback=_run,
+    params=[RUNS, PAGE, *options(diagnose, without={"runs"}), JSON, CSV, FORCE, DEBUG],
+    help="Run every analysis that applies; write one page and print its verdict on each task.",
+)

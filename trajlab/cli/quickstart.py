@@ -1,0 +1,48 @@
+"""``trajlab quickstart``."""
+
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from trajlab.analysis import diagnose
+from trajlab.cli.diagnose import say
+from trajlab.cli.options import DEBUG
+from trajlab.report import files, page
+from trajlab.store import load
+from trajlab.study import quickstart
+
+
+def _run(folder: Path) -> None:
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        epochs = progress.add_task("epochs", total=None)
+        paths = quickstart.run(
+            folder,
+            progress=lambda done, total: progress.update(epochs, completed=done, total=total),
+        )
+    runs = load(*paths)
+    diagnosis = diagnose(runs)
+    file = folder / "report.html"
+    # The folder is the quickstart's own, so its page is renewed without being asked.
+    files.write(file, page.render(diagnosis, runs).encode())
+    say(diagnosis, file)
+
+
+command = click.Command(
+    "quickstart",
+    callback=_run,
+    params=[
+        click.Argument(
+            ["folder"],
+            metavar="[DIR]",
+            type=click.Path(path_type=Path),
+            default="runs/quickstart",
+        ),
+        DEBUG,
+    ],
+    help=(
+        "Train and record a task alone, beside its like and beside noise, on bundled real data; "
+        "then diagnose the runs. Runs in DIR (runs/quickstart) that are finished are kept."
+    ),
+)

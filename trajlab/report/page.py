@@ -1,0 +1,85 @@
+"""The self-contained page of a diagnosis: no script, and nothing loaded from elsewhere."""
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from trajlab.analysis import Diagnosis, Result
+from trajlab.report.catalog import ANALYSES
+from trajlab.report.figures import draw, svg
+from trajlab.report.inventory import inventory
+from trajlab.report.readable import readable, text
+from trajlab.report.sentences import sentences
+from trajlab.report.tables import main_table
+from trajlab.store import Runs
+
+MOST = 200  # rows of a table on the page
+
+_ORIGIN = ("imported_from", "versions", "platform", "device", "git_commit")
+_COMPUTES = ("trajlab", "numpy", "scipy", "pandas", "statsmodels")
+
+
+def render(diagnosis: Diagnosis, runs: Runs) -> str:
+    """Write a diagnosis as one HTML file.
+
+    Parameters
+    ----------
+    diagnosis
+        What :func:`trajlab.analysis.diagnose` returned.
+    runs
+        The runs it is about.
+
+    Returns
+    -------
+    str
+        The page: verdict, figures, tables, settings, runs and versions.
+    """
+    environment = Environment(
+        loader=PackageLoader("trajlab", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["words"] = lambda name: name.replace("_", " ")
+    environment.filters["text"] = text
+    found = inventory(runs)
+    return environment.get_template("page.html").render(
+        verdict=sentences(diagnosis),
+        parts=[_part(n, diagnosis.results[n]) for n in ANALYSES if n in diagnosis.results],
+        left_out=diagnosis.skipped,
+        settings=diagnosis.settings,
+        runs=readable(found["runs"]),
+        skipped=readable(found["skipped"]) if "skipped" in found else None,
+        number=len(runs),
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        recorded=_recorded(runs),
+        computed={name: version(name) for name in _COMPUTES},
+    )
+
+
+def _part(name: str, result: Result) -> dict[str, Any]:
+    tables = result.tables()
+    main = main_table(tables)
+    return {
+        "name": name,
+        "help": ANALYSES[name].help,
+        "reading": ANALYSES[name].reading,
+        "figure": Markup(svg(draw(name, result), prefix=name)),
+        "main": readable(main),
+        "others": {
+            other: readable(table) if 0 < len(table) <= MOST else len(table)
+            for other, table in tables.items()
+            if table is not main
+        },
+    }
+
+
+def _recorded(runs: Runs) -> dict[str, str]:
+    """Gather where the runs came from, every different answer once."""
+    answers = {name: [run.provenance.get(name) for run in runs] for name in _ORIGIN}
+    said = {name: dict.fromkeys(text(a) for a in given if a) for name, given in answers.items()}
+    return {name: "; ".join(different) for name, different in said.items() if different}
