@@ -136,6 +136,7 @@ def _autograd_modes(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 PARTS: tuple[Callable[[Sequence[nn.Module]], AbstractContextManager[None]], ...] = (
+    _autograd_modes,  # first: what the others copy must not be inference tensors
     _gradients,
     _modes,
     _buffers,
@@ -143,5 +144,4 @@ PARTS: tuple[Callable[[Sequence[nn.Module]], AbstractContextManager[None]], ...]
     _torch_random,
     _numpy_random,
     _python_random,
-    _autograd_modes,
 )

@@ -102,10 +102,13 @@ class Recorder:
             raise TrajlabError(f"tasks={tasks!r} must be a list of distinct names")
         if shared is None or any(probe.needs_graph for probe in probes):
             refuse_compiled(model)
-        for probe in probes:
+        kinds = [type(probe).__name__ for probe in probes]
+        for probe, kind in zip(probes, kinds, strict=True):
+            if kinds.count(kind) > 1:
+                raise TrajlabError(f"two {kind} probes would write one table; give one")
             if probe.needs_task_losses and task_losses is None:
                 raise TrajlabError(
-                    f"{type(probe).__name__} measures on data of its own and needs to know the "
+                    f"{kind} measures on data of its own and needs to know the "
                     "losses there; pass task_losses=fn to the recorder"
                 )
         self._model = model

@@ -1,0 +1,207 @@
+"""HessianTop on the current batch and on data of its own."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from trajlab import Recorder, TrajlabError, probes
+from trajlab.store import Trajectory
+
+
+class TwoHeads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.trunk = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Tanh())
+        self.left = nn.Linear(4, 1)
+        self.right = nn.Linear(4, 1)
+        self.double()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.trunk(x)
+        return self.left(z), self.right(z)
+
+
+def task_losses(model: TwoHeads, x: Tensor) -> dict[str, Tensor]:
+    left, right = model(x)
+    return {"left": left.pow(2).mean(1), "right": right.cosh().mean(1)}
+
+
+def exact(model: TwoHeads, loss: Tensor) -> float:
+    """Top eigenvalue of the Hessian with respect to the trunk, row by row."""
+    parameters = list(model.trunk.parameters())
+    gradient = torch.autograd.grad(loss, parameters, create_graph=True)
+    rows = [
+        torch.cat([g.flatten() for g in torch.autograd.grad(entry, parameters, retain_graph=True)])
+        for entry in torch.cat([g.flatten() for g in gradient])
+    ]
+    return float(torch.linalg.eigvalsh(torch.stack(rows))[-1])
+
+
+def recorder(path: Path, model: nn.Module, probe: probes.Probe, **arguments: Any) -> Recorder:
+    return Recorder(
+        path, model, tasks=["left", "right"], shared=model.trunk, probes=[probe], **arguments
+    )
+
+
+@pytest.fixture
+def model() -> TwoHeads:
+    return TwoHeads()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.h5"
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.randn(10, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+
+
+def test_current_batch_with_its_own_dropout_and_unweighted(
+    path: Path, model: TwoHeads, x: Tensor
+) -> None:
+    losses = {task: loss.mean() for task, loss in task_losses(model, x).items()}
+    expected = [exact(model, loss) for loss in losses.values()]
+    with recorder(path, model, probes.HessianTop(every=2)) as r:
+        r.backward(losses, {"left": 10.0, "right": -1.0})
+    table = Trajectory(path).table("hessian")
+    assert table["top"][0] == pytest.approx(expected, rel=1e-3)
+    assert table["converged"].all()
+    assert (table["products"] >= 10).all()
+    assert (table["residual"] <= 1e-3 * np.abs(table["top"])).all()
+    assert table["reason"].tolist() == [["", ""]]
+    assert table.attributes["mode"] == "training"
+
+
+def test_omitted_task_is_nan_with_the_reason(
+    path: Path, model: TwoHeads, x: Tensor, caplog: pytest.LogCaptureFixture
+) -> None:
+    with recorder(path, model, probes.HessianTop()) as r:
+        r.backward({"left": task_losses(model, x)["left"].mean()})
+    table = Trajectory(path).table("hessian")
+    assert np.isnan(table["top"]).tolist() == [[False, True]]
+    assert table["reason"][0, 1] == "no loss of this task was given"
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("own_inputs", [False, True])
+def test_own_data_counts_examples_in_evaluation_mode(
+    path: Path, model: TwoHeads, x: Tensor, own_inputs: bool
+) -> None:
+    shared = [x[:7], x[7:]]
+    data: Any = {"right": shared[1:], "left": shared} if own_inputs else shared
+    probe = probes.HessianTop(every=[0], data=data)
+    with recorder(path, model, probe, task_losses=task_losses) as r:
+        r.backward({task: loss.mean() for task, loss in task_losses(model, x).items()})
+    assert model.trunk[1].training
+    model.eval()
+    expected = [
+        exact(model, task_losses(model, x)["left"].mean()),
+        exact(model, task_losses(model, x[7:] if own_inputs else x)["right"].mean()),
+    ]
+    table = Trajectory(path).table("hessian")
+    assert table["top"][0] == pytest.approx(expected, rel=1e-3)
+    assert table.attributes["mode"] == "evaluation"
+
+
+def test_epoch_schedule_measures_at_the_evaluation(path: Path, model: TwoHeads, x: Tensor) -> None:
+    probe = probes.HessianTop(every="epoch", data=[x])
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    expected = []
+    with recorder(path, model, probe, optimizer=optimizer, task_losses=task_losses) as r:
+        for _ in range(3):
+            for _ in range(2):
+                r.backward({task: loss.mean() for task, loss in task_losses(model, x).items()})
+                optimizer.step()
+                optimizer.zero_grad()
+            with torch.no_grad():
+                r.evaluate("train", {"left": {"loss": 1.0}})
+                r.evaluate("test", {"left": {"loss": 1.0}})
+            model.eval()
+            expected.append(exact(model, task_losses(model, x)["left"].mean()))
+            model.train()
+    table = Trajectory(path).table("hessian")
+    assert table["step"].tolist() == [0, 2, 4, 6]
+    assert table["top"][1:, 0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_shuffled_sample_is_the_same_in_every_run_and_moves_no_generator(
+    tmp_path: Path, model: TwoHeads, x: Tensor
+) -> None:
+    identities = []
+    for run, (seed, tasks) in enumerate([(0, 2), (0, 1), (1, 2)]):
+        torch.manual_seed(run)
+        generator = torch.Generator().manual_seed(run)
+        loader = DataLoader(TensorDataset(x), 2, shuffle=True, generator=generator)
+        before = (generator.get_state(), torch.get_rng_state())
+        path = tmp_path / f"{run}.h5"
+        with Recorder(
+            path,
+            model,
+            tasks=["left", "right"][:tasks],
+            shared=model.trunk,
+            probes=[probes.HessianTop(every="epoch", data=loader, seed=seed)],
+            task_losses=lambda model, batch: {"left": task_losses(model, batch[0])["left"]},
+        ) as r:
+            r.evaluate("train", {"left": {"loss": 1.0}})
+        assert torch.equal(generator.get_state(), before[0])
+        assert torch.equal(torch.get_rng_state(), before[1])
+        attributes = Trajectory(path).table("hessian").attributes
+        identities.append(np.atleast_1d(attributes["sample_sha256"])[0])
+        assert attributes["sample_seed"] == seed
+    assert identities[0] == identities[1] != identities[2]
+
+
+def test_kernel_without_double_backward_is_nan_and_says_once_what_to_pass(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = nn.ModuleDict({"trunk": nn.Linear(8, 8)})
+    flash = torch.nn.attention.SDPBackend.FLASH_ATTENTION
+    with recorder(path, model, probes.HessianTop(every=1)) as r:
+        for _ in range(2):
+            z = model["trunk"](torch.randn(1, 1, 8, 8))
+            with torch.nn.attention.sdpa_kernel(flash):
+                z = nn.functional.scaled_dot_product_attention(z, z, z)
+            r.backward({"left": z.sum(), "right": z.pow(2).sum()})
+    table = Trajectory(path).table("hessian")
+    assert np.isnan(table["top"]).all()
+    assert not table["converged"].any()
+    assert all("flash_attention" in reason for reason in table["reason"].ravel())
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "HessianTop(data=" in caplog.text
+
+
+def test_own_data_needs_task_losses_and_probes_their_own_table(path: Path, model: TwoHeads) -> None:
+    with pytest.raises(TrajlabError, match="pass task_losses=fn"):
+        recorder(path, model, probes.HessianTop(data=[]))
+    with pytest.raises(TrajlabError, match="two HessianTop probes"):
+        Recorder(path, model, tasks=["a"], probes=[probes.HessianTop(), probes.HessianTop()])
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "fn", "sentence"),
+    [
+        ([], task_losses, "holds no batch"),
+        ({"middle": [1]}, task_losses, "'middle', which is not declared"),
+        ([1], lambda m, b: {"left": torch.tensor(1.0)}, "per-example losses"),
+        ([1], lambda m, b: {"middle": torch.ones(2)}, "for the tasks left, right"),
+    ],
+)
+def test_wrong_data_is_one_sentence(
+    path: Path, model: TwoHeads, data: Any, fn: Any, sentence: str
+) -> None:
+    probe = probes.HessianTop("epoch", data=data)
+    with (
+        recorder(path, model, probe, task_losses=fn) as r,
+        pytest.raises(TrajlabError, match=sentence),
+    ):
+        r.evaluate("train", {"left": {"loss": 1.0}})

@@ -1,0 +1,102 @@
+"""Lanczos iteration with full reorthogonalisation, for both ends of a spectrum."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.linalg import eigh_tridiagonal
+from torch import Tensor
+
+# While the Krylov space is small, a small residual may belong to another eigenvalue.
+_LEAST = 10
+
+
+@dataclass(frozen=True)
+class RitzValue:
+    """An approximate eigenvalue.
+
+    Attributes
+    ----------
+    value : float
+        The Ritz value, never outside the spectrum. NaN if a product was not finite.
+    residual : float
+        Norm of A v - value v for its unit Ritz vector v; an eigenvalue is at most that far away.
+    converged : bool
+        Whether the residual is within the tolerance.
+    """
+
+    value: float
+    residual: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The largest and the smallest eigenvalue (algebraically), and the products they took."""
+
+    top: RitzValue
+    bottom: RitzValue
+    products: int
+
+
+def lanczos(
+    product: Callable[[Tensor], Tensor], start: Tensor, *, tolerance: float, limit: int
+) -> Ends:
+    """Approximate the extreme eigenvalues of a symmetric matrix from its products with vectors.
+
+    Stops when the residual of the top Ritz value is within `tolerance` of it, but not before 10
+    products; or when the Krylov space is exhausted, the values then being exact. About one start in
+    a thousand settles on the second largest eigenvalue. (The sharper bound residual² / gap would
+    stop one or two products earlier, but its gap is an estimate: on one start in sixty it missed a
+    closer eigenvalue, and the value was wrong by up to 8 %.)
+
+    Parameters
+    ----------
+    product : callable
+        Maps a vector (n,) to the matrix times it.
+    start : Tensor
+        A random vector (n,); it need not be of unit norm.
+    tolerance : float
+        Relative to the top eigenvalue; for the bottom one, to the larger of both.
+    limit : int
+        Products at most.
+
+    Returns
+    -------
+    Ends
+
+    References
+    ----------
+    B. N. Parlett, *The Symmetric Eigenvalue Problem* (1998), chapters 11 and 13.
+    """
+    basis: list[Tensor] = []
+    diagonal: list[float] = []
+    beside: list[float] = []
+    vector = start / torch.linalg.vector_norm(start)
+    limit = min(limit, start.numel())
+    while True:
+        basis.append(vector)
+        image = product(vector)
+        diagonal.append(torch.sum(image * vector, dtype=torch.float64).item())
+        for _ in range(2):  # twice is enough
+            for earlier in basis:
+                image = image - torch.dot(earlier, image) * earlier
+        norm = torch.linalg.vector_norm(image, dtype=torch.float64).item()
+        if not np.isfinite([diagonal[-1], norm]).all():
+            nothing = RitzValue(np.nan, np.nan, False)
+            return Ends(nothing, nothing, len(basis))
+        values, vectors = eigh_tridiagonal(np.array(diagonal), np.array(beside))
+        residuals = norm * np.abs(vectors[-1])
+        scale = float(np.abs(values).max())
+        exhausted = norm <= 10 * torch.finfo(start.dtype).eps * scale or len(basis) == start.numel()
+        top, bottom = (
+            RitzValue(
+                float(values[i]), float(residuals[i]), bool(exhausted or residuals[i] <= error)
+            )
+            for i, error in ((-1, tolerance * abs(values[-1])), (0, tolerance * scale))
+        )
+        if exhausted or len(basis) == limit or (top.converged and len(basis) >= _LEAST):
+            return Ends(top, bottom, len(basis))
+        beside.append(norm)
+        vector = image / norm
