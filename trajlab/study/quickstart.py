@@ -44,9 +44,7 @@ def plans(seeds: int = SEEDS) -> list[Plan]:
 
 
 def _probes(problem: Problem) -> Sequence[Any]:
-    # Curvature is measured on each task's whole training set, like the training loss.
-    data = {name: [{name: task.splits["train"]}] for name, task in problem.tasks.items()}
-    return [probes.TaskGradients(every=1), probes.HessianTop(every="epoch", data=data)]
+    return [probes.TaskGradients(every=1)]
 
 
 def _finished(path: Path) -> bool:

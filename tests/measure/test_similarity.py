@@ -1,0 +1,89 @@
+"""Noise-corrected similarity against known cosines."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trajlab.errors import TrajlabError
+from trajlab.measure.similarity import CrossBatchSimilarity, Similarity
+
+
+def simulate(
+    means: Tensor, noise: float, batches: int, seed: int, sizes: tuple[int, ...] = (8,)
+) -> Similarity:
+    """Tasks with own batches: a batch's loss is Σ_i x_i · θ with x_i = mean + noise."""
+    generator = torch.Generator().manual_seed(seed)
+    theta = nn.Parameter(torch.zeros(means.shape[1], dtype=torch.float64))
+    similarity = CrossBatchSimilarity(len(means))
+    for a in range(batches):
+        n = sizes[a % len(sizes)]
+        losses = []
+        for mean in means:
+            x = mean + noise * torch.randn(n, len(mean), generator=generator).double()
+            losses.append(((x @ theta).sum(), float(n)))
+        similarity.add(losses, {"theta": theta})
+    return similarity.result()
+
+
+def two_tasks(cosine: float, size: int = 200) -> Tensor:
+    means = torch.zeros(2, size, dtype=torch.float64)
+    means[0, 0] = 1
+    means[1, 0], means[1, 1] = cosine, (1 - cosine**2) ** 0.5
+    return means
+
+
+def test_recovers_the_cosine_where_batches_show_almost_nothing() -> None:
+    # as identically distributed tasks with own batches
+    found = simulate(two_tasks(0.9), 1.0, 200, 0)
+    batch = found.ceiling.mean().item() * 0.9
+    assert batch < 0.05
+    assert found.ceiling == pytest.approx(torch.tensor([1 / 26, 1 / 26]).double(), rel=0.2)
+    assert abs(found.cosine[0, 1].item() - 0.9) < 3 * found.se[0, 1].item()
+    assert abs(found.cosine[0, 1].item() - 0.9) < 0.1
+    # the paper's equation 6 says 1/√2 whatever the tasks are
+    assert found.cosine_to_update == pytest.approx(torch.full((2,), 0.5**0.5).double(), rel=0.05)
+
+
+@pytest.mark.parametrize("cosine", [-0.6, 0.0, 0.8])
+def test_unbiased_and_its_error_covers(cosine: float) -> None:
+    found = [simulate(two_tasks(cosine, 60), 0.4, 20, seed, (8, 8, 5)) for seed in range(80)]
+    values = torch.stack([f.cosine[0, 1] for f in found])
+    errors = torch.stack([f.se[0, 1] for f in found])
+    assert abs(values.mean() - cosine) < 4 * values.std() / len(found) ** 0.5 + 0.005
+    covered = ((values - cosine).abs() < 2.26 * errors).double().mean()  # t, 9 degrees of freedom
+    assert covered >= 0.88
+    assert errors.median() < 1.4 * values.std()  # and is not that because it is too large
+
+
+def test_exact_without_noise() -> None:
+    found = simulate(two_tasks(-0.3), 0.0, 5, 0, (8, 3))
+    assert found.cosine[0, 1].item() == pytest.approx(-0.3)
+    assert torch.allclose(found.cosine.diagonal(), torch.ones(2).double())
+    assert torch.allclose(found.ceiling, torch.ones(2).double())
+    assert found.se.abs().max() < 1e-7
+    assert not found.noise_dominated.any()
+
+
+def test_noise_dominated_is_nan_for_that_task_only() -> None:
+    means = two_tasks(0.5)
+    means[1] *= 0.01
+    found = simulate(means, 1.0, 40, 0)
+    assert found.noise_dominated.tolist() == [False, True]
+    assert found.cosine.isnan().tolist() == [[False, True], [True, True]]
+
+
+def test_task_without_some_batches() -> None:
+    theta = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    slopes = torch.tensor([[1.0, 0.0], [1.0, 1.0]]).double()
+    similarity = CrossBatchSimilarity(2)
+    for a in range(6):
+        second = ((slopes[1] @ theta) * 3, 3.0) if a < 4 else None
+        similarity.add([((slopes[0] @ theta) * 2, 2.0), second], {"theta": theta})
+    found = similarity.result()
+    assert found.cosine[0, 1].item() == pytest.approx(0.5**0.5)
+    assert found.ceiling == pytest.approx(torch.ones(2).double())
+
+
+def test_needs_three_batches() -> None:
+    with pytest.raises(TrajlabError, match="was given 2; give three"):
+        simulate(two_tasks(0.5), 1.0, 2, 0)

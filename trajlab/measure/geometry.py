@@ -1,0 +1,97 @@
+"""Where the weights are: distances along a run, and the barrier between two points."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trajlab.measure.task_gram import group_by_layer
+
+
+def layer_distances(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> dict[str, float]:
+    """Compute the Euclidean distance between two sets of weights, layer by layer.
+
+    Parameters
+    ----------
+    here, there : mapping of str to Tensor
+        Weights by qualified name.
+
+    Returns
+    -------
+    dict of str to float
+        By layer; the root of their summed squares is the distance of the whole.
+    """
+    return {
+        layer: sum(
+            torch.linalg.vector_norm(
+                here[name].detach().double() - there[name].detach().double()
+            ).item()
+            ** 2
+            for name in names
+        )
+        ** 0.5
+        for layer, names in group_by_layer(here).items()
+    }
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """Loss on the straight line between two sets of weights.
+
+    Attributes
+    ----------
+    height : float
+        Largest rise of the loss above the line that joins the two ends' losses; 0 at least.
+    position : float
+        Where it is: 0 at the first end, 1 at the second.
+    positions, losses : tuple of float
+        The points that were evaluated.
+    """
+
+    height: float
+    position: float
+    positions: tuple[float, ...]
+    losses: tuple[float, ...]
+
+
+def interpolation_barrier(
+    loss: Callable[[Mapping[str, Tensor]], Tensor],
+    start: Mapping[str, Tensor],
+    end: Mapping[str, Tensor],
+    *,
+    points: int = 11,
+) -> Barrier:
+    """Find the loss barrier on the straight line between two checkpoints.
+
+    Parameters
+    ----------
+    loss : callable
+        Maps weights by name to a scalar loss. With batch normalisation its statistics belong to
+        neither point between; renew them in `loss`.
+    start, end : mapping of str to Tensor
+        Weights by name.
+    points : int
+        Evenly spaced, both ends included.
+
+    Returns
+    -------
+    Barrier
+
+    References
+    ----------
+    J. Frankle et al., *Linear Mode Connectivity and the Lottery Ticket Hypothesis* (2020),
+    arXiv:1912.05671.
+    """
+    positions = torch.linspace(0, 1, points, dtype=torch.float64).tolist()
+    with torch.no_grad():
+        losses = [
+            float(loss({name: torch.lerp(w, end[name], a) for name, w in start.items()}))
+            for a in positions
+        ]
+    rises = [
+        value - (1 - a) * losses[0] - a * losses[-1]
+        for a, value in zip(positions, losses, strict=True)
+    ]
+    highest = max(range(points), key=rises.__getitem__)
+    return Barrier(max(rises[highest], 0.0), positions[highest], tuple(positions), tuple(losses))
