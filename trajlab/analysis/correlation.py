@@ -1,24 +1,30 @@
-"""Correlation of run summaries, or of the columns of a table, over independent units."""
+"""Association of run summaries, or of the columns of a table, over independent units."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from trajlab.analysis.association import RESAMPLES, STATISTICS, associate
+from trajlab.analysis.association import STATISTICS, associate
+from trajlab.analysis.granulation import (
+    conditional_information,
+    granulated_kendall,
+    sign_error,
+)
 from trajlab.analysis.groups import GROUP_KEYS, group
-from trajlab.analysis.multiplicity import holm
-from trajlab.analysis.options import check_confidence
+from trajlab.analysis.multiplicity import ADJUSTMENTS
+from trajlab.analysis.options import check_choice, check_confidence
+from trajlab.analysis.resampling import RESAMPLES
 from trajlab.analysis.result import Result
 from trajlab.analysis.run_summary import summarise_runs
+from trajlab.analysis.units import PLACE, average, common, read_table
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
-_NAMES = ["setting", "condition", "method", "task"]
 _DEPENDENT = {"epoch", "run", "seed", "step"}  # columns of rows that share a run or configuration
-_PLACE = ["setting", "task"]  # what is never pooled
+_INTERVALS = {"fisher": "Fisher z", "bootstrap": "BCa bootstrap over units"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +34,7 @@ class Correlation(Result):
     Attributes
     ----------
     correlations
-        One row a setting, task and statistic.
+        One row a setting, task, group and statistic.
     points
         One row a unit: what the correlations were computed from.
     """
@@ -44,19 +50,28 @@ def correlate(
     y: str,
     table: str | None = None,
     unit: str | None = None,
+    within: str | None = None,
+    given: str | None = None,
+    axes: Sequence[str] = (),
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
+    interval: Literal["fisher", "bootstrap"] = "fisher",
+    adjustment: Literal["holm", "bh"] = "holm",
+    margin: float | None = None,
+    test_size: int | None = None,
     confidence: float = 0.95,
     seed: int = 0,
     group_by: Sequence[str] = (),
 ) -> Correlation:
-    """Pearson and Spearman correlation over units, with permutation tests.
+    """Correlations over independent units, with permutation tests and what they could detect.
 
-    A unit is what was varied independently. Values are averaged over the runs of a unit first,
-    because seeds of one configuration taken as independent give false positives: .06 to .24 at a
-    nominal .05 for 10 configurations of 3 seeds. Tasks and settings are not pooled: each gives a
-    row, whose p-values are adjusted by Holm's method over the rows of a statistic.
+    Pearson, Spearman and Kendall (τ-b); with `axes` also granulated Kendall, the sign error and its
+    worst case, and conditional mutual information. A unit is what was varied independently. Values
+    are averaged over the runs of a unit first, because seeds of one configuration taken as
+    independent give false positives: .06 to .24 at a nominal .05 for 10 configurations of 3 seeds.
+    Tasks and settings are not pooled: each gives a row, whose p-values are adjusted over the rows
+    of a statistic.
 
     Parameters
     ----------
@@ -69,8 +84,15 @@ def correlate(
     table
         A CSV file with a header, instead of runs; columns `setting` and `task` have their meaning.
     unit
-        The column that names units. If not given: the group of a run, or the run itself where
-        there is one group only; each row of `table`.
+        The column that names units. If not given: the group of a run (with its `axes`), or the run
+        itself where there is one group only; each row of `table`, or each point of its `axes`.
+    within
+        A column whose every value gives rows of its own.
+    given
+        A numeric column to hold fixed: correlations are partial, and units are exchanged within
+        equal values only.
+    axes
+        Columns of hyper-parameters that units form a grid of.
     metric
         The metric that `final_metric` is; the first one recorded on `split` if not given.
     split
@@ -78,10 +100,19 @@ def correlate(
     selection_split
         The split that the ten best evaluations are chosen on; without it, the last 10 % stand for
         them.
+    interval
+        Fisher's z, or a BCa bootstrap over units (not below 20 units).
+    adjustment
+        Of the p-values: Holm's method, or Benjamini and Hochberg's.
+    margin
+        A correlation that does not matter: with it, two one-sided tests that the correlation lies
+        within ± it.
+    test_size
+        Items in the test set, for Hoeffding's weights of the sign error where y is a rate.
     confidence
-        Coverage of the intervals (Fisher's z); its complement is the level of the tests.
+        Coverage of the intervals; its complement is the level of the tests.
     seed
-        Of the permutations.
+        Of the permutations and the bootstrap.
     group_by
         Metadata keys that tell groups of runs apart, next to setting, condition and method.
 
@@ -93,161 +124,136 @@ def correlate(
     Raises
     ------
     TrajlabError
-        If there are both or neither of runs and table, a column is missing or not numeric, or the
-        table cannot be read.
+        If there are both or neither of runs and table, a column is missing or not numeric, an
+        option is unknown, or the table cannot be read.
     """
     check_confidence(confidence)
+    check_choice("interval", interval, _INTERVALS)
+    check_choice("adjustment", adjustment, ADJUSTMENTS)
+    if margin is not None and not 0 < margin < 1:
+        raise TrajlabError(f"margin must lie between 0 and 1, not at {margin}")
     if (runs is None) == (table is None):
         raise TrajlabError("give either runs or a table to correlate")
+    if given is not None and axes:
+        raise TrajlabError("axes already hold each other fixed; leave out either axes or given")
     if runs is not None:
-        keys = (*group_by, unit) if unit and unit not in (*GROUP_KEYS, *group_by) else group_by
+        named = [name for name in (unit, *axes) if name and name not in (*GROUP_KEYS, *group_by)]
+        keys = tuple(dict.fromkeys((*group_by, *named)))
         rows = summarise_runs(group(runs, keys), metric, split, selection_split)
-        units = [unit] if unit else ["condition", "method", *group_by]
+        units = [unit] if unit else list(dict.fromkeys(["condition", "method", *group_by, *axes]))
         if unit is None and len(rows[["setting", *units]].drop_duplicates()) == 1:
             units = ["run"]
     else:
-        rows, units = _read(str(table)), [unit] if unit else []
-    points = average(rows, x, y, units)
+        rows, units = read_table(str(table)), [unit] if unit else list(axes)
+    points = average(rows, x, y, units, within=within, given=given, axes=axes)
+    options: dict[str, Any] = {
+        "interval": interval,
+        "adjustment": adjustment,
+        "margin": margin,
+        "test_size": test_size,
+        "confidence": confidence,
+        "seed": seed,
+    }
+    correlations = correlate_points(points, x, y, given=given, axes=axes, **options)
+    if not units and not _DEPENDENT.isdisjoint(rows):
+        doubt = "each row is taken as independent: name the unit if rows are checkpoints or seeds"
+        correlations["reason"] = [f"{r}; {doubt}" if r else doubt for r in correlations["reason"]]
     settings = {
         "x": x,
         "y": y,
         "table": table,
         "unit": ", ".join(units) or "row",
+        "within": within,
+        "given": given,
+        "axes": list(axes),
         "metric": metric,
         "split": split,
         "selection_split": selection_split,
-        "interval": "Fisher z",
-        "test": f"permutation over units: all pairings up to {RESAMPLES}, else so many drawn",
-        "adjustment": "Holm",
-        "confidence": confidence,
-        "seed": seed,
+        "test": f"permutation over units: all up to {RESAMPLES}, else so many drawn",
+        **options,
+        "interval": _INTERVALS[interval],
         "group_by": list(group_by),
     }
-    correlations = correlate_points(points, x, y, confidence, seed)
-    if not units and not _DEPENDENT.isdisjoint(rows):
-        doubt = "each row is taken as independent: name the unit if rows are checkpoints or seeds"
-        correlations["reason"] = [f"{r}; {doubt}" if r else doubt for r in correlations["reason"]]
     return Correlation(settings=settings, correlations=correlations, points=points)
 
 
-def average(rows: pd.DataFrame, x: str, y: str, units: Sequence[str] = ()) -> pd.DataFrame:
-    """Average two columns over the rows of each unit, within a setting and task.
-
-    Parameters
-    ----------
-    rows
-        With columns `x`, `y`, `units`, and where they matter `setting, condition, method, task`.
-        A setting or task that is a unit itself is pooled.
-    x, y
-        Numeric columns.
-    units
-        Columns that name a unit together; each row is one if there are none.
-
-    Returns
-    -------
-    DataFrame
-        `setting, condition, method, task, unit, x_value, y_value, n_runs`, and `n_excluded`, the
-        rows of a unit that were left out because a value is missing or infinite.
-
-    Raises
-    ------
-    TrajlabError
-        If a column is missing or not numeric.
-    """
-    for column in (x, y, *units):
-        if column not in rows:
-            known = ", ".join(map(str, rows))
-            raise TrajlabError(f"there is no column {column!r} to correlate; there are {known}")
-    frame = pd.DataFrame({key: rows.get(key, "") for key in _NAMES}, rows.index)
-    labels = rows[list(units)] if units else pd.DataFrame({"row": rows.index}, rows.index)
-    parts = labels.astype(str).itertuples(index=False)
-    frame["unit"] = [", ".join(filter(None, names)) for names in parts]
-    frame[[key for key in _PLACE if key in units]] = ""  # what names units is pooled
-    for name, column in (("x_value", x), ("y_value", y)):
-        frame[name] = _numeric(rows[column])
-    finite = np.isfinite(frame[["x_value", "y_value"]]).all(axis=1)
-    frame["n_runs"] = finite.astype(int)
-    frame["n_excluded"] = 1 - frame["n_runs"]
-    frame.loc[~finite, ["x_value", "y_value"]] = np.nan
-    merged: dict[str, Any] = {
-        **dict.fromkeys(("condition", "method"), _common),
-        **dict.fromkeys(("x_value", "y_value"), "mean"),
-        **dict.fromkeys(("n_runs", "n_excluded"), "sum"),
-    }
-    grouped = frame.groupby([*_PLACE, "unit"], sort=False, as_index=False).agg(merged)
-    return grouped[[*_NAMES, "unit", "x_value", "y_value", "n_runs", "n_excluded"]]
-
-
 def correlate_points(
-    points: pd.DataFrame, x: str, y: str, confidence: float = 0.95, seed: int = 0
+    points: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    given: str | None = None,
+    axes: Sequence[str] = (),
+    interval: str = "fisher",
+    adjustment: str = "holm",
+    margin: float | None = None,
+    test_size: int | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """Correlate the points of :func:`average`, one row a setting, task and statistic.
+    """Correlate the points of :func:`average`, one row a setting, task, group and statistic.
 
     Parameters
     ----------
     points
         One row a unit.
-    x, y
-        Names of the two columns, written into the rows.
-    confidence, seed
+    x, y, given
+        Names of the columns, written into the rows.
+    axes, interval, adjustment, margin, test_size, confidence, seed
         As in :func:`correlate`.
     """
     rows = []
-    for (setting, task), part in points.groupby(_PLACE, sort=False):
-        known = part.dropna(subset=["x_value", "y_value"])
-        for statistic in STATISTICS:
-            values = known["x_value"].to_numpy(float), known["y_value"].to_numpy(float)
-            found = asdict(associate(*values, statistic, confidence, seed))
+    values = ["x_value", "y_value", *(["given_value"] if given else [])]
+    for (setting, task, stratum), part in points.groupby(PLACE, sort=False):
+        known = part.dropna(subset=values)
+        a, b, *held = (known[name].to_numpy(float) for name in values)
+        found = {
+            name: associate(
+                *(a, b, name, confidence, seed),
+                given=held[0] if held else None,
+                interval=interval,
+                margin=margin,
+            )
+            for name in STATISTICS
+        }
+        if axes:
+            grid = known[[f"axis {axis}" for axis in axes]]
+            found |= {
+                "granulated_kendall": granulated_kendall(a, b, grid, seed),
+                "sign_error": sign_error(a, b, grid, seed, test_size=test_size),
+                "worst_sign_error": sign_error(a, b, grid, seed, test_size=test_size, worst=True),
+                "conditional_information": conditional_information(a, b, grid, seed),
+            }
+        head = {
+            "setting": setting,
+            "condition": common(part["condition"]),
+            "method": common(part["method"]),
+            "task": task,
+            "baseline": "",
+            "n_baseline": 0,
+            "n_runs": int(part["n_runs"].sum()),
+            "x": x,
+            "y": y,
+            "group": stratum,
+        }
+        for statistic, result in found.items():
+            told = asdict(result)
+            numbers = {name: told.pop(name) for name in ("estimate", "low", "high", "p_value")}
+            reason = told.pop("reason")
             rows.append(
                 {
-                    "setting": setting,
-                    "condition": _common(part["condition"]),
-                    "method": _common(part["method"]),
-                    "task": task,
-                    "baseline": "",
-                    "n_baseline": 0,
-                    "n_runs": int(part["n_runs"].sum()),
-                    "x": x,
-                    "y": y,
-                    "group": "",
+                    **head,
                     "statistic": statistic,
-                    "given": "",
-                    **{name: found[name] for name in ("estimate", "low", "high", "p_value")},
+                    "given": ", ".join(axes) if statistic not in STATISTICS else given or "",
+                    **numbers,
                     "p_adjusted": np.nan,
-                    **{name: found[name] for name in ("n", "smallest_detectable", "smallest_p")},
+                    **{name: told[name] for name in ("n", "smallest_detectable", "smallest_p")},
+                    "p_equivalence": told["p_equivalence"],
                     "n_excluded": int(part["n_excluded"].sum()),
-                    "reason": found["reason"],
+                    "reason": reason,
                 }
             )
     frame = pd.DataFrame(rows)
     for _, part in frame.groupby("statistic"):
-        frame.loc[part.index, "p_adjusted"] = holm(part["p_value"])
+        frame.loc[part.index, "p_adjusted"] = ADJUSTMENTS[adjustment](part["p_value"])
     return frame
-
-
-def _common(values: pd.Series) -> str:
-    """Return the one value there is, or nothing."""
-    first = values.iloc[0]
-    return str(first) if (values == first).all() else ""
-
-
-def _numeric(values: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    wrong = values[numbers.isna() & values.notna()]
-    if len(wrong):
-        raise TrajlabError(
-            f"column {values.name!r} is not numeric: {wrong.iloc[0]!r} in row {wrong.index[0]}; "
-            "correct it or name another column"
-        )
-    return numbers
-
-
-def _read(file: str) -> pd.DataFrame:
-    try:
-        rows = pd.read_csv(file, keep_default_na=True)
-    except (OSError, ValueError) as error:
-        raise TrajlabError(f"{file} cannot be read as a CSV table: {error}") from error
-    if rows.empty:
-        raise TrajlabError(f"{file} holds no rows; give a CSV table with a header and rows")
-    rows.index = pd.RangeIndex(1, len(rows) + 1)
-    return rows

@@ -1,0 +1,127 @@
+"""Units: rows of a table averaged over what was not varied independently."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trajlab.errors import TrajlabError
+
+NAMES = ["setting", "condition", "method", "task"]
+PLACE = ["setting", "task", "group"]  # what is never pooled
+
+
+def average(
+    rows: pd.DataFrame,
+    x: str,
+    y: str,
+    units: Sequence[str] = (),
+    *,
+    within: str | None = None,
+    given: str | None = None,
+    axes: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Average columns over the rows of each unit, within a setting, task and group.
+
+    Parameters
+    ----------
+    rows
+        With columns `x`, `y`, `units`, and where they matter `setting, condition, method, task`.
+        A setting or task that is a unit itself is pooled.
+    x, y
+        Numeric columns.
+    units
+        Columns that name a unit together; each row is one if there are none.
+    within
+        Column of the group.
+    given
+        Numeric column that will be held fixed.
+    axes
+        Columns of hyper-parameters, the same in all rows of a unit.
+
+    Returns
+    -------
+    DataFrame
+        `setting, condition, method, task, group, unit, x_value, y_value`, `given_value` and the
+        `axes` where there are any, `n_runs`, and `n_excluded`, the rows of a unit that were left
+        out because a value is missing or infinite.
+
+    Raises
+    ------
+    TrajlabError
+        If a column is missing or not numeric, or an axis varies within a unit.
+    """
+    for column in filter(None, (x, y, *units, within, given, *axes)):
+        if column not in rows:
+            known = ", ".join(map(str, rows))
+            raise TrajlabError(f"there is no column {column!r} to correlate; there are {known}")
+    frame = pd.DataFrame({key: rows.get(key, "") for key in NAMES}, rows.index)
+    frame["group"] = rows[within].astype(str) if within else ""
+    labels = rows[list(units)] if units else pd.DataFrame({"row": rows.index}, rows.index)
+    parts = labels.astype(str).itertuples(index=False)
+    frame["unit"] = [", ".join(filter(None, names)) for names in parts]
+    frame[[key for key in ("setting", "task") if key in units]] = ""  # what names units is pooled
+    values = {"x_value": x, "y_value": y} | ({"given_value": given} if given else {})
+    for name, column in values.items():
+        frame[name] = _numeric(rows[column])
+    finite = np.isfinite(frame[list(values)]).all(axis=1)
+    frame["n_runs"] = finite.astype(int)
+    frame["n_excluded"] = 1 - frame["n_runs"]
+    frame.loc[~finite, list(values)] = np.nan
+    held = {axis: f"axis {axis}" for axis in axes}
+    for axis, name in held.items():
+        frame[name] = rows[axis]
+    grouped = frame.groupby([*PLACE, "unit"], sort=False, as_index=False)
+    for axis, name in held.items():
+        if any(frame.groupby([*PLACE, "unit"])[name].nunique() > 1):
+            raise TrajlabError(f"axis {axis!r} varies within a unit; name a finer unit")
+    merged: dict[str, Any] = {
+        **dict.fromkeys(("condition", "method"), common),
+        **dict.fromkeys(values, "mean"),
+        **dict.fromkeys(held.values(), "first"),
+        **dict.fromkeys(("n_runs", "n_excluded"), "sum"),
+    }
+    counts = ["n_runs", "n_excluded"]
+    return grouped.agg(merged)[[*NAMES, "group", "unit", *values, *held.values(), *counts]]
+
+
+def common(values: pd.Series) -> str:
+    """Return the one value there is, or nothing.
+
+    Parameters
+    ----------
+    values
+        At least one.
+    """
+    first = values.iloc[0]
+    return str(first) if (values == first).all() else ""
+
+
+def _numeric(values: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    wrong = values[numbers.isna() & values.notna()]
+    if len(wrong):
+        raise TrajlabError(
+            f"column {values.name!r} is not numeric: {wrong.iloc[0]!r} in row {wrong.index[0]}; "
+            "correct it or name another column"
+        )
+    return numbers
+
+
+def read_table(file: str) -> pd.DataFrame:
+    """Read a CSV table whose rows are numbered from 1.
+
+    Raises
+    ------
+    TrajlabError
+        If it cannot be read, or holds no rows.
+    """
+    try:
+        rows = pd.read_csv(file, keep_default_na=True)
+    except (OSError, ValueError) as error:
+        raise TrajlabError(f"{file} cannot be read as a CSV table: {error}") from error
+    if rows.empty:
+        raise TrajlabError(f"{file} holds no rows; give a CSV table with a header and rows")
+    rows.index = pd.RangeIndex(1, len(rows) + 1)
+    return rows
