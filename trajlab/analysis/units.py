@@ -74,7 +74,8 @@ def average(
         frame[name] = rows[axis]
     grouped = frame.groupby([*PLACE, "unit"], sort=False, as_index=False)
     for axis, name in held.items():
-        if any(frame.groupby([*PLACE, "unit"])[name].nunique() > 1):
+        points = frame[[*PLACE, "unit", name]].drop_duplicates()
+        if points.duplicated([*PLACE, "unit"]).any():
             raise TrajlabError(f"axis {axis!r} varies within a unit; name a finer unit")
     merged: dict[str, Any] = {
         **dict.fromkeys(("condition", "method"), common),

@@ -32,7 +32,7 @@ def correlate(result: Correlation, ax: Axes | None = None) -> Axes:
     if points.empty:
         say(ax, "no unit has both quantities")
         return ax
-    kinds = list(series(points, ("setting", "task")))
+    kinds = list(series(points, ("setting", "task", "group")))
     for kind in kinds:
         ax.scatter(
             kind.rows["x_value"],
@@ -58,5 +58,7 @@ def _estimates(correlations: pd.DataFrame) -> list[str]:
         interval = f"[{row['low']:.2f}, {row['high']:.2f}]"
         known = f"{row['estimate']:.2f} {interval if pd.notna(row['low']) else 'no interval'}"
         estimate = f"{known}, p = {row['p_value']:.2g}" if pd.notna(row["estimate"]) else "unknown"
-        said.append(f"{row['statistic']} {estimate}, n = {row['n']}")
+        statistic = str(row["statistic"]).replace("_", " ")
+        given = f" given {row['given']}" if row["given"] else ""
+        said.append(f"{statistic}{given} {estimate}, n = {row['n']}")
     return said
