@@ -51,6 +51,8 @@ class Capture:
 
     Attributes
     ----------
+    layers : dict of str to nn.Module
+        The watched modules.
     calls : dict of str to Call
         The latest call of each layer that was called; they hold the graph until `clear`.
 
@@ -64,8 +66,8 @@ class Capture:
 
     def __init__(self, layers: Mapping[str, nn.Module]) -> None:
         self.calls: dict[str, Call] = {}
+        self.layers = dict(layers)
         self._names = {id(module): name for name, module in layers.items()}
-        self._layers = list(layers.values())  # keeps the ids valid
         self._hook: Any = None
 
     def open(self) -> None:

@@ -1,7 +1,7 @@
 """A probe at work in a recorder."""
 
 from trajlab.measure import guard
-from trajlab.record.probes.probe import Moment, Probe
+from trajlab.record.probes.probe import Moment, Probe, Row, Started
 from trajlab.record.rows import Rows
 from trajlab.store import Writer
 
@@ -26,24 +26,43 @@ class Attached:
         self._table: str | None = None
         self._boundary = -1  # the epoch boundary that it measured last
 
-    def measure_if_due(self, moment: Moment, boundary: int) -> None:
-        """Measure under guard, if the schedule says so.
+    def due(self, step: int, boundary: int) -> bool:
+        """Say whether the schedule asks for a measurement.
 
         Parameters
         ----------
-        moment : Moment
-            What to measure from.
+        step : int
+            Optimizer updates completed.
         boundary : int
             Epoch boundaries so far.
         """
-        if self.probe.schedule.due(moment.step, boundary != self._boundary):
+        return self.probe.schedule.due(step, boundary != self._boundary)
+
+    def measure_if_due(self, moment: Moment, boundary: int) -> None:
+        """Measure under guard and pass the row on, if the schedule says so."""
+        if self.due(moment.step, boundary):
             self._boundary = boundary
             with guard(moment.model):
-                self.measure(moment)
+                row = self.probe.measure(moment)
+            self._append(moment, row)
+
+    def start_if_due(self, moment: Moment, boundary: int) -> Started | None:
+        """Do under guard what comes before the training backward, if the schedule says so."""
+        if not self.due(moment.step, boundary):
+            return None
+        self._boundary = boundary
+        with guard(moment.model):
+            return self.probe.start(moment)
+
+    def finish(self, moment: Moment, started: Started) -> None:
+        """Pass on the row that the training backward has completed."""
+        self._append(moment, started.row())
 
     def measure(self, moment: Moment) -> None:
-        """Measure, and pass the row on."""
-        row = self.probe.measure(moment)
+        """Measure without guard, and pass the row on."""
+        self._append(moment, self.probe.measure(moment))
+
+    def _append(self, moment: Moment, row: Row) -> None:
         if self._table is None:
             table = self.probe.table(moment)
             self._writer.declare(table)

@@ -42,6 +42,11 @@ class Clock:
         self._trained = False
         self._hook = optimizer.register_step_post_hook(self._updated) if optimizer else None
 
+    @property
+    def next_step(self) -> int:
+        """The step of the first pass after the coming update; right after a pass."""
+        return self.step if self._counts_passes else self.step + 1
+
     def begin_pass(self, step: int | None = None) -> None:
         """Begin a backward pass; `step` corrects the count."""
         if step is not None:

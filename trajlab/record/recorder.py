@@ -5,6 +5,7 @@ import operator
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from functools import reduce
 from math import nan
@@ -16,12 +17,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.capture import Capture, modules_of
+from trajlab.measure.task_gram import group_by_layer
 from trajlab.record.attached import Attached
 from trajlab.record.batch import Weights, present_losses
 from trajlab.record.clock import Clock
 from trajlab.record.evaluations import evaluation_row, evaluation_table
 from trajlab.record.probes.losses import Losses
-from trajlab.record.probes.probe import Moment, Probe, TaskLosses
+from trajlab.record.probes.probe import Moment, Probe, Started, TaskLosses
 from trajlab.record.provenance import provenance
 from trajlab.record.rows import Rows
 from trajlab.record.shared import discover_shared, name_shared, refuse_compiled
@@ -134,6 +137,8 @@ class Recorder:
         self._clock = Clock(optimizer)
         if earlier is not None:
             self._clock.resume(earlier, from_step)
+        self._capture = Capture({})
+        self._capture_if_due(self.step)
 
     @property
     def step(self) -> int:
@@ -166,13 +171,19 @@ class Recorder:
         """
         present = present_losses(losses, weights, self._tasks)
         self._clock.begin_pass()
-        self._record(present, weights or dict.fromkeys(present, 1.0))
+        moment = self._recorded(present, weights or dict.fromkeys(present, 1.0))
+        started = self._start(moment)
         if weights is None:
             total = reduce(operator.add, present.values())
         else:
             total = reduce(operator.add, (weights[task] * loss for task, loss in present.items()))
-        total.backward()  # type: ignore[no-untyped-call]
-        self._clock.end_pass()
+        with ExitStack() as watching:
+            for _, measurement in started:
+                watching.enter_context(measurement.watching)
+            total.backward()  # type: ignore[no-untyped-call]
+        for attached, measurement in started:
+            attached.finish(moment, measurement)
+        self._end_pass()
 
     def observe(
         self,
@@ -200,8 +211,11 @@ class Recorder:
         """
         present = present_losses(losses, weights, self._tasks)
         self._clock.begin_pass(step)
-        self._record(present, weights or dict.fromkeys(present, 1.0))
-        self._clock.end_pass()
+        moment = self._recorded(present, weights or dict.fromkeys(present, 1.0))
+        for attached in self._probes:
+            if moment.micro_step == 0:
+                attached.measure_if_due(moment, self._clock.boundary)
+        self._end_pass()
 
     def evaluate(self, split: str, values: Mapping[str, Mapping[str, float | Tensor]]) -> None:
         """Record an evaluation of the present weights.
@@ -218,6 +232,7 @@ class Recorder:
         TrajlabError
             If the split or a task is unknown, or a value is not a number.
         """
+        self._capture.close()
         row = evaluation_row(values, self._tasks)
         table = evaluation_table(split, self._tasks, list(row), self._lower_is_better)
         self._writer.declare(table)
@@ -228,6 +243,7 @@ class Recorder:
             for attached in self._probes:
                 if attached.probe.schedule.every == "epoch" and not attached.probe.needs_graph:
                     attached.measure_if_due(moment, self._clock.boundary)
+        self._capture_if_due(self.step)
 
     def flush(self) -> None:
         """Write what is buffered: when this returns it survives a power loss.
@@ -254,6 +270,8 @@ class Recorder:
             If the disk refuses; nothing is lost, and `close` can be called again.
         """
         self._clock.stop()
+        self._capture.close()
+        self._capture.clear()
         try:
             self._rows.close()
         finally:
@@ -275,6 +293,7 @@ class Recorder:
         self._rows.hand_over()
         self._writer.rewind(state["step"])
         self._clock.load_state_dict(state)
+        self._capture_if_due(self.step)
 
     def __enter__(self) -> Self:
         return self
@@ -293,16 +312,38 @@ class Recorder:
         except Exception as failure:  # must not take the place of the user's own error
             _logger.error("trajlab could not seal %s: %s", self._writer.path, failure)
 
-    def _record(self, losses: Mapping[str, Tensor], weights: Weights) -> None:
-        """Append the rows that are due at this pass."""
+    def _recorded(self, losses: Mapping[str, Tensor], weights: Weights) -> Moment:
+        """Record the losses of this pass, and return the moment for the probes."""
+        self._capture.close()
         if self._parameters is None:
             self._parameters = discover_shared(self._model, self._tasks, losses)
             self._writer.shared = list(self._parameters)
         moment = self._moment(losses, weights)
         self._losses.measure(moment)
-        if moment.micro_step == 0:
-            for attached in self._probes:
-                attached.measure_if_due(moment, self._clock.boundary)
+        return moment
+
+    def _start(self, moment: Moment) -> list[tuple[Attached, Started]]:
+        """Let the probes that are due measure what comes before the training backward."""
+        if moment.micro_step > 0:
+            return []
+        started = [(a, a.start_if_due(moment, self._clock.boundary)) for a in self._probes]
+        return [(attached, s) for attached, s in started if s is not None]
+
+    def _end_pass(self) -> None:
+        self._clock.end_pass()
+        self._capture_if_due(self._clock.next_step)
+
+    def _capture_if_due(self, step: int) -> None:
+        """Capture the calls of layers from now on if a probe uses them at that step."""
+        self._capture.clear()
+        if self._parameters is not None and any(
+            attached.probe.uses_calls and attached.due(step, self._clock.boundary)
+            for attached in self._probes
+        ):
+            if not self._capture.layers:
+                layers = group_by_layer(self._parameters)
+                self._capture = Capture(modules_of(self._model, layers))
+            self._capture.open()
 
     def _moment(self, losses: Mapping[str, Tensor], weights: Weights) -> Moment:
         return Moment(
@@ -317,4 +358,5 @@ class Recorder:
             losses=losses,
             weights=weights,
             task_losses=self._task_losses,
+            calls=self._capture.calls if losses else {},
         )

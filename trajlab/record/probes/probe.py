@@ -2,14 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 
+from trajlab.measure.capture import Call
 from trajlab.record.schedule import Every, Schedule
 from trajlab.store import Table
 
+Row = Mapping[str, Any]
 TaskLosses = Callable[[Any, Any], Mapping[str, Tensor]]
 
 
@@ -42,6 +45,9 @@ class Moment:
         The weight of each of these losses in the total.
     task_losses : callable or None
         ``fn(model, batch) -> {task: per-example losses (n,)}``.
+    calls : mapping of str to Call
+        The calls of the layers that own shared parameters, as captured in the forward pass of the
+        current batch; empty unless a due probe asked for them.
     """
 
     step: int
@@ -55,6 +61,23 @@ class Moment:
     losses: Mapping[str, Tensor]
     weights: Mapping[str, float | Tensor]
     task_losses: TaskLosses | None
+    calls: Mapping[str, Call]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A measurement that the training backward may complete.
+
+    Attributes
+    ----------
+    row : callable
+        Returns the row; called after the training backward, not under guard.
+    watching : context manager
+        Entered around the training backward alone.
+    """
+
+    row: Callable[[], Row]
+    watching: AbstractContextManager[object] = field(default_factory=nullcontext)
 
 
 class Probe(ABC):
@@ -74,9 +97,12 @@ class Probe(ABC):
         Whether it measures on the graph of the current batch.
     needs_task_losses : bool
         Whether it measures on data of its own, through the recorder's ``task_losses=``.
+    uses_calls : bool
+        Whether it can do with captured calls better than without.
     """
 
     needs_graph: bool = False
+    uses_calls: bool = False
     needs_task_losses: bool = False
 
     def __init__(self, every: Every) -> None:
@@ -87,5 +113,13 @@ class Probe(ABC):
         """Declare the table; called once, after the first measurement."""
 
     @abstractmethod
-    def measure(self, moment: Moment) -> Mapping[str, Any]:
+    def measure(self, moment: Moment) -> Row:
         """Return one row: a tensor, number or list of them for each column but ``step``."""
+
+    def start(self, moment: Moment) -> Started:
+        """Measure where the training backward of the weighted sum of the losses follows.
+
+        All probes start before any hook watches that backward, so none sees another's passes.
+        """
+        row = self.measure(moment)
+        return Started(lambda: row)
