@@ -145,7 +145,7 @@ def test_file_holds_losses_and_grams_of_each_step(path: Path, model: TwoHeads) -
     gradients = run.table("gradients")
     assert gradients["step"].tolist() == [0, 2, 4]
     assert gradients["layer"].tolist() == ["trunk.0", "trunk.2"]
-    assert np.array_equal(gradients["gram"], torch.stack(expected_grams[::2]).numpy())
+    assert np.allclose(gradients["gram"], torch.stack(expected_grams[::2]), rtol=1e-4)
     assert run.gram().shape == (3, 2, 2)
 
 
