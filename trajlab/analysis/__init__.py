@@ -6,6 +6,7 @@ Loaded eagerly: a lazy ``analysis.gap`` would be shadowed by the module of that 
 from trajlab.analysis.conflict import Conflict, conflict
 from trajlab.analysis.correlation import Correlation, correlate
 from trajlab.analysis.diagnosis import Diagnosis, diagnose
+from trajlab.analysis.factors import Factors, factors
 from trajlab.analysis.gap import Gap, gap
 from trajlab.analysis.result import Result
 from trajlab.analysis.verdict import verdict
@@ -14,11 +15,13 @@ __all__ = [
     "Conflict",
     "Correlation",
     "Diagnosis",
+    "Factors",
     "Gap",
     "Result",
     "conflict",
     "correlate",
     "diagnose",
+    "factors",
     "gap",
     "verdict",
 ]

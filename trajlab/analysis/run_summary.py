@@ -19,6 +19,7 @@ from trajlab.store import Trajectory
 
 CHECKPOINTS = 20
 PAPER_RHO = 1e-3
+IntArray = npt.NDArray[np.int64]
 Summary = tuple[float, str]  # a number, or NaN and the reason
 
 
@@ -43,8 +44,9 @@ def summarise_runs(
     Returns
     -------
     DataFrame
-        The group's keys, all metadata, `task`, `run`, then `metric, final_metric, min_train_loss,
-        sharpness, gradient_covariance, fisher, hessian_top`, `similarity` (equation 6),
+        The group's keys, all metadata, `task`, `run`, then `metric, higher_is_better,
+        final_metric, min_train_loss, sharpness, gradient_covariance, fisher, hessian_top`,
+        `similarity` (equation 6),
         `mean_cosine` and `share_conflicting` with the other tasks over training; NaN with a
         `reason` where one was recorded too sparsely, and without one where it was not recorded.
     """
@@ -63,11 +65,12 @@ def summarise_runs(
                 values = {key: value for key, (value, _) in numbers.items()}
                 reasons = [reason for _, reason in numbers.values() if reason]
                 reason = "; ".join(dict.fromkeys(reasons))
-                rows.append({**head, "metric": name, **values, "reason": reason})
+                scored = {"metric": name, "higher_is_better": _direction(run, split, name)}
+                rows.append({**head, **scored, **values, "reason": reason})
     return pd.DataFrame(rows)
 
 
-def late_mean(step: npt.NDArray[np.int64], values: FloatArray) -> Summary:
+def late_mean(step: IntArray, values: FloatArray) -> Summary:
     """Return the mean of the last 20 values, if they are late: in the second half of the steps."""
     known = np.isfinite(values)
     last = step[known][-CHECKPOINTS:]
@@ -78,7 +81,7 @@ def late_mean(step: npt.NDArray[np.int64], values: FloatArray) -> Summary:
     return float(values[known][-CHECKPOINTS:].mean()), ""
 
 
-def largest_mean(step: npt.NDArray[np.int64], values: FloatArray) -> Summary:
+def largest_mean(step: IntArray, values: FloatArray) -> Summary:
     """Return the mean of the 20 largest values."""
     del step
     known = np.sort(values[np.isfinite(values)])[-CHECKPOINTS:]
@@ -88,12 +91,16 @@ def largest_mean(step: npt.NDArray[np.int64], values: FloatArray) -> Summary:
 
 
 # factor -> table and column that hold it, and the rule that sums it up
-FACTORS: Mapping[str, tuple[str, str, Callable[[npt.NDArray[np.int64], FloatArray], Summary]]] = {
+FACTORS: Mapping[str, tuple[str, str, Callable[[IntArray, FloatArray], Summary]]] = {
     "sharpness": ("sharpness", "value", late_mean),
     "gradient_covariance": ("noise", "covariance_trace", late_mean),
     "fisher": ("fisher", "trace", largest_mean),
     "hessian_top": ("hessian", "top", late_mean),
 }
+
+
+def _direction(run: Trajectory, split: str, metric: str) -> bool:
+    return higher_is_better(run, split, metric) if evaluated(run, split) else metric != "loss"
 
 
 def _scores(
@@ -111,17 +118,28 @@ def _scores(
 
 
 def _factor(run: Trajectory, task: str, factor: str) -> Summary:
-    name, column, rule = FACTORS[factor]
-    step, values = _values(run, name, column, task)
+    step, values = factor_values(run, task, factor)
     if not np.isfinite(values).any():
         return np.nan, ""
-    number, reason = rule(step, values)
+    number, reason = FACTORS[factor][2](step, values)
     return number, f"{factor}: {reason}" if reason else ""
 
 
-def _values(
-    run: Trajectory, name: str, column: str, task: str
-) -> tuple[npt.NDArray[np.int64], FloatArray]:
+def factor_values(run: Trajectory, task: str, factor: str) -> tuple[IntArray, FloatArray]:
+    """Return the steps and values of a factor; empty if it was not recorded.
+
+    Parameters
+    ----------
+    run, task
+        Whose.
+    factor
+        A key of `FACTORS`. Sharpness is read at the paper's ρ, or the first, where there are more.
+    """
+    name, column, _ = FACTORS[factor]
+    return _values(run, name, column, task)
+
+
+def _values(run: Trajectory, name: str, column: str, task: str) -> tuple[IntArray, FloatArray]:
     """Return steps and a task's values; at the paper's rho, or the first, where there are more."""
     if name not in run.tables or column not in run.table(name):
         return np.empty(0, np.int64), np.empty(0)

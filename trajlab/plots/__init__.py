@@ -2,6 +2,7 @@
 
 from trajlab.plots.conflict import conflict
 from trajlab.plots.correlate import correlate
+from trajlab.plots.factors import factors
 from trajlab.plots.gap import gap
 
-__all__ = ["conflict", "correlate", "gap"]
+__all__ = ["conflict", "correlate", "factors", "gap"]

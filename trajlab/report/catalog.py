@@ -59,6 +59,20 @@ ANALYSES: Mapping[str, Entry] = {
             "of generalization."
         ),
     ),
+    "factors": Entry(
+        help="Sharpness, gradient covariance, Fisher trace: at the end and at equal training loss.",
+        analysis="trajlab.analysis:factors",
+        figure="trajlab.plots:factors",
+        panels=("setting", "task"),
+        reading=(
+            "Each mark is one factor's difference to the baseline in standard errors, turned so "
+            "that right is better; beyond the dotted lines it is more than two away from 0. A "
+            "filled mark is the difference over whole runs, an open one that at equal training "
+            "loss: where they disagree, the factor mostly tells how far the loss fell. A factor "
+            "explains a point where it moved as the metric did; shares near one half are what "
+            "chance gives."
+        ),
+    ),
     "correlate": Entry(
         help="Correlation of two quantities over independent units, with permutation p-values.",
         analysis="trajlab.analysis:correlate",

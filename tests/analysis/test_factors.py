@@ -1,0 +1,176 @@
+"""Factors against the reference, closed forms and simulated shares."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from tests.analysis.conftest import REFERENCE
+from trajlab import plots
+from trajlab.analysis import factors
+from trajlab.analysis.factor_deltas import difference
+from trajlab.analysis.quadrants import quadrant_frame, share_interval
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory, Writer
+from trajlab.store.importers.csv import import_csv
+from trajlab.store.schema import standard
+
+STEPS = np.arange(60)
+
+
+def make(tmp_path, method, seed, *, scale, shift, sharp=lambda loss: loss):
+    """Write a run whose loss falls tenfold in 20 steps, and whose covariance follows the loss."""
+    loss = scale * 10.0 ** (-STEPS / 20)
+    jitter = 1 + 0.01 * np.sin(7 * seed + STEPS)
+    path = tmp_path / f"{method}-{seed}.h5"
+    metadata = {"setting": "s", "method": method, "seed": seed}
+    writer = Writer(path, ["left"], metadata=metadata)
+    train = standard("evaluations/train", task=["left"])
+    test = standard("evaluations/test", task=["left"])
+    noise = standard("noise", task=["left"])
+    for table in (train, test, noise):
+        writer.declare(table)
+    for i, step in enumerate(STEPS):
+        writer.append(train.name, {"step": step, "loss": loss[[i]]})
+        writer.append(test.name, {"step": step, "loss": np.array([1 + shift + 0.01 * seed])})
+        trace = sharp(loss[i]) * jitter[i] * (1 + shift)
+        writer.append(noise.name, {"step": step, "covariance_trace": np.array([trace])})
+    writer.close()
+    return Trajectory(path)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Multi-task: the loss falls ten times further; at equal loss the covariance is 1.5 times."""
+    return [
+        make(tmp_path, method, seed, scale=scale, shift=shift)
+        for method, scale, shift in (("single", 1.0, 0.0), ("multi", 0.1, 0.5))
+        for seed in range(3)
+    ]
+
+
+def test_a_factor_at_the_end_tells_how_far_the_loss_fell(runs):
+    result = factors(runs)
+    rows = result.delta.set_index(["factor", "at"])
+    end = rows.loc[("gradient_covariance", "end")]
+    assert end["relative"] == pytest.approx(-0.85, abs=0.02)
+    assert end["significant"]
+    matched = rows.loc["gradient_covariance"].drop("end").iloc[0]
+    assert float(matched.name) == pytest.approx(10 ** (-59 / 20), rel=1e-3)
+    assert matched["relative"] == pytest.approx(0.5, abs=0.03)
+    assert rows.loc[("log10_min_train_loss", "end"), "delta"] == pytest.approx(-1)
+    loss = rows.loc[("final_metric", "end")]
+    assert (loss["delta"], loss["better"]) == (pytest.approx(0.5), -1)
+
+
+def test_signs_and_quadrants_follow_the_direction_of_the_metric(runs):
+    result = factors(runs, at=[0.01])
+    signs = result.signs.set_index("at")
+    assert signs.loc["end", ["final_metric", "gradient_covariance"]].tolist() == ["-", "+"]
+    assert signs.loc["0.01", "gradient_covariance"] == "-"
+    quadrants = result.quadrants.set_index(["factor", "at", "method"])
+    assert quadrants.loc[("gradient_covariance", "end", "multi"), "explained"] == 0
+    assert quadrants.loc[("gradient_covariance", "matched", "all"), "explained"] == 1
+    assert set(result.runs["method"]) == {"single", "multi"}
+    plots.factors(result)
+
+
+def test_where_a_loss_was_not_measured_there_is_a_reason(runs):
+    row = factors(runs, at=[1e-6]).delta.set_index("at").loc["1e-06"]
+    assert np.isnan(row["delta"])
+    assert row["reason"] == "outside the losses that were measured"
+    with pytest.raises(TrajlabError, match="must be positive, not 0"):
+        factors(runs, at=[0.0])
+
+
+def test_one_run_a_side_is_descriptive(runs):
+    row = factors(runs[2:4]).delta.iloc[0]
+    assert np.isfinite(row["delta"])
+    assert np.isnan(row["low"])
+    assert "descriptive" in row["reason"]
+    assert factors(runs[2:4]).quadrants["total"].sum() == 0
+
+
+@pytest.fixture(scope="module")
+def fashion(tmp_path_factory):
+    """Return the reference with its factors."""
+    return import_csv(
+        REFERENCE,
+        tmp_path_factory.mktemp("fashion"),
+        meta={"method": "setting", "seed": "seed"},
+        const={"setting": "FashionMTL", "task": "fashion1"},
+        step="epoch",
+        train_loss="train_loss",
+        metric={"accuracy": "test_acc"},
+        quantity={
+            "sharpness": "sharpness",
+            "gradient_covariance": "grad_cov",
+            "fisher": "fim",
+        },
+    )
+
+
+def test_the_reference_has_the_paper_s_factors(fashion):
+    """The flattest run generalises worst; its covariance is 8.0 times at the end, not at 3e-4."""
+    result = factors(map(Trajectory, fashion), baseline={"method": "STL"}, at=[3e-4])
+    delta = result.delta.set_index(["method", "factor", "at"]).sort_index()
+    sharpness = result.runs.groupby("method")["sharpness"].mean()
+    expected = {"STL": 0.447, "MTL+Fashion": 0.319, "MTL+Noisy": 0.201}
+    assert sharpness.to_dict() == pytest.approx(expected, abs=0.001)
+    ratio = 1 + delta.loc[("MTL+Noisy", "gradient_covariance"), "relative"]
+    assert ratio["end"] == pytest.approx(8.0, abs=0.1)
+    assert ratio["0.0003"] == pytest.approx(1.17, abs=0.1)
+    signs = result.signs.set_index(["method", "at"])
+    assert signs.loc[("MTL+Noisy", "end"), ["final_metric", "sharpness"]].tolist() == ["-", "+"]
+    assert "hessian_top" not in result.signs
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_difference_is_welchs(n):
+    a, b = np.random.default_rng(n).normal(size=(2, n))
+    found = difference(a, b)
+    expected = stats.ttest_ind(a, b, equal_var=False)
+    assert found["p_value"] == pytest.approx(expected.pvalue)
+    assert found["z"] == pytest.approx(expected.statistic)
+    assert found["relative"] == pytest.approx((a.mean() - b.mean()) / abs(b.mean()))
+    assert difference(np.ones(3), np.zeros(3))["reason"] == "no spread on either side"
+    assert np.isnan(difference(np.array([]), b)["delta"])
+
+
+def test_the_share_interval_covers_where_points_share_tasks():
+    """Ten tasks of four methods; whether a point is explained goes by the task."""
+    rng, hits, naive = np.random.default_rng(0), 0, 0
+    for _ in range(400):
+        chance = rng.beta(1, 1, size=10)
+        explained = (rng.random((10, 4)) < chance[:, None]).astype(float).ravel()
+        low, high = share_interval(explained, np.repeat(np.arange(10), 4))
+        hits += low <= 0.5 <= high
+        low, high = share_interval(explained, np.arange(40))
+        naive += low <= 0.5 <= high
+    assert hits / 400 > 0.93
+    assert naive / 400 < 0.90
+
+
+def test_independent_points_have_the_exact_interval():
+    explained = np.array([1, 1, 1, 0, 1, 0, 1, 1, 0, 1.0])
+    exact = stats.binomtest(7, 10).proportion_ci()
+    assert share_interval(explained, np.arange(10)) == pytest.approx(
+        (exact.low, exact.high), abs=0.02
+    )
+    low, high = share_interval(np.ones(8), np.repeat([0, 1], 4))  # two tasks, not eight points
+    assert (low, high) == pytest.approx((0.025**0.5, 1))
+
+
+def test_only_clear_points_count():
+    head = {"setting": "s", "condition": "", "task": "t"}
+    rows = [
+        {**head, "method": m, "factor": factor, "at": "end", "z": z, "better": better}
+        for m, score, sharp in (("a", 3, -3), ("b", 3, 3), ("c", 1, 5), ("d", -4, 2.5))
+        for factor, z, better in (("final_metric", score, 1), ("sharpness", sharp, -1))
+    ]
+    frame = pd.DataFrame(rows)[
+        ["setting", "condition", "method", "task", "factor", "at", "z", "better"]
+    ]
+    pooled = quadrant_frame(frame).set_index("method").loc["all"]
+    assert (pooled["explained"], pooled["total"], pooled["n_unclear"]) == (2, 3, 1)
+    assert pooled["n_tasks"] == 1

@@ -1,0 +1,59 @@
+"""Factors that differ between groups of runs, at the end and at equal training loss."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from trajlab.analysis import Factors
+from trajlab.plots.style import INK, say, series
+
+CLEAR = 2  # standard errors
+MOST = 12  # beyond so many, a mark stands at the edge
+
+
+def factors(result: Factors, ax: Axes | None = None) -> Axes:
+    """Draw each factor's difference to the baseline, in standard errors, better to the right.
+
+    Parameters
+    ----------
+    result
+        What :func:`trajlab.analysis.factors` returned.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
+    points = result.delta.dropna(subset=["z"])
+    ax.set_xlabel("difference to the baseline in standard errors (right is better)")
+    if points.empty:
+        say(ax, "no factor with two runs on either side")
+        return ax
+    names = list(dict.fromkeys(points["factor"]))[::-1]
+    for place in (-CLEAR, 0, CLEAR):
+        ax.axvline(place, color=INK, linewidth=0.8, linestyle="-" if place == 0 else ":", zorder=1)
+    keys = ("setting", "task", "condition", "method", *result.settings["group_by"])
+    lines = list(series(points, keys))
+    for number, line in enumerate(lines):
+        shift = 0.5 * (number + 0.5) / len(lines) - 0.25
+        for ended, label in ((True, line.label), (False, f"{line.label}, at equal loss")):
+            rows = line.rows[(line.rows["at"] == "end") == ended]
+            height = np.array([names.index(name) for name in rows["factor"]]) - shift
+            ax.plot(
+                np.clip(rows["z"] * rows["better"], -MOST, MOST),
+                height - (0.0 if ended else 0.08),
+                color=line.color,
+                marker=line.marker,
+                linestyle="none",
+                markerfacecolor=line.color if ended else "white",
+                label=label if len(rows) else None,
+            )
+    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    ax.set_ylim(-0.6, len(names) - 0.4)
+    ax.set_xlim(-MOST - 1, MOST + 1)
+    ax.legend(frameon=False, fontsize="small")
+    sns.despine(ax=ax)
+    return ax
