@@ -15,6 +15,7 @@ from trajlab.analysis.evaluations import Evaluations
 from trajlab.analysis.intervals import INTERVALS, Difference, FloatArray
 
 POINTS_PER_DECADE = 20
+_SAME_LEVEL = 1e-9  # decades
 WIDEST_HOLE = 0.5  # decades between neighbouring evaluations
 
 
@@ -42,7 +43,9 @@ class Curve:
 def isotonic(evaluations: Evaluations) -> Curve:
     """Decreasing isotonic regression of log loss over steps; mean log loss and score a block."""
     log_loss = np.log10(evaluations.train_loss)
-    starts = isotonic_regression(log_loss, increasing=False).blocks[:-1]
+    fitted = isotonic_regression(log_loss, increasing=False).x
+    # Levels that differ by rounding alone are one block: a curve has no two knots at one loss.
+    starts = np.flatnonzero(np.diff(fitted, prepend=np.inf) < -_SAME_LEVEL)
     sizes = np.diff(np.append(starts, log_loss.size))
     means = [np.add.reduceat(values, starts) / sizes for values in (log_loss, evaluations.score)]
     return Curve(means[0][::-1], means[1][::-1])
