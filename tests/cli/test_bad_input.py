@@ -27,10 +27,12 @@ def reference() -> pd.DataFrame:
     return pd.read_csv(REFERENCE)
 
 
-def imported(trajlab, folder: Path, table: pd.DataFrame, setting: str = "FashionMTL") -> Path:
+def imported(
+    trajlab, folder: Path, table: pd.DataFrame, rename: tuple[str, str] = ("", "")
+) -> Path:
     folder.mkdir(exist_ok=True)
     table.to_csv(folder / "table.csv", index=False)
-    options = [option.replace("FashionMTL", setting) for option in IMPORT]
+    options = [option.replace(*rename) for option in IMPORT]
     result = trajlab("import", "csv", folder / "table.csv", "--out", folder / "runs", *options)
     assert result.exit_code == 0, result.stderr
     return folder / "runs"
@@ -73,12 +75,11 @@ def test_a_missing_baseline(trajlab, runs: Path) -> None:
     refused(trajlab("gap", runs), "method=single", "method=STL")
 
 
-def test_no_setting_in_common(trajlab, tmp_path: Path, reference: pd.DataFrame) -> None:
+@pytest.mark.parametrize("rename", [("FashionMTL", "Elsewhere"), ("fashion1", "Elsewhere")])
+def test_no_setting_or_task_in_common(trajlab, tmp_path: Path, reference, rename) -> None:
     single = imported(trajlab, tmp_path / "a", reference[reference["setting"] == "STL"])
-    noisy = reference[reference["setting"] == "MTL+Noisy"]
-    refused(
-        trajlab(*GAP, single, imported(trajlab, tmp_path / "b", noisy, "Elsewhere")), "Elsewhere"
-    )
+    noisy = imported(trajlab, tmp_path / "b", reference[reference["setting"] != "STL"], rename)
+    refused(trajlab(*GAP, single, noisy), *rename)
 
 
 def test_no_loss_in_common_is_a_row_with_a_reason(trajlab, tmp_path: Path, reference) -> None:
@@ -153,6 +154,22 @@ def test_a_read_only_folder(trajlab, runs: Path, tmp_path: Path, monkeypatch) ->
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     refused(trajlab(*GAP, runs, "--csv", tmp_path / "gap.csv"), tmp_path, "read-only")
     assert os.listdir(tmp_path) == []
+
+
+def test_an_import_below_a_file(trajlab, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    refused(
+        trajlab("import", "csv", REFERENCE, "--out", tmp_path / "file" / "runs", *IMPORT), "file"
+    )
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_quickstart_below_a_file(trajlab, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    result = trajlab("quickstart", tmp_path / "file" / "runs")
+    assert result.exit_code == 2
+    assert str(tmp_path / "file") in result.stderr
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_a_figure_of_unknown_format(trajlab, runs: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trajlab.analysis import diagnose
@@ -15,7 +16,7 @@ from trajlab.study import quickstart
 
 def _run(folder: Path) -> None:
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         epochs = progress.add_task("epochs", total=None)
         paths = quickstart.run(
             folder,

@@ -1,5 +1,7 @@
 """Conflict between task gradients over training."""
 
+from math import ceil
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -45,7 +47,7 @@ def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
     lines = list(series(pairs, keys, alone=("pair",)))
     for line in lines:
         _draw(ax, line, shade=min(0.15, 0.5 / len(lines)))
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, ncols=ceil(len(lines) / 4))
     sns.despine(ax=ax)
     return ax
 

@@ -20,9 +20,9 @@ def sentences(diagnosis: Diagnosis) -> dict[str, list[str]]:
     """
     keys = ("setting", "task", "condition", "method", *diagnosis.settings["group_by"])
     parts = list(series(diagnosis.verdict, keys))
-    varying = [key for key in keys if len({part.key[key] for part in parts}) > 1] or keys
+    named = [key for key in keys if key == "task" or len({part.key[key] for part in parts}) > 1]
     return {
-        ", ".join(f"{key} {part.key[key]}" for key in varying if part.key[key]): list(
+        ", ".join(f"{key} {part.key[key]}" for key in named if part.key[key]): list(
             part.rows["sentence"]
         )
         for part in parts
