@@ -26,3 +26,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
 def test_a_folder_is_no_file_even_with_force(tmp_path: Path) -> None:
     with pytest.raises(TrajlabError, match="is a folder"):
         refuse_existing([tmp_path], force=True)
+
+
+def test_a_file_is_replaced_and_never_rewritten_in_place(tmp_path: Path) -> None:
+    path, held = tmp_path / "page.html", tmp_path / "held.html"
+    path.write_text("old")
+    os.link(path, held)  # stands for a reader that has the old file open
+    write(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert held.read_text() == "old"
