@@ -20,7 +20,7 @@ from trajlab.store import Trajectory
 guard_module = sys.modules["trajlab.measure.guard"]
 PARTS: Sequence[Callable[..., Any]] = guard_module.PARTS
 TASKS = ["left", "right"]
-SAMPLE = [torch.linspace(-1, 1, 48).reshape(8, 6) + shift for shift in (0.0, 0.3)]
+SAMPLE = [torch.linspace(-1, 1, 48).reshape(8, 6) + shift for shift in (0.0, 0.3, 0.7)]
 
 
 class TwoHeads(nn.Module):
@@ -40,16 +40,38 @@ class TwoHeads(nn.Module):
 def hostile(model: TwoHeads, x: Tensor) -> dict[str, Tensor]:
     """Per-example losses that change everything a guard can protect."""
     torch.rand(3), np.random.rand(3), random.random()
-    model.trunk[1].train()  # a forward pass moves its statistics; the dropout stays off
+    model.trunk[1].train()
+    model(x)  # moves its statistics; the dropout stays off
+    model.trunk[1].eval()
     left, right = model(x)
-    (left.sum() + right.sum()).backward(retain_graph=True)
+    if torch.is_grad_enabled():
+        (left.sum() + right.sum()).backward(retain_graph=True)
     model.left.register_forward_hook(lambda module, inputs, output: 1.5 * output)
     torch.set_autocast_enabled("cpu", True)
     return {"left": left.logsumexp(1), "right": right.pow(2).sum(1)}
 
 
+EVERY_PROBE = {
+    name for name in probes.__all__ if issubclass(getattr(probes, name), Probe) and name != "Probe"
+}
+
+
 def all_probes(data: object) -> list[Probe]:
-    return [probes.TaskGradients(every=1), probes.HessianTop(every=7, data=data)]
+    chosen = [
+        probes.TaskGradients(every=1),
+        probes.Parameters(every=3),
+        probes.HessianTop(every=7, data=data),
+    ]
+    if data is not None:
+        chosen += [
+            probes.FisherTrace(9, data),
+            probes.GradientNoise(9, data),
+            probes.GradientSimilarity(8, data),
+            probes.Sharpness(25, data, iterations=3),
+            probes.TaskAffinity(10, data, learning_rate=0.1),
+        ]
+    assert data is None or {type(probe).__name__ for probe in chosen} == EVERY_PROBE
+    return chosen
 
 
 def train(path: Path | None, data: object = None) -> dict[str, Any]:
@@ -68,6 +90,9 @@ def train(path: Path | None, data: object = None) -> dict[str, Any]:
             optimizer=optimizer,
             probes=all_probes(data),
             task_losses=hostile,
+            predict=lambda model, x: {
+                task: torch.stack([-loss, loss], 1) for task, loss in hostile(model, x).items()
+            },
         )
     seen: list[float] = []
     with recorder or nullcontext():

@@ -1,14 +1,14 @@
 """Extreme eigenvalues of a loss's Hessian."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nan
 
 import torch
-from pyhessian.utils import hessian_vector_product
 from torch import Tensor
 
-from trajlab.measure.lanczos import lanczos
+from trajlab.measure.hessian_product import HessianProduct, Loss
+from trajlab.measure.lanczos import combine, lanczos
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class TopEigenvalue:
         Hessian-vector products used.
     reason : str
         Why the numbers are NaN; empty where they are not.
+    vector : Tensor or None
+        The unit vector that was found, flat, in the order of the parameters.
+    basis : tuple of Tensor
+        Orthonormal vectors of the Krylov space; `trajlab.measure.hessian_trace` can use them.
     """
 
     value: float
@@ -38,26 +42,30 @@ class TopEigenvalue:
     bottom: float
     products: int
     reason: str = ""
+    vector: Tensor | None = field(default=None, repr=False, compare=False)
+    basis: tuple[Tensor, ...] = field(default=(), repr=False, compare=False)
 
 
 def top_eigenvalue(
-    loss: Tensor,
+    loss: Loss,
     parameters: Mapping[str, Tensor],
     *,
     seed: int = 0,
     tolerance: float = 1e-3,
     limit: int = 50,
+    start: Tensor | None = None,
 ) -> TopEigenvalue:
     """Find the largest eigenvalue of the Hessian of `loss` with respect to `parameters`.
 
-    Lanczos iteration on PyHessian's Hessian-vector product. The graph of the loss is retained and
-    stays usable; no ``.grad`` is touched. Holds as many vectors of the parameters' size as products
-    are used.
+    Lanczos iteration on Hessian-vector products. The graph of the loss is retained and stays
+    usable; no ``.grad`` is touched. Holds as many vectors of the parameters' size as products are
+    used.
 
     Parameters
     ----------
-    loss : Tensor
-        A scalar with its graph.
+    loss : Tensor or callable
+        A scalar with its graph, or a function of the parameters, as for
+        `trajlab.measure.hessian_product.HessianProduct`.
     parameters : mapping of str to Tensor
         What to differentiate for. Frozen ones are left out; one that the loss does not reach, or
         reaches linearly, has second derivatives of zero.
@@ -67,62 +75,44 @@ def top_eigenvalue(
         Residual at which to stop, relative to the value; the error is much smaller as a rule.
     limit : int
         Products at most.
+    start : Tensor, optional
+        A flat vector to start from, such as the one found a few steps ago; it helps only where the
+        weights have moved little since.
 
     Returns
     -------
     TopEigenvalue
         NaN with the reason where the loss is not finite or an operation in it cannot be
         differentiated twice.
-
-    References
-    ----------
-    Z. Yao et al., *PyHessian: Neural Networks Through the Lens of the Hessian* (2020),
-    arXiv:1912.07145, for the product.
     """
-    chosen = [p for p in parameters.values() if p.requires_grad]
-    if not loss.requires_grad or not chosen:
+    if _is_constant(loss, parameters):
         return TopEigenvalue(0.0, 0.0, True, 0.0, 0)
-    shapes = [p.shape for p in chosen]
-    sizes = [p.numel() for p in chosen]
-    used = 0
-
-    def product(vector: Tensor) -> Tensor:
-        nonlocal used
-        used += 1
-        pieces = torch.split(vector, sizes)
-        shaped = [v.view(s).to(g) for v, s, g in zip(pieces, shapes, gradients, strict=True)]
-        image = hessian_vector_product(gradients, chosen, shaped)
-        return torch.cat([part.reshape(-1).to(vector) for part in image])
-
+    product = None
     try:
-        gradients = [
-            # PyHessian's product needs a graph from every gradient to every parameter. One that is
-            # not reached, or only linearly, gets one here, and the value stays.
-            gradient + 0 * parameter
-            for gradient, parameter in zip(
-                torch.autograd.grad(loss, chosen, create_graph=True, materialize_grads=True),
-                chosen,
-                strict=True,
-            )
-        ]
-        ends = lanczos(product, _start(chosen, seed), tolerance=tolerance, limit=limit)
+        product = HessianProduct(loss, parameters)
+        first = product.random(seed) if start is None else start
+        ends = lanczos(product, first, tolerance=tolerance, limit=limit)
     except torch.cuda.OutOfMemoryError:
         raise
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
-        return TopEigenvalue(nan, nan, False, nan, used, reason)
+        return TopEigenvalue(nan, nan, False, nan, product.used if product else 0, reason)
     if ends.top.value != ends.top.value:
         reason = "the loss or a derivative of it is not finite"
         return TopEigenvalue(nan, nan, False, nan, ends.products, reason)
     bottom = ends.bottom.value if ends.bottom.converged else nan
     return TopEigenvalue(
-        ends.top.value, ends.top.residual, ends.top.converged, bottom, ends.products
+        ends.top.value,
+        ends.top.residual,
+        ends.top.converged,
+        bottom,
+        ends.products,
+        vector=combine(ends.basis, ends.vectors[:, -1]),
+        basis=ends.basis,
     )
 
 
-def _start(parameters: list[Tensor], seed: int) -> Tensor:
-    """Draw the start vector on the CPU, so that it is the same on every device."""
-    generator = torch.Generator().manual_seed(seed)
-    size = sum(p.numel() for p in parameters)
-    dtype = torch.float64 if parameters[0].dtype == torch.float64 else torch.float32
-    return torch.randn(size, generator=generator).to(parameters[0].device, dtype)
+def _is_constant(loss: Loss, parameters: Mapping[str, Tensor]) -> bool:
+    if not any(p.requires_grad for p in parameters.values()):
+        return True
+    return isinstance(loss, Tensor) and not loss.requires_grad

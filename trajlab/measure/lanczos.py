@@ -1,7 +1,7 @@
 """Lanczos iteration with full reorthogonalisation, for both ends of a spectrum."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -33,11 +33,27 @@ class RitzValue:
 
 @dataclass(frozen=True)
 class Ends:
-    """The largest and the smallest eigenvalue (algebraically), and the products they took."""
+    """The largest and the smallest eigenvalue (algebraically), and the products they took.
+
+    Attributes
+    ----------
+    top, bottom : RitzValue
+    products : int
+    values : ndarray
+        All Ritz values, ascending, shape (products,).
+    vectors : ndarray
+        Their vectors in the basis, in columns; the squares of the first row are the weights of
+        Gaussian quadrature for the start vector.
+    basis : tuple of Tensor
+        The orthonormal vectors of the Krylov space.
+    """
 
     top: RitzValue
     bottom: RitzValue
     products: int
+    values: np.ndarray = field(repr=False, compare=False)
+    vectors: np.ndarray = field(repr=False, compare=False)
+    basis: tuple[Tensor, ...] = field(repr=False, compare=False)
 
 
 def lanczos(
@@ -85,7 +101,7 @@ def lanczos(
         norm = torch.linalg.vector_norm(image, dtype=torch.float64).item()
         if not np.isfinite([diagonal[-1], norm]).all():
             nothing = RitzValue(np.nan, np.nan, False)
-            return Ends(nothing, nothing, len(basis))
+            return Ends(nothing, nothing, len(basis), np.array([]), np.empty((0, 0)), ())
         values, vectors = eigh_tridiagonal(np.array(diagonal), np.array(beside))
         residuals = norm * np.abs(vectors[-1])
         scale = float(np.abs(values).max())
@@ -97,6 +113,14 @@ def lanczos(
             for i, error in ((-1, tolerance * abs(values[-1])), (0, tolerance * scale))
         )
         if exhausted or len(basis) == limit or (top.converged and len(basis) >= _LEAST):
-            return Ends(top, bottom, len(basis))
+            return Ends(top, bottom, len(basis), values, vectors, tuple(basis))
         beside.append(norm)
         vector = image / norm
+
+
+def combine(basis: Sequence[Tensor], coefficients: np.ndarray) -> Tensor:
+    """Return the linear combination of the basis vectors."""
+    total = torch.zeros_like(basis[0])
+    for vector, coefficient in zip(basis, coefficients, strict=True):
+        total.add_(vector, alpha=float(coefficient))
+    return total

@@ -189,8 +189,10 @@ def _any_layer_norms(
         (found,) = pull_back(gradient[None])
         return sum((g.double().square().sum() for g in found.values()), gradient.new_zeros(()))
 
-    size = sum(p.numel() for p in own.values())
-    chunks = _chunks(size, inputs, outputs)
+    size = sum(p.numel() for p in values.values())
+    dtype = next(iter(values.values())).dtype  # under autocast, activations have another
+    inputs = inputs.to(dtype) if inputs.is_floating_point() else inputs
+    chunks = _chunks(size, inputs, outputs.to(dtype))
     return torch.cat([vmap(norm, randomness="same")(a, b).double() for a, b in chunks])
 
 

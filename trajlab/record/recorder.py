@@ -24,7 +24,7 @@ from trajlab.record.batch import Weights, present_losses
 from trajlab.record.clock import Clock
 from trajlab.record.evaluations import evaluation_row, evaluation_table
 from trajlab.record.probes.losses import Losses
-from trajlab.record.probes.probe import Moment, Probe, Started, TaskLosses
+from trajlab.record.probes.probe import Moment, Predict, Probe, Started, TaskLosses
 from trajlab.record.provenance import provenance
 from trajlab.record.rows import Rows
 from trajlab.record.shared import discover_shared, name_shared, refuse_compiled
@@ -62,7 +62,11 @@ class Recorder:
         What tells runs apart: setting, condition, method, seed, ….
     task_losses : callable, optional
         ``fn(model, batch) -> {task: per-example losses (n,)}``, for probes that measure on data of
-        their own.
+        their own. Where the loss is not their mean (class weights, ignored entries), a pair of
+        losses and denominators, both (n,): the loss is the sum of one by the sum of the other.
+    predict : callable, optional
+        ``fn(model, batch) -> {task: class logits}``, for `probes.FisherTrace`; other targets as
+        `probes.Bernoulli`, `probes.Gaussian` or `probes.Categorical`.
     resume : bool
         Go on with the run at `path`; if there is none yet, start it.
     from_step : int, optional
@@ -98,12 +102,13 @@ class Recorder:
         probes: Sequence[Probe] = (),
         metadata: Mapping[str, Any] | None = None,
         task_losses: TaskLosses | None = None,
+        predict: Predict | None = None,
         resume: bool = False,
         from_step: int | None = None,
     ) -> None:
         if not tasks or isinstance(tasks, str) or len(set(tasks)) < len(tasks):
             raise TrajlabError(f"tasks={tasks!r} must be a list of distinct names")
-        if shared is None or any(probe.needs_graph for probe in probes):
+        if shared is None or any(not p.survives_compilation for p in probes):
             refuse_compiled(model)
         kinds = [type(probe).__name__ for probe in probes]
         for probe, kind in zip(probes, kinds, strict=True):
@@ -114,12 +119,18 @@ class Recorder:
                     f"{kind} measures on data of its own and needs to know the "
                     "losses there; pass task_losses=fn to the recorder"
                 )
+            if probe.needs_predict and predict is None:
+                raise TrajlabError(
+                    f"{kind} samples targets from the model's predictions; pass predict=fn to the "
+                    "recorder"
+                )
         self._model = model
         self._tasks = tuple(tasks)
         self._parameters = None if shared is None else name_shared(model, shared)
         self._optimizer = optimizer
         self._lower_is_better = tuple(lower_is_better)
         self._task_losses = task_losses
+        self._predict = predict
         earlier = Trajectory(path) if resume and exists(Path(path)) else None
         self._writer = Writer(
             path,
@@ -358,5 +369,6 @@ class Recorder:
             losses=losses,
             weights=weights,
             task_losses=self._task_losses,
+            predict=self._predict,
             calls=self._capture.calls if losses else {},
         )

@@ -2,8 +2,9 @@
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,33 @@ import torch
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.evaluation import evaluate_at
 from trajlab.record.probes.probe import TaskLosses
 
 Data = Iterable[Any] | Mapping[str, Iterable[Any]]
+LossFunction = Callable[[Mapping[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class BatchLosses:
+    """Losses of the examples of one batch.
+
+    Attributes
+    ----------
+    sums : Tensor
+        Shape (n,): each example's loss; its sum over valid entries where there are several.
+    counts : Tensor
+        Shape (n,): what each example adds to the denominator: 1, its valid entries, or its class
+        weight.
+    """
+
+    sums: Tensor
+    counts: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """The loss of the batch, a scalar."""
+        return self.sums.sum() / self.counts.sum()
 
 
 class Sample:
@@ -66,17 +91,62 @@ class Sample:
             "sample_sha256": [digests.get(task, "") for task in tasks],
         }
 
-    def mean_losses(self, model: nn.Module, task_losses: TaskLosses) -> dict[str, Tensor]:
-        """Compute each task's mean loss over all its examples, with the graph.
+    def rounds(self) -> Iterator[list[tuple[tuple[str, ...], Any]]]:
+        """Yield the batches of equal position: (the tasks that they serve, the batch)."""
+        longest = max(len(batches) for _, batches in self._batches)
+        for position in range(longest):
+            yield [
+                (wanted, batches[position])
+                for wanted, batches in self._batches
+                if position < len(batches)
+            ]
 
-        Batches count by their examples, so that a short last one weighs no more than its share.
+    def losses(
+        self, wanted: Sequence[str], batch: Any, model: nn.Module, task_losses: TaskLosses
+    ) -> dict[str, BatchLosses]:
+        """Compute the losses of one batch, for the tasks that it serves.
 
         Parameters
         ----------
+        wanted : sequence of str
+            The tasks that the batch serves.
+        batch : object
+            One of `rounds`.
         model : nn.Module
             In the mode in which it is to be measured.
         task_losses : callable
-            ``fn(model, batch) -> {task: per-example losses (n,)}``.
+            ``fn(model, batch) -> {task: per-example losses (n,)}``, or a pair of losses and
+            denominators for each task.
+
+        Raises
+        ------
+        TrajlabError
+            If the losses are not one number an example, or of a task that is not declared.
+        """
+        found = {}
+        for task, losses in task_losses(model, batch).items():
+            sums, counts = losses if isinstance(losses, tuple) else (losses, None)
+            counts = torch.ones_like(sums) if counts is None else counts.detach()
+            if task not in self._tasks or sums.ndim != 1 or counts.shape != sums.shape:
+                raise TrajlabError(
+                    f"task_losses gave shape {tuple(sums.shape)} for task {task!r}; it must give "
+                    "per-example losses (n,), or a pair of losses and denominators (n,), for the "
+                    f"tasks {', '.join(self._tasks)}"
+                )
+            if task in wanted:
+                found[task] = BatchLosses(sums, counts)
+        return found
+
+    def mean_losses(self, model: nn.Module, task_losses: TaskLosses) -> dict[str, Tensor]:
+        """Compute each task's loss over all its examples, with the graph.
+
+        The sum of the losses by the sum of their denominators, so that neither a short last batch
+        nor one with more ignored entries weighs more than its share.
+
+        Parameters
+        ----------
+        model, task_losses
+            As for `losses`.
 
         Returns
         -------
@@ -86,21 +156,53 @@ class Sample:
         Raises
         ------
         TrajlabError
-            If the losses are not one number an example, or of a task that is not declared.
+            As `losses` does.
         """
-        found: dict[str, list[Tensor]] = {}
-        for wanted, batches in self._batches:
-            for batch in batches:
-                for task, losses in task_losses(model, batch).items():
-                    if task not in self._tasks or losses.ndim != 1:
-                        raise TrajlabError(
-                            f"task_losses gave shape {tuple(losses.shape)} for task {task!r}; it "
-                            f"must give per-example losses (n,) for the tasks "
-                            f"{', '.join(self._tasks)}"
+        found: dict[str, list[BatchLosses]] = {}
+        for entries in self.rounds():
+            for wanted, batch in entries:
+                for task, losses in self.losses(wanted, batch, model, task_losses).items():
+                    found.setdefault(task, []).append(losses)
+        return {
+            task: torch.cat([part.sums for part in parts]).sum()
+            / torch.cat([part.counts for part in parts]).sum()
+            for task, parts in found.items()
+        }
+
+    def loss_functions(
+        self, model: nn.Module, task_losses: TaskLosses
+    ) -> dict[str, list[LossFunction]]:
+        """Return, for each task and whole batch, its loss as a function of the parameters.
+
+        Batches with fewer examples than the task's first are dropped.
+
+        Parameters
+        ----------
+        model, task_losses
+            As for `losses`.
+        """
+        functions: dict[str, list[LossFunction]] = {}
+        sizes: dict[str, int] = {}
+        for entries in self.rounds():
+            for wanted, batch in entries:
+                with torch.no_grad():
+                    losses = self.losses(wanted, batch, model, task_losses)
+                for task, found in losses.items():
+                    if len(found.sums) >= sizes.setdefault(task, len(found.sums)):
+                        functions.setdefault(task, []).append(
+                            self._loss_function(task, batch, model, task_losses)
                         )
-                    if task in wanted:
-                        found.setdefault(task, []).append(losses)
-        return {task: torch.cat(losses).mean() for task, losses in found.items()}
+        return functions
+
+    def _loss_function(
+        self, task: str, batch: Any, model: nn.Module, task_losses: TaskLosses
+    ) -> LossFunction:
+        def loss(parameters: Mapping[str, Tensor]) -> Tensor:
+            return evaluate_at(
+                parameters, model, lambda m: self.losses((task,), batch, m, task_losses)[task].mean
+            )
+
+        return loss
 
 
 def _draw(source: Iterable[Any], seed: int) -> list[Any]:

@@ -1,7 +1,28 @@
 """One file a quantity: what it measures, when, and the table it declares."""
 
+from trajlab.measure.likelihood import Bernoulli, Categorical, Gaussian
+from trajlab.record.probes.affinity import TaskAffinity
+from trajlab.record.probes.fisher import FisherTrace
 from trajlab.record.probes.hessian import HessianTop
+from trajlab.record.probes.noise import GradientNoise
+from trajlab.record.probes.parameters import Parameters
 from trajlab.record.probes.probe import Moment, Probe
+from trajlab.record.probes.sharpness import Sharpness
+from trajlab.record.probes.similarity import GradientSimilarity
 from trajlab.record.probes.task_gradients import TaskGradients
 
-__all__ = ["HessianTop", "Moment", "Probe", "TaskGradients"]
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "FisherTrace",
+    "Gaussian",
+    "GradientNoise",
+    "GradientSimilarity",
+    "HessianTop",
+    "Moment",
+    "Parameters",
+    "Probe",
+    "Sharpness",
+    "TaskAffinity",
+    "TaskGradients",
+]

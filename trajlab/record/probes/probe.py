@@ -9,11 +9,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from trajlab.measure.capture import Call
+from trajlab.measure.likelihood import Likelihood
 from trajlab.record.schedule import Every, Schedule
 from trajlab.store import Table
 
 Row = Mapping[str, Any]
-TaskLosses = Callable[[Any, Any], Mapping[str, Tensor]]
+TaskLosses = Callable[[Any, Any], Mapping[str, Tensor | tuple[Tensor, Tensor]]]
+Predict = Callable[[Any, Any], Mapping[str, Tensor | Likelihood]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,10 @@ class Moment:
     weights : mapping of str to float or Tensor
         The weight of each of these losses in the total.
     task_losses : callable or None
-        ``fn(model, batch) -> {task: per-example losses (n,)}``.
+        ``fn(model, batch) -> {task: per-example losses (n,)}``; or a pair of losses and their
+        denominators, both (n,).
+    predict : callable or None
+        ``fn(model, batch) -> {task: class logits or a likelihood}``.
     calls : mapping of str to Call
         The calls of the layers that own shared parameters, as captured in the forward pass of the
         current batch; empty unless a due probe asked for them.
@@ -61,7 +66,13 @@ class Moment:
     losses: Mapping[str, Tensor]
     weights: Mapping[str, float | Tensor]
     task_losses: TaskLosses | None
+    predict: Predict | None
     calls: Mapping[str, Call]
+
+    @property
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Those of `parameters` that are not frozen at present."""
+        return {name: p for name, p in self.parameters.items() if p.requires_grad}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +110,19 @@ class Probe(ABC):
         Whether it measures on data of its own, through the recorder's ``task_losses=``.
     uses_calls : bool
         Whether it can do with captured calls better than without.
+    needs_predict : bool
+        Whether it needs the model's predictions, through the recorder's ``predict=``.
     """
 
     needs_graph: bool = False
     uses_calls: bool = False
     needs_task_losses: bool = False
+    needs_predict: bool = False
+
+    @property
+    def survives_compilation(self) -> bool:
+        """Whether it needs no gradient, and so can measure a compiled model."""
+        return not (self.needs_graph or self.needs_task_losses or self.needs_predict)
 
     def __init__(self, every: Every) -> None:
         self.schedule = Schedule(every)

@@ -1,0 +1,72 @@
+"""What a step on one task does to the loss of another."""
+
+from collections.abc import Mapping
+from math import nan
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trajlab.errors import TrajlabError
+from trajlab.measure.affinity import task_affinity
+from trajlab.measure.evaluation import evaluate_at
+from trajlab.record.probes.probe import Moment
+from trajlab.record.probes.sampled import Sampled, losses_function
+from trajlab.record.sample import Data
+from trajlab.record.schedule import Every
+from trajlab.store import Column, Table
+
+
+class TaskAffinity(Sampled):
+    """Inter-task affinity: 1 − L_j(after a step on task i) / L_j(before), heads fixed.
+
+    Parameters
+    ----------
+    every : int, "epoch", sequence of int or callable
+        When to measure.
+    data : iterable of batches, or mapping of str to iterable of batches
+        The sample; one a task where tasks have inputs of their own. The recorder needs
+        ``task_losses=``.
+    learning_rate : float, optional
+        Of the gradient step; the optimizer's present one by default.
+    seed : int
+        Of the sample's order where the loader shuffles.
+    """
+
+    def __init__(
+        self, every: Every, data: Data, learning_rate: float | None = None, seed: int = 0
+    ) -> None:
+        super().__init__(every, data, seed)
+        self._learning_rate = learning_rate
+
+    def table(self, moment: Moment) -> Table:
+        """Declare ``affinity``."""
+        column = Column(
+            "affinity",
+            ("step", "task", "other_task"),
+            description="1 - loss of other_task after a step on task / before",
+        )
+        return Table(
+            "affinity",
+            (column,),
+            {"task": moment.tasks, "other_task": moment.tasks},
+            self.attributes("look-ahead", learning_rate=self._learning_rate or "optimizer"),
+        )
+
+    def measure(self, moment: Moment) -> Mapping[str, Any]:
+        """Return ``affinity``, shape (task, other_task)."""
+        sample, task_losses = self.sample(moment), losses_function(moment)
+        rate = moment.learning_rate if self._learning_rate is None else self._learning_rate
+        if rate != rate:
+            raise TrajlabError(
+                "TaskAffinity needs a learning rate; pass learning_rate=, or optimizer= to the "
+                "recorder"
+            )
+
+        def losses(parameters: Mapping[str, Tensor]) -> list[Tensor]:
+            found = evaluate_at(
+                parameters, moment.model, lambda model: sample.mean_losses(model, task_losses)
+            )
+            return [found.get(task, torch.tensor(nan)) for task in moment.tasks]
+
+        return {"affinity": task_affinity(losses, moment.trainable, rate)}

@@ -1,0 +1,88 @@
+"""The trace of each task's Fisher information."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import nan
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trajlab.errors import TrajlabError
+from trajlab.measure.fisher import FisherTrace as Trace
+from trajlab.measure.fisher import fisher_norms, fisher_trace
+from trajlab.measure.likelihood import Categorical, Likelihood
+from trajlab.record.probes.probe import Moment
+from trajlab.record.probes.sampled import NO_DATA, Sampled, capture_shared
+from trajlab.record.sample import Data
+from trajlab.record.schedule import Every
+from trajlab.store import Table, standard
+
+
+class FisherTrace(Sampled):
+    """Trace of the Fisher information of each task, with targets from the model's own prediction.
+
+    Exact over up to 10 classes, labels or outputs, one draw an example beyond. The recorder needs
+    ``predict=``.
+
+    Parameters
+    ----------
+    every : int, "epoch", sequence of int or callable
+        When to measure.
+    data : iterable of batches, or mapping of str to iterable of batches
+        The sample; one a task where tasks have inputs of their own.
+    seed : int
+        Of the sample's order where the loader shuffles, and of the sampled targets.
+    """
+
+    needs_task_losses = False
+    needs_predict = True
+
+    def __init__(self, every: Every, data: Data, seed: int = 0) -> None:
+        super().__init__(every, data, seed)
+        self._kinds: dict[str, str] = {}
+
+    def table(self, moment: Moment) -> Table:
+        """Declare ``fisher``."""
+        likelihoods = [self._kinds.get(task, "") for task in moment.tasks]
+        attributes = self.attributes("per-example gradients", likelihood=likelihoods)
+        return replace(standard("fisher", task=moment.tasks), attributes=attributes)
+
+    def measure(self, moment: Moment) -> Mapping[str, Any]:
+        """Return ``trace`` and ``se``, each of shape (task,)."""
+        sample = self.sample(moment)
+        generator = torch.Generator().manual_seed(self._seed)
+        norms: dict[str, list[Tensor]] = {}
+        for entries in sample.rounds():
+            for wanted, batch in entries:
+                with capture_shared(moment) as capture:
+                    predictions = self._predictions(moment, batch)
+                for task in wanted:
+                    if task in predictions:
+                        norms.setdefault(task, []).append(
+                            fisher_norms(
+                                predictions[task],
+                                moment.trainable,
+                                capture.calls,
+                                generator=generator,
+                            )
+                        )
+        found = [fisher_trace(norms[t]) if t in norms else Trace(nan, nan) for t in moment.tasks]
+        return {
+            "trace": [trace.value for trace in found],
+            "se": [trace.se for trace in found],
+            "reason": ["" if task in norms else NO_DATA for task in moment.tasks],
+        }
+
+    def _predictions(self, moment: Moment, batch: Any) -> dict[str, Likelihood]:
+        assert moment.predict is not None  # the recorder has seen to it
+        predictions = {}
+        for task, given in moment.predict(moment.model, batch).items():
+            if isinstance(given, Tensor) and given.ndim < 2:
+                raise TrajlabError(
+                    f"predict gave shape {tuple(given.shape)} for task {task!r}; class logits are "
+                    "(n, class); for other targets give probes.Bernoulli or probes.Gaussian"
+                )
+            predictions[task] = Categorical(given) if isinstance(given, Tensor) else given
+            self._kinds[task] = type(predictions[task]).__name__
+        return predictions

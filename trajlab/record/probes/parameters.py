@@ -1,0 +1,89 @@
+"""Where the shared weights are."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import nan, sqrt
+from typing import Any
+
+from torch import Tensor
+
+from trajlab.measure.geometry import layer_distances
+from trajlab.measure.task_gram import group_by_layer
+from trajlab.record.probes.probe import Moment, Probe
+from trajlab.record.schedule import Every
+from trajlab.store import Column, Table, standard
+
+
+class Parameters(Probe):
+    """Distance of the shared weights from the start, norm of the last update, and path length.
+
+    Holds two copies of the weights. In a resumed run, give the start's.
+
+    Parameters
+    ----------
+    every : int, "epoch", sequence of int or callable
+        When to measure. The norm of the last update is NaN unless the step before was measured too,
+        and the path length is that of the polygon through the measured points: exact with 1, too
+        short otherwise.
+    start : mapping of str to Tensor, optional
+        Weights at step 0 by name, such as a checkpoint's ``state_dict``. By default those at the
+        first measurement, if it is at step 0; otherwise the distance is NaN. The path length is NaN
+        where the run's first steps were not seen.
+    layers : bool
+        Whether to record each layer's distance and update norm too.
+    """
+
+    def __init__(
+        self, every: Every = 1, start: Mapping[str, Tensor] | None = None, layers: bool = False
+    ) -> None:
+        super().__init__(every)
+        self._start = start
+        self._layers = layers
+        self._last: dict[str, Tensor] = {}
+        self._last_step = -1
+        self._path = nan
+
+    def table(self, moment: Moment) -> Table:
+        """Declare ``parameters``."""
+        path = Column("path_length", description="sum of the distances between measured points")
+        names = list(group_by_layer(moment.parameters))
+        table = standard("parameters").only("distance_from_start", "update_norm")
+        columns = [
+            Column(f"layer_{column.name}", ("step", "layer"), description=column.description)
+            for column in (table.columns if self._layers else ())
+        ]
+        return replace(
+            table,
+            columns=(*table.columns, path, *columns),
+            coordinates={"layer": names} if self._layers else {},
+            attributes={"parameters": "shared"},
+        )
+
+    def measure(self, moment: Moment) -> Mapping[str, Any]:
+        """Return ``distance_from_start``, ``update_norm`` and ``path_length``."""
+        here = {name: p.detach().clone() for name, p in moment.parameters.items()}
+        if self._start is None and moment.step == 0:
+            self._start = here
+        if moment.step == 0:
+            self._path = 0.0
+        nothing = dict.fromkeys(group_by_layer(here), nan)
+        distances = layer_distances(here, self._start) if self._start else nothing
+        moved = layer_distances(here, self._last) if self._last else nothing
+        if self._last:
+            self._path += _total(moved)
+        if moment.step != self._last_step + 1:
+            moved = nothing
+        self._last, self._last_step = here, moment.step
+        row: dict[str, Any] = {
+            "distance_from_start": _total(distances),
+            "update_norm": _total(moved),
+            "path_length": self._path,
+        }
+        if self._layers:
+            row["layer_distance_from_start"] = list(distances.values())
+            row["layer_update_norm"] = list(moved.values())
+        return row
+
+
+def _total(norms: Mapping[str, float]) -> float:
+    return sqrt(sum(norm**2 for norm in norms.values()))

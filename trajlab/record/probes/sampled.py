@@ -1,0 +1,76 @@
+"""What probes that measure on a fixed sample have in common."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from trajlab.measure.capture import Capture, modules_of
+from trajlab.measure.sample_norms import refuse_batch_statistics
+from trajlab.measure.task_gram import group_by_layer
+from trajlab.record.probes.probe import Moment, Probe, TaskLosses
+from trajlab.record.sample import Data, Sample
+from trajlab.record.schedule import Every
+
+NO_DATA = "no data of this task was given"
+
+
+class Sampled(Probe):
+    """A probe that measures in evaluation mode on a fixed sample.
+
+    Parameters
+    ----------
+    every : int, "epoch", sequence of int or callable
+        When to measure.
+    data : iterable of batches, or mapping of str to iterable of batches
+        The sample: a loader or a list of batches, one a task where tasks have inputs of their own.
+        It is drawn once, inside the first measurement, and kept.
+    seed : int
+        Of the sample's order where the loader shuffles, and of whatever the estimator draws.
+    """
+
+    needs_task_losses = True
+
+    def __init__(self, every: Every, data: Data, seed: int = 0) -> None:
+        super().__init__(every)
+        self._data = data
+        self._seed = seed
+        self._sample: Sample | None = None
+
+    def sample(self, moment: Moment) -> Sample:
+        """Put the model into evaluation mode, and return the sample."""
+        if self._sample is None:
+            self._sample = Sample(self._data, moment.tasks, self._seed)
+        moment.model.eval()
+        return self._sample
+
+    def attributes(self, estimator: str, **further: Any) -> dict[str, Any]:
+        """Return what the table says about how its numbers were made."""
+        assert self._sample is not None  # a table is declared after the first measurement
+        return {
+            "estimator": estimator,
+            "parameters": "shared",
+            "mode": "evaluation",
+            "seed": self._seed,
+            **self._sample.identity,
+            **further,
+        }
+
+
+def losses_function(moment: Moment) -> TaskLosses:
+    """Return the recorder's ``task_losses``, which it has seen to."""
+    assert moment.task_losses is not None
+    return moment.task_losses
+
+
+@contextmanager
+def capture_shared(moment: Moment) -> Iterator[Capture]:
+    """Capture the shared layers in a forward pass, for gradients of single examples.
+
+    Raises
+    ------
+    TrajlabError
+        If the model normalised over the batch, so that there are none.
+    """
+    with Capture(modules_of(moment.model, group_by_layer(moment.trainable))) as capture:
+        yield capture
+    refuse_batch_statistics(moment.model)

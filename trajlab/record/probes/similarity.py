@@ -1,0 +1,73 @@
+"""Similarity of the tasks' full gradients, without the noise of mini-batches."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from trajlab.measure.similarity import CrossBatchSimilarity
+from trajlab.record.probes.probe import Moment
+from trajlab.record.probes.sampled import Sampled, losses_function
+from trajlab.record.sample import BatchLosses, Data
+from trajlab.record.schedule import Every
+from trajlab.store import Column, Table, standard
+
+
+class GradientSimilarity(Sampled):
+    """Noise-corrected cosine of task gradients, with its standard error and ceiling.
+
+    Needs three or more batches, better 20 and more of at least 256 examples. Holds 11 gradients a
+    task.
+
+    Parameters
+    ----------
+    every : int, "epoch", sequence of int or callable
+        When to measure.
+    data : iterable of batches, or mapping of str to iterable of batches
+        The sample; one a task where tasks have inputs of their own. Batches of equal position
+        count as drawn together. The recorder needs ``task_losses=``.
+    seed : int
+        Of the sample's order where the loader shuffles.
+    """
+
+    def __init__(self, every: Every, data: Data, seed: int = 0) -> None:
+        super().__init__(every, data, seed)
+        self._batches = 0
+
+    def table(self, moment: Moment) -> Table:
+        """Declare ``similarity``."""
+        table = standard("similarity", task=moment.tasks)
+        dominated = Column(
+            "noise_dominated",
+            ("step", "task"),
+            "bool",
+            description="squared gradient norm below twice its standard error",
+        )
+        attributes = self.attributes("cross-batch", batches=self._batches)
+        return replace(table, columns=(*table.columns, dominated), attributes=attributes)
+
+    def measure(self, moment: Moment) -> Mapping[str, Any]:
+        """Return ``cosine`` and ``se``, (task, other_task), ``ceiling``, …, (task,)."""
+        sample, task_losses = self.sample(moment), losses_function(moment)
+        similarity = CrossBatchSimilarity(len(moment.tasks))
+        for entries in sample.rounds():
+            losses: dict[str, BatchLosses] = {}
+            for wanted, batch in entries:
+                losses |= sample.losses(wanted, batch, moment.model, task_losses)
+            similarity.add(
+                [
+                    (losses[task].sums.sum(), float(losses[task].counts.sum()))
+                    if task in losses
+                    else None
+                    for task in moment.tasks
+                ],
+                moment.trainable,
+            )
+        found = similarity.result()
+        self._batches = found.batches
+        return {
+            "cosine": found.cosine,
+            "se": found.se,
+            "ceiling": found.ceiling,
+            "cosine_to_update": found.cosine_to_update,
+            "noise_dominated": found.noise_dominated,
+        }
