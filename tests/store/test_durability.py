@@ -410,6 +410,20 @@ def test_resume_supersedes_training_from_the_step_and_evaluations_after_it(tmp_p
     assert [session.rewind_to for session in sessions] == [None, 3]
 
 
+def test_a_checkpoint_loaded_after_the_writer_was_made_rewinds_too(tmp_path):
+    writer = start(tmp_path / "run.h5")
+    for step in range(4):
+        append(writer, step)
+    with pytest.raises(TrajlabError, match="load the checkpoint before recording"):
+        writer.rewind(2)
+    writer.close("recording")
+    writer = start(tmp_path / "run.h5", resume=True)
+    writer.rewind(2)
+    writer.close()
+    assert steps(writer.path) == [0, 1]
+    assert steps(writer.path, "evaluations/test") == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
