@@ -19,8 +19,8 @@ TASKS = ["left", "right"]
 
 def start(path, **options):
     writer = Writer(path, TASKS, **options)
-    writer.declare(standard("losses", task=TASKS))
-    writer.declare(standard("evaluations/test", task=TASKS))
+    for name in ("losses", "evaluations/test"):
+        writer.declare(standard(name, task=TASKS).only("loss"))
     return writer
 
 
@@ -35,8 +35,9 @@ def steps(path, table="losses"):
 
 def check_rows(path, at_least):
     """Assert that the rows are a gapless, correct prefix that holds what was acknowledged."""
+    run = Trajectory(path)
     for table in ("losses", "evaluations/test"):
-        view = Trajectory(path).table(table)
+        view = run.table(table)
         found = view["step"]
         assert found.tolist() == list(range(len(found)))
         assert len(found) >= at_least
@@ -113,13 +114,12 @@ def test_a_kill_at_any_file_operation_loses_only_the_buffer(tmp_path, monkeypatc
         with monkeypatch.context() as patch:
             Mortal(patch, life)
             try:
-                for first in (0, 4):  # a run, and the same resumed
-                    writer = start(path, resume=first > 0)
-                    for step in range(first, first + 4):
-                        append(writer, step)
-                        if step % 2:
-                            writer.flush()
-                            acknowledged = step + 1
+                for resume in (False, True):
+                    writer = start(path, resume=resume)
+                    append(writer, acknowledged)
+                    append(writer, acknowledged + 1)
+                    writer.flush()
+                    acknowledged += 2
                     writer.close()
                 survived = True
             except KilledError:
@@ -127,14 +127,12 @@ def test_a_kill_at_any_file_operation_loses_only_the_buffer(tmp_path, monkeypatc
                     writer._lock.release()
         if acknowledged:
             check_rows(path, acknowledged)
-            with_rest = start(path, resume=True)
-            with_rest.close()
+            start(path, resume=True).close()
             check_rows(path, acknowledged)
-            assert Trajectory(path).status == "complete"
         if survived:
             break
-    assert life > 40  # the operations were indeed intercepted
-    assert steps(path) == list(range(8))
+    assert life > 30  # the operations were indeed intercepted
+    assert steps(path) == list(range(4))
 
 
 RECORD = """

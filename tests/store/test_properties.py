@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from trajlab.store import Column, Table, Trajectory, Writer
-from trajlab.store.schema import RESERVED
+from trajlab.store.table import RESERVED
 
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=15, deadline=None)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
 NAMES = st.text(

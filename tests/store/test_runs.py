@@ -6,7 +6,7 @@ import pytest
 
 from trajlab.errors import TrajlabError
 from trajlab.store import Runs, Table, Trajectory, Writer, header, load, standard
-from trajlab.store.schema import AbsentError
+from trajlab.store.table import AbsentError
 
 TASKS = ["left", "right"]
 

@@ -1,7 +1,8 @@
 """One run, one HDF5 file: tables and columns, written so that nothing is lost."""
 
 from trajlab.store.runs import Runs, load
-from trajlab.store.schema import Column, Table, standard
+from trajlab.store.schema import standard
+from trajlab.store.table import Column, Table
 from trajlab.store.trajectory import Trajectory
 from trajlab.store.writer import Writer
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from trajlab.errors import TrajlabError
 from trajlab.store.image import Array, Block
-from trajlab.store.schema import Column, Table, text
+from trajlab.store.table import Column, Table, text
 
 _Convert = Callable[[Any], Any]
 

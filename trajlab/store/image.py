@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from trajlab.errors import TrajlabError
 from trajlab.store.header import Header, from_attributes
-from trajlab.store.schema import Column, Table
+from trajlab.store.table import Column, Table
 
 # Behind the HDF5 bytes, where HDF5 readers do not look: magic, length of the image, its CRC-32.
 _TAIL = struct.Struct("<8sQI4x")

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from trajlab.store.image import Array, Block, read, read_table
-from trajlab.store.schema import AbsentError, Table
 from trajlab.store.snapshot import Snapshot, Source
+from trajlab.store.table import AbsentError, Table
 
 
 class View(Mapping[str, Array]):

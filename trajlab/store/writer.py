@@ -19,8 +19,8 @@ from trajlab.store.header import STATUSES, Header, Session, plain
 from trajlab.store.image import build
 from trajlab.store.lock import Lock
 from trajlab.store.merge import merge
-from trajlab.store.schema import Table, text
 from trajlab.store.snapshot import take
+from trajlab.store.table import Table, text
 from trajlab.store.view import view
 
 INTERVAL = 10.0  # seconds between flushes

@@ -133,14 +133,17 @@ def test_a_missing_file(tmp_path):
 
 
 def test_an_existing_file_is_replaced_only_by_force(tmp_path):
-    paths = import_csv(REFERENCE, tmp_path, **ARGUMENTS)
+    out = tmp_path / "out"
+    file = write(tmp_path / "a.csv", "seed,k,l\n0,0,1\n1,0,2\n2,0,3\n")
+    arguments = {"meta": {"seed": "seed"}, "const": {"task": "t"}, "step": "k", "train_loss": "l"}
+    paths = import_csv(file, out, **arguments)
     paths[0].unlink()
     before = {path: path.read_bytes() for path in paths[1:]}
-    with pytest.raises(TrajlabError, match=r"STL-seed1\.h5 exists; use force"):
-        import_csv(REFERENCE, tmp_path, **ARGUMENTS)
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-    import_csv(REFERENCE, tmp_path, **ARGUMENTS, force=True)
-    assert len(load(tmp_path)) == 9
+    with pytest.raises(TrajlabError, match=r"seed1\.h5 exists; use force"):
+        import_csv(file, out, **arguments)
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+    import_csv(file, out, **arguments, force=True)
+    assert len(load(out)) == 3
     assert paths[1].read_bytes() != before[paths[1]]
 
 

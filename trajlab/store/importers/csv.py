@@ -15,7 +15,8 @@ import pandas as pd
 from trajlab.errors import TrajlabError
 from trajlab.store import parts
 from trajlab.store.importers.cells import Cells, labels
-from trajlab.store.schema import SPLITS, Column, Table, standard
+from trajlab.store.schema import SPLITS, standard
+from trajlab.store.table import Column, Table
 from trajlab.store.writer import Writer
 
 # quantity -> table and column that hold it
