@@ -94,6 +94,19 @@ def test_gradients_flow_into_weights(path: Path, model: TwoHeads) -> None:
     assert Trajectory(path).table("losses")["weight"].tolist() == [[0.5, 2.0]]
 
 
+def test_numbers_tensors_and_losses_of_one_element_mix(path: Path, model: TwoHeads) -> None:
+    plain = TwoHeads()
+    weights = {"left": 0.5, "right": torch.tensor(2)}
+    with recorder(path, model, shared=model.trunk, probes=[probes.TaskGradients()]) as r:
+        values = losses(model, one_batch())
+        r.backward({"left": values["left"].reshape(1), "right": values["right"]}, weights)
+    sum(weights[task] * loss for task, loss in losses(plain, one_batch()).items()).backward()
+    assert equal(grads(model), grads(plain))
+    table = Trajectory(path).table("losses")
+    assert table["weight"].tolist() == [[0.5, 2.0]]
+    assert table["loss"].tolist() == [[loss.item() for loss in values.values()]]
+
+
 def test_backward_frees_the_graph(path: Path, model: TwoHeads) -> None:
     with recorder(path, model, shared=model.trunk, probes=[probes.TaskGradients()]) as r:
         values = losses(model, one_batch())
@@ -377,6 +390,7 @@ def test_compiled_model_is_refused(path: Path, model: TwoHeads, part: str | None
         (lambda r, v: r.backward({"middle": v["left"]}), "'middle' is not declared"),
         (lambda r, v: r.backward(v, {"left": 1, "middle": 1}), "'middle' is not declared"),
         (lambda r, v: r.backward(v, {"left": 1}), "weights lack task 'right'"),
+        (lambda r, v: r.backward(v, {"left": 1, "right": torch.ones(1)}), "has shape"),
         (lambda r, v: r.backward({"left": 0.5}), "not a tensor of one number"),
         (lambda r, v: r.backward({"left": v["left"].expand(3)}), "not a tensor of one number"),
         (lambda r, v: r.backward({"left": v["left"].detach()}), "need no gradient"),

@@ -12,7 +12,7 @@ Weights = Mapping[str, float | Tensor]
 def present_losses(
     losses: Mapping[str, Tensor | None], weights: Weights | None, tasks: Sequence[str]
 ) -> dict[str, Tensor]:
-    """Return the losses that are not omitted, in the given order.
+    """Return the losses that are not omitted as scalars, in the given order.
 
     Parameters
     ----------
@@ -26,13 +26,19 @@ def present_losses(
     Raises
     ------
     TrajlabError
-        If a task is not declared, a loss is not a scalar tensor, a weight is missing, or no loss
-        needs a gradient.
+        If a task is not declared, a loss or weight is not one number, a weight is missing, or no
+        loss needs a gradient.
     """
     for task in (*losses, *(weights or ())):
         if task not in tasks:
             raise TrajlabError(
                 f"task {task!r} is not declared; declare it in tasks=, beside {', '.join(tasks)}"
+            )
+    for task, weight in (weights or {}).items():
+        if isinstance(weight, Tensor) and weight.ndim:
+            raise TrajlabError(
+                f"the weight of task {task!r} has shape {tuple(weight.shape)}; give a number or a "
+                "tensor without dimensions"
             )
     present = {task: loss for task, loss in losses.items() if loss is not None}
     for task, loss in present.items():
@@ -43,6 +49,8 @@ def present_losses(
             )
         if weights is not None and task not in weights:
             raise TrajlabError(f"weights lack task {task!r}; give one for each loss")
+        if loss.ndim:
+            present[task] = loss.reshape(())
     if not any(loss.requires_grad for loss in present.values()):
         raise TrajlabError(
             "the losses need no gradient, so there is nothing to train or measure; compute them "

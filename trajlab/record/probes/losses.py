@@ -42,10 +42,13 @@ class Losses(Probe):
 def _along_tasks(values: Mapping[str, float | Tensor], tasks: tuple[str, ...]) -> Any:
     """Return the values in the order of the tasks: numbers as a list, else one tensor."""
     ordered = [values.get(task, torch.nan) for task in tasks]
-    tensors = [value for value in ordered if isinstance(value, Tensor)]
-    if not tensors:
+    like = next((value for value in ordered if isinstance(value, Tensor)), None)
+    if like is None:
         return ordered
-    like = tensors[0].detach()
-    return torch.stack(
-        [v.detach().reshape(()) if isinstance(v, Tensor) else like.new_full((), v) for v in ordered]
-    )
+    with torch.no_grad():
+        return torch.stack(
+            [
+                v if isinstance(v, Tensor) else like.new_full((), v, dtype=torch.float64)
+                for v in ordered
+            ]
+        )
