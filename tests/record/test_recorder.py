@@ -169,13 +169,20 @@ def test_optimizer_advances_the_step_and_passes_are_micro_steps(
     with recorder(
         path, model, shared=model.trunk, optimizer=optimizer, probes=[probes.TaskGradients()]
     ) as r:
+        expected = []
         for i, batch in enumerate(batches(6)):
-            r.backward(losses(model, batch))
+            values = losses(model, batch)
+            if i % 3 == 0:  # gradients are those of a step's first pass
+                expected.append(
+                    task_gram(list(values.values()), dict(model.trunk.named_parameters())).gram
+                )
+            r.backward(values)
             if i % 3 == 2:
                 optimizer.step()
                 optimizer.zero_grad()
         assert r.step == 2
     run = Trajectory(path)
+    assert np.array_equal(run.table("gradients")["gram"], torch.stack(expected))
     assert run.table("losses")["step"].tolist() == [0, 0, 0, 1, 1, 1]
     assert run.table("losses")["micro_step"].tolist() == [0, 1, 2, 0, 1, 2]
     assert run.table("gradients")["step"].tolist() == [0, 1]
