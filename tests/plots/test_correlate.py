@@ -49,6 +49,17 @@ def test_tasks_have_markers_of_their_own(tmp_path) -> None:
     assert len(set(outlines)) == 3
 
 
+def test_strata_have_their_own_estimates(tmp_path) -> None:
+    result(tmp_path, 5, tasks=2)  # writes the table
+    table = pd.read_csv(tmp_path / "table.csv").rename(columns={"task": "family"})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    file = str(tmp_path / "table.csv")
+    made = correlate(table=file, x="similarity", y="accuracy", within="family")
+    labels = legend(plots.correlate(made))
+    assert [said.split("\n")[0] for said in labels] == ["task 0", "task 1"]
+    assert [said.count("pearson") for said in labels] == [1, 1]
+
+
 @pytest.mark.parametrize(("units", "said"), [(3, "no interval"), (2, "unknown, n = 2")])
 def test_what_is_unknown_is_not_written_as_a_number(tmp_path, units: int, said: str) -> None:
     (label,) = legend(plots.correlate(result(tmp_path, units)))
