@@ -7,6 +7,7 @@ from trajlab.analysis.conflict import Conflict, conflict
 from trajlab.analysis.correlation import Correlation, correlate
 from trajlab.analysis.diagnosis import Diagnosis, diagnose
 from trajlab.analysis.factors import Factors, factors
+from trajlab.analysis.front import Front, front
 from trajlab.analysis.gap import Gap, gap
 from trajlab.analysis.result import Result
 from trajlab.analysis.verdict import verdict
@@ -16,12 +17,14 @@ __all__ = [
     "Correlation",
     "Diagnosis",
     "Factors",
+    "Front",
     "Gap",
     "Result",
     "conflict",
     "correlate",
     "diagnose",
     "factors",
+    "front",
     "gap",
     "verdict",
 ]

@@ -3,6 +3,7 @@
 from trajlab.plots.conflict import conflict
 from trajlab.plots.correlate import correlate
 from trajlab.plots.factors import factors
+from trajlab.plots.front import front
 from trajlab.plots.gap import gap
 
-__all__ = ["conflict", "correlate", "factors", "gap"]
+__all__ = ["conflict", "correlate", "factors", "front", "gap"]

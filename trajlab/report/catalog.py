@@ -73,6 +73,19 @@ ANALYSES: Mapping[str, Entry] = {
             "chance gives."
         ),
     ),
+    "front": Entry(
+        help="Pareto fronts of methods, and their distance to that of scalarization.",
+        analysis="trajlab.analysis:front",
+        figure="trajlab.plots:front",
+        panels=("setting",),
+        reading=(
+            "Each mark is one configuration, the mean of its runs; filled ones are on their "
+            "method's front of validation, and joined. A front of more trials reaches further by "
+            "luck alone: compare methods with equal trials, on fresh seeds, and by the signed "
+            "distance, which is positive beyond the baseline's front and 0 on average where "
+            "nothing differs."
+        ),
+    ),
     "correlate": Entry(
         help="Correlation of two quantities over independent units, with permutation p-values.",
         analysis="trajlab.analysis:correlate",
