@@ -133,15 +133,17 @@ def test_epoch_schedule_measures_at_the_evaluation(path: Path, model: TwoHeads, 
     assert table["top"][1:, 0] == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("own_generator", [False, True])
 def test_shuffled_sample_is_the_same_in_every_run_and_moves_no_generator(
-    tmp_path: Path, model: TwoHeads, x: Tensor
+    tmp_path: Path, model: TwoHeads, x: Tensor, own_generator: bool
 ) -> None:
     identities = []
     for run, (seed, tasks) in enumerate([(0, 2), (0, 1), (1, 2)]):
         torch.manual_seed(run)
-        generator = torch.Generator().manual_seed(run)
+        generator = torch.Generator().manual_seed(run) if own_generator else None
         loader = DataLoader(TensorDataset(x), 2, shuffle=True, generator=generator)
-        before = (generator.get_state(), torch.get_rng_state())
+        streams = [generator or torch.default_generator, torch.default_generator]
+        before = [stream.get_state() for stream in streams]
         path = tmp_path / f"{run}.h5"
         with Recorder(
             path,
@@ -152,8 +154,8 @@ def test_shuffled_sample_is_the_same_in_every_run_and_moves_no_generator(
             task_losses=lambda model, batch: {"left": task_losses(model, batch[0])["left"]},
         ) as r:
             r.evaluate("train", {"left": {"loss": 1.0}})
-        assert torch.equal(generator.get_state(), before[0])
-        assert torch.equal(torch.get_rng_state(), before[1])
+        for stream, state in zip(streams, before, strict=True):
+            assert torch.equal(stream.get_state(), state)
         attributes = Trajectory(path).table("hessian").attributes
         identities.append(np.atleast_1d(attributes["sample_sha256"])[0])
         assert attributes["sample_seed"] == seed
