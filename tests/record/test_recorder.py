@@ -339,18 +339,18 @@ def test_resumed_run_supersedes_what_followed_the_checkpoint(path: Path, model: 
         state = r.state_dict()
         assert Trajectory(path).table("losses")["step"].tolist() == [0, 1, 2]
         record(r, 4)
-    for resume in ({"from_step": 3}, {}):
+    for resume, n in (({"from_step": 3}, 2), ({}, 1)):
         with recorder(path, model, shared=model.trunk, resume=True, **resume) as r:
             if not resume:
                 r.load_state_dict(state)
             assert (r.step, r.epoch) == (3, 1)
-            record(r, 2)
+            record(r, n)
             assert r.epoch == 2
         run = Trajectory(path)
-        assert run.table("losses")["step"].tolist() == [0, 1, 2, 3, 4]
-        assert run.table("evaluations/test")["loss"][:, 0].tolist() == [3, 2]
+        assert run.table("losses")["step"].tolist() == [0, 1, 2, *range(3, 3 + n)]
+        assert run.table("evaluations/test")["loss"][:, 0].tolist() == [3, n]
     with recorder(path, model, shared=model.trunk, resume=True) as r:
-        assert (r.step, r.epoch) == (5, 2)
+        assert (r.step, r.epoch) == (4, 2)
         r.backward(losses(model, one_batch()))
         with pytest.raises(TrajlabError, match="load the checkpoint before recording"):
             r.load_state_dict(state)

@@ -46,7 +46,7 @@ def test_log_spaced_hits_every_point(per_decade: int, j: int) -> None:
     assert due(round(10 ** min(j / per_decade, 7)))
 
 
-@pytest.mark.parametrize("per_decade", [1, 3, 10, 25])
+@pytest.mark.parametrize("per_decade", [1, 3, 5, 10, 25])
 def test_log_spaced_hits_nothing_else(per_decade: int) -> None:
     wanted = {0} | {round(10 ** (j / per_decade)) for j in range(4 * per_decade + 1)}
     due = log_spaced(per_decade)
