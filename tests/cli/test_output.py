@@ -9,7 +9,8 @@ from trajlab.cli.output import show
 WIDE = pd.DataFrame(
     {
         "task": ["first", "second"],
-        **{f"quantity_number_{i}": [1.23456, np.nan] for i in range(12)},
+        **{f"quantity_number_{i}": [1.23456, np.nan] for i in range(11)},
+        "quantity_number_11": [1.23456, 9.87],
         "reason": ["", "no training loss that both groups of runs reach, so there is no gap"],
     }
 )
@@ -36,12 +37,30 @@ def test_a_wide_table_is_laid_on_its_side_whole(capsys) -> None:
     assert "1.23" in out
 
 
-def test_the_main_table_is_whole_and_others_are_if_they_are_short(capsys) -> None:
+def test_the_main_table_is_first_and_whole_and_others_follow_if_they_are_short(capsys) -> None:
     show({"pairs": LONG, "few": LONG.iloc[900:905], "summary": LONG.iloc[:500]})
     out = capsys.readouterr().out
-    assert "pairs\n1000 rows; --json prints them\n" in out
+    assert out.startswith("summary\n")
+    assert out.endswith("--json prints all: pairs (1000 rows).\n")
     assert " 904 " in out
     assert all(f" {step} " in out for step in range(500))
+
+
+def test_details_are_left_to_json(capsys) -> None:
+    table = pd.DataFrame({"task": ["a", "b"], "delta": [1.5, 2.5], "delta_se": [0.1, 0.2]})
+    show({"summary": table.assign(n_diverged=0)}, details=("delta_se", "rule"))
+    out = capsys.readouterr().out
+    assert "delta se" not in out
+    assert "diverged" not in out  # none did
+    assert "--json prints all: every column of summary" in out
+
+
+def test_rows_without_numbers_are_one_line(capsys) -> None:
+    rows = {"task": ["a", "b", "c"], "delta": [1.5, np.nan, np.nan], "n_runs": [5, 5, 5]}
+    show({"summary": pd.DataFrame({**rows, "reason": ["", "no baseline", "no baseline"]})})
+    out = capsys.readouterr().out
+    assert "2 more without numbers: no baseline." in out
+    assert "1.5" in out
 
 
 def test_a_path_is_never_cut(capsys) -> None:

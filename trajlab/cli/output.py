@@ -1,7 +1,7 @@
 """Print the tables of a result so that a terminal 80 columns wide can hold them."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import click
 import pandas as pd
@@ -18,8 +18,10 @@ WORDS = 24  # characters of running text a column needs at least
 SPACE = 2  # between two columns
 
 
-def show(tables: Mapping[str, pd.DataFrame], *, as_json: bool = False) -> None:
-    """Print tables: the main one, and the others if they are short.
+def show(
+    tables: Mapping[str, pd.DataFrame], *, as_json: bool = False, details: Collection[str] = ()
+) -> None:
+    """Print tables: the main one first, then the others if they are short.
 
     Parameters
     ----------
@@ -27,20 +29,46 @@ def show(tables: Mapping[str, pd.DataFrame], *, as_json: bool = False) -> None:
         Their names and contents.
     as_json
         Whether as JSON, all in full, instead of as text.
+    details
+        Columns that the text leaves out, and whole tables.
     """
     if as_json:
         click.echo(to_json(tables))
         return
     console = Console(highlight=False)
-    for name, table in tables.items():
+    main = main_table(tables)
+    ordered = sorted(tables.items(), key=lambda item: item[1] is not main)  # stable: others after
+    unsaid = []
+    for name, table in ordered:
+        if table is not main and (len(table) > MOST or name in details):
+            unsaid.append(f"{name} ({len(table)} rows)")
+            continue
         console.print(Text(name, style="bold"))
         if table.empty:
             console.print("no rows")
-        elif len(table) > MOST and table is not main_table(tables):
-            console.print(Text(f"{len(table)} rows; --json prints them", style="dim"))
         else:
-            _show(console, readable(table))
+            _brief(console, table, details)
         console.print()
+    if unsaid or any(name in details for name in main):
+        said = ", ".join([*unsaid, f"every column of {ordered[0][0]}"] if details else unsaid)
+        console.print(Text(f"--json prints all: {said}.", style="dim"))
+
+
+def _brief(console: Console, table: pd.DataFrame, details: Collection[str]) -> None:
+    """Print a table without its details; rows that are nothing but a reason are sentences."""
+    counts = [name for name in map(str, table) if name.startswith("n_")]
+    measured = [name for name in map(str, table.select_dtypes("number")) if name not in counts]
+    measured = [name for name in measured if table[name].notna().any()]
+    explained = "reason" in table and bool(measured)
+    empty = table[measured].isna().all(axis="columns") if explained else pd.Series(False)
+    counts = [name for name in counts if (table[name] == 0).all()]
+    shown = table.drop(columns=[*counts, *(name for name in details if name in table)])
+    if not empty.any():
+        _show(console, readable(shown))
+        return
+    _show(console, readable(shown[~empty]))
+    for reason, rows in table[empty].groupby("reason"):
+        console.print(Text(f"{len(rows)} more without numbers: {reason}.", style="dim"))
 
 
 def _show(console: Console, table: Readable) -> None:

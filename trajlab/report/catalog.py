@@ -22,6 +22,8 @@ class Entry:
         Columns whose every combination of values gets a panel of its own in the figure.
     reading
         How to read the figure and the table, for somebody who sees them for the first time.
+    details
+        Columns, and tables, that a terminal is spared; JSON and the page have them.
     """
 
     help: str
@@ -29,6 +31,7 @@ class Entry:
     figure: str
     panels: tuple[str, ...]
     reading: str
+    details: tuple[str, ...] = ()
 
 
 ANALYSES: Mapping[str, Entry] = {
@@ -43,6 +46,10 @@ ANALYSES: Mapping[str, Entry] = {
             "baseline's at the same training loss, so that merely having trained further does not "
             "count. The band is the interval at each loss by itself, the broad line shows where it "
             "leaves zero out, and the large mark is the onset, from which down the gap holds."
+        ),
+        details=(
+            *("delta_p", "matched_p", "reach_p", "selection_p", "delta_se", "delta_df"),
+            *("rule", "interval", "onset_rule", "common_loss_low", "selection_split"),
         ),
     ),
     "conflict": Entry(
