@@ -432,8 +432,57 @@ def test_closed_recorder_records_no_more(path: Path, model: TwoHeads) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"method": "projected"}, {"layers": ["trunk.0"]}, {"scope": "all"}]
+    ("option", "sentence"),
+    [
+        ({"method": "projected"}, "is not built"),
+        ({"scope": "all"}, "is unknown"),
+        ({"scope": "representation", "layers": ["trunk.0"]}, "has no layers"),
+    ],
 )
-def test_options_that_are_not_built_are_refused(option: dict[str, Any]) -> None:
-    with pytest.raises(TrajlabError, match="not built yet"):
+def test_options_that_do_not_exist_are_refused(option: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(TrajlabError, match=sentence):
         probes.TaskGradients(**option)
+
+
+def test_chosen_layers_have_no_total(path: Path, model: TwoHeads) -> None:
+    every = probes.TaskGradients()
+    with recorder(path, model, shared=model.trunk, probes=[every]) as r:
+        for batch in batches(3):
+            r.backward(losses(model, batch))
+    chosen = path.with_name("chosen.h5")
+    upper = probes.TaskGradients(layers=["trunk.2"])
+    with recorder(chosen, model, shared=model.trunk, probes=[upper]) as r:
+        for batch in batches(3):
+            r.backward(losses(model, batch))
+    table, part = Trajectory(path).table("gradients"), Trajectory(chosen).table("gradients")
+    assert table.attributes["complete"]
+    assert not part.attributes["complete"]
+    assert part["layer"].tolist() == ["trunk.2"]
+    assert np.allclose(part["gram"][:, 0], table["gram"][:, 1], rtol=1e-4)
+    unknown = probes.TaskGradients(layers=["head"])
+    with (
+        recorder(path.with_name("no.h5"), model, shared=model.trunk, probes=[unknown]) as r,
+        pytest.raises(TrajlabError, match="'head' owns no shared parameter; choose among trunk.0"),
+    ):
+        r.backward(losses(model, one_batch()))
+
+
+def test_representation_has_its_own_table(path: Path, model: TwoHeads) -> None:
+    probe = probes.TaskGradients(scope="representation")
+    with recorder(path, model, shared=model.trunk, probes=[probe]) as r:
+        values = losses(model, one_batch())
+        r.backward(values)
+    run = Trajectory(path)
+    assert run.table("representation_gradients")["gram"].shape == (1, 2, 2)
+    assert "gradients" not in run.tables
+
+
+def test_two_probes_do_not_disturb_each_other(path: Path, model: TwoHeads) -> None:
+    both = [probes.TaskGradients(), probes.TaskGradients(scope="representation")]
+    with recorder(path, model, shared=model.trunk, probes=[*both, probes.HessianTop(1)]) as r:
+        for batch in batches(3):
+            values = losses(model, batch)
+            expected = task_gram(list(values.values()), dict(r._parameters)).gram.sum(0)
+            r.backward(values)
+            assert r is not None
+    assert np.allclose(Trajectory(path).gram()[-1], expected, rtol=1e-4)

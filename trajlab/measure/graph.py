@@ -1,9 +1,11 @@
 """The autograd graph below some losses: who feeds whom, and what each loss reaches."""
 
+import operator
 from collections.abc import Sequence
+from functools import reduce
 
 from torch import Tensor
-from torch.autograd.graph import Node, get_gradient_edge
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 from trajlab.errors import TrajlabError
 
@@ -57,6 +59,34 @@ class Graph:
         """Return the positions of the losses whose backward pass comes to the node."""
         bits = self._reached_by.get(node, 0)
         return tuple(position for position in range(bits.bit_length()) if bits >> position & 1)
+
+    def common_edge(self) -> GradientEdge:
+        """Return the edge of the last tensor on which all losses depend.
+
+        Raises
+        ------
+        TrajlabError
+            If fewer than two losses have a graph, or they depend on no one last tensor.
+        """
+        every = reduce(operator.or_, self._reached_by.values(), 0)
+        last = [
+            node
+            for node, bits in self._reached_by.items()
+            if bits == every and not any(self._reached_by[u] == every for u in self._users[node])
+        ]
+        edges = {
+            (node, number)
+            for node in last
+            for user in self._users[node]
+            for following, number in user.next_functions
+            if following is node
+        }
+        if every.bit_count() < 2 or len(edges) != 1:
+            raise TrajlabError(
+                "the losses do not leave one common tensor, so there is no representation to "
+                "differentiate for; use scope='parameters'"
+            )
+        return GradientEdge(*edges.pop())
 
     def used_only_in(self, parameter: Tensor, output: Node) -> bool:
         """Say whether the parameter's one use is a simple chain up to the node of a layer's output.
