@@ -356,20 +356,20 @@ def main() -> None:
     rows: list[dict] = []
     every = ["trajlab", *PEERS]
     for tasks in (2, 3, 8) if quick else (2, 3, 8, 40):
-        rows += cost("mlp", tasks, every, 9 if quick else 31, own=False)
+        rows += cost("mlp", tasks, every, 9 if quick else 15, own=False)
     for workload in ("cnn", "trf"):
-        for tasks in (3,) if quick else (2, 3, 8):
+        for tasks in (3,) if quick else (3, 8):
             rows += cost(
                 workload,
                 tasks,
                 ["trajlab", "naive autograd"] if quick else every,
-                3 if quick else 7,
+                3 if quick else 5,
                 own=False,
             )
     for tasks in (3,) if quick else (2, 3, 8, 20):
-        rows += cost("mlp", tasks, ["trajlab", "naive autograd"], 9 if quick else 21, own=True)
+        rows += cost("mlp", tasks, ["trajlab", "naive autograd"], 9 if quick else 11, own=True)
     for workload in ("mlp",) if quick else WORKLOADS:
-        rounds = 9 if workload == "mlp" else 5
+        rounds = 9 if workload == "mlp" else 3
         rows += cost(
             workload,
             3,

@@ -462,7 +462,7 @@ def test_chosen_layers_have_no_total(path: Path, model: TwoHeads) -> None:
     unknown = probes.TaskGradients(layers=["head"])
     with (
         recorder(path.with_name("no.h5"), model, shared=model.trunk, probes=[unknown]) as r,
-        pytest.raises(TrajlabError, match="'head' owns no shared parameter; choose among trunk.0"),
+        pytest.raises(TrajlabError, match=r"'head' owns no shared parameter"),
     ):
         r.backward(losses(model, one_batch()))
 
@@ -478,11 +478,10 @@ def test_representation_has_its_own_table(path: Path, model: TwoHeads) -> None:
 
 
 def test_two_probes_do_not_disturb_each_other(path: Path, model: TwoHeads) -> None:
-    both = [probes.TaskGradients(), probes.TaskGradients(scope="representation")]
-    with recorder(path, model, shared=model.trunk, probes=[*both, probes.HessianTop(1)]) as r:
+    both = [probes.TaskGradients(), probes.HessianTop(1)]
+    with recorder(path, model, shared=model.trunk, probes=both) as r:
         for batch in batches(3):
             values = losses(model, batch)
             expected = task_gram(list(values.values()), dict(r._parameters)).gram.sum(0)
             r.backward(values)
-            assert r is not None
     assert np.allclose(Trajectory(path).gram()[-1], expected, rtol=1e-4)

@@ -72,7 +72,9 @@ class Graph:
         last = [
             node
             for node, bits in self._reached_by.items()
-            if bits == every and not any(self._reached_by[u] == every for u in self._users[node])
+            if bits == every
+            and not any(self._reached_by[user] == every for user in self._users[node])
+            and not hasattr(node, "variable")  # a parameter
         ]
         edges = {
             (node, number)
