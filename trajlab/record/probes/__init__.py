@@ -3,6 +3,7 @@
 from trajlab.measure.likelihood import Bernoulli, Categorical, Gaussian
 from trajlab.record.probes.affinity import TaskAffinity
 from trajlab.record.probes.fisher import FisherTrace
+from trajlab.record.probes.gradient_sketch import GradientSketch
 from trajlab.record.probes.hessian import HessianTop
 from trajlab.record.probes.noise import GradientNoise
 from trajlab.record.probes.parameters import Parameters
@@ -18,6 +19,7 @@ __all__ = [
     "Gaussian",
     "GradientNoise",
     "GradientSimilarity",
+    "GradientSketch",
     "HessianTop",
     "Moment",
     "Parameters",
