@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 
-.PHONY: demo page-check test lint env clean
+.PHONY: demo page-check test crash-test lint env clean
 
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
@@ -14,6 +14,9 @@ page-check: demo  ## draw the demo's page in headless Chromium (apt-get install 
 
 test: lint  ## lint, then the whole test suite (two workers)
 	$(BIN)/python -m pytest -n 2
+
+crash-test: env  ## kill, tear and refuse the store on a large scale; KILLS=1000 takes half an hour
+	TRAJLAB_KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -s tests/crash
 
 lint: env  ## format, docstrings, types, layers
 	$(BIN)/ruff format --check .

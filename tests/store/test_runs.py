@@ -193,7 +193,8 @@ def test_a_file_that_the_user_has_open_elsewhere_can_be_read(folder):
 
 def test_a_large_file_is_verified_column_by_column(folder, monkeypatch):
     monkeypatch.setattr("trajlab.store.snapshot.WHOLE", 0)
-    path = folder / "a.h5"
+    monkeypatch.setattr("trajlab.store.image._LARGE", 1)
+    path = record(folder / "large.h5")
     with h5py.File(path) as file:
         offset = file["losses/loss"].id.get_offset()
     assert Trajectory(path).table("losses")["loss"].shape == (3, 2)
@@ -202,7 +203,7 @@ def test_a_large_file_is_verified_column_by_column(folder, monkeypatch):
     path.write_bytes(content)
     losses = Trajectory(path).table("losses")
     assert losses["step"].tolist() == [0, 1, 2]
-    with pytest.raises(TrajlabError, match=r"a\.h5 is damaged"):
+    with pytest.raises(TrajlabError, match=r"large\.h5 is damaged"):
         losses["loss"]
     path.write_bytes(content[:-1])
     with pytest.raises(TrajlabError, match="truncated"):

@@ -17,9 +17,14 @@ _HELP = {
     "info": "Show what is in trajectory files.",
     **{name: entry.help for name, entry in ANALYSES.items()},
     "diagnose": "All of it in one page, with a verdict in plain words for each task.",
+    "watch": "Draw a run in the terminal while it is recorded.",
     "import": "Bring in numbers that were recorded elsewhere.",
+    "export": "Write runs as netCDF, Zarr, CSV, Parquet or JSON lines.",
+    "check": "Validate trajectory files.",
+    "merge": "Seal a run whose recording was cut off.",
+    "repair": "Save what is valid of a damaged run.",
 }
-_MODULES = {name: f"trajlab.cli.{name}" for name in ("quickstart", "info", "diagnose")} | {
+_MODULES = {name: f"trajlab.cli.{name}" for name in _HELP if name not in ANALYSES} | {
     "import": "trajlab.cli.imports"
 }
 

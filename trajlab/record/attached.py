@@ -3,7 +3,7 @@
 from trajlab.measure import guard
 from trajlab.record.probes.probe import Moment, Probe, Row, Started
 from trajlab.record.rows import Rows
-from trajlab.store import Writer
+from trajlab.store import NullWriter, Writer
 
 
 class Attached:
@@ -13,13 +13,13 @@ class Attached:
     ----------
     probe : Probe
         What measures.
-    writer : Writer
+    writer : Writer or NullWriter
         Where its table is declared.
     rows : Rows
         Where its rows go.
     """
 
-    def __init__(self, probe: Probe, writer: Writer, rows: Rows) -> None:
+    def __init__(self, probe: Probe, writer: Writer | NullWriter, rows: Rows) -> None:
         self.probe = probe
         self._writer = writer
         self._rows = rows

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -23,12 +24,13 @@ from trajlab.record.attached import Attached
 from trajlab.record.batch import Weights, present_losses
 from trajlab.record.clock import Clock
 from trajlab.record.evaluations import evaluation_row, evaluation_table
+from trajlab.record.preemption import Preemption
 from trajlab.record.probes.losses import Losses
 from trajlab.record.probes.probe import Moment, Predict, Probe, Started, TaskLosses
 from trajlab.record.provenance import provenance
 from trajlab.record.rows import Rows
 from trajlab.record.shared import discover_shared, name_shared, refuse_compiled
-from trajlab.store import Trajectory, Writer
+from trajlab.store import NullWriter, Trajectory, Writer
 from trajlab.store.parts import exists
 
 _logger = logging.getLogger("trajlab")
@@ -72,6 +74,8 @@ class Recorder:
     from_step : int, optional
         The step of the checkpoint that training resumes from; what was recorded from there on is
         superseded. By default, and without `load_state_dict`, after the last step recorded.
+    allow_changes : bool
+        Resume although metadata or shared parameters differ from what was recorded.
 
     Raises
     ------
@@ -79,6 +83,12 @@ class Recorder:
         If the file exists and `resume` is not set or cannot be written; if task names are not
         distinct, `shared` is not part of the model, a probe lacks what it needs, or the model is
         compiled and a graph of it is needed.
+
+    Notes
+    -----
+    Under ``torch.distributed`` rank 0 writes; the others measure along, for measuring may
+    communicate, and write nothing. SIGTERM writes what is buffered, then does what it would have
+    done without.
 
     Examples
     --------
@@ -105,6 +115,7 @@ class Recorder:
         predict: Predict | None = None,
         resume: bool = False,
         from_step: int | None = None,
+        allow_changes: bool = False,
     ) -> None:
         if not tasks or isinstance(tasks, str) or len(set(tasks)) < len(tasks):
             raise TrajlabError(f"tasks={tasks!r} must be a list of distinct names")
@@ -132,17 +143,23 @@ class Recorder:
         self._task_losses = task_losses
         self._predict = predict
         earlier = Trajectory(path) if resume and exists(Path(path)) else None
-        self._writer = Writer(
-            path,
-            self._tasks,
-            list(self._parameters or ()),
-            metadata,
-            provenance(model),
-            resume=resume,
-            from_step=from_step,
+        self._writer = (
+            NullWriter(path)
+            if _is_beside()
+            else Writer(
+                path,
+                self._tasks,
+                list(self._parameters or ()),
+                metadata,
+                provenance(model),
+                resume=resume,
+                from_step=from_step,
+                allow_changes=allow_changes,
+            )
         )
         self._created = datetime.fromisoformat(self._writer.created).timestamp()
-        self._rows = Rows(self._writer)
+        self._preemption = Preemption(self.flush)
+        self._rows = Rows(self._writer, self._preemption)
         self._losses = Attached(Losses(), self._writer, self._rows)
         self._probes = [Attached(probe, self._writer, self._rows) for probe in probes]
         self._clock = Clock(optimizer)
@@ -264,8 +281,9 @@ class Recorder:
         TrajlabError
             If the disk refuses; nothing is lost, and the next flush tries again.
         """
-        self._rows.hand_over()
-        self._writer.flush()
+        with self._preemption:
+            self._rows.hand_over()
+            self._writer.flush()
 
     def close(self, status: str = "complete") -> None:
         """Seal the file; a second time this does nothing.
@@ -283,10 +301,12 @@ class Recorder:
         self._clock.stop()
         self._capture.close()
         self._capture.clear()
-        try:
-            self._rows.close()
-        finally:
-            self._writer.close(status)
+        with self._preemption:
+            try:
+                self._rows.close()
+            finally:
+                self._writer.close(status)
+            self._preemption.stop()
 
     def state_dict(self) -> dict[str, Any]:
         """Flush, and return what a checkpoint must hold to resume from here."""
@@ -372,3 +392,8 @@ class Recorder:
             predict=self._predict,
             calls=self._capture.calls if losses else {},
         )
+
+
+def _is_beside() -> bool:
+    """Tell whether another rank of a distributed training is the one that writes."""
+    return dist.is_available() and dist.is_initialized() and dist.get_rank() > 0

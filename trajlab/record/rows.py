@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.store import Writer
+from trajlab.record.preemption import Preemption
+from trajlab.store import NullWriter, Writer
 
 _ROWS = 64  # of a device's memory, they take little
 _SECONDS = 1.0  # less than the writer buffers anyway
@@ -19,12 +20,15 @@ class Rows:
 
     Parameters
     ----------
-    writer : Writer
+    writer : Writer or NullWriter
         Where the rows go.
+    preemption : Preemption
+        Waits while rows are on their way.
     """
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer | NullWriter, preemption: Preemption) -> None:
         self._writer = writer
+        self._preemption = preemption
         self._waiting: deque[tuple[str, Mapping[str, Any]]] = deque()
         self._since = time.monotonic()
         self._closed = False
@@ -39,9 +43,10 @@ class Rows:
         """
         if self._closed:
             raise TrajlabError(f"{self._writer.path} is closed; resume it to record more")
-        self._waiting.append((table, row))
-        if len(self._waiting) >= _ROWS or time.monotonic() - self._since > _SECONDS:
-            self.hand_over()
+        with self._preemption:
+            self._waiting.append((table, row))
+            if len(self._waiting) >= _ROWS or time.monotonic() - self._since > _SECONDS:
+                self.hand_over()
 
     def hand_over(self) -> None:
         """Give all rows to the writer."""

@@ -70,7 +70,7 @@ class Buffer:
                 if column.name in row:
                     array[i] = row[column.name]
             arrays[column.name] = array
-        return Block(self.table, arrays)
+        return Block(self.table, count, {name: [array] for name, array in arrays.items()})
 
 
 def _converter(table: Table, column: Column, shape: tuple[int, ...]) -> _Convert:

@@ -7,10 +7,10 @@ uses it (xarray loses coordinates that lie at the root).
 
 import itertools
 import os
-import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Literal, cast
 
 import h5py
@@ -19,15 +19,16 @@ from numpy.typing import NDArray
 
 from trajlab.errors import TrajlabError
 from trajlab.store.header import Header, from_attributes
+from trajlab.store.seal import Extent, tail
 from trajlab.store.table import Column, Table
 
-# Behind the HDF5 bytes, where HDF5 readers do not look: magic, length of the image, its CRC-32.
-_TAIL = struct.Struct("<8sQI4x")
-_MAGIC = b"\ntrajlab"
+LIBVER = ("earliest", "v110")  # no consistency flags to clear
 _TEXT = h5py.string_dtype()
 _OWN_COLUMN = {"units", "description", "crc32"}
 _STRUCTURE = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}
 _OWN_TABLE = {"key", "kind"}
+_LARGE = 2**20  # bytes from which on a column is left out of the checksum of the rest
+_SLICE = 64 * 2**20  # bytes of a column that a streamed merge holds at a time
 # Two open images of one name are one file to HDF5.
 _names = (f"trajlab-{os.getpid()}-{n}" for n in itertools.count())
 
@@ -36,65 +37,51 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of one table: its declaration, and an array for ``step`` and each column."""
+    """Rows of one table.
+
+    Parameters
+    ----------
+    table
+        Its declaration.
+    length
+        The number of rows.
+    pieces
+        For ``step`` and each column, arrays that make up its rows one after another.
+    """
 
     table: Table
-    rows: Mapping[str, Array]
+    length: int
+    pieces: Mapping[str, Iterable[Array]]
 
 
 def build(header: Header, blocks: Iterable[Block]) -> bytes:
-    """Return the bytes of an HDF5 file that holds `header` and `blocks`."""
+    """Return the bytes of a sealed HDF5 file that holds `header` and `blocks`."""
     with h5py.File(
-        next(_names),
-        "w",
-        driver="core",
-        backing_store=False,
-        libver=("earliest", "v110"),
-        track_order=True,
+        next(_names), "w", driver="core", backing_store=False, libver=LIBVER, track_order=True
     ) as file:
-        _write_attributes(file, header.attributes())
-        for block in blocks:
-            _write_table(file.create_group(block.table.name, track_order=True), block)
-        file.flush()
-        return cast(bytes, file.id.get_file_image())
+        fill(file, header, blocks)
+        image = cast(bytes, file.id.get_file_image())
+        return image + tail(BytesIO(image), large_columns(file))
 
 
-def tail(image: bytes | memoryview) -> bytes:
-    """Return the bytes that seal `image` when they follow it."""
-    return _TAIL.pack(_MAGIC, len(image), zlib.crc32(image))
+def fill(file: h5py.File, header: Header, blocks: Iterable[Block]) -> None:
+    """Write `header` and `blocks` into an empty file, one column at a time."""
+    _write_attributes(file, header.attributes())
+    for block in blocks:
+        _write_table(file.create_group(block.table.name, track_order=True), block)
+    file.flush()
 
 
-def sealed_length(end: bytes, size: int, source: str) -> int:
-    """Return the image's length as the last bytes `end` of a file of `size` bytes say it.
+def large_columns(file: h5py.File) -> list[Extent]:
+    """Return where in the file the numbers of its large columns lie, in order."""
+    found: list[Extent] = []
 
-    Raises
-    ------
-    TrajlabError
-        If the file does not end as trajlab ends it.
-    """
-    if len(end) >= _TAIL.size:
-        magic, length, _ = _TAIL.unpack(end[-_TAIL.size :])
-        if magic == _MAGIC and length + _TAIL.size == size:
-            return int(length)
-    raise TrajlabError(
-        f"{source} is not a trajectory file, or it is truncated: the checksum at its end is "
-        f"missing; restore it from a copy"
-    )
+    def visit(_: str, item: h5py.HLObject) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind != "O" and item.nbytes >= _LARGE:
+            found.append((item.id.get_offset(), item.nbytes))
 
-
-def verify(content: bytes, source: str) -> None:
-    """Compare the checksum at the end of a file's `content`.
-
-    Raises
-    ------
-    TrajlabError
-        If a single bit differs from what was written.
-    """
-    length = sealed_length(content[-_TAIL.size :], len(content), source)
-    if content[length:] != tail(memoryview(content)[:length]):
-        raise TrajlabError(
-            f"{source} is damaged: its checksum does not match; restore it from a copy"
-        )
+    file.visititems(visit)
+    return sorted(found)
 
 
 def read_header(file: h5py.File, source: str) -> Header:
@@ -134,14 +121,37 @@ def read(group: h5py.Group, name: str, source: str) -> Array:
     TrajlabError
         If the numbers are not those that were written.
     """
+    (values,) = _verified(group[name], source, len(group[name]))
+    return values
+
+
+def slices(group: h5py.Group, name: str, source: str) -> Iterator[Array]:
+    """Read one column in portions; its checksum is compared after the last.
+
+    Raises
+    ------
+    TrajlabError
+        If the numbers are not those that were written.
+    """
     item = group[name]
-    values = item.asstr()[...] if h5py.check_string_dtype(item.dtype) else item[...]
-    if _crc32(values) != item.attrs["crc32"]:
+    row = item.dtype.itemsize * int(np.prod(item.shape[1:]))
+    return _verified(item, source, max(1, _SLICE // max(1, row)))
+
+
+def _verified(item: h5py.Dataset, source: str, rows: int) -> Iterator[Array]:
+    """Yield `rows` rows at a time, at least one portion."""
+    crc = 0
+    for first in range(0, max(1, len(item)), max(1, rows)):
+        selected = slice(first, first + rows) if rows < len(item) else ...
+        text = h5py.check_string_dtype(item.dtype)
+        values = item.asstr()[selected] if text else item[selected]
+        crc = _crc32(values, crc, more=first > 0)
+        yield values
+    if crc != item.attrs["crc32"]:
         raise TrajlabError(
             f"{source} is damaged: the checksum of {item.name} does not match; "
             f"restore it from a copy"
         )
-    return cast(Array, values)
 
 
 def _write_table(group: h5py.Group, block: Block) -> None:
@@ -149,11 +159,16 @@ def _write_table(group: h5py.Group, block: Block) -> None:
     _write_attributes(group, {**table.attributes, "key": list(table.key), "kind": table.kind})
     scales = {}
     for axis in table.axes:
-        labels = block.rows["step"] if axis == "step" else np.asarray(table.coordinates[axis])
-        scales[axis] = _write_array(group, axis, labels)
-        scales[axis].make_scale(axis)
+        if axis == "step":
+            item = _write_array(group, axis, (block.length,), np.dtype(int), block.pieces[axis])
+        else:
+            labels = np.asarray(table.coordinates[axis])
+            item = _write_array(group, axis, labels.shape, labels.dtype, [labels])
+        scales[axis] = item
+        item.make_scale(axis)
     for column in table.columns:
-        item = _write_array(group, column.name, block.rows[column.name])
+        shape = (block.length, *table.shape(column))
+        item = _write_array(group, column.name, shape, column.storage, block.pieces[column.name])
         for dimension, axis in zip(item.dims, column.axes, strict=True):
             dimension.attach_scale(scales[axis])
         _write_attributes(
@@ -162,11 +177,23 @@ def _write_table(group: h5py.Group, block: Block) -> None:
         )
 
 
-def _write_array(group: h5py.Group, name: str, values: Array) -> h5py.Dataset:
-    text = values.dtype.kind in "OU"
-    values = np.ascontiguousarray(values, object if text else None)
-    item = group.create_dataset(name, data=values, dtype=_TEXT if text else values.dtype)
-    item.attrs["crc32"] = np.uint32(_crc32(values))
+def _write_array(
+    group: h5py.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    pieces: Iterable[Array],
+) -> h5py.Dataset:
+    text = dtype.kind in "OU"
+    item = group.create_dataset(name, shape, _TEXT if text else dtype)
+    crc = first = 0
+    for piece in pieces:
+        if piece.size:
+            values = np.ascontiguousarray(piece, object if text else dtype)
+            item[first : first + len(values)] = values
+            crc = _crc32(values, crc, more=first > 0)
+            first += len(values)
+    item.attrs["crc32"] = np.uint32(crc)
     return item
 
 
@@ -182,10 +209,11 @@ def _read_column(item: h5py.Dataset) -> Column:
     )
 
 
-def _crc32(values: Array) -> int:
+def _crc32(values: Array, crc: int = 0, *, more: bool = False) -> int:
+    """Return the CRC-32 of an array's bytes, of texts with a NUL between each two."""
     if values.dtype == object:
-        return zlib.crc32("\0".join(values.ravel().tolist()).encode())
-    return zlib.crc32(np.ascontiguousarray(values).data)
+        return zlib.crc32(("\0" * more + "\0".join(values.ravel().tolist())).encode(), crc)
+    return zlib.crc32(np.ascontiguousarray(values).data, crc)
 
 
 def _write_attributes(item: h5py.HLObject, attributes: Mapping[str, Any]) -> None:

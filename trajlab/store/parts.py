@@ -9,9 +9,12 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from trajlab.store.image import tail, verify
+from trajlab.store.seal import verify
 
 _PART = re.compile(r"(\d{6,})\.h5")
 
@@ -35,13 +38,31 @@ def numbers(path: Path) -> list[int]:
     return sorted(int(match[1]) for match in map(_PART.fullmatch, names) if match)
 
 
+def set_aside(path: Path) -> list[Path]:
+    """Return the parts that a merge could not read."""
+    return sorted(folder(path).glob("*.h5.unread"))
+
+
 def exists(path: Path) -> bool:
     """Tell whether anything was published for the run at `path`."""
     return path.exists() or bool(numbers(path))
 
 
-def publish(image: bytes, target: Path) -> None:
-    """Put a sealed image at `target`: whole or not at all, and on disk when this returns.
+def publish(content: bytes, target: Path) -> None:
+    """Put a sealed file at `target`: whole or not at all, and on disk when this returns.
+
+    Raises
+    ------
+    OSError
+        As `publishing`.
+    """
+    with publishing(target) as file:
+        file.write(content)
+
+
+@contextmanager
+def publishing(target: Path) -> Iterator[BinaryIO]:
+    """Give a file to write; what is in it after that is put at `target` whole, or not at all.
 
     The caller holds the run's lock, so a leftover of the same name is its own.
 
@@ -53,17 +74,23 @@ def publish(image: bytes, target: Path) -> None:
     temporary = target.with_name(target.name + ".tmp")
     temporary.unlink(missing_ok=True)
     try:
-        with open(temporary, "xb") as file:  # O_CREAT | O_EXCL | O_CLOEXEC
-            file.write(image)
-            file.write(tail(image))
+        with open(temporary, "x+b") as file:  # O_CREAT | O_EXCL | O_CLOEXEC
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        verify(temporary.read_bytes(), str(temporary))
+            verify(file, str(temporary))
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(target.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove the parts folder unless something is in it."""
+    with suppress(OSError):
+        folder(path).rmdir()
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -117,9 +117,8 @@ def load(*patterns: str | PathLike[str]) -> Runs:
     TrajlabError
         If a pattern matches nothing, or no run could be read.
     """
-    found = dict.fromkeys(path for pattern in patterns for path in _find(fspath(pattern)))
     trajectories, skipped = [], []
-    for path in found:
+    for path in find(*patterns):
         try:
             trajectories.append(Trajectory(path))
         except TrajlabError as error:
@@ -129,8 +128,18 @@ def load(*patterns: str | PathLike[str]) -> Runs:
     return Runs(trajectories, skipped)
 
 
+def find(*patterns: str | PathLike[str]) -> list[Path]:
+    """Return the runs that patterns name, whether they can be read or not.
+
+    Raises
+    ------
+    TrajlabError
+        If a folder or glob matches nothing.
+    """
+    return list(dict.fromkeys(path for pattern in patterns for path in _find(fspath(pattern))))
+
+
 def _find(pattern: str) -> list[Path]:
-    """Return the runs that one pattern names, whether they can be read or not."""
     path = Path(pattern)
     if path.is_dir() and path.suffix != ".parts":
         found = _runs_of([*path.rglob("*.h5"), *path.rglob("*.h5.parts")])

@@ -15,10 +15,11 @@ import h5py
 from trajlab.errors import TrajlabError
 from trajlab.store import parts
 from trajlab.store.header import Header
-from trajlab.store.image import read_header, sealed_length, table_names, verify
+from trajlab.store.image import read_header, table_names
+from trajlab.store.seal import verify
 
 # Up to this size the whole sealed file is verified before HDF5 opens it (0.2 ms a megabyte);
-# beyond, only its end is then, and each column when it is read.
+# beyond, all but its large columns is then, and each of those when it is read.
 WHOLE = 64 * 2**20
 _ATTEMPTS = 100
 
@@ -47,7 +48,7 @@ class Source:
     def part(cls, path: Path) -> Self:
         """Read and verify one part."""
         content = path.read_bytes()
-        verify(content, str(path))
+        verify(BytesIO(content), str(path))
         return cls(path, content)
 
     @classmethod
@@ -55,11 +56,7 @@ class Source:
         """Verify the sealed file; its columns stay on disk."""
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if size <= WHOLE:
-                verify(file.read(), str(path))
-            else:
-                file.seek(-64, os.SEEK_END)
-                sealed_length(file.read(), size, str(path))
+            verify(file, str(path), whole=size <= WHOLE)
         return cls(path)
 
     @contextmanager
@@ -73,19 +70,37 @@ class Source:
         """
         content = self._held or self._open()
         try:
+            with self.opened(content, str(self.path)) as file:
+                yield file
+        finally:
+            if content is not self._held:
+                content.close()
+
+    @staticmethod
+    @contextmanager
+    def opened(content: BinaryIO | bytes, source: str) -> Iterator[h5py.File]:
+        """Open content for reading, whatever its checksums say.
+
+        Raises
+        ------
+        TrajlabError
+            If HDF5 finds it damaged.
+        """
+        try:
             # Through a Python file, which needs no lock: by name, HDF5 refuses a file that the
             # user's own xarray or h5py has open with other locking flags in this process.
-            with h5py.File(content, "r") as file:
+            target = BytesIO(content) if isinstance(content, bytes) else content
+            with h5py.File(target, "r") as file:
                 yield file
         except TrajlabError:
             raise
         except (OSError, KeyError, RuntimeError, TypeError) as error:
-            raise TrajlabError(
-                f"{self.path} is damaged ({error}); restore it from a copy"
-            ) from error
-        finally:
-            if content is not self._held:
-                content.close()
+            raise TrajlabError(f"{source} is damaged ({error}); restore it from a copy") from error
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether its columns are read from disk, not from memory."""
+        return self._content is None
 
     def hold(self) -> None:
         """Keep the file open as long as this object lives, whatever a merge puts in its place."""

@@ -44,10 +44,20 @@ class Trajectory:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self._snapshot = take(Path(path))
+        self.path = Path(path)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again at what a run in progress has recorded.
+
+        Raises
+        ------
+        TrajlabError
+            As when it was opened.
+        """
+        self._snapshot = take(self.path)
         self._views: dict[str, View] = {}  # what was declared does not change in a snapshot
         header = self._snapshot.header
-        self.path = self._snapshot.path
         self.run_id = header.run_id
         self.created = header.created
         self.status = header.status
@@ -58,7 +68,7 @@ class Trajectory:
         self.tables = self._snapshot.tables
         self.problems = self._snapshot.problems
         for problem in self.problems:
-            warnings.warn(problem, stacklevel=2)
+            warnings.warn(problem, stacklevel=3)
 
     def table(self, name: str) -> View:
         """Return a table, a mapping from column and axis names to arrays.

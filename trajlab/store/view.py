@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trajlab.store.image import Array, Block, read, read_table
+from trajlab.store.image import Array, Block, read, read_table, slices
 from trajlab.store.snapshot import Snapshot, Source
 from trajlab.store.table import AbsentError, Table
 
@@ -90,12 +90,38 @@ class View(Mapping[str, Array]):
 
     def block(self) -> Block:
         """Return all rows that hold, read with one pass over the files."""
-        names = ["step", *(column.name for column in self.declared.columns)]
-        written = self._written(names)
-        return Block(self.declared, {name: written[name][self._kept] for name in names})
+        written = self._written(self._stored)
+        pieces = {name: [array[self._kept]] for name, array in written.items()}
+        return Block(self.declared, int(self._mask.sum()), pieces)
+
+    def stream(self) -> Block:
+        """Return all rows that hold, to be read portion by portion when they are asked for."""
+        pieces = {name: self._portions(name) for name in self._stored}
+        return Block(self.declared, int(self._mask.sum()), pieces)
+
+    def _portions(self, name: str) -> Iterator[Array]:
+        first = 0
+        for source in self._sources:
+            with source.open() as file:
+                group = file[self.name]
+                # where the column is missing, its fill takes the place of the steps
+                present = name in group
+                for read_rows in slices(group, name if present else "step", str(source.path)):
+                    values = read_rows if present else self._filled(name, len(read_rows))
+                    yield values[self._mask[first : first + len(values)]]
+                    first += len(values)
+
+    @property
+    def _stored(self) -> list[str]:
+        return ["step", *(column.name for column in self.declared.columns)]
+
+    @property
+    def _kept(self) -> Array | slice:
+        """Select the rows that hold, without a copy where all do."""
+        return slice(None) if self._mask.all() else self._mask
 
     @cached_property
-    def _kept(self) -> Array | slice:
+    def _mask(self) -> Array:
         """Which of the written rows hold."""
         keys = self._written(["step", *self.declared.key])
         limits = np.concatenate(
@@ -104,8 +130,8 @@ class View(Mapping[str, Array]):
         held = keys["step"] < limits
         # what was superseded takes no place of its own
         again = pd.DataFrame({**keys, "held": held}).duplicated(keep="last").to_numpy()
-        kept = held & ~again
-        return slice(None) if kept.all() else kept
+        mask: Array = held & ~again
+        return mask
 
     @cached_property
     def _lengths(self) -> list[int]:
@@ -135,10 +161,12 @@ class View(Mapping[str, Array]):
                     if name in group:
                         pieces[name].append(read(group, name, str(source.path)))
                     else:
-                        column = self.declared.column(name)
-                        shape = (length, *self.declared.shape(column))
-                        pieces[name].append(np.full(shape, column.fill, column.storage))
+                        pieces[name].append(self._filled(name, length))
         return {name: np.concatenate(arrays) for name, arrays in pieces.items()}
+
+    def _filled(self, name: str, length: int) -> Array:
+        column = self.declared.column(name)
+        return np.full((length, *self.declared.shape(column)), column.fill, column.storage)
 
     def _labels(self, axis: str) -> Array:
         labels = np.asarray(self.declared.coordinates[axis])

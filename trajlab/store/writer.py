@@ -5,7 +5,6 @@ import time
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -26,6 +25,7 @@ from trajlab.store.view import view
 INTERVAL = 10.0  # seconds between flushes
 FLUSH_BYTES = 16 * 2**20  # flush earlier when so much is buffered
 LIMIT_BYTES = 256 * 2**20  # while the disk refuses, give up when so much is buffered
+MERGE_PARTS = 1000  # merge while recording when there are so many
 
 
 class Writer:
@@ -51,6 +51,9 @@ class Writer:
     from_step
         The step of the checkpoint that training resumes from. What was recorded from there on is
         superseded: training rows at and after it, evaluation rows after it.
+    allow_changes
+        Resume although metadata or shared parameters differ from what was recorded; the new ones
+        hold for the whole run.
 
     Raises
     ------
@@ -69,6 +72,7 @@ class Writer:
         *,
         resume: bool = False,
         from_step: int | None = None,
+        allow_changes: bool = False,
     ) -> None:
         self.path = Path(path)
         self.shared = list(shared)
@@ -97,15 +101,15 @@ class Writer:
                 sessions=(session,),
                 trajlab_version=version("trajlab"),
             )
-            self._header = self._resumed(header) if parts.exists(self.path) else header
+            resumes = parts.exists(self.path)
+            self._header = self._resumed(header, allow_changes) if resumes else header
         except BaseException:
-            with suppress(OSError):  # not empty: the run goes on without this writer
-                parts.folder(self.path).rmdir()
-            self._lock.release()
+            self._leave()
             raise
         self._published = False
         self._warned = False
         self._bytes = 0
+        self._merge_at = MERGE_PARTS
         self._schedule()
 
     @property
@@ -211,6 +215,8 @@ class Writer:
         self._published = True
         self._bytes = sum(len(b.rows) * b.row_bytes for b in self._buffers.values())
         self._schedule()
+        if len(parts.numbers(self.path)) >= self._merge_at:
+            self._merge_in_passing()
 
     def close(self, status: str = "complete") -> None:
         """Flush, merge all parts into the file, and give the lock back.
@@ -240,6 +246,11 @@ class Writer:
                 f"{parts.folder(self.path)}: make room or give permission, and close again"
             ) from error
         self._closed = True
+        self._leave()
+
+    def _leave(self) -> None:
+        """Give the lock back; the parts folder goes unless something is in it."""
+        parts.remove_folder(self.path)
         self._lock.release()
 
     def _prepare(self) -> Lock:
@@ -259,22 +270,28 @@ class Writer:
             ) from error
         return lock
 
-    def _resumed(self, header: Header) -> Header:
+    def _resumed(self, header: Header, allow_changes: bool) -> Header:
         """Return the header with which this session goes on, and take over the tables."""
         snapshot = take(self.path)
         for problem in snapshot.problems:
             warnings.warn(problem, stacklevel=4)
         before = snapshot.header
-        for what, old, new in (
-            ("tasks", before.tasks, header.tasks),
-            ("shared parameters", before.shared, header.shared or before.shared),
-            ("metadata", plain(before.metadata), plain(header.metadata or before.metadata)),
-        ):
-            if old != new:
-                raise TrajlabError(
-                    f"{self.path} was recorded with {what} {old}, not {new}; resume with the same, "
-                    f"or give another name"
-                )
+        metadata = plain(header.metadata) or before.metadata
+        if before.tasks != header.tasks:
+            raise TrajlabError(
+                f"{self.path} was recorded with tasks {before.tasks}, not {header.tasks}; resume "
+                f"with the same, or give another name"
+            )
+        changed = _differences(before.metadata, metadata)
+        if header.shared and before.shared and before.shared != header.shared:
+            changed += _differences(
+                {"shared parameters": before.shared}, {"shared parameters": header.shared}
+            )
+        if changed and not allow_changes:
+            raise TrajlabError(
+                f"{self.path} was recorded with {', '.join(changed)}; resume with the same, give "
+                f"another name, or set allow_changes=True"
+            )
         for name in snapshot.tables:
             self._buffers[name] = Buffer(view(snapshot, name).declared)
             self._buffers[name].changed = False
@@ -283,7 +300,7 @@ class Writer:
             header,
             run_id=before.run_id,
             created=before.created,
-            metadata=before.metadata,
+            metadata=metadata,
             sessions=before.sessions + header.sessions,
             last_part=max(before.last_part, *parts.numbers(self.path), 0),
         )
@@ -307,6 +324,15 @@ class Writer:
         self._due_time = time.monotonic() + INTERVAL
         self._due_bytes = self._bytes + FLUSH_BYTES
 
+    def _merge_in_passing(self) -> None:
+        """Merge while training goes on: if the disk refuses, the parts just stay longer."""
+        try:
+            merge(self.path, "recording")
+            self._merge_at = MERGE_PARTS
+        except (OSError, TrajlabError) as error:
+            self._merge_at *= 2
+            warnings.warn(f"the parts of {self.path} could not be merged: {error}", stacklevel=4)
+
     def _flush_in_passing(self) -> None:
         """Flush while training goes on: a refusing disk is warned of once and tried again."""
         try:
@@ -319,3 +345,12 @@ class Writer:
             if not self._warned:
                 warnings.warn(str(error), stacklevel=3)
                 self._warned = True
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say in what two configurations differ."""
+    return [
+        f"{key}={before.get(key)!r}, not {now.get(key)!r}"
+        for key in dict.fromkeys([*before, *now])
+        if key not in before or key not in now or before[key] != now[key]
+    ]

@@ -1,0 +1,181 @@
+"""What recording and reading a run costs, beside other ways of writing numbers.
+
+Process time a step, interleaved; medians with quartiles. ``--quick`` for a look.
+"""
+
+import argparse
+import csv
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from trajlab.store import Trajectory, Writer, load, parts, standard
+from trajlab.store.merge import merge
+
+TASKS = [f"task {i}" for i in range(8)]
+FLUSH = 10_000  # steps between flushes: 10 s of steps of 1 ms
+
+
+def ours(path: Path, losses: np.ndarray) -> None:
+    """Record with trajlab."""
+    writer = Writer(path.with_suffix(".h5"), TASKS)
+    writer.declare(standard("losses", task=TASKS))
+    for step, row in enumerate(losses):
+        writer.append("losses", {"step": step, "wall_time": 0.5, "loss": row})
+        if step % FLUSH == FLUSH - 1:
+            writer.flush()
+    writer.close()
+
+
+def raw(path: Path, losses: np.ndarray) -> None:
+    """Write the bytes and nothing else."""
+    with open(path, "wb") as file:
+        for row in losses:
+            file.write(row.tobytes())
+
+
+def csv_logger(path: Path, losses: np.ndarray) -> None:
+    """Write a CSV line a step."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        for step, row in enumerate(losses):
+            writer.writerow([step, 0.5, *row.tolist()])
+            file.flush()
+
+
+def h5py_appends(path: Path, losses: np.ndarray) -> None:
+    """Append to a chunked data set of plain h5py."""
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset(
+            "loss", (0, len(TASKS)), "float64", maxshape=(None, len(TASKS)), chunks=(1024, 8)
+        )
+        for step, row in enumerate(losses):
+            data.resize(step + 1, axis=0)
+            data[step] = row
+
+
+def tensorboard(path: Path, losses: np.ndarray) -> None:
+    """Write a scalar a task with TensorBoard's writer."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(path)) as writer:
+        for step, row in enumerate(losses):
+            for task, loss in zip(TASKS, row, strict=True):
+                writer.add_scalar(task, loss, step)
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Return process time in seconds."""
+    before = time.process_time()
+    call()
+    return time.process_time() - before
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Return median and quartiles."""
+    low, median, high = np.percentile(values, [25, 50, 75])
+    return {"median": float(median), "low": float(low), "high": float(high)}
+
+
+def writing(folder: Path, repeats: int, steps: int) -> dict[str, dict[str, float]]:
+    """Cost of a recorded step of eight losses, in µs."""
+    ways = {"trajlab": ours, "raw write": raw, "CSV": csv_logger, "h5py": h5py_appends}
+    lengths = dict.fromkeys(ways, steps) | {"h5py": steps // 10}
+    try:
+        import tensorboard as _  # noqa: F401
+    except ImportError:
+        pass
+    else:
+        ways["TensorBoard"] = tensorboard
+        lengths["TensorBoard"] = steps // 20
+    losses = np.random.default_rng(0).normal(size=(steps, len(TASKS)))
+    costs: dict[str, list[float]] = {name: [] for name in ways}
+    for repeat in range(repeats):
+        for name, way in ways.items():
+            rows = losses[: lengths[name]]
+            path = folder / f"{name}-{repeat}"
+            costs[name].append(timed(lambda w=way, p=path, r=rows: w(p, r)) / len(rows) * 1e6)
+    return {name: summary(values) for name, values in costs.items()}
+
+
+def reading(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
+    """Time to read a loss column of 1e5 steps and 8 tasks, in ms."""
+    path = folder / "sealed.h5"
+    losses = np.random.default_rng(0).normal(size=(100_000, len(TASKS)))
+    ours(folder / "sealed", losses)
+    np.save(folder / "plain.npy", losses)
+    table = Trajectory(path).table("losses")
+    costs: dict[str, list[float]] = {"trajlab": [], "memmap": [], "open and read": []}
+    for _ in range(repeats):
+        costs["trajlab"].append(timed(lambda: table["loss"]) * 1e3)
+        costs["memmap"].append(
+            timed(lambda: np.array(np.load(folder / "plain.npy", mmap_mode="r"))) * 1e3
+        )
+        costs["open and read"].append(timed(lambda: Trajectory(path).table("losses")["loss"]) * 1e3)
+    return {name: summary(values) for name, values in costs.items()}
+
+
+def many(folder: Path, repeats: int) -> dict[str, float]:
+    """Time to open 300 runs and read one loss column each, in s."""
+    losses = np.random.default_rng(0).normal(size=(1000, len(TASKS)))
+    (folder / "many").mkdir()
+    ours(folder / "many" / "0", losses)
+    content = (folder / "many" / "0.h5").read_bytes()
+    for i in range(1, 300):
+        (folder / "many" / f"{i}.h5").write_bytes(content)
+    return summary(
+        [
+            timed(lambda: [run.table("losses")["loss"] for run in load(folder / "many")])
+            for _ in range(repeats)
+        ]
+    )
+
+
+def merging(folder: Path, repeats: int) -> dict[str, float]:
+    """Speed of a merge, in MB a second of process time."""
+    speeds = []
+    table = standard("gradients", task=TASKS, layer=[f"layer {i}" for i in range(16)])
+    gram = np.random.default_rng(0).normal(size=(16, 8, 8))
+    for repeat in range(repeats):
+        writer = Writer(folder / f"merged-{repeat}.h5", TASKS)
+        writer.declare(table)
+        for step in range(8000):
+            writer.append("gradients", {"step": step, "gram": gram})
+        writer.flush()
+        size = sum(parts.part(writer.path, n).stat().st_size for n in parts.numbers(writer.path))
+        speeds.append(size / 1e6 / timed(lambda p=writer.path: merge(p, "complete")))
+        writer.close()
+    return summary(speeds)
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    repeats, steps = (2, 10_000) if options.quick else (5, 20_000)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found = {
+            "a recorded step, µs": writing(folder, repeats, steps),
+            "a column of 1e5 x 8, ms": reading(folder, 4 * repeats),
+            "300 runs, s": {"load and one column": many(folder, repeats)},
+            "merge, MB/s": {"trajlab": merging(folder, repeats)},
+        }
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return
+    for title, rows in found.items():
+        print(title)
+        for way, s in rows.items():
+            print(f"  {way:22} {s['median']:10.3g}  ({s['low']:.3g} to {s['high']:.3g})")
+
+
+if __name__ == "__main__":
+    main()

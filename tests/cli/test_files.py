@@ -1,0 +1,104 @@
+"""check, merge, repair, export and watch."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from trajlab.store import Trajectory, Writer, parts, standard
+
+TASKS = ["left", "right"]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run in progress whose writer is gone."""
+    writer = Writer(tmp_path / "run.h5", TASKS, metadata={"method": "uniform", "seed": 3})
+    writer.declare(standard("losses", task=TASKS))
+    writer.declare(standard("gradients", task=TASKS, layer=["trunk"]))
+    writer.declare(standard("evaluations/test", task=TASKS))
+    writer.declare(standard("hessian", task=TASKS))
+    for step in range(4):
+        writer.append("losses", {"step": step, "loss": [step, 2.0]})
+        writer.append("gradients", {"step": step, "gram": [[[1, 0.5], [0.5, 1]]]})
+        writer.append("evaluations/test", {"step": step, "loss": [step, 1]})
+        writer.append("hessian", {"step": step, "top": [5, 6], "converged": [True, False]})
+        writer.flush()
+    writer._lock.release()
+    return writer.path
+
+
+def test_check_exits_1_when_something_is_wrong(trajlab, run):
+    result = trajlab("check", run, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["problems"] == []
+    part = parts.part(run, 2)
+    part.write_bytes(part.read_bytes()[:-1])
+    result = trajlab("check", run.parent, "--json")
+    assert result.exit_code == 1
+    (problem,) = json.loads(result.stdout)["problems"]
+    assert "000002.h5" in problem["problem"]
+    assert "restore it from a copy" in trajlab("check", run).stdout
+
+
+def test_merge_and_repair(trajlab, run):
+    assert trajlab("repair", run, run.with_name("saved.h5")).stdout.endswith("nothing was lost\n")
+    assert trajlab("merge", run).exit_code == 0
+    for path in (run, run.with_name("saved.h5")):
+        assert Trajectory(path).status == "recovered"
+        assert len(Trajectory(path).table("losses")["step"]) == 4
+    assert trajlab("merge", run).exit_code == 2
+
+
+def test_tidy_exports(trajlab, run):
+    for suffix, read in ((".csv", pd.read_csv), (".parquet", pd.read_parquet)):
+        out = run.with_suffix(suffix)
+        assert trajlab("export", run, "--out", out, "--table", "losses").exit_code == 0
+        table = read(out)
+        assert len(table) == 8
+        assert table["loss"].tolist() == Trajectory(run).table("losses")["loss"].ravel().tolist()
+        assert set(table["seed"]) == {3}
+    assert trajlab("export", run, "--out", run.with_suffix(".csv")).exit_code == 2
+    assert trajlab("export", run, "--out", run.with_suffix(".txt")).exit_code == 2
+    out = run.with_suffix(".jsonl")
+    assert trajlab("export", run, "--out", out).exit_code == 0
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {row["table"] for row in rows} == set(Trajectory(run).tables)
+    assert sum(row["table"] == "losses" for row in rows) == 8
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*V3 specification:UserWarning")
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_exported_trees_hold_every_number(trajlab, run, suffix):
+    out = run.with_suffix(suffix)
+    result = trajlab("export", run, "--out", out)
+    assert result.exit_code == 0, result.stderr
+    engine = {".nc": "h5netcdf", ".zarr": "zarr"}[suffix]
+    options = {"consolidated": False} if engine == "zarr" else {}
+    with xr.open_datatree(out, engine=engine, **options) as tree:
+        ours = Trajectory(run)
+        for name in ours.tables:
+            for column in ours.table(name).declared.columns:
+                np.testing.assert_array_equal(
+                    tree[name][column.name].values, ours.table(name)[column.name]
+                )
+        assert tree["losses"].sel(step=2, task="left")["loss"] == 2
+
+
+def test_watch_draws_each_quantity_once(trajlab, run):
+    text = trajlab("watch", run, "--once").stdout
+    assert "recording" in text
+    for title in ("training loss", "cosine of task gradients", "top Hessian eigenvalue"):
+        assert f"{title}, step 3" in text
+
+
+def test_watch_follows_a_run_until_it_is_closed(trajlab, run, monkeypatch):
+    def wait(_):
+        trajlab("merge", run)
+
+    monkeypatch.setattr("time.sleep", wait)
+    result = trajlab("watch", run)
+    assert result.exit_code == 0
+    assert "recovered" in result.stdout

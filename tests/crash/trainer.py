@@ -1,0 +1,155 @@
+"""A process that records as fast as it can, to be killed: the victim of the tests here."""
+
+import os
+import signal
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+import trajlab.store.writer
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory, Writer, standard
+
+TASKS = ["left", "right"]
+PHASES = ("recover", "append", "flush", "merge")
+ROWS = 3  # a flush
+
+# Children start from a server that has imported the store and has no threads of its own.
+processes = get_context("forkserver")
+processes.set_forkserver_preload(["tests.crash.trainer"])
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a run holds: by table, the session that wrote each step from 0 on."""
+
+    losses: tuple[int, ...] = ()
+    test: tuple[int, ...] = ()
+
+    def resumed(self, step: int) -> "Expected":
+        """What is left when a session resumed from `step` publishes."""
+        return Expected(self.losses[:step], self.test[: step + 1])
+
+
+def start(path: Path, session: int, step: int) -> Writer:
+    """Begin a session that trains from `step` on."""
+    writer = Writer(path, TASKS, resume=True, from_step=step if session else None)
+    for name in ("losses", "evaluations/test"):
+        writer.declare(standard(name, task=TASKS))
+    return writer
+
+
+def append(writer: Writer, session: int, step: int) -> None:
+    """Record the update of `step` and an evaluation after it."""
+    writer.append("losses", {"step": step, "loss": [step, session]})
+    writer.append("evaluations/test", {"step": step + 1, "loss": [step + 1, session]})
+
+
+def read(path: Path) -> Expected:
+    """Read a run and assert that its rows are whole, gapless and in order."""
+    try:
+        run = Trajectory(path)
+    except TrajlabError as error:
+        if "holds nothing yet" in str(error) or "does not exist" in str(error):
+            return Expected()
+        raise
+    assert run.problems == ()
+    found = []
+    for name, first in (("losses", 0), ("evaluations/test", 1)):
+        if name not in run.tables:
+            found.append(())
+            continue
+        steps, values = run.table(name)["step"], run.table(name)["loss"]
+        assert steps.tolist() == list(range(first, first + len(steps)))
+        np.testing.assert_array_equal(values[:, 0], steps)
+        found.append(tuple(values[:, 1].astype(int).tolist()))
+    # evaluations begin at step 1: a placeholder makes the index the step
+    return Expected(found[0], (-1, *found[1]) if found[1] else ())
+
+
+class Progress:
+    """What the victim says about itself, in memory that outlives it."""
+
+    def __init__(self, file: Path) -> None:
+        self._cells = np.memmap(file, np.int64, "r+" if file.exists() else "w+", shape=(3,))
+
+    @property
+    def phase(self) -> str:
+        return PHASES[self._cells[0]]
+
+    @phase.setter
+    def phase(self, name: str) -> None:
+        self._cells[0] = PHASES.index(name)
+
+    @property
+    def appended(self) -> int:
+        """Steps recorded up to here, or the step that the session began with."""
+        return int(self._cells[1])
+
+    @property
+    def acknowledged(self) -> int:
+        """Steps that a returned flush has promised to keep."""
+        return int(self._cells[2])
+
+    def begin(self, step: int) -> None:
+        self._cells[:] = 0, step, step
+
+    def append(self, step: int) -> None:
+        self._cells[1] = step
+
+    def acknowledge(self, step: int) -> None:
+        self._cells[2] = step
+
+
+@contextmanager
+def _phase(progress: Progress, name: str):
+    before, progress.phase = progress.phase, name
+    yield
+    progress.phase = before
+
+
+def record_for_ever(path: Path, told: Path, session: int, step: int) -> None:
+    """Record until killed: append, flush, merge, close and resume, over and over."""
+    trajlab.store.writer.MERGE_PARTS = 3
+    progress = Progress(told)
+    publish = trajlab.store.writer.merge
+
+    def merge(*arguments: object) -> None:
+        with _phase(progress, "merge"):
+            publish(*arguments)
+
+    trajlab.store.writer.merge = merge
+    writer = start(path, session, step)
+    progress.phase = "append"
+    while True:
+        for _ in range(ROWS):
+            progress.append(step + 1)
+            append(writer, session, step)
+            step += 1
+        with _phase(progress, "flush"):
+            writer.flush()
+        progress.acknowledge(step)
+        if step % 5 == 0:
+            writer.close("recording")
+            progress.phase = "recover"
+            writer = Writer(path, TASKS, resume=True)
+            progress.phase = "append"
+
+
+def victim(path: Path, told: Path, session: int, step: int):
+    """Start a process in `record_for_ever`."""
+    Progress(told).begin(step)
+    process = processes.Process(target=record_for_ever, args=(path, told, session, step))
+    process.start()
+    return process
+
+
+def kill(process) -> None:
+    """End a process as a power switch would, and reap it."""
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    process.close()

@@ -1,0 +1,32 @@
+"""``trajlab check``."""
+
+import sys
+
+import click
+import pandas as pd
+
+from trajlab.cli.options import DEBUG, JSON
+from trajlab.cli.output import show
+from trajlab.cli.runs import RUNS
+from trajlab.store.check import check
+from trajlab.store.runs import find
+
+
+def _run(runs: tuple[str, ...], as_json: bool) -> None:
+    checked = {path: check(path) for path in find(*runs)}
+    problems = [(str(path), text) for path, found in checked.items() for text in found.problems]
+    columns = [found.columns.assign(run=str(path)) for path, found in checked.items()]
+    tables = {
+        "columns": pd.concat(columns)[["run", "table", "column", "rows", "finite"]],
+        "problems": pd.DataFrame(problems, columns=["run", "problem"]),
+    }
+    show(tables, as_json=as_json)
+    sys.exit(1 if problems else 0)
+
+
+command = click.Command(
+    "check",
+    callback=_run,
+    params=[RUNS, JSON, DEBUG],
+    help="Validate files: checksums, structure, order of steps, finite shares; exit 1 if wrong.",
+)

@@ -1,0 +1,27 @@
+"""``trajlab repair``."""
+
+from pathlib import Path
+
+import click
+
+from trajlab.cli.options import DEBUG
+from trajlab.store.check import repair
+
+
+def _run(run: Path, out: Path) -> None:
+    lost = repair(run, out)
+    click.echo(f"{out} holds what is valid of {run}")
+    for sentence in lost or ["nothing was lost"]:
+        click.echo(sentence)
+
+
+command = click.Command(
+    "repair",
+    callback=_run,
+    params=[
+        click.Argument(["run"], type=click.Path(path_type=Path)),
+        click.Argument(["out"], type=click.Path(path_type=Path)),
+        DEBUG,
+    ],
+    help="Save what is valid of a damaged run into a new file, and say what was lost.",
+)
