@@ -9,6 +9,7 @@ from trajlab.analysis.diagnosis import Diagnosis, diagnose
 from trajlab.analysis.factors import Factors, factors
 from trajlab.analysis.front import Front, front
 from trajlab.analysis.gap import Gap, gap
+from trajlab.analysis.geometry import Geometry, geometry
 from trajlab.analysis.result import Result
 from trajlab.analysis.verdict import verdict
 
@@ -19,6 +20,7 @@ __all__ = [
     "Factors",
     "Front",
     "Gap",
+    "Geometry",
     "Result",
     "conflict",
     "correlate",
@@ -26,5 +28,6 @@ __all__ = [
     "factors",
     "front",
     "gap",
+    "geometry",
     "verdict",
 ]

@@ -5,5 +5,6 @@ from trajlab.plots.correlate import correlate
 from trajlab.plots.factors import factors
 from trajlab.plots.front import front
 from trajlab.plots.gap import gap
+from trajlab.plots.geometry import geometry
 
-__all__ = ["conflict", "correlate", "factors", "front", "gap"]
+__all__ = ["conflict", "correlate", "factors", "front", "gap", "geometry"]

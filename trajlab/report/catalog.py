@@ -104,4 +104,15 @@ ANALYSES: Mapping[str, Entry] = {
             "compare the estimate with the smallest one that so few units could detect."
         ),
     ),
+    "geometry": Entry(
+        help="Principal components of the weight trajectory, and the distance between runs.",
+        analysis="trajlab.analysis:geometry",
+        figure="trajlab.plots:geometry",
+        panels=("setting",),
+        reading=(
+            "Each line is the path of one run's shared weights in the plane in which all runs "
+            "vary most; the mark is its end. It shows and tests nothing: what the two components "
+            "leave out is not seen, and those of a random walk are smooth curves too."
+        ),
+    ),
 }

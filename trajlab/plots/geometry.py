@@ -1,0 +1,41 @@
+"""The path of the weights in the plane of its first two principal components."""
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from trajlab.analysis import Geometry
+from trajlab.plots.style import say, series
+
+
+def geometry(result: Geometry, ax: Axes | None = None) -> Axes:
+    """Draw each run's path; a large mark is where it ends.
+
+    Parameters
+    ----------
+    result
+        What :func:`trajlab.analysis.geometry` returned.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
+    if result.projection.empty or "component_2" not in result.projection:
+        say(ax, "fewer than two components")
+        return ax
+    shares = result.explained.set_index("component")["explained"]
+    for number, label in ((1, ax.set_xlabel), (2, ax.set_ylabel)):
+        label(f"component {number} ({shares.loc[[number]].iloc[0]:.0%} of the variance)")
+    for line in series(result.projection, ("setting", "condition", "method")):
+        style = {"color": line.color, "linestyle": line.dash}
+        for number, (_, rows) in enumerate(line.rows.groupby("run", sort=False)):
+            rows = rows.sort_values("step")
+            x, y = rows["component_1"].to_numpy(float), rows["component_2"].to_numpy(float)
+            ax.plot(x, y, linewidth=1, label=line.label if number == 0 else None, **style)
+            ax.plot(x[-1:], y[-1:], color=line.color, marker=line.marker)
+    ax.legend(frameon=False)
+    sns.despine(ax=ax)
+    return ax
