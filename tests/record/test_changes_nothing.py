@@ -52,7 +52,9 @@ def hostile(model: TwoHeads, x: Tensor) -> dict[str, Tensor]:
 
 
 EVERY_PROBE = {
-    name for name in probes.__all__ if issubclass(getattr(probes, name), Probe) and name != "Probe"
+    name
+    for name, kind in vars(probes).items()
+    if isinstance(kind, type) and issubclass(kind, Probe) and kind is not Probe
 }
 
 
@@ -60,12 +62,13 @@ def all_probes(data: object) -> list[Probe]:
     chosen = [
         probes.TaskGradients(every=1),
         probes.Parameters(every=3),
-        probes.HessianTop(every=7, data=data),
+        probes.HessianTop(every=7, data=data, trace_probes=2, layers=True, warm_start=True),
     ]
     if data is not None:
         chosen += [
             probes.FisherTrace(9, data),
             probes.GradientNoise(9, data),
+            probes.HessianDensity(20, data, runs=1, nodes=3),
             probes.GradientSimilarity(8, data),
             probes.Sharpness(25, data, iterations=3),
             probes.TaskAffinity(10, data, learning_rate=0.1),

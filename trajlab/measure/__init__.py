@@ -1,7 +1,37 @@
 """Pure numerics on a model and its losses: torch only, no files, no schedules."""
 
+from trajlab.measure.affinity import task_affinity
+from trajlab.measure.evaluation import evaluate_at
+from trajlab.measure.fisher import fisher_norms, fisher_trace
+from trajlab.measure.geometry import interpolation_barrier, layer_distances
 from trajlab.measure.guard import guard
 from trajlab.measure.hessian import TopEigenvalue, top_eigenvalue
+from trajlab.measure.hessian_density import spectral_density
+from trajlab.measure.hessian_trace import hessian_trace
+from trajlab.measure.noise import gradient_noise
+from trajlab.measure.sample_norms import sample_norms
+from trajlab.measure.sharpness import average_sharpness, sharpness
+from trajlab.measure.similarity import CrossBatchSimilarity
 from trajlab.measure.task_gram import TaskGram, group_by_layer, task_gram
 
-__all__ = ["TaskGram", "TopEigenvalue", "group_by_layer", "guard", "task_gram", "top_eigenvalue"]
+__all__ = [
+    "CrossBatchSimilarity",
+    "TaskGram",
+    "TopEigenvalue",
+    "average_sharpness",
+    "evaluate_at",
+    "fisher_norms",
+    "fisher_trace",
+    "gradient_noise",
+    "group_by_layer",
+    "guard",
+    "hessian_trace",
+    "interpolation_barrier",
+    "layer_distances",
+    "sample_norms",
+    "sharpness",
+    "spectral_density",
+    "task_affinity",
+    "task_gram",
+    "top_eigenvalue",
+]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trajlab.measure.hessian_product import HessianProduct, Loss
-from trajlab.measure.lanczos import combine, lanczos
+from trajlab.measure.lanczos import Ends, combine, lanczos
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class TopEigenvalue:
         Why the numbers are NaN; empty where they are not.
     vector : Tensor or None
         The unit vector that was found, flat, in the order of the parameters.
-    basis : tuple of Tensor
-        Orthonormal vectors of the Krylov space; `trajlab.measure.hessian_trace` can use them.
+    krylov : Ends or None
+        The Krylov space it was found in, which `trajlab.measure.hessian_trace` can use.
     """
 
     value: float
@@ -43,7 +43,7 @@ class TopEigenvalue:
     products: int
     reason: str = ""
     vector: Tensor | None = field(default=None, repr=False, compare=False)
-    basis: tuple[Tensor, ...] = field(default=(), repr=False, compare=False)
+    krylov: Ends | None = field(default=None, repr=False, compare=False)
 
 
 def top_eigenvalue(
@@ -108,7 +108,7 @@ def top_eigenvalue(
         bottom,
         ends.products,
         vector=combine(ends.basis, ends.vectors[:, -1]),
-        basis=ends.basis,
+        krylov=ends,
     )
 
 

@@ -1,5 +1,6 @@
 """Products of a loss's Hessian with vectors."""
 
+import warnings
 from collections.abc import Callable, Mapping
 
 import torch
@@ -95,5 +96,7 @@ class HessianProduct:
             slopes: dict[str, Tensor] = grad(loss)(dict(zip(names, values, strict=True)))
             return tuple(slopes[name] for name in names)
 
-        _, tangent = linearize(gradient, tuple(p.detach() for p in self._values))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # linearize's own, about its graph
+            _, tangent = linearize(gradient, tuple(p.detach() for p in self._values))
         return lambda pieces: list(tangent(tuple(pieces)))

@@ -1,6 +1,6 @@
 """The trace of a loss's Hessian."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trajlab.errors import TrajlabError
 from trajlab.measure.hessian_product import HessianProduct, Loss
+from trajlab.measure.lanczos import Ends
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,14 @@ def hessian_trace(
     parameters: Mapping[str, Tensor],
     *,
     probes: int = 12,
-    basis: Sequence[Tensor] = (),
+    krylov: Ends | None = None,
     seed: int = 0,
 ) -> HessianTrace:
     """Estimate the trace of the Hessian of `loss` with respect to `parameters`.
 
-    Hutchinson's estimator with a fixed number of Rademacher probes. On the space that `basis` spans
-    the trace is taken exactly (one product a vector), and the probes are kept out of it; as the
-    Krylov space of `top_eigenvalue` holds the extreme eigenvalues, less variance is left.
+    Hutchinson's estimator with a fixed number of Rademacher probes. The probes are kept out of a
+    Krylov space, on which the trace is already known: as it holds the extreme eigenvalues, less
+    variance is left, at no product more.
 
     Parameters
     ----------
@@ -49,8 +50,8 @@ def hessian_trace(
         As for `trajlab.measure.top_eigenvalue`.
     probes : int
         Random vectors, one product each; 2 at least.
-    basis : sequence of Tensor
-        Orthonormal flat vectors, such as the columns of a few Ritz vectors.
+    krylov : Ends, optional
+        What `top_eigenvalue` found for the same loss and parameters.
     seed : int
         Of the probes, drawn from a generator of their own.
 
@@ -74,7 +75,8 @@ def hessian_trace(
     if isinstance(loss, Tensor) and not loss.requires_grad:
         return HessianTrace(0.0, 0.0, 0)
     product = HessianProduct(loss, parameters)
-    inside = sum((_dot(v, product(v)) for v in basis), 0.0)
+    basis = krylov.basis if krylov else ()
+    inside = float(krylov.values.sum()) if krylov else 0.0
     generator = torch.Generator().manual_seed(seed)
     like = product.random(seed)
     samples = []

@@ -5,8 +5,10 @@ from trajlab.record.probes.affinity import TaskAffinity
 from trajlab.record.probes.fisher import FisherTrace
 from trajlab.record.probes.gradient_sketch import GradientSketch
 from trajlab.record.probes.hessian import HessianTop
+from trajlab.record.probes.hessian_density import HessianDensity
 from trajlab.record.probes.noise import GradientNoise
 from trajlab.record.probes.parameters import Parameters
+from trajlab.record.probes.presets import full, light, paper
 from trajlab.record.probes.probe import Moment, Probe
 from trajlab.record.probes.sharpness import Sharpness
 from trajlab.record.probes.similarity import GradientSimilarity
@@ -20,6 +22,7 @@ __all__ = [
     "GradientNoise",
     "GradientSimilarity",
     "GradientSketch",
+    "HessianDensity",
     "HessianTop",
     "Moment",
     "Parameters",
@@ -27,4 +30,7 @@ __all__ = [
     "Sharpness",
     "TaskAffinity",
     "TaskGradients",
+    "full",
+    "light",
+    "paper",
 ]

@@ -3,21 +3,27 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from math import nan
 from typing import Any
 
+from torch import Tensor
+
 from trajlab.measure.hessian import TopEigenvalue, top_eigenvalue
-from trajlab.record.probes.probe import Moment, Probe
-from trajlab.record.sample import Data, Sample
+from trajlab.measure.hessian_trace import HessianTrace, hessian_trace
+from trajlab.measure.task_gram import group_by_layer
+from trajlab.record.probes.probe import Moment
+from trajlab.record.probes.sampled import Sampled, losses_function
+from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
-from trajlab.store import Table, standard
+from trajlab.store import Column, Table, standard
 
 _logger = logging.getLogger("trajlab")
 
 
-class HessianTop(Probe):
+class HessianTop(Sampled):
     """Largest eigenvalue of the Hessian of each task's unweighted loss, heads fixed.
 
-    The smallest is recorded beside it where the same products settle it.
+    The smallest is recorded beside it where the same products settle it, and the trace on request.
 
     Parameters
     ----------
@@ -29,49 +35,77 @@ class HessianTop(Probe):
         memory. The model is then in evaluation mode, and the recorder needs ``task_losses=``.
         By default, the graph of the current batch, in the mode of training.
     seed : int
-        Of the start vector, and of the sample's order where the loader shuffles.
+        Of the start vector, of the trace's probes, and of the sample's order where the loader
+        shuffles.
+    trace_probes : int
+        Random vectors for the trace, one product each; 0 for none. The trace on the Krylov space of
+        the eigenvalue is known from its products already.
+    layers : bool
+        Whether to find the largest eigenvalue of each layer's own block too.
+    warm_start : bool
+        Whether to start from the vector found last. It helps only where the weights have moved
+        little since.
     """
 
-    def __init__(self, every: Every = 500, data: Data | None = None, seed: int = 0) -> None:
-        super().__init__(every)
+    def __init__(
+        self,
+        every: Every = 500,
+        data: Data | None = None,
+        seed: int = 0,
+        trace_probes: int = 0,
+        layers: bool = False,
+        warm_start: bool = False,
+    ) -> None:
+        super().__init__(every, data or [], seed)
         self.needs_graph = data is None
         self.needs_task_losses = data is not None
-        self._data = data
-        self._seed = seed
-        self._sample: Sample | None = None
+        self._probes = trace_probes
+        self._layers = layers
+        self._warm_start = warm_start
+        self._vectors: dict[str, Tensor] = {}
         self._warned = False
 
     def table(self, moment: Moment) -> Table:
         """Declare ``hessian``."""
-        attributes = {
-            "estimator": "lanczos",
-            "parameters": "shared",
-            "mode": "training" if self._sample is None else "evaluation",
-            "seed": self._seed,
-            **({"sample": "current batch"} if self._sample is None else self._sample.identity),
-        }
+        estimator = "lanczos, hutchinson deflated" if self._probes else "lanczos"
+        attributes = (
+            {
+                "estimator": estimator,
+                "parameters": "shared",
+                "mode": "training",
+                "seed": self._seed,
+                "sample": "current batch",
+            }
+            if self.needs_graph
+            else self.attributes(estimator)
+        ) | {"trace_probes": self._probes, "warm_start": self._warm_start}
+        trace = ("trace", "trace_se") if self._probes else ()
         table = standard("hessian", task=moment.tasks).only(
-            "top", "bottom", "residual", "converged", "products", "reason"
+            "top", "bottom", *trace, "residual", "converged", "products", "reason"
         )
+        if self._layers:
+            layer = Column(
+                "layer_top", ("step", "task", "layer"), description="of each layer's own block"
+            )
+            table = replace(
+                table,
+                columns=(*table.columns, layer),
+                coordinates={
+                    **table.coordinates,
+                    "layer": list(group_by_layer(moment.parameters)),
+                },
+            )
         return replace(table, attributes=attributes)
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
         """Return ``top``, its ``residual``, …, each of shape (task,)."""
         losses = moment.losses
-        if self._data is not None:
-            assert moment.task_losses is not None  # the recorder has seen to it
-            if self._sample is None:
-                self._sample = Sample(self._data, moment.tasks, self._seed)
-            moment.model.eval()
-            losses = self._sample.mean_losses(moment.model, moment.task_losses)
-        found = [
-            top_eigenvalue(losses[task], moment.parameters, seed=self._seed)
-            if task in losses
-            else _OMITTED
-            for task in moment.tasks
-        ]
+        if not self.needs_graph:
+            sample = self.sample(moment)
+            losses = sample.mean_losses(moment.model, losses_function(moment))
+        found = [self._top(task, losses, moment.parameters) for task in moment.tasks]
         self._say_once(moment, found)
-        return {
+        row: dict[str, Any] = {
             "top": [result.value for result in found],
             "bottom": [result.bottom for result in found],
             "residual": [result.residual for result in found],
@@ -79,6 +113,49 @@ class HessianTop(Probe):
             "products": [result.products for result in found],
             "reason": [result.reason for result in found],
         }
+        if self._probes:
+            traces = [
+                hessian_trace(
+                    losses[task],
+                    moment.parameters,
+                    probes=self._probes,
+                    krylov=result.krylov,
+                    seed=self._seed,
+                )
+                if not result.reason
+                else HessianTrace(nan, nan, 0)
+                for task, result in zip(moment.tasks, found, strict=True)
+            ]
+            row["trace"] = [trace.value for trace in traces]
+            row["trace_se"] = [trace.se for trace in traces]
+            row["products"] = [
+                result.products + trace.products
+                for result, trace in zip(found, traces, strict=True)
+            ]
+        if self._layers:
+            row["layer_top"] = [
+                [
+                    self._top(task, losses, {name: moment.parameters[name] for name in names}).value
+                    for names in group_by_layer(moment.parameters).values()
+                ]
+                for task in moment.tasks
+            ]
+        if self._warm_start:
+            for task, result in zip(moment.tasks, found, strict=True):
+                if result.vector is not None:
+                    self._vectors[task] = result.vector
+        return row
+
+    def _top(
+        self, task: str, losses: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
+    ) -> TopEigenvalue:
+        if task not in losses:
+            return _OMITTED
+        start = self._vectors.get(task)
+        size = sum(p.numel() for p in parameters.values() if p.requires_grad)
+        if start is not None and len(start) != size:  # of a layer, or after one was frozen
+            start = None
+        return top_eigenvalue(losses[task], parameters, seed=self._seed, start=start)
 
     def _say_once(self, moment: Moment, found: list[TopEigenvalue]) -> None:
         for task, result in zip(moment.tasks, found, strict=True):

@@ -1,0 +1,84 @@
+"""The spectral density of each task's Hessian."""
+
+from collections.abc import Mapping
+from math import nan
+from typing import Any
+
+import torch
+
+from trajlab.measure.hessian_density import spectral_density
+from trajlab.record.probes.probe import Moment
+from trajlab.record.probes.sampled import NO_DATA, Sampled, losses_function
+from trajlab.record.sample import Data
+from trajlab.record.schedule import Every
+from trajlab.store import Column, Table
+
+
+class HessianDensity(Sampled):
+    """Spectral density of each task's Hessian, heads fixed, by stochastic Lanczos quadrature.
+
+    Parameters
+    ----------
+    every : int, "epoch", sequence of int or callable
+        When to measure.
+    data : iterable of batches, or mapping of str to iterable of batches
+        The sample, kept with its graph during a measurement. The recorder needs ``task_losses=``.
+    runs : int
+        Random start vectors.
+    nodes : int
+        Nodes a run, one product each. Holds as many float64 vectors of the parameters' size.
+    seed : int
+        Of the start vectors, and of the sample's order where the loader shuffles.
+    """
+
+    def __init__(
+        self, every: Every, data: Data, runs: int = 4, nodes: int = 30, seed: int = 0
+    ) -> None:
+        super().__init__(every, data, seed)
+        self._runs = runs
+        self._nodes = nodes
+
+    def table(self, moment: Moment) -> Table:
+        """Declare ``hessian_density``."""
+        axes = ("step", "task", "run", "node")
+        return Table(
+            "hessian_density",
+            (
+                Column("eigenvalue", axes, description="quadrature nodes, ascending"),
+                Column("weight", axes, description="share of the spectrum; sums to 1 a run"),
+                Column("reason", ("step", "task"), "str", description="why numbers are missing"),
+            ),
+            {
+                "task": moment.tasks,
+                "run": list(range(self._runs)),
+                "node": list(range(self._nodes)),
+            },
+            self.attributes("stochastic lanczos quadrature"),
+        )
+
+    def measure(self, moment: Moment) -> Mapping[str, Any]:
+        """Return ``eigenvalue`` and ``weight``, shape (task, run, node)."""
+        losses = self.sample(moment).mean_losses(moment.model, losses_function(moment))
+        shape = (len(moment.tasks), self._runs, self._nodes)
+        values = torch.full(shape, nan, dtype=torch.float64)
+        weights = torch.full(shape, nan, dtype=torch.float64)
+        reasons = [NO_DATA] * len(moment.tasks)
+        for t, task in enumerate(moment.tasks):
+            if task not in losses:
+                continue
+            reasons[t] = ""
+            try:
+                found = spectral_density(
+                    losses[task],
+                    moment.parameters,
+                    runs=self._runs,
+                    nodes=self._nodes,
+                    seed=self._seed,
+                )
+            except torch.cuda.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                reasons[t] = str(error).partition("\n")[0]
+                continue
+            values[t], weights[t] = found.values, found.weights
+        return {"eigenvalue": values, "weight": weights, "reason": reasons}

@@ -1,0 +1,75 @@
+"""Sets of probes for common purposes."""
+
+from collections.abc import Mapping
+
+from trajlab.record.probes.affinity import TaskAffinity
+from trajlab.record.probes.fisher import FisherTrace
+from trajlab.record.probes.hessian import HessianTop
+from trajlab.record.probes.hessian_density import HessianDensity
+from trajlab.record.probes.noise import GradientNoise
+from trajlab.record.probes.parameters import Parameters
+from trajlab.record.probes.probe import Probe
+from trajlab.record.probes.sharpness import Sharpness
+from trajlab.record.probes.similarity import GradientSimilarity
+from trajlab.record.probes.task_gradients import TaskGradients
+from trajlab.record.sample import Data
+from trajlab.record.schedule import Every
+
+
+def light() -> list[Probe]:
+    """Return probes that need nothing but the loop: task gradients and distances.
+
+    Both every 10 steps. What they cost is in ``docs/quantities.md``.
+    """
+    return [TaskGradients(every=10), Parameters(every=10)]
+
+
+def paper(
+    data: Data, every: Every = "epoch", chance: Mapping[str, float] | None = None
+) -> list[Probe]:
+    """Return the quantities of Mueller et al. (2024), once an epoch.
+
+    Sharpness at ρ = .001, .005 and .01, the gradient covariance, the Fisher trace, the similarity
+    of task gradients and the top Hessian eigenvalue with the trace. The recorder needs
+    ``task_losses=`` and ``predict=``.
+
+    Parameters
+    ----------
+    data : iterable of batches, or mapping of str to iterable of batches
+        The sample; the paper's is batches of 128 from the first 2,048 training examples.
+    every : int, "epoch", sequence of int or callable
+        When to measure.
+    chance : mapping of str to float, optional
+        Each task's loss at chance level, for the sharpness's saturation.
+    """
+    return [
+        TaskGradients(every=10),
+        Sharpness(every, data, chance=chance),
+        GradientNoise(every, data),
+        FisherTrace(every, data),
+        GradientSimilarity(every, data),
+        HessianTop(every, data, trace_probes=12),
+    ]
+
+
+def full(
+    data: Data, every: Every = "epoch", chance: Mapping[str, float] | None = None
+) -> list[Probe]:
+    """Return every quantity: those of `paper`, each layer's, the density, affinity and distances.
+
+    Parameters
+    ----------
+    data, every, chance
+        As for `paper`.
+    """
+    return [
+        TaskGradients(every=1),
+        Parameters(every=1, layers=True),
+        Sharpness(every, data, chance=chance),
+        GradientNoise(every, data),
+        FisherTrace(every, data),
+        GradientSimilarity(every, data),
+        HessianTop(every, data, trace_probes=12, layers=True),
+        HessianDensity(every, data),
+        TaskAffinity(every, data),
+    ]
