@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from trajlab.analysis import conflict, similarity
+from trajlab.analysis import conflict, multitask, similarity, verdict
+from trajlab.analysis.corrected import reading
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard
@@ -103,7 +104,9 @@ def test_tables_of_two_runs(tmp_path):
     assert row["share_conflicting"] == pytest.approx((expected < 0).mean())
     named = row[["setting", "condition", "method", "task_a", "task_b", "layer", "n_runs"]].tolist()
     assert named == ["digits", "", "uniform", "left", "right", "all", 2]
-    assert list(result.tables()) == ["pairs", "similarity", "summary"]
+    assert list(result.tables()) == [
+        *("pairs", "similarity", "summary", "tasks", "overall", "corrected")
+    ]
 
 
 def test_layers_stand_beside_the_total(tmp_path):
@@ -156,3 +159,79 @@ def test_runs_with_other_shared_parameters_are_not_averaged(tmp_path):
     runs[1].shared = ["a.weight"]
     with pytest.raises(TrajlabError, match="share different parameters"):
         conflict(runs)
+
+
+def write_corrected(path, cosines, ses, **metadata):
+    """Write a run with one step of gradients and a measured similarity of two tasks a step."""
+    tasks = ["left", "right"]
+    writer = Writer(path, tasks, shared=["a.weight"], metadata=metadata)
+    writer.declare(standard("gradients", task=tasks, layer=["a"]))
+    writer.set_attributes("gradients", {"complete": True})
+    writer.append("gradients", {"step": 0, "gram": np.eye(2)[None]})
+    writer.declare(standard("similarity", task=tasks))
+    for step, (cosine_, se) in enumerate(zip(cosines, ses, strict=True)):
+        both = np.array([[1.0, cosine_], [cosine_, 1.0]])
+        errors = np.full((2, 2), se)
+        row = {"cosine": both, "se": errors, "ceiling": np.array([0.1, 0.3])}
+        writer.append("similarity", {"step": step, **row})
+    writer.close()
+    return Trajectory(path)
+
+
+@pytest.mark.parametrize(
+    ("cosines", "said", "sentence"),
+    [
+        ([0.9, 0.8, 0.85], "align", "The gradients of left and right align"),
+        ([-0.9, -0.8, -0.85], "oppose", "left and right oppose each other"),
+        ([-0.9, 0.8, 0.3], "cannot tell", "left and right oppose or align cannot be told"),
+        ([np.nan] * 3, "noise-dominated", "left and right is noise-dominated: 3 measurements"),
+    ],
+)
+def test_the_corrected_cosine_is_read_by_its_interval_over_runs(tmp_path, cosines, said, sentence):
+    runs = [
+        write_corrected(tmp_path / f"{seed}.h5", [value], [0.01], seed=seed)
+        for seed, value in enumerate(cosines)
+    ]
+    result = conflict(runs)
+    row = result.summary.iloc[0]
+    assert row["reading"] == said
+    assert row["mean_cosine"] == 0  # the batch cosine stands beside it, unchanged
+    assert row["ceiling"] == pytest.approx(0.2)
+    assert row["corrected_cosine"] == pytest.approx(np.mean(cosines), nan_ok=True)
+    told = verdict(conflict=result.summary).set_index("task").loc["left", "sentence"]
+    assert any(sentence in one for one in told)
+
+
+def test_one_run_has_the_interval_of_its_jackknife_error(tmp_path):
+    row = conflict([write_corrected(tmp_path / "0.h5", [0.4, 0.6], [0.2, 0.4])]).summary.iloc[0]
+    assert row["corrected_cosine"] == pytest.approx(0.5)
+    assert row["corrected_low"] == pytest.approx(0.5 - 1.959964 * 0.3)
+    assert row["reading"] == "cannot tell"
+    assert reading(0.1, 0.2) == "align"
+
+
+def test_directional_and_magnitude_conflict_and_norm_share_by_hand():
+    gram = np.array([[4.0, 0.0], [0.0, 1.0]])  # orthogonal, norms 2 and 1
+    assert multitask.directional(gram) == pytest.approx(0)
+    assert multitask.magnitude(gram) == pytest.approx(1.5**2 / 2.5**2)
+    assert multitask.norm_share(gram) == pytest.approx([2 / 3, 1 / 3])
+    opposed = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    assert multitask.directional(opposed) == pytest.approx(-0.5)
+    assert multitask.magnitude(opposed) == pytest.approx(0)
+
+
+def test_early_and_late_are_the_first_and_last_tenth(tmp_path):
+    gradients = np.zeros((20, 2, 8))
+    gradients[:, 0, 0] = 1
+    gradients[:, 1, 0], gradients[:, 1, 1] = (
+        [1] * 2 + [0] * 16 + [-1] * 2,
+        [0] * 2 + [1] * 16 + [0] * 2,
+    )
+    result = conflict([write(tmp_path / "0.h5", gradients)])
+    row = result.summary.iloc[0]
+    assert (row["cosine_early"], row["cosine_late"]) == (1, -1)
+    assert result.overall["directional_early"][0] == pytest.approx(0.5)
+    assert result.overall["directional_late"][0] == pytest.approx(-0.5)
+    task = result.tasks.iloc[0]
+    assert task["excess_early"] == pytest.approx(1 - 2**-0.5)
+    assert task["norm_share"] == pytest.approx(0.5)

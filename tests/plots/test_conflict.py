@@ -36,7 +36,8 @@ def result(tasks: str = "ab", steps: int = 20, runs: int = 2, condition: str = "
         for layer in ("all", "first")
     )
     empty = pd.DataFrame()
-    return Conflict(settings={"group_by": []}, pairs=pairs, similarity=empty, summary=empty)
+    others = dict.fromkeys(("similarity", "summary", "tasks", "overall", "corrected"), empty)
+    return Conflict(settings={"group_by": []}, pairs=pairs, **others)
 
 
 def drawn(ax: plt.Axes) -> dict[str, np.ndarray]:
@@ -84,3 +85,11 @@ def test_nothing_to_draw_is_said() -> None:
     made = result()
     made.pairs["cosine"] = np.nan
     assert "no step" in plots.conflict(made).texts[0].get_text()
+
+
+def test_the_corrected_cosine_is_marked_beside_the_batch_cosine() -> None:
+    whole = result()
+    rows = whole.pairs.query("layer == 'all' and step in (0, 10)").assign(cosine=0.9)
+    ax = plots.conflict(Conflict(**{**vars(whole), "corrected": rows}))
+    (label,) = [label for label in drawn(ax) if "noise-corrected" in label]
+    np.testing.assert_allclose(drawn(ax)[label], [[0, 0.9], [10, 0.9]])

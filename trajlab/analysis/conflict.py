@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trajlab.analysis import similarity
+from trajlab.analysis import multitask, similarity
+from trajlab.analysis.corrected import corrected_frame, summarise_corrected
 from trajlab.analysis.groups import Group, group
 from trajlab.analysis.intervals import FloatArray, mean_interval
 from trajlab.analysis.options import check_confidence
@@ -31,12 +32,23 @@ class Conflict(Result):
     similarity
         One row a run, recorded step and task.
     summary
-        One row a group, layer and pair of tasks, over training.
+        One row a group, layer and pair of tasks, over training: the cosine of batch gradients
+        and, where it was measured, the noise-corrected one beside it.
+    tasks
+        One row a group and task, over training: cosine to the update and its excess over 1/√K,
+        cosine to the others, and share of the gradient norm.
+    overall
+        One row a group, over training: directional and magnitude conflict of all tasks.
+    corrected
+        One row a run, measured step and pair of tasks: the noise-corrected cosine.
     """
 
     pairs: pd.DataFrame
     similarity: pd.DataFrame
     summary: pd.DataFrame
+    tasks: pd.DataFrame
+    overall: pd.DataFrame
+    corrected: pd.DataFrame
 
 
 def conflict(
@@ -51,7 +63,8 @@ def conflict(
 
     Two tasks conflict at a step where the cosine of their gradients is negative. The gradients are
     those of the training graph, on the batches of training: such cosines mostly measure the noise
-    of the batches.
+    of the batches. Where `probes.GradientSimilarity` measured it, the noise-corrected cosine stands
+    beside them, and only from that one is it read whether two tasks oppose or align.
 
     Parameters
     ----------
@@ -69,8 +82,8 @@ def conflict(
     Returns
     -------
     Conflict
-        Tables `pairs`, `similarity` and `summary`. A zero gradient has no direction: its cosines
-        are NaN, and counted in `n_zero`.
+        Tables `pairs`, `similarity`, `summary`, `tasks`, `overall` and `corrected`. A zero
+        gradient has no direction: its cosines are NaN, and counted in `n_zero`.
 
     Raises
     ------
@@ -81,7 +94,7 @@ def conflict(
     check_confidence(confidence)
     frames = [_frames(item, layers, confidence) for item in group(runs, group_by)]
     tables = [pd.concat(parts, ignore_index=True) for parts in zip(*frames, strict=True)]
-    pairs, similarities, summary = tables
+    pairs, similarities, summary, tasks, overall, corrected = tables
     if pairs.empty:
         raise TrajlabError(
             "no complete run recorded the gradients of two or more tasks; record them with "
@@ -93,7 +106,15 @@ def conflict(
         "seed": seed,
         "group_by": list(group_by),
     }
-    return Conflict(settings=settings, pairs=pairs, similarity=similarities, summary=summary)
+    return Conflict(
+        settings=settings,
+        pairs=pairs,
+        similarity=similarities,
+        summary=summary,
+        tasks=tasks,
+        overall=overall,
+        corrected=corrected,
+    )
 
 
 def pair_frame(gram: FloatArray, tasks: Sequence[str], layers: Sequence[str]) -> pd.DataFrame:
@@ -135,6 +156,9 @@ def pair_frame(gram: FloatArray, tasks: Sequence[str], layers: Sequence[str]) ->
 def similarity_frame(gram: FloatArray, weights: FloatArray, tasks: Sequence[str]) -> pd.DataFrame:
     """Return one row a step and task: cosine to the update and to the other tasks' part of it.
 
+    Beside them the excess over 1/√K, which orthogonal gradients of equal norm have, the share of
+    the gradient norm, and the conflict of all tasks together, equal for all tasks of a step.
+
     Parameters
     ----------
     gram
@@ -156,7 +180,11 @@ def similarity_frame(gram: FloatArray, weights: FloatArray, tasks: Sequence[str]
             "row": row,
             "task": np.asarray(tasks, object)[task],
             "cosine_to_update": to_update.ravel(),
+            "excess": to_update.ravel() - len(tasks) ** -0.5,
             "cosine_to_others": to_others.ravel(),
+            "norm_share": multitask.norm_share(gram).ravel(),
+            "directional": np.repeat(multitask.directional(gram), len(tasks)),
+            "magnitude": np.repeat(multitask.magnitude(gram), len(tasks)),
             "reason": reasons.ravel(),
         }
     )
@@ -177,6 +205,7 @@ def summarise(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
         known = part[part["cosine"].notna()]
         runs = known.groupby("run", sort=False)[["cosine", "conflicting"]].mean()
         mean = mean_interval(runs["cosine"].to_numpy(), confidence)
+        times = multitask.over_training(part, (), ("cosine",), confidence).iloc[0]
         rows.append(
             {
                 **dict(zip(_PAIR, names, strict=True)),
@@ -184,6 +213,8 @@ def summarise(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
                 "share_conflicting": float(runs["conflicting"].mean()),
                 "low": float(mean.low),
                 "high": float(mean.high),
+                "cosine_early": times["cosine_early"],
+                "cosine_late": times["cosine_late"],
                 "n_runs": len(runs),
                 "n_zero": int((part["reason"] == _ZERO).sum()),
                 "n_missing": int((part["reason"] == _MISSING).sum()),
@@ -193,13 +224,11 @@ def summarise(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _frames(
-    item: Group, layers: bool, confidence: float
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return a group's rows of the three tables."""
+def _frames(item: Group, layers: bool, confidence: float) -> tuple[pd.DataFrame, ...]:
+    """Return a group's rows of the six tables."""
     recorded = [run for run in item.runs if "gradients" in run.tables]
     if len(item.tasks) < 2 or not recorded:
-        return pd.DataFrame(), pd.DataFrame(), pd.DataFrame()
+        return (pd.DataFrame(),) * 6
     for run in recorded:
         if set(run.shared) != set(recorded[0].shared):
             raise TrajlabError(
@@ -209,14 +238,27 @@ def _frames(
     read = [run_frames(run, item.tasks, layers) for run in recorded]
     pairs = pd.concat([frames[0] for frames in read], ignore_index=True)
     similarities = pd.concat([frames[1] for frames in read], ignore_index=True)
+    corrected = pd.concat([corrected_frame(run, item.tasks) for run in recorded])
+    summary = summarise(pairs, confidence)
+    if not corrected.empty:
+        beside = summarise_corrected(corrected, confidence).assign(layer="all")
+        summary = summary.merge(beside, how="left", on=_PAIR)
+    totals = similarities.drop_duplicates(["run", "step"])
+    frames = (
+        pairs,
+        similarities.drop(columns=[*multitask.TOTALS]),
+        summary,
+        multitask.over_training(similarities, ("task",), multitask.MEASURES, confidence),
+        multitask.over_training(totals, (), multitask.TOTALS, confidence),
+        corrected,
+    )
     head: dict[str, str | int] = {
         **item.keys,
         "baseline": "",
         "n_baseline": 0,
         "n_runs": len(recorded),
     }
-    summary = summarise(pairs, confidence)
-    return _labelled(head, pairs), _labelled(head, similarities), _labelled(head, summary)
+    return tuple(_labelled(head, frame) for frame in frames)
 
 
 def run_frames(
@@ -255,6 +297,7 @@ def _weights(run: Trajectory, step: npt.NDArray[np.int64], tasks: Sequence[str])
 
 def _labelled(head: Mapping[str, str | int], frame: pd.DataFrame) -> pd.DataFrame:
     """Put the columns that name the group in front."""
+    frame = frame.copy()
     for name in head.keys() - set(frame):
         frame[name] = head[name]
     return frame[list(dict.fromkeys([*head, *frame]))]

@@ -81,6 +81,38 @@ def of_conflict(pairs: Sequence[Row], task: str) -> Statement:
     return sentence, {name: row[name] for name in names}
 
 
+def of_corrected(pairs: Sequence[Row], task: str) -> Iterator[Statement]:
+    """Say whether `task` opposes or aligns with each other task, from noise-corrected cosines.
+
+    Parameters
+    ----------
+    pairs, task
+        As in :func:`of_conflict`; a pair without a corrected cosine has no sentence.
+    """
+    for row in pairs:
+        said = row.get("reading")
+        if not isinstance(said, str):
+            continue
+        other = row["task_b"] if row["task_a"] == task else row["task_a"]
+        names = ("corrected_cosine", "corrected_low", "corrected_high", "ceiling", "n_corrected")
+        numbers = {name: row[name] for name in names}
+        found = f"noise-corrected cosine {_estimate(row, *names[:3])}, n = {row['n_corrected']:.0f}"
+        sentences = {
+            "oppose": f"The gradients of {task} and {other} oppose each other: {found}.",
+            "align": f"The gradients of {task} and {other} align: {found}.",
+            "cannot tell": (
+                f"Whether the gradients of {task} and {other} oppose or align cannot be told: "
+                f"{found}."
+            ),
+            "noise-dominated": (
+                f"The similarity of {task} and {other} is noise-dominated: "
+                f"{row['n_noise_dominated']:.0f} measurements do not tell a gradient from 0; "
+                "measure on more or larger batches."
+            ),
+        }
+        yield sentences[said], numbers
+
+
 def of_correlation(row: Row, confidence: float) -> Statement:
     """Say whether two columns go together over independent units.
 

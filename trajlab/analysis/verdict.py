@@ -14,7 +14,13 @@ import pandas as pd
 
 from trajlab.analysis.decomposition import TERMS
 from trajlab.analysis.multiplicity import holm
-from trajlab.analysis.statements import Statement, of_conflict, of_correlation, of_gap
+from trajlab.analysis.statements import (
+    Statement,
+    of_conflict,
+    of_corrected,
+    of_correlation,
+    of_gap,
+)
 
 _PAIR = ("task_a", "task_b")
 _COUNTS = ["baseline", "n_baseline", "n_runs"]
@@ -67,6 +73,7 @@ def verdict(
                 own = [pair for pair in pairs if task in (pair["task_a"], pair["task_b"])]
                 reason = "; ".join(dict.fromkeys(filter(None, (pair["reason"] for pair in own))))
                 head = {**{key: first[key] for key in keys}, "task": task, **first, "metric": ""}
+                rows.extend(_row(head, said, "") for said in of_corrected(own, task))
                 rows.append(_row(head, of_conflict(own, task), reason))
     if correlations is not None:
         ranks = correlations[correlations["statistic"] == "spearman"]

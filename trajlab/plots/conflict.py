@@ -18,7 +18,8 @@ def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
     """Draw the cosine of each pair of task gradients over training.
 
     A line is the mean over a window of steps and over the runs of a group, its band the middle
-    80 % of them. More pairs than can be told apart are drawn as one line, their mean.
+    80 % of them. More pairs than can be told apart are drawn as one line, their mean. Large marks
+    are the mean noise-corrected cosine over runs, where it was measured.
 
     Parameters
     ----------
@@ -47,6 +48,7 @@ def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
     lines = list(series(pairs, keys, alone=("pair",)))
     for line in lines:
         _draw(ax, line, shade=min(0.15, 0.5 / len(lines)))
+        _draw_corrected(ax, line, result.corrected)
     ax.legend(frameon=False, ncols=ceil(len(lines) / 4))
     sns.despine(ax=ax)
     return ax
@@ -68,4 +70,25 @@ def _draw(ax: Axes, line: Series, shade: float) -> None:
         markersize=4,
         markevery=max(1, len(middle) // 10),
         label=line.label,
+    )
+
+
+def _draw_corrected(ax: Axes, line: Series, corrected: pd.DataFrame) -> None:
+    if corrected.empty:
+        return
+    named = corrected.assign(pair=corrected["task_a"] + " – " + corrected["task_b"])
+    if not named["pair"].isin([line.key["pair"]]).any():
+        return  # many pairs are drawn as their mean
+    rows = line.of(named).dropna(subset=["cosine"]).groupby("step")["cosine"].mean()
+    ax.plot(
+        rows.index,
+        rows,
+        color=line.color,
+        linestyle="none",
+        marker=line.marker,
+        markersize=8,
+        markerfacecolor="white",
+        markeredgewidth=1.5,
+        label=f"{line.label}, noise-corrected" if line.label else "noise-corrected",
+        zorder=3,
     )
