@@ -61,6 +61,7 @@ EVERY_PROBE = {
 def all_probes(data: object) -> list[Probe]:
     chosen = [
         probes.TaskGradients(every=1),
+        probes.GradientSketch(every=5, size=16),
         probes.Parameters(every=3),
         probes.HessianTop(every=7, data=data, trace_probes=2, layers=True, warm_start=True),
     ]
