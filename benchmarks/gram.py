@@ -279,7 +279,7 @@ def print_row(row: dict) -> None:
 
 def memory(workload: str, tasks: int, name: str) -> float:
     """Return by how many MiB three steps of a method raise the peak of a fresh process."""
-    command = [sys.executable, __file__, "--peak", workload, str(tasks), name]
+    command = [sys.executable, "-m", "benchmarks.gram", "--peak", workload, str(tasks), name]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
