@@ -371,7 +371,7 @@ def test_a_merge_elsewhere_gives_the_same_file(tmp_path, monkeypatch):
         writer = start(tmp_path / name, resume=True, from_step=2)
         append(writer, 2)
         writer.flush()
-        writer.declare(Table("losses", (Column("why", dtype="str"),), key=("step", "micro_step")))
+        writer.declare(Table("losses", (Column("why", dtype="str"),)))
         writer.append("losses", {"step": 3, "loss": [3, -3], "why": "ü"})
         if name == "there.h5":
             writer.flush()
