@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 
-.PHONY: demo page-check test crash-test lint env clean
+.PHONY: demo page-check bench-resampling test crash-test lint env clean
 
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
 
 page-check: demo  ## draw the demo's page in headless Chromium (apt-get install chromium)
 	$(BIN)/python tests/browser/render.py $(RUNS)/report.html
+
+bench-resampling: env  ## how long permutations and bootstraps take, next to SciPy
+	$(BIN)/python benchmarks/resampling.py
 
 test: lint  ## lint, then the whole test suite (two workers)
 	$(BIN)/python -m pytest -n 2
