@@ -106,6 +106,19 @@ def test_bootstrap_is_refused_for_few_units():
     assert found.reason == "no interval for 19 units"
 
 
+def test_ties_and_missing_columns_are_rows_with_reasons(tmp_path):
+    x, y, z = np.array([0.0, 1] * 12), np.r_[np.zeros(20), np.ones(4)], np.repeat([0.0, 1, 2], 8)
+    for statistic in ("pearson", "spearman", "kendall"):
+        found = associate(x, y, statistic, interval="bootstrap", given=z)
+        assert np.isfinite([found.estimate, found.p_value]).all()
+        assert np.isfinite(found.low) or found.reason == "no interval for 24 units"
+    frame = pd.DataFrame({"x": [np.nan] * 5, "y": range(5), "K": [1, 1, 2, 2, 2]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    rows = correlate(table=str(tmp_path / "t.csv"), x="x", y="y", axes=["K"], unit="y").correlations
+    assert rows["reason"].eq("fewer than 3 units").all()
+    assert len(rows) == 7
+
+
 def test_equivalence_within_three_tenths_needs_about_92_units():
     """Power .8 at ρ = 0; and at ρ = .3 the test errs at its level."""
     rng = np.random.default_rng(6)

@@ -4,6 +4,7 @@ A unit is what was varied independently; the checkpoints of a run, and the seeds
 are not units.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -230,17 +231,20 @@ def _bootstrap(
     n, width = len(columns[0]), kind.scores(columns[0]).size
     if n < FEWEST_BOOTSTRAP or (width > n and n > MOST_PAIRED):
         return np.nan, np.nan
-    found = stats.bootstrap(
-        columns,
-        lambda *parts, axis=-1: _correlation(kind, *parts),
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=max(1, 2**21 // width),
-        confidence_level=confidence,
-        method="BCa",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
+    with warnings.catch_warnings():  # a sample without spread leaves no interval, which is said
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = stats.bootstrap(
+            columns,
+            lambda *parts, axis=-1: _correlation(kind, *parts),
+            paired=True,
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            batch=max(1, 2**21 // width),
+            confidence_level=confidence,
+            method="BCa",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
     return float(found.low), float(found.high)
 
 
