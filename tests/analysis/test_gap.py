@@ -11,7 +11,16 @@ from trajlab.analysis import gap
 from trajlab.analysis.decomposition import TERMS, decompose, run_terms
 from trajlab.analysis.evaluations import Evaluations
 from trajlab.analysis.intervals import mean_interval, two_sd, welch
-from trajlab.analysis.matching import RULES, first_passage, gap_curve, grid, in_hole, isotonic
+from trajlab.analysis.matching import (
+    RULES,
+    bins,
+    first_passage,
+    gap_curve,
+    grid,
+    in_hole,
+    isotonic,
+    last_passage,
+)
 from trajlab.analysis.onset import first, persistence, sustained
 from trajlab.errors import TrajlabError
 
@@ -29,7 +38,13 @@ def group(slope, offset, end=-4.0, spread=(-0.1, 0.0, 0.1)):
     return [line(slope, offset + shift, end) for shift in spread]
 
 
-@pytest.mark.parametrize("rule", list(RULES))
+def test_bins_read_a_line_exactly():
+    curve = gap_curve(group(-2.0, 90.0, end=-5.0), group(-1.0, 89.0, end=-4.0), "bins")
+    assert curve.log_loss.size > 70
+    assert curve.gap.estimate == pytest.approx(1 - curve.log_loss)
+
+
+@pytest.mark.parametrize("rule", ["isotonic", "first_passage"])
 def test_gap_and_decomposition_of_two_lines_are_exact(rule):
     """E = 90 − 2 log L against 89 − log L: the gap is 1 − log10 L at every loss."""
     runs, baseline = group(-2.0, 90.0, end=-5.0), group(-1.0, 89.0, end=-4.0)
@@ -208,7 +223,7 @@ def test_columns_are_those_of_the_design(make_run):
     wanted += ["onset_step_baseline", "onset_step", "sign", "persistence"]
     wanted += [f"{term}{end}" for term in TERMS for end in ("", "_low", "_high")]
     assert set(wanted) <= set(result.summary)
-    assert list(result.tables()) == ["curve", "summary"]
+    assert list(result.tables()) == ["curve", "summary", "steps"]
     assert result.settings["baseline"] == {"method": "single"}
     row = result.summary.iloc[0]
     assert (row["n_baseline"], row["n_runs"], row["baseline"]) == (2, 2, "method=single")
@@ -311,7 +326,7 @@ def test_a_task_without_baseline_is_a_row_with_a_reason(make_run):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"rule": "median"}, "rule 'median' is unknown; use one of isotonic, first_passage"),
+        ({"rule": "median"}, "rule 'median' is unknown; use one of isotonic, first_passage, bins"),
         ({"interval": "3sd"}, "interval '3sd' is unknown"),
         ({"onset": "last"}, "onset 'last' is unknown"),
         ({"confidence": 1.5}, "confidence must lie between 0 and 1"),
@@ -322,3 +337,66 @@ def test_a_task_without_baseline_is_a_row_with_a_reason(make_run):
 def test_bad_options_are_told_in_a_sentence(make_run, options, sentence):
     with pytest.raises(TrajlabError, match=sentence):
         compare(make_run, [splits()], [splits()], **options)
+
+
+def test_first_and_last_passage_and_bins_by_hand():
+    run = Evaluations.clean([1, 2, 3, 4], [1.0, 0.01, 0.1, 0.001], [1.0, 2.0, 4.0, 5.0])
+    assert first_passage(run).log_loss == pytest.approx([-3, -2, 0])
+    assert last_passage(run).log_loss == pytest.approx([-3, -1, 0])
+    assert last_passage(run).score == pytest.approx([5, 4, 1])
+    close = Evaluations.clean([1, 2, 3], 10 ** np.array([-0.02, -0.08, -0.12]), [1.0, 3.0, 7.0])
+    assert bins(close).log_loss == pytest.approx([-0.12, -0.05])
+    assert bins(close).score == pytest.approx([7, 2])
+
+
+def paired_runs(make_run, ids):
+    """Return runs whose pairs differ by 1 ± .01 although seeds differ by tens."""
+    shifts = zip((0, 20, 40), (1.0, 21.01, 40.99), strict=True)
+    runs = []
+    for seed, (single, multi) in enumerate(shifts):
+        options = {"setting": "digits", "seed": seed}
+        runs.append(make_run(shifted(single), method="single", pair_id=seed, **options))
+        runs.append(make_run(shifted(multi), method="uniform", pair_id=ids[seed], **options))
+    return runs
+
+
+def test_declared_pairs_have_the_paired_t_interval(make_run):
+    row = gap(paired_runs(make_run, (0, 1, 2))).summary.iloc[0]
+    interval = stats.ttest_1samp([1.0, 1.01, 0.99], 0).confidence_interval(0.95)
+    assert row["pairs"]
+    assert (row["delta_low"], row["delta_high"]) == pytest.approx((interval.low, interval.high))
+    assert (row["matched_low"], row["matched_high"]) == pytest.approx(tuple(interval))
+    unpaired = gap(paired_runs(make_run, (0, 1, 7))).summary.iloc[0]
+    assert not unpaired["pairs"]
+    assert unpaired["delta_high"] - unpaired["delta_low"] > 50
+
+
+def test_the_gap_at_equal_steps_needs_no_loss(make_run):
+    slow = splits(loss=10 ** np.linspace(3, 2, 40), accuracy=np.arange(40.0))
+    result = compare(make_run, [splits(accuracy=np.zeros(40))] * 2, [slow] * 2)
+    assert result.steps["gap"].tolist() == list(range(1, 40))
+    row = result.summary.iloc[0]
+    assert (row["last_common_step"], row["at_equal_steps"]) == (39, 39)
+
+
+def test_another_cadence_is_a_warning(make_run):
+    sparse = splits(n=20)
+    for columns in sparse.values():
+        columns["step"] = np.arange(20) * 2
+    result = compare(make_run, [splits()] * 2, [sparse] * 2)
+    assert "evaluated every 2 steps against every 1" in result.summary["reason"][0]
+    assert result.steps["step"].tolist() == list(range(2, 40, 2))
+
+
+def test_a_bootstrap_over_few_runs_is_refused(make_run):
+    with pytest.raises(TrajlabError, match=r"needs 8 runs a group, and there are 2 against 2"):
+        compare(make_run, [splits()] * 2, [splits()] * 2, interval="bootstrap")
+
+
+def test_the_bracket_stands_beside_the_gap(make_run):
+    """The loss of every run dips once to its end and rises again: 5 there, 9 at the very end."""
+    loss = np.array([1.0, 1.0, 0.1, 0.3, 0.1])
+    flat = splits(loss=loss, accuracy=np.zeros(5))
+    risen = splits(loss=loss, accuracy=np.array([0.0, 0, 5, 7, 9]))
+    row = compare(make_run, [flat] * 2, [risen] * 2).summary.iloc[0]
+    assert (row["matched_first_passage"], row["matched_last_passage"]) == (5, 9)

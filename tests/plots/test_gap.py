@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,8 @@ def result(heights: dict[str, float], onset: float = 0.1, **key: str) -> Gap:
         curve = {"train_loss": LOSS, "gap": gap, "low": gap - 1, "high": gap + 1}
         curves.append(pd.DataFrame({**row, **curve, "significant": onset >= LOSS}))
         summaries.append({**row, "onset_loss": onset})
-    return Gap(settings={"group_by": []}, curve=pd.concat(curves), summary=pd.DataFrame(summaries))
+    tables = {"curve": pd.concat(curves), "summary": pd.DataFrame(summaries)}
+    return Gap(settings={"group_by": []}, steps=pd.DataFrame(), **tables)
 
 
 def test_the_loss_falls_to_the_right_on_a_logarithmic_axis() -> None:
@@ -81,5 +83,5 @@ def test_an_existing_axes_is_drawn_on() -> None:
 
 def test_nothing_to_draw_is_said() -> None:
     whole = result({"+same": 1})
-    ax = plots.gap(Gap(settings=whole.settings, curve=whole.curve.iloc[:0], summary=whole.summary))
+    ax = plots.gap(replace(whole, curve=whole.curve.iloc[:0]))
     assert "no training loss" in ax.texts[0].get_text()

@@ -5,14 +5,14 @@ the rest of training adds (`reach`), and what the choice of checkpoints adds (`s
 accounting, not cause.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from trajlab.analysis.evaluations import Evaluations
-from trajlab.analysis.intervals import Difference, FloatArray, welch
-from trajlab.analysis.matching import RULES, Curve, in_hole
+from trajlab.analysis.intervals import Difference, FloatArray, difference
+from trajlab.analysis.matching import RULES, Curve, first_passage, in_hole, last_passage
 
 TERMS = ("delta", "matched", "reach", "selection")
 
@@ -28,16 +28,20 @@ class Decomposition:
     common_loss_low
         L_c if the run that sets it is left out; leaving out any other does not move it.
     terms
-        Arrays of four entries, in the order of `TERMS`, each with its own Welch interval.
+        Arrays of four entries, in the order of `TERMS`, each with its own t interval.
     selected
         Whether checkpoints could be selected: every run has more than ten evaluations on the
         selection split. If not, E* = E_end, and `selection` is 0 by definition.
+    first, last
+        `matched` as the first and as the last passage of L_c have it: how much the rule matters.
     """
 
     common_loss: float
     common_loss_low: float
     terms: Difference
     selected: bool
+    first: float
+    last: float
 
 
 def run_terms(
@@ -62,7 +66,7 @@ def run_terms(
     (4,) array
         In the order of `TERMS`.
     """
-    common = float(curve.at(max(log_loss, float(curve.log_loss[0]))))
+    common = _common(curve, log_loss)
     end = evaluations.end_score
     selected = evaluations.selected_score if select else end
     return np.array([selected, common, end - common, selected - end])
@@ -73,6 +77,8 @@ def decompose(
     baseline: Sequence[Evaluations],
     rule: str = "isotonic",
     confidence: float = 0.95,
+    *,
+    pairs: bool = False,
 ) -> Decomposition:
     """Split the difference between two groups of runs into its three terms.
 
@@ -83,7 +89,9 @@ def decompose(
     rule
         How a score is read at L_c, a key of `RULES`.
     confidence
-        Coverage of the Welch intervals.
+        Coverage of the t intervals.
+    pairs
+        Whether runs of equal position belong together.
     """
     everyone = [*runs, *baseline]
     minima = np.sort([run.train_loss.min() for run in everyone])
@@ -96,5 +104,22 @@ def decompose(
     ]
     if hole:
         sides[0][:, 1:3] = np.nan
-    terms = welch(sides[0], sides[1], confidence)
-    return Decomposition(float(minima[-1]), float(minima[-2]), terms, select)
+    terms = difference(sides[0], sides[1], "t", confidence, pairs=pairs)
+    first, last = (
+        np.nan if hole else _read(runs, passage, log_loss) - _read(baseline, passage, log_loss)
+        for passage in (first_passage, last_passage)
+    )
+    return Decomposition(float(minima[-1]), float(minima[-2]), terms, select, first, last)
+
+
+def _read(
+    group: Sequence[Evaluations], rule: Callable[[Evaluations], Curve], log_loss: float
+) -> float:
+    """Return a group's mean score at a loss."""
+    curves = [rule(run) for run in group]
+    return float(np.mean([_common(curve, log_loss) for curve in curves]))
+
+
+def _common(curve: Curve, log_loss: float) -> float:
+    """Read a curve at L_c; below its lowest knot, that knot."""
+    return float(curve.at(max(log_loss, float(curve.log_loss[0]))))

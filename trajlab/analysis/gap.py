@@ -25,13 +25,17 @@ class Gap(Result):
     Attributes
     ----------
     curve
-        One row a comparison and point of the loss grid: `train_loss, gap, low, high, significant`.
+        One row a comparison and point of the loss grid: `train_loss, gap, low, high, significant`,
+        and the simultaneous band `band_low, band_high`, which is approximate.
     summary
         One row a comparison and metric: onset, persistence and the three terms of the difference.
+    steps
+        One row a comparison and step at which every run was evaluated: the gap at equal steps.
     """
 
     curve: pd.DataFrame
     summary: pd.DataFrame
+    steps: pd.DataFrame
 
 
 def gap(
@@ -42,8 +46,8 @@ def gap(
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
-    rule: Literal["isotonic", "first_passage"] = "isotonic",
-    interval: Literal["t", "2sd"] = "t",
+    rule: Literal["isotonic", "first_passage", "bins"] = "isotonic",
+    interval: Literal["t", "2sd", "bootstrap"] = "t",
     onset: Literal["sustained", "first"] = "sustained",
     confidence: float = 0.95,
     seed: int = 0,
@@ -74,25 +78,27 @@ def gap(
         The split that the ten best evaluations are chosen on for `selection`; without it, the
         last 10 % of evaluations stand for them and `selection` is 0 by definition.
     rule
-        How a score is read at a loss: isotonic regression of the loss over steps, or the first
-        passage of its running minimum.
+        How a score is read at a loss: isotonic regression of the loss over steps, the first
+        passage of its running minimum, or means in tenths of a decade of loss.
     interval
-        Welch's t over runs, or the paper's ±2 standard deviations. The terms of the
-        decomposition always have Welch's.
+        The t interval over runs (Welch's, or that of pairs where every run declares a `pair_id`
+        in its metadata and the sides have the same ones), the paper's ±2 standard deviations, or
+        the percentile bootstrap over 8 or more runs a group. The terms of the decomposition always
+        have t intervals.
     onset
         Where the gap begins: up from the lowest loss as long as it is significant, or the
         highest significant loss from which down it keeps its sign (the paper's reading).
     confidence
         Coverage of the t intervals.
     seed
-        Written down with the result; these rules draw no random numbers.
+        Of the draws of the bootstrap and of the simultaneous band.
     group_by
         Metadata keys that tell groups of runs apart, next to setting, condition and method.
 
     Returns
     -------
     Gap
-        Tables `curve` and `summary`.
+        Tables `curve`, `summary` and `steps`.
 
     Raises
     ------
@@ -128,11 +134,16 @@ def gap(
         raise TrajlabError(
             f"no run has the metric {metric!r} on the {split} split; there is {', '.join(known)}"
         )
-    curves, rows = [], []
+    curves, rows, steps = [], [], []
     for comparison in groups.compare(found, baseline, against):
         for name in [metric] if metric else metrics(comparison.runs, split, comparison.task):
-            curve, row = compare(comparison, name, settings)
+            curve, at_steps, row = compare(comparison, name, settings)
             curves.append(curve)
+            steps.append(at_steps)
             rows.append(row)
-    curve_table = pd.concat(curves, ignore_index=True)
-    return Gap(settings=settings, curve=curve_table, summary=pd.DataFrame(rows))
+    return Gap(
+        settings=settings,
+        curve=pd.concat(curves, ignore_index=True),
+        summary=pd.DataFrame(rows),
+        steps=pd.concat(steps, ignore_index=True),
+    )

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
 from trajlab.analysis.evaluations import Evaluations
-from trajlab.analysis.intervals import INTERVALS, Difference, FloatArray
+from trajlab.analysis.intervals import Difference, FloatArray, difference, simultaneous
 
 POINTS_PER_DECADE = 20
+BINS_PER_DECADE = 10
 _SAME_LEVEL = 1e-9  # decades
 WIDEST_HOLE = 0.5  # decades between neighbouring evaluations
 
@@ -63,9 +64,30 @@ def first_passage(evaluations: Evaluations) -> Curve:
     return Curve(log_loss[keep][::-1], evaluations.score[keep][::-1])
 
 
+def last_passage(evaluations: Evaluations) -> Curve:
+    """Keep the evaluations after which the loss is lower for good.
+
+    Together with :func:`first_passage` it brackets what a rule may read at a loss.
+    """
+    log_loss = np.log10(evaluations.train_loss)
+    worst_after = np.maximum.accumulate(np.append(log_loss[1:], -np.inf)[::-1])[::-1]
+    keep = log_loss > worst_after
+    return Curve(log_loss[keep][::-1], evaluations.score[keep][::-1])
+
+
+def bins(evaluations: Evaluations) -> Curve:
+    """Mean log loss and score of the evaluations in each tenth of a decade of loss."""
+    log_loss = np.log10(evaluations.train_loss)
+    _, place = np.unique(np.floor(log_loss * BINS_PER_DECADE), return_inverse=True)
+    sizes = np.bincount(place)
+    means = [np.bincount(place, values) / sizes for values in (log_loss, evaluations.score)]
+    return Curve(means[0], means[1])
+
+
 RULES: dict[str, Callable[[Evaluations], Curve]] = {
     "isotonic": isotonic,
     "first_passage": first_passage,
+    "bins": bins,
 }
 
 
@@ -117,12 +139,15 @@ class GapCurve:
         The difference there, NaN in holes of the evaluations.
     low, high
         log10 of the loss range that all runs cover; `low` > `high` if there is none.
+    band
+        (g,) each: the approximate simultaneous band, from where to where.
     """
 
     log_loss: FloatArray
     gap: Difference
     low: float
     high: float
+    band: tuple[FloatArray, FloatArray]
 
 
 def gap_curve(
@@ -131,6 +156,9 @@ def gap_curve(
     rule: str = "isotonic",
     interval: str = "t",
     confidence: float = 0.95,
+    *,
+    pairs: bool = False,
+    seed: int = 0,
 ) -> GapCurve:
     """Compare two groups of runs at equal training loss, from their evaluations alone.
 
@@ -138,12 +166,49 @@ def gap_curve(
     ----------
     runs, baseline
         The runs of each group, none without evaluations.
-    rule, interval, confidence
+    rule, interval, confidence, seed
         As in :func:`trajlab.analysis.gap`.
+    pairs
+        Whether runs of equal position belong together.
     """
     sides = [[RULES[rule](run) for run in group] for group in (runs, baseline)]
     low, high = overlap([*sides[0], *sides[1]])
     points = grid(low, high)
     scores = [np.array([curve.at(points) for curve in curves]) for curves in sides]
     scores[0][:, in_hole(points, runs) | in_hole(points, baseline)] = np.nan
-    return GapCurve(points, INTERVALS[interval](scores[0], scores[1], confidence), low, high)
+    gap = difference(scores[0], scores[1], interval, confidence, pairs=pairs, seed=seed)
+    band = simultaneous(scores[0], scores[1], confidence, pairs=pairs, seed=seed)
+    return GapCurve(points, gap, low, high, band)
+
+
+@dataclass(frozen=True)
+class StepGap:
+    """Score of one group of runs minus another's, at equal steps; `step` may be empty."""
+
+    step: npt.NDArray[np.int64]
+    gap: Difference
+
+
+def step_gap(
+    runs: Sequence[Evaluations],
+    baseline: Sequence[Evaluations],
+    interval: str = "t",
+    confidence: float = 0.95,
+    *,
+    pairs: bool = False,
+    seed: int = 0,
+) -> StepGap:
+    """Compare two groups at the steps at which every run was evaluated.
+
+    Parameters are those of :func:`gap_curve`.
+    """
+    everyone = [*runs, *baseline]
+    common = everyone[0].step
+    for run in everyone:
+        common = np.intersect1d(common, run.step)
+    sides = [
+        np.array([run.score[np.searchsorted(run.step, common)] for run in group])
+        for group in (runs, baseline)
+    ]
+    gap = difference(sides[0], sides[1], interval, confidence, pairs=pairs, seed=seed)
+    return StepGap(common, gap)

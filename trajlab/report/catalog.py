@@ -50,6 +50,7 @@ ANALYSES: Mapping[str, Entry] = {
         details=(
             *("delta_p", "matched_p", "reach_p", "selection_p", "delta_se", "delta_df"),
             *("rule", "interval", "onset_rule", "common_loss_low", "selection_split"),
+            *("steps", "pairs", "onset_step_baseline", "onset_step"),
         ),
     ),
     "conflict": Entry(
