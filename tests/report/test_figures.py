@@ -12,6 +12,7 @@ def joined(*results: Gap) -> Gap:
         settings=results[0].settings,
         curve=pd.concat([each.curve for each in results]),
         summary=pd.concat([each.summary for each in results]),
+        steps=pd.DataFrame(),
     )
 
 
