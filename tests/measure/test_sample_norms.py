@@ -1,6 +1,7 @@
 """Per-example gradient norms against one float64 gradient an example."""
 
 from collections.abc import Callable
+from importlib import import_module
 
 import pytest
 import torch
@@ -11,6 +12,9 @@ from trajlab.measure.capture import Capture, modules_of
 from trajlab.measure.sample_norms import refuse_batch_statistics, sample_norms
 from trajlab.measure.task_gram import group_by_layer
 
+# The function of the same name hides the module from attribute look-up.
+MODULE = import_module("trajlab.measure.sample_norms")
+layer_norms = MODULE._layer_norms
 N = 5
 
 
@@ -99,7 +103,8 @@ def test_captured_norms_are_those_of_each_example_alone(
         losses = model(x).logsumexp(1)
     used = set()
     monkeypatch.setattr(
-        "trajlab.measure.sample_norms._layer_norms",
+        MODULE,
+        "_layer_norms",
         lambda module, *args: used.add(module) or layer_norms(module, *args),
     )
     found = sample_norms(losses, parameters, capture.calls)
@@ -112,9 +117,6 @@ def test_captured_norms_are_those_of_each_example_alone(
     assert torch.allclose(sample_norms(losses, parameters), found, rtol=1e-12)
     assert {name for name, m in model.named_modules() if m in used} == captured
     assert all(p.grad is None for p in parameters.values())
-
-
-from trajlab.measure.sample_norms import _layer_norms as layer_norms  # noqa: E402
 
 
 def test_only_the_given_parameters_count() -> None:
@@ -149,7 +151,7 @@ def test_memory_chunks_do_not_change_the_numbers(monkeypatch: pytest.MonkeyPatch
     with Capture(modules_of(model, group_by_layer(parameters))) as capture:
         losses = model(torch.randn(N, 2, 8, 8)).logsumexp(1)
     whole = sample_norms(losses, parameters, capture.calls)
-    monkeypatch.setattr("trajlab.measure.sample_norms._ELEMENTS", 1)
+    monkeypatch.setattr(MODULE, "_ELEMENTS", 1)
     assert torch.allclose(whole, sample_norms(losses, parameters, capture.calls))
 
 
