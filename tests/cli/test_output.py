@@ -69,6 +69,14 @@ def test_a_path_is_never_cut(capsys) -> None:
     assert path in capsys.readouterr().out
 
 
+def test_a_word_wider_than_the_terminal_is_folded_and_nothing_is_cut(capsys) -> None:
+    sentence = f"{'/folder' * 20}/run.h5 is damaged; restore it from a copy"
+    show({"problems": pd.DataFrame({"run": ["run.h5"], "problem": [sentence]})})
+    out = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert sentence.replace(" ", "") in "".join(out.split())
+
+
 def test_an_empty_table_says_so(capsys) -> None:
     show({"pairs": LONG.iloc[:0]})
     assert capsys.readouterr().out == "pairs\nno rows\n\n"

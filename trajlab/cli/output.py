@@ -119,8 +119,10 @@ def _upright(table: Readable, widths: Mapping[str, int]) -> Table:
 def _lying(table: Readable, width: int) -> Iterator[Table]:
     """One line a column of the table, as many of its rows beside each other as fit."""
     names = [name.replace("_", " ") for name in map(str, table.cells)]
-    each = max(_width(table, name) for name in map(str, table.cells))
-    beside = max(1, (width - max(map(len, names)) - SPACE) // (each + SPACE))
+    room = width - max(map(len, names)) - 2 * SPACE
+    # A word longer than the screen, such as a path, is folded; nothing is cut off.
+    each = min(room, max(_width(table, name) for name in map(str, table.cells)))
+    beside = max(1, (room + SPACE) // (each + SPACE))
     for first in range(0, len(table.cells), beside):
         block = table.cells.iloc[first : first + beside]
         made = _empty(header=False)
