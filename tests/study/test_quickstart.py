@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from trajlab import load
@@ -33,6 +34,7 @@ def test_one_file_a_run_with_everything_recorded(tmp_path: Path) -> None:
         assert run.table("losses")["step"].tolist() == list(range(20))
         assert run.table("gradients")["gram"].shape == (20, 2, len(run.tasks), len(run.tasks))
         assert run.table("evaluations/train")["step"].tolist() == [0, 10, 20]
+        assert np.isfinite(run.table("hessian")["top"]).all()
         assert run.table("evaluations/test")["accuracy"].shape == (3, len(run.tasks))
 
 

@@ -44,7 +44,9 @@ def plans(seeds: int = SEEDS) -> list[Plan]:
 
 
 def _probes(problem: Problem) -> Sequence[Any]:
-    return [probes.TaskGradients(every=1)]
+    # Curvature is measured on each task's whole training set, like the training loss.
+    data = {name: [{name: task.splits["train"]}] for name, task in problem.tasks.items()}
+    return [probes.TaskGradients(every=1), probes.HessianTop(every="epoch", data=data)]
 
 
 def _finished(path: Path) -> bool:

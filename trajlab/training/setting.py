@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+Module = TypeVar("Module", bound=nn.Module)
 Split = tuple[Tensor, Tensor]
 """Inputs ``(n, ...)`` and targets ``(n, ...)`` of one split."""
 
@@ -60,6 +63,13 @@ class Problem:
     model: MultiTaskModel
 
 
+class Build(Protocol):
+    """From condition, seed and the data's folder to a problem."""
+
+    def __call__(self, condition: str, seed: int, root: Path | None = None) -> Problem:
+        """Build the problem."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """A named family of problems.
@@ -71,7 +81,8 @@ class Setting:
     conditions
         What may be trained beside the first task; ``""`` is the first task alone.
     build
-        From condition and seed to a problem. The seed fixes the split, the trunk and the first
+        From condition, seed and, where data are read from disk, their folder to a problem. The
+        seed fixes the split, the trunk and the first
         task's head and batches alike in every condition, so that runs are comparable.
     source
         Where the data come from.
@@ -79,8 +90,23 @@ class Setting:
 
     name: str
     conditions: tuple[str, ...]
-    build: Callable[[str, int], Problem]
+    build: Build
     source: str
+
+
+def seeded(build: Callable[[], Module], seed: int) -> Module:
+    """Build a module with a random stream of its own, so that it does not depend on others.
+
+    Parameters
+    ----------
+    build
+        Makes the module.
+    seed
+        Of its initial weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
 
 
 def correct(outputs: Tensor, targets: Tensor) -> Tensor:

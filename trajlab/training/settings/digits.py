@@ -4,12 +4,14 @@ The first task classifies one random half of the training images. The second tas
 one, has the other half: with its true labels (``+same``) or with permuted ones (``+noisy``).
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
-from trajlab.training.setting import MultiTaskModel, Problem, Setting, Split, Task, correct
+from trajlab.training.setting import MultiTaskModel, Problem, Setting, Split, Task, correct, seeded
 
 _HALF = 300
 _TEST = 600
@@ -29,14 +31,11 @@ def _images() -> tuple[Tensor, Tensor]:
     return torch.tensor(inputs / 16, dtype=torch.float32), torch.tensor(targets)
 
 
-def _head(seed: int) -> nn.Module:
-    # A head of its own seed is the same whether or not other heads are built before it.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return nn.Linear(64, _CLASSES)
+def _trunk() -> nn.Module:
+    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
 
 
-def _build(condition: str, seed: int) -> Problem:
+def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
     inputs, targets = _images()
     held_out = np.random.default_rng(_TEST_SEED).permutation(len(targets))
     rng = np.random.default_rng(seed)
@@ -63,10 +62,11 @@ def _build(condition: str, seed: int) -> Problem:
             train_targets = train_targets[torch.from_numpy(rng.permutation(_HALF))]
         tasks["second"] = task((train_inputs, train_targets), validation[1])
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        trunk = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
-    heads = {name: _head(1000 * seed + index) for index, name in enumerate(tasks)}
+    trunk = seeded(_trunk, seed)
+    heads = {
+        name: seeded(lambda: nn.Linear(64, _CLASSES), 1000 * seed + index)
+        for index, name in enumerate(tasks)
+    }
     return Problem(tasks, MultiTaskModel(trunk, heads))
 
 

@@ -1,0 +1,35 @@
+"""Trunks that several settings share."""
+
+from torch import nn
+
+
+def lenet(channels: int = 1) -> nn.Sequential:
+    """Return LeNet-5 with ReLU and max pooling, up to its last hidden layer.
+
+    Parameters
+    ----------
+    channels
+        Of the input images of 28 × 28 pixels.
+
+    Returns
+    -------
+    nn.Sequential
+        From ``(n, channels, 28, 28)`` to ``(n, 84)``.
+
+    References
+    ----------
+    LeCun et al. (1998), Gradient-based learning applied to document recognition.
+    """
+    return nn.Sequential(
+        nn.Conv2d(channels, 6, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+    )
