@@ -247,6 +247,32 @@ def test_evaluations_hold_metrics_and_their_direction(path: Path, model: TwoHead
         assert attributes["higher_is_better"] == higher
 
 
+def test_flags_of_items_are_recorded_for_the_tasks_that_have_them(
+    path: Path, model: TwoHeads
+) -> None:
+    left, right = torch.arange(11) % 3 == 0, np.arange(9) % 2 == 0
+    with recorder(path, model, shared=model.trunk) as r:
+        r.evaluate("test", {"left": {"loss": 1.0}})
+        r.backward(losses(model, one_batch()))
+        r.evaluate(
+            "test",
+            {"left": {"loss": 1.0, "correct": left}, "right": {"loss": 2.0, "correct": right}},
+        )
+        r.backward(losses(model, one_batch()))
+        r.evaluate("test", {"right": {"loss": 2.0, "correct": right}})
+        with pytest.raises(TrajlabError, match="2 labels of axis item_byte, not 22"):
+            r.evaluate("test", {"left": {"correct": np.ones(170, bool)}})
+    run = Trajectory(path)
+    assert run.table("evaluations/test")["items"].tolist() == [[-1, -1], [11, 9], [-1, 9]]
+    found = run.correct("test")
+    assert found.mask.sum(axis=2).tolist() == [[11, 11], [0, 2], [11, 2]]
+    assert found[1, 0].tolist() == left.tolist()
+    for row in (1, 2):
+        assert found[row, 1].compressed().tolist() == right.tolist()
+    with pytest.raises(TrajlabError, match="no table 'evaluations/train'"):
+        run.correct("train")
+
+
 def test_nan_and_infinite_losses_are_recorded_as_they_are(path: Path, model: TwoHeads) -> None:
     with recorder(path, model, shared=model.trunk, probes=[probes.TaskGradients()]) as r:
         values = losses(model, one_batch())
@@ -406,6 +432,8 @@ def test_compiled_model_is_refused(path: Path, model: TwoHeads, part: str | None
         (lambda r, v: r.evaluate("test", {"middle": {}}), "'middle' is evaluated but not declared"),
         (lambda r, v: r.evaluate("test", {"left": {"loss": "low"}}), "one number"),
         (lambda r, v: r.evaluate("test", {"left": {"loss": torch.ones(2)}}), "one number"),
+        (lambda r, v: r.evaluate("test", {"left": {"correct": 81.5}}), "flat array of flags"),
+        (lambda r, v: r.evaluate("test", {"left": {"epoch": 1.0}}), "'epoch' is a column of"),
     ],
 )
 def test_wrong_values_are_one_sentence_and_store_nothing(

@@ -12,7 +12,7 @@ from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
 SELECTED = 10  # checkpoints that are chosen on the selection split
-_NOT_METRICS = ("step", "task", "epoch", "loss", "correct")
+_NOT_METRICS = ("step", "task", "epoch", "loss", "items", "correct")
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,23 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.store import Column, Table, standard
+from trajlab.store import Column, Table, items, standard
+
+Value = float | Tensor | NDArray[np.bool_]
+_TAKEN = {"step", "task", "epoch", "items", "item_byte"}
+_NOT_METRICS = {"loss", "items", "correct"}  # declared otherwise
 
 
 def evaluation_table(
-    split: str, tasks: Sequence[str], metrics: Collection[str], lower_is_better: Collection[str]
+    split: str,
+    tasks: Sequence[str],
+    row: Mapping[str, Any],
+    lower_is_better: Collection[str],
 ) -> Table:
     """Declare the evaluations of one split.
 
@@ -21,15 +30,16 @@ def evaluation_table(
         ``train``, ``validation`` or ``test``.
     tasks : sequence of str
         All declared tasks.
-    metrics : collection of str
-        Names of the metrics beside ``loss``.
+    row : mapping
+        What `evaluation_row` returned.
     lower_is_better : collection of str
         Those metrics of which less is better; ``loss`` always is.
 
     Returns
     -------
     Table
-        One column (step, task) a metric, with the attribute ``higher_is_better``.
+        One column (step, task) a metric, with the attribute ``higher_is_better``, and those of
+        `trajlab.store.items` if the row has flags.
 
     Raises
     ------
@@ -41,33 +51,40 @@ def evaluation_table(
     table = standard(f"evaluations/{split}", task=tasks)
     columns = [
         Column(name, ("step", "task"), attributes={"higher_is_better": name not in lower_is_better})
-        for name in metrics
-        if name != "loss"
+        for name in row
+        if name not in _NOT_METRICS
     ]
-    return replace(table, columns=(*table.columns, *columns))
+    columns += items.COLUMNS if "correct" in row else ()
+    labels = {"item_byte": range(row["correct"].shape[1])} if "correct" in row else {}
+    return replace(
+        table,
+        columns=(*table.columns, *columns),
+        coordinates={**table.coordinates, **labels},
+    )
 
 
 def evaluation_row(
-    values: Mapping[str, Mapping[str, float | Tensor]], tasks: Sequence[str]
-) -> dict[str, list[float]]:
+    values: Mapping[str, Mapping[str, Value]], tasks: Sequence[str]
+) -> dict[str, Any]:
     """Arrange the values of one evaluation by metric.
 
     Parameters
     ----------
     values : mapping
-        ``{task: {metric: value}}``; what a task lacks is NaN.
+        ``{task: {metric: value}}``; what a task lacks is NaN. ``correct`` holds one flag an item.
     tasks : sequence of str
         All declared tasks.
 
     Returns
     -------
-    dict of str to list of float
-        One value a task for each metric.
+    dict of str to list or numpy.ndarray
+        One number a task for each metric, and the flags packed by `trajlab.store.items`.
 
     Raises
     ------
     TrajlabError
-        If a task is not declared or a value is not one number.
+        If a task is not declared, a value is not one number or, of ``correct``, not a flat array
+        of flags, or the name of a metric is taken.
     """
     for task in values:
         if task not in tasks:
@@ -75,13 +92,22 @@ def evaluation_row(
                 f"task {task!r} is evaluated but not declared; declare it in tasks=, beside "
                 f"{', '.join(tasks)}"
             )
-    metrics = dict.fromkeys(name for metrics in values.values() for name in metrics)
-    return {
+    metrics = dict.fromkeys(name for of_task in values.values() for name in of_task)
+    for name in _TAKEN & metrics.keys():
+        raise TrajlabError(f"{name!r} is a column of trajlab's own; give the metric another name")
+    row: dict[str, Any] = {
         metric: [
             _number(values.get(task, {}).get(metric, float("nan")), metric, task) for task in tasks
         ]
         for metric in metrics
+        if metric != "correct"
     }
+    flags = {task: of_task["correct"] for task, of_task in values.items() if "correct" in of_task}
+    return row | (items.pack({t: _array(f) for t, f in flags.items()}, tasks) if flags else {})
+
+
+def _array(value: Any) -> Any:
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
 
 
 def _number(value: Any, metric: str, task: str) -> float:

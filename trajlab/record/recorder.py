@@ -23,7 +23,7 @@ from trajlab.measure.task_gram import group_by_layer
 from trajlab.record.attached import Attached
 from trajlab.record.batch import Weights, present_losses
 from trajlab.record.clock import Clock
-from trajlab.record.evaluations import evaluation_row, evaluation_table
+from trajlab.record.evaluations import Value, evaluation_row, evaluation_table
 from trajlab.record.preemption import Preemption
 from trajlab.record.probes.losses import Losses
 from trajlab.record.probes.probe import Moment, Predict, Probe, Started, TaskLosses
@@ -245,7 +245,7 @@ class Recorder:
                 attached.measure_if_due(moment, self._clock.boundary)
         self._end_pass()
 
-    def evaluate(self, split: str, values: Mapping[str, Mapping[str, float | Tensor]]) -> None:
+    def evaluate(self, split: str, values: Mapping[str, Mapping[str, Value]]) -> None:
         """Record an evaluation of the present weights.
 
         Parameters
@@ -253,16 +253,19 @@ class Recorder:
         split : str
             ``train``, ``validation`` or ``test``.
         values : mapping
-            ``{task: {"loss": …, "accuracy": …}}``, in any unit, as they are to be stored.
+            ``{task: {"loss": …, "accuracy": …}}``, in any unit, as they are to be stored. Beside
+            the metrics ``"correct"`` takes a flag for each item of the data, in the same order
+            each time: stored as bits, read back by `Trajectory.correct`.
 
         Raises
         ------
         TrajlabError
-            If the split or a task is unknown, or a value is not a number.
+            If the split or a task is unknown, a value is not a number, or ``"correct"`` not a
+            flat array of flags.
         """
         self._capture.close()
         row = evaluation_row(values, self._tasks)
-        table = evaluation_table(split, self._tasks, list(row), self._lower_is_better)
+        table = evaluation_table(split, self._tasks, row, self._lower_is_better)
         self._writer.declare(table)
         self._clock.evaluated()
         self._rows.append(table.name, {"step": self.step, "epoch": self.epoch, **row})

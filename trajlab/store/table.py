@@ -22,6 +22,7 @@ _FILLS: dict[str, Any] = {
     "str": "",
 }
 
+_SHOWN = 20  # labels that an error lists
 
 RESERVED = {
     *("units", "description", "crc32", "key", "kind"),
@@ -216,11 +217,16 @@ class Table:
             If the two contradict each other: another axis, dtype, coordinate, key or kind.
         """
         for axis in self.coordinates.keys() & later.coordinates.keys():
-            # repr makes NaN equal to itself
-            if repr(self.coordinates[axis]) != repr(later.coordinates[axis]):
+            before, now = self.coordinates[axis], later.coordinates[axis]
+            if len(before) != len(now) and max(len(before), len(now)) > _SHOWN:
                 raise TrajlabError(
-                    f"table {self.name} was declared with {axis} = "
-                    f"{list(self.coordinates[axis])}, not {list(later.coordinates[axis])}"
+                    f"table {self.name} was declared with {len(before)} labels of axis {axis}, "
+                    f"not {len(now)}; give as many each time"
+                )
+            # repr makes NaN equal to itself
+            if repr(before) != repr(now):
+                raise TrajlabError(
+                    f"table {self.name} was declared with {axis} = {list(before)}, not {list(now)}"
                 )
         if (self.key, self.kind) != (later.key, later.kind):
             raise TrajlabError(f"table {self.name} was declared with another key or kind")

@@ -4,12 +4,13 @@ import warnings
 from html import escape
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from trajlab.errors import TrajlabError
+from trajlab.store import items
 from trajlab.store.image import Array
 from trajlab.store.snapshot import take
 from trajlab.store.view import View, view
@@ -86,7 +87,7 @@ class Trajectory:
     def frame(self, name: str) -> pd.DataFrame:
         """Return a table as a tidy frame, one row a step and label of every other axis.
 
-        Columns that lack an axis are repeated along it.
+        Columns that lack an axis are repeated along it; those of packed bits are left out.
 
         Raises
         ------
@@ -94,7 +95,8 @@ class Trajectory:
             If there is no table of that name.
         """
         table = self.table(name)
-        axes = table.declared.axes
+        columns = [c for c in table.declared.columns if items.PACKED not in c.attributes]
+        axes = table.declared.only(*(column.name for column in columns)).axes
         labels = {axis: table[axis] for axis in axes}
         shape = tuple(len(labels[axis]) for axis in axes)
 
@@ -104,7 +106,7 @@ class Trajectory:
             return np.broadcast_to(aligned, shape).ravel()
 
         frame = {axis: spread(labels[axis], (axis,)) for axis in axes}
-        frame |= {c.name: spread(table[c.name], c.axes) for c in table.declared.columns}
+        frame |= {c.name: spread(table[c.name], c.axes) for c in columns}
         return pd.DataFrame(frame)
 
     def gram(self) -> Array:
@@ -128,6 +130,23 @@ class Trajectory:
             )
         total: Array = gradients["gram"].sum(axis=1)
         return total
+
+    def correct(self, split: str = "test") -> "np.ma.MaskedArray[Any, np.dtype[np.bool_]]":
+        """Return which items each task classified rightly, at each evaluation of a split.
+
+        Returns
+        -------
+        numpy.ma.MaskedArray
+            Flags of shape (step, task, item), masked where a task had no such item at that step;
+            the rows are those of ``table(f"evaluations/{split}")``.
+
+        Raises
+        ------
+        AbsentError
+            If there are no evaluations of that split, or they were recorded without ``correct``.
+        """
+        table = self.table(f"evaluations/{split}")
+        return items.unpack(table["items"], table["correct"])
 
     def to_xarray(self) -> "xr.DataTree":
         """Return all tables as an xarray tree; needs the extra ``trajlab[xarray]``."""
