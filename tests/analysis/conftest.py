@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from trajlab.store import Trajectory, Writer
+from trajlab.store.importers.csv import import_csv
 from trajlab.store.schema import Column, standard
 
 REFERENCE = Path(__file__).parents[1] / "data" / "fashion_mtl" / "fashion_mtl_trajectories.csv"
@@ -65,22 +65,15 @@ def make_run(tmp_path: Path) -> MakeRun:
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> list[Trajectory]:
-    """Return the nine reference trajectories as runs."""
-    folder = tmp_path_factory.mktemp("reference")
-    runs = []
-    for (setting, seed), rows in pd.read_csv(REFERENCE).groupby(["setting", "seed"]):
-        steps = rows["epoch"].to_numpy()
-        runs.append(
-            write_run(
-                folder / f"{setting}-{seed}.h5",
-                {
-                    "train": {"step": steps, "loss": rows["train_loss"]},
-                    "test": {"step": steps, "accuracy": rows["test_acc"]},
-                },
-                tasks=["fashion1"],
-                setting="FashionMTL",
-                method=str(setting),
-                seed=int(seed),
-            )
-        )
-    return runs
+    """Return the nine reference trajectories as runs, with their factors."""
+    paths = import_csv(
+        REFERENCE,
+        tmp_path_factory.mktemp("reference"),
+        meta={"method": "setting", "seed": "seed"},
+        const={"setting": "FashionMTL", "task": "fashion1"},
+        step="epoch",
+        train_loss="train_loss",
+        metric={"accuracy": "test_acc"},
+        quantity={"sharpness": "sharpness", "gradient_covariance": "grad_cov", "fisher": "fim"},
+    )
+    return [Trajectory(path) for path in paths]

@@ -5,14 +5,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tests.analysis.conftest import REFERENCE
 from trajlab import plots
 from trajlab.analysis import factors
 from trajlab.analysis.factor_deltas import difference
 from trajlab.analysis.quadrants import quadrant_frame, share_interval
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
-from trajlab.store.importers.csv import import_csv
 from trajlab.store.schema import standard
 
 STEPS = np.arange(60)
@@ -91,28 +89,9 @@ def test_one_run_a_side_is_descriptive(runs):
     assert factors(runs[2:4]).quadrants["total"].sum() == 0
 
 
-@pytest.fixture(scope="module")
-def fashion(tmp_path_factory):
-    """Return the reference with its factors."""
-    return import_csv(
-        REFERENCE,
-        tmp_path_factory.mktemp("fashion"),
-        meta={"method": "setting", "seed": "seed"},
-        const={"setting": "FashionMTL", "task": "fashion1"},
-        step="epoch",
-        train_loss="train_loss",
-        metric={"accuracy": "test_acc"},
-        quantity={
-            "sharpness": "sharpness",
-            "gradient_covariance": "grad_cov",
-            "fisher": "fim",
-        },
-    )
-
-
-def test_the_reference_has_the_paper_s_factors(fashion):
+def test_the_reference_has_the_paper_s_factors(reference):
     """The flattest run generalises worst; its covariance is 8.0 times at the end, not at 3e-4."""
-    result = factors(map(Trajectory, fashion), baseline={"method": "STL"}, at=[3e-4])
+    result = factors(reference, baseline={"method": "STL"}, at=[3e-4])
     delta = result.delta.set_index(["method", "factor", "at"]).sort_index()
     sharpness = result.runs.groupby("method")["sharpness"].mean()
     expected = {"STL": 0.447, "MTL+Fashion": 0.319, "MTL+Noisy": 0.201}

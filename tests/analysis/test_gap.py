@@ -400,3 +400,24 @@ def test_the_bracket_stands_beside_the_gap(make_run):
     risen = splits(loss=loss, accuracy=np.array([0.0, 0, 5, 7, 9]))
     row = compare(make_run, [flat] * 2, [risen] * 2).summary.iloc[0]
     assert (row["matched_first_passage"], row["matched_last_passage"]) == (5, 9)
+
+
+def test_a_recorded_quantity_takes_the_metrics_place(reference):
+    """The covariance of +Noisy over STL is 8.0 at the end, and 1.2 at L = 3e-4."""
+    options = {"baseline": {"method": "STL"}, "against": {"method": "MTL+Noisy"}}
+    result = gap(reference, metric="noise/covariance_trace", **options)
+    row = result.summary.iloc[0]
+    assert row["metric"] == "noise/covariance_trace"
+    assert (row["split"], row["scope"], row["selection"]) == ("", "over runs", 0)
+    assert "selection" not in row["reason"]
+    assert row["delta"] == pytest.approx(row["matched"] + row["reach"])
+    single = [run for run in reference if run.metadata["method"] == "STL"]
+    last = np.mean([run.table("noise")["covariance_trace"][-10:] for run in single])
+    assert 1 + row["delta"] / last > 5
+    at = result.curve.iloc[np.abs(np.log(result.curve["train_loss"] / 3e-4)).argmin()]
+    assert abs(at["gap"]) < 0.5 * row["delta"]
+
+
+def test_an_unknown_quantity_names_the_known_ones(reference):
+    with pytest.raises(TrajlabError, match=r"named 'noise/trace'; there is .*noise/covariance_tr"):
+        gap(reference, baseline={"method": "STL"}, metric="noise/trace")

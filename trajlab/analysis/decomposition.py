@@ -12,6 +12,7 @@ import numpy as np
 
 from trajlab.analysis.evaluations import Evaluations
 from trajlab.analysis.intervals import Difference, FloatArray, difference
+from trajlab.analysis.items import item_differences
 from trajlab.analysis.matching import RULES, Curve, first_passage, in_hole, last_passage
 
 TERMS = ("delta", "matched", "reach", "selection")
@@ -28,7 +29,8 @@ class Decomposition:
     common_loss_low
         L_c if the run that sets it is left out; leaving out any other does not move it.
     terms
-        Arrays of four entries, in the order of `TERMS`, each with its own t interval.
+        Arrays of four entries, in the order of `TERMS`, each with its own t interval; over test
+        items too, where it is recorded which were right.
     selected
         Whether checkpoints could be selected: every run has more than ten evaluations on the
         selection split. If not, E* = E_end, and `selection` is 0 by definition.
@@ -63,8 +65,8 @@ def run_terms(
 
     Returns
     -------
-    (4,) array
-        In the order of `TERMS`.
+    (4, …) array
+        In the order of `TERMS`; a last axis is that of the score's items.
     """
     common = _common(curve, log_loss)
     end = evaluations.end_score
@@ -98,13 +100,15 @@ def decompose(
     log_loss = float(np.log10(minima[-1]))
     select = all(run.selectable for run in everyone)
     hole = any(in_hole(log_loss, group) for group in (runs, baseline))
-    sides = [
-        np.array([run_terms(run, RULES[rule](run), log_loss, select=select) for run in group])
-        for group in (runs, baseline)
-    ]
+
+    def read(run: Evaluations) -> FloatArray:
+        return run_terms(run, RULES[rule](run), log_loss, select=select)
+
+    sides = [np.array([read(run) for run in group]) for group in (runs, baseline)]
+    items = item_differences(runs, baseline, read)
     if hole:
         sides[0][:, 1:3] = np.nan
-    terms = difference(sides[0], sides[1], "t", confidence, pairs=pairs)
+    terms = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items)
     first, last = (
         np.nan if hole else _read(runs, passage, log_loss) - _read(baseline, passage, log_loss)
         for passage in (first_passage, last_passage)
@@ -120,6 +124,6 @@ def _read(
     return float(np.mean([_common(curve, log_loss) for curve in curves]))
 
 
-def _common(curve: Curve, log_loss: float) -> float:
+def _common(curve: Curve, log_loss: float) -> FloatArray:
     """Read a curve at L_c; below its lowest knot, that knot."""
-    return float(curve.at(max(log_loss, float(curve.log_loss[0]))))
+    return curve.at(max(log_loss, float(curve.log_loss[0])))

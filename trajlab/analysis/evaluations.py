@@ -34,6 +34,8 @@ class Evaluations:
         that is not positive and so has no logarithm.
     diverged
         Whether the last training loss is NaN or infinite.
+    correct
+        (n, item) whether each item of the test set was right, where it was recorded.
     """
 
     step: npt.NDArray[np.int64]
@@ -42,6 +44,7 @@ class Evaluations:
     selection: FloatArray
     excluded: int = 0
     diverged: bool = False
+    correct: npt.NDArray[np.bool_] | None = None
 
     @classmethod
     def clean(
@@ -50,6 +53,7 @@ class Evaluations:
         train_loss: npt.ArrayLike,
         score: npt.ArrayLike,
         selection: npt.ArrayLike | None = None,
+        correct: npt.NDArray[np.bool_] | None = None,
     ) -> "Evaluations":
         """Drop step 0 (the initial point) and what is not finite, and count the latter.
 
@@ -57,6 +61,8 @@ class Evaluations:
         ----------
         step, train_loss, score, selection
             (n,) each, as recorded; `selection` may be missing.
+        correct
+            (n, item), or missing.
         """
         steps = np.asarray(step, dtype=np.int64)
         loss, value = np.asarray(train_loss, float), np.asarray(score, float)
@@ -70,6 +76,7 @@ class Evaluations:
             chosen[good],
             excluded=int(trained.sum() - good.sum()),
             diverged=bool(trained.any() and not np.isfinite(loss[trained][-1])),
+            correct=None if correct is None else correct[good],
         )
 
     @property
@@ -78,15 +85,15 @@ class Evaluations:
         return bool(np.isfinite(self.selection).sum() > SELECTED)
 
     @property
-    def end_score(self) -> float:
+    def end_score(self) -> FloatArray:
         """Mean score of the last 10 % of evaluations."""
-        return float(self.score[-math.ceil(self.score.size / 10) :].mean())
+        return np.asarray(self.score[-math.ceil(len(self.score) / 10) :].mean(axis=0))
 
     @property
-    def selected_score(self) -> float:
+    def selected_score(self) -> FloatArray:
         """Mean score of the 10 evaluations best on the selection split, earlier ones first."""
         best = np.argsort(-self.selection, kind="stable")[:SELECTED]
-        return float(self.score[best].mean())
+        return np.asarray(self.score[best].mean(axis=0))
 
     def step_at(self, train_loss: float) -> float:
         """Return the first step whose training loss is at most `train_loss`, NaN if none."""
@@ -117,8 +124,22 @@ def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> 
     return list(names) or ["loss"]
 
 
+def check_metric(metric: str, runs: Iterable[Trajectory], split: str) -> None:
+    """Raise a `TrajlabError` if no run has the metric on the split."""
+    if metric not in ("loss", *(known := metrics(runs, split))):
+        raise TrajlabError(
+            f"no run has the metric {metric!r} on the {split} split; there is {', '.join(known)}"
+        )
+
+
 def read(
-    run: Trajectory, task: str, metric: str, split: str = "test", selection_split: str = ""
+    run: Trajectory,
+    task: str,
+    metric: str,
+    split: str = "test",
+    selection_split: str = "",
+    *,
+    items: bool = False,
 ) -> Evaluations:
     """Read one run's evaluations of `task`.
 
@@ -130,6 +151,8 @@ def read(
         What `score` is. A metric that the run lacks is NaN throughout.
     selection_split
         Where `selection` comes from; NaN if that split or the metric on it is missing.
+    items
+        Read which items of `split` were right too, where that was recorded.
 
     Raises
     ------
@@ -149,6 +172,7 @@ def read(
         train_loss,
         sign * _at(step, *_column(run, split, task, metric)),
         sign * _at(step, *_column(run, selection_split, task, metric)),
+        _correct(run, task, split, step) if items else None,
     )
 
 
@@ -177,6 +201,19 @@ def _column(run: Trajectory, split: str, task: str, metric: str) -> tuple[FloatA
     if metric not in table or task not in tasks:
         return np.empty(0), np.empty(0)
     return table["step"], np.asarray(table[metric][:, tasks.index(task)], float)
+
+
+def _correct(
+    run: Trajectory, task: str, split: str, step: FloatArray
+) -> npt.NDArray[np.bool_] | None:
+    """Return (n, item) which items were right at `step`; None if a step has no bits."""
+    table = run.table(_name(split))
+    tasks: Sequence[str] = list(table["task"])
+    if "correct" not in table or task not in tasks:
+        return None
+    _, here, there = np.intersect1d(step, table["step"], return_indices=True)
+    bits = np.asarray(table["correct"][there][:, tasks.index(task)], bool)
+    return bits if len(here) == len(step) else None
 
 
 def _at(step: FloatArray, own_step: FloatArray, values: FloatArray) -> FloatArray:

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trajlab.analysis.evaluations import Evaluations, evaluated, read
+from trajlab.analysis.evaluations import Evaluations
 from trajlab.analysis.groups import Comparison, Group
 from trajlab.analysis.intervals import FloatArray, welch
 from trajlab.analysis.matching import RULES, in_hole
 from trajlab.analysis.quadrants import END
-from trajlab.analysis.run_summary import FACTORS, factor_values
-from trajlab.store import Trajectory
+from trajlab.analysis.recorded import over_loss
+from trajlab.analysis.run_summary import FACTORS
 
 METRIC = "final_metric"
 LOG_LOSS = "log10_min_train_loss"
@@ -153,29 +153,8 @@ def _better(factor: str, tables: Sequence[pd.DataFrame]) -> int:
 def _series(side: Group | None, task: str, factor: str) -> list[Evaluations]:
     """Return each run's factor as a score over its training loss; runs without one left out."""
     runs = side.with_task(task) if side else ()
-    found = (factor_over_loss(run, task, factor) for run in runs)
+    found = (over_loss(run, task, FACTORS[factor][0]) for run in runs)
     return [series for series in found if series.step.size and not series.diverged]
-
-
-def factor_over_loss(run: Trajectory, task: str, factor: str) -> Evaluations:
-    """Return a factor where the training loss is known: log loss is linear between evaluations.
-
-    Parameters
-    ----------
-    run, task
-        Whose.
-    factor
-        A key of ``run_summary.FACTORS``.
-    """
-    step, values = factor_values(run, task, factor)
-    if not step.size or not evaluated(run, "train"):
-        return Evaluations.clean([], [], [])
-    own = read(run, task, "loss", "train")
-    if not own.step.size:
-        return Evaluations.clean([], [], [])
-    inside = (step >= own.step[0]) & (step <= own.step[-1])
-    loss = 10 ** np.interp(step[inside], own.step, np.log10(own.train_loss))
-    return Evaluations.clean(step[inside], loss, values[inside])
 
 
 def _common(sides: Sequence[Sequence[Evaluations]]) -> float:

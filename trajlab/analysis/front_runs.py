@@ -67,12 +67,12 @@ def scores(run: Evaluations) -> tuple[float, float, float]:
         are NaN.
     """
     if not run.selectable:
-        return np.nan, run.end_score, np.nan
+        return np.nan, float(run.end_score), np.nan
     best = np.argsort(-run.selection, kind="stable")[:SELECTED]
     last = slice(-int(np.ceil(run.score.size / 10)), None)
     lead = run.selection - run.score
     optimism = float(lead[best].mean() - np.nanmean(lead[last]))
-    return float(run.selection[best].mean()), run.selected_score, optimism
+    return float(run.selection[best].mean()), float(run.selected_score), optimism
 
 
 def table_frame(

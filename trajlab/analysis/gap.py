@@ -7,14 +7,14 @@ from typing import Literal
 import pandas as pd
 
 from trajlab.analysis import groups
-from trajlab.analysis.evaluations import metrics
+from trajlab.analysis.evaluations import check_metric, metrics
 from trajlab.analysis.gap_rows import compare
 from trajlab.analysis.intervals import INTERVALS
 from trajlab.analysis.matching import RULES
 from trajlab.analysis.onset import ONSETS
 from trajlab.analysis.options import check_choice, check_confidence
+from trajlab.analysis.recorded import check_quantity, is_quantity
 from trajlab.analysis.result import Result
-from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
 
@@ -71,7 +71,9 @@ def gap(
     against
         Keys and values that narrow what is compared with it.
     metric
-        The metric to compare; every metric recorded on `split` if not given.
+        The metric to compare; every metric recorded on `split` if not given. Or a recorded
+        quantity, as table/column: ``sharpness/value``. It has no better direction: positive means
+        larger than the baseline's.
     split
         The split that the metric is read on.
     selection_split
@@ -129,11 +131,11 @@ def gap(
         "group_by": list(group_by),
     }
     found = groups.group(runs, group_by)
-    known = metrics([run for item in found for run in item.runs], split)
-    if metric not in (None, "loss", *known):
-        raise TrajlabError(
-            f"no run has the metric {metric!r} on the {split} split; there is {', '.join(known)}"
-        )
+    complete = [run for item in found for run in item.runs]
+    if metric and is_quantity(metric):
+        check_quantity(metric, complete)
+    elif metric:
+        check_metric(metric, complete, split)
     curves, rows, steps = [], [], []
     for comparison in groups.compare(found, baseline, against):
         for name in [metric] if metric else metrics(comparison.runs, split, comparison.task):

@@ -1,21 +1,22 @@
 """The rows that one comparison gives in the tables of :func:`trajlab.analysis.gap`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import compress
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from trajlab.analysis.caveats import HOLE, cadence, caveats, missing
 from trajlab.analysis.decomposition import TERMS, decompose
-from trajlab.analysis.evaluations import Evaluations, read
-from trajlab.analysis.groups import Comparison, Group
+from trajlab.analysis.evaluations import Evaluations
+from trajlab.analysis.groups import Comparison
 from trajlab.analysis.intervals import Difference
-from trajlab.analysis.matching import POINTS_PER_DECADE, GapCurve, StepGap, gap_curve, step_gap
+from trajlab.analysis.items import item_unit
+from trajlab.analysis.matching import GapCurve, StepGap, gap_curve, step_gap
 from trajlab.analysis.onset import ONSETS, persistence
+from trajlab.analysis.recorded import is_quantity
+from trajlab.analysis.sides import Side
 
-_HOLE = "neighbouring evaluations more than half a decade apart"
 _TERM_COLUMNS = (f"{term}{end}" for term in TERMS for end in ("", "_low", "_high", "_p"))
 _NUMBERS = (
     *("overlap_low", "overlap_high", "onset_loss", "onset_step_baseline", "onset_step", "sign"),
@@ -23,50 +24,6 @@ _NUMBERS = (
     *("matched_first_passage", "matched_last_passage", "last_common_step"),
     *("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high"),
 )
-
-
-@dataclass(frozen=True)
-class Side:
-    """One side of a comparison: the runs it uses, and how much was left out."""
-
-    runs: tuple[Evaluations, ...]
-    n_incomplete: int = 0
-    n_diverged: int = 0
-    n_excluded: int = 0
-    pair_ids: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, group: Group | None, task: str, metric: str, settings: Mapping[str, Any]) -> Self:
-        """Read a group's runs of `task`."""
-        if group is None:
-            return cls(())
-        splits = settings["split"], settings["selection_split"]
-        members = group.with_task(task)
-        runs = [read(run, task, metric, *splits) for run in members]
-        used = [run.step.size > 0 and not run.diverged for run in runs]
-        return cls(
-            tuple(compress(runs, used)),
-            len(group.incomplete),
-            sum(run.diverged for run in runs),
-            sum(run.excluded for run in runs),
-            tuple(str(run.metadata.get("pair_id", "")) for run in compress(members, used)),
-        )
-
-    def paired_with(self, other: Self) -> bool:
-        """Tell whether every run has exactly one partner on the other side."""
-        own, others = set(self.pair_ids), set(other.pair_ids)
-        sizes = {len(own), len(self.runs), len(other.runs)}
-        return own == others and "" not in own and len(sizes) == 1 and len(own) > 1
-
-    def by_pair(self) -> tuple[Evaluations, ...]:
-        """Return the runs in the order of their `pair_id`."""
-        order = sorted(range(len(self.runs)), key=lambda i: self.pair_ids[i])
-        return tuple(self.runs[i] for i in order)
-
-    def counts(self, suffix: str = "") -> dict[str, int]:
-        """Return what was left out, as columns."""
-        names = ("n_incomplete", "n_diverged", "n_excluded")
-        return {name + suffix: getattr(self, name) for name in names}
 
 
 def compare(
@@ -80,7 +37,7 @@ def compare(
         "n_baseline": len(baseline.runs),
         "n_runs": len(runs.runs),
         "metric": metric,
-        "split": settings["split"],
+        "split": "" if is_quantity(metric) else settings["split"],
     }
     row = {
         **head,
@@ -90,10 +47,10 @@ def compare(
         **dict.fromkeys(_NUMBERS, np.nan),
         "selection_split": "none",
         "pairs": False,
-        "scope": f"conditional on this {settings['split']} set",
+        "scope": "",
         **runs.counts(),
         **baseline.counts("_baseline"),
-        "reason": _missing(comparison, runs, baseline),
+        "reason": missing(comparison, metric, runs, baseline),
     }
     matched = stepwise = None
     if not row["reason"]:
@@ -103,13 +60,28 @@ def compare(
         drawn: dict[str, Any] = {"pairs": pairs, "seed": settings["seed"]}
         matched = gap_curve(*sides, settings["rule"], *options, **drawn)
         stepwise = step_gap(*sides, *options, **drawn)
-        row["pairs"] = pairs
+        row |= {"pairs": pairs, "scope": _scope(metric, settings, *sides)}
         row |= _onset_columns(matched, settings["onset"], *sides)
         row |= _term_columns(*sides, settings, pairs=pairs)
         row |= _last_step(stepwise)
-        row["reason"] = "; ".join(filter(None, [_caveats(row, matched), _cadence(*sides)]))
+        row["reason"] = "; ".join(filter(None, [caveats(row, matched), cadence(*sides)]))
     curve = pd.DataFrame({**head, **_curve_columns(matched)})
     return curve, pd.DataFrame({**head, **_step_columns(stepwise)}), row
+
+
+def _scope(
+    metric: str,
+    settings: Mapping[str, Any],
+    runs: Sequence[Evaluations],
+    baseline: Sequence[Evaluations],
+) -> str:
+    """Say what the intervals are conditional on."""
+    if is_quantity(metric):
+        return "over runs"
+    if not item_unit([*runs, *baseline]):
+        return f"conditional on this {settings['split']} set"
+    whole = f"over runs and {settings['split']} items"
+    return whole if settings["interval"] == "t" else f"{whole}; the curve over runs alone"
 
 
 def _step_columns(stepwise: StepGap | None) -> dict[str, Any]:
@@ -137,23 +109,11 @@ def _last_step(stepwise: StepGap) -> dict[str, float]:
     }
 
 
-def _cadence(runs: Sequence[Evaluations], baseline: Sequence[Evaluations]) -> str:
-    """Warn of sides that were evaluated at different distances."""
-    every = [
-        float(np.median(np.concatenate([np.diff(run.step) for run in side])))
-        for side in (runs, baseline)
-        if any(run.step.size > 1 for run in side)
-    ]
-    if len(set(every)) < 2:
-        return ""
-    return f"evaluated every {every[0]:g} steps against every {every[1]:g}"
-
-
 def _curve_columns(matched: GapCurve | None) -> dict[str, Any]:
     if matched is None:
         empty = np.empty(0)
-        missing = Difference(empty, empty, empty, empty, empty)
-        matched = GapCurve(empty, missing, np.nan, np.nan, (empty, empty))
+        nothing = Difference(empty, empty, empty, empty, empty)
+        matched = GapCurve(empty, nothing, np.nan, np.nan, (empty, empty))
     return {
         "train_loss": 10**matched.log_loss,
         "gap": matched.gap.estimate,
@@ -162,7 +122,7 @@ def _curve_columns(matched: GapCurve | None) -> dict[str, Any]:
         "significant": matched.gap.significant,
         "band_low": matched.band[0],
         "band_high": matched.band[1],
-        "reason": np.where(np.isnan(matched.gap.estimate), _HOLE, ""),
+        "reason": np.where(np.isnan(matched.gap.estimate), HOLE, ""),
     }
 
 
@@ -207,41 +167,3 @@ def _onset_columns(
         "sign": float(np.sign(gap[start])),
         "persistence": persistence(gap, significant, start),
     }
-
-
-def _missing(comparison: Comparison, runs: Side, baseline: Side) -> str:
-    """Say why nothing can be compared; empty if something can."""
-    if comparison.baseline is None:
-        setting = comparison.group.keys["setting"] or "this setting"
-        return f"no baseline trains {comparison.task} in {setting}"
-    for side, name in ((runs, comparison.group.label), (baseline, comparison.baseline.label)):
-        if not side.runs:
-            return (
-                f"no usable run of {name}: {side.n_incomplete} incomplete, {side.n_diverged} "
-                f"diverged, {side.n_excluded} evaluations without finite values"
-            )
-    return ""
-
-
-def _caveats(row: Mapping[str, Any], matched: GapCurve) -> str:
-    """Say why numbers of a row are missing, or what they stand on."""
-    fewest = min(row["n_runs"], row["n_baseline"])
-    told = {
-        "one run on a side, so descriptive only: no interval": fewest < 2,
-        "no common range of training loss": matched.low > matched.high,
-        "the common range of training loss holds no point of the grid": (
-            matched.low <= matched.high and not matched.log_loss.size
-        ),
-        "the common loss lies below a run's curve, whose last block is read there": (
-            row["overlap_low"] > row["common_loss"] * 10 ** (1 / POINTS_PER_DECADE)
-        ),
-        _HOLE: matched.low <= matched.high
-        and bool(np.isnan([row["matched"], *matched.gap.estimate]).any()),
-        "no selection split with more than ten evaluations, so selection is 0 by definition": (
-            row["selection_split"] == "none"
-        ),
-        f"checkpoints chosen on the {row['split']} split itself": (
-            row["selection_split"] == row["split"]
-        ),
-    }
-    return "; ".join(sentence for sentence, true in told.items() if true)

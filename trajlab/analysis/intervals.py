@@ -154,6 +154,7 @@ def difference(
     *,
     pairs: bool = False,
     seed: int = 0,
+    items: FloatArray | None = None,
 ) -> Difference:
     """Compare two groups of runs.
 
@@ -170,14 +171,45 @@ def difference(
         differences.
     seed
         Of what the bootstrap draws.
+    items
+        (…, item) the difference in each item of the test set, for the t interval to tell of other
+        test sets too; without, it is conditional on this one.
     """
     if interval == "bootstrap":
         return bootstrap(runs, baseline, confidence, pairs=pairs, seed=seed)
     if interval == "2sd":
         return two_sd(runs, baseline, confidence)
-    return (
+    found = (
         mean_interval(runs - baseline, confidence) if pairs else welch(runs, baseline, confidence)
     )
+    return found if items is None else over_items(found, items, confidence)
+
+
+def over_items(found: Difference, items: FloatArray, confidence: float = 0.95) -> Difference:
+    """Widen an interval over runs by the standard error over test items.
+
+    Parameters
+    ----------
+    found
+        A difference with its t interval.
+    items
+        (…, item) the difference in each item.
+    confidence
+        Coverage.
+
+    Returns
+    -------
+    Difference
+        Its error is √(error over runs² + error over items²), with Satterthwaite's degrees of
+        freedom. What runs and items do together is in both, so that it is a little too wide.
+    """
+    n = items.shape[-1]
+    over_runs, over = found.error**2, items.var(axis=-1, ddof=1) / n
+    total = over_runs + over
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = total**2 / (over_runs**2 / found.freedom + over**2 / (n - 1))
+    freedom = np.where(total == 0, found.freedom, freedom)
+    return _t_interval(found.estimate, np.sqrt(total), freedom, confidence)
 
 
 def simultaneous(
@@ -187,6 +219,7 @@ def simultaneous(
     *,
     pairs: bool = False,
     seed: int = 0,
+    items: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return an approximate band that holds the whole curve of differences at once.
 
@@ -197,7 +230,7 @@ def simultaneous(
     ----------
     runs, baseline
         One row a run, one column a point: shapes (n, g) and (m, g).
-    confidence, pairs, seed
+    confidence, pairs, seed, items
         As in :func:`difference`.
 
     Returns
@@ -210,19 +243,26 @@ def simultaneous(
     J. L. Montiel Olea, M. Plagborg-Møller, "Simultaneous confidence bands", Journal of Applied
     Econometrics 2019: sup-t bands.
     """
-    found = difference(runs, baseline, "t", confidence, pairs=pairs)
+    found = difference(runs, baseline, "t", confidence, pairs=pairs, items=items)
     known = np.isfinite(found.error) & (found.error > 0)
     if not known.any():
         return found.low, found.high
     groups = [runs - baseline] if pairs else [runs, baseline]
-    residuals = np.concatenate(
-        [(g - g.mean(axis=0))[:, known] / np.sqrt(len(g) * (len(g) - 1)) for g in groups]
-    )
+    groups = [g[:, known] for g in groups]
+    if items is not None:
+        groups.append(items[known].T)
+    residuals = np.concatenate([_residuals(g) for g in groups])
     draws = np.random.default_rng(seed).normal(size=(RESAMPLES, len(residuals)))
     largest = np.abs(draws @ residuals / found.error[known]).max(axis=1)
     outside = stats.norm.sf(np.quantile(largest, confidence))
     half_width = stats.t.isf(outside, found.freedom) * found.error
     return found.estimate - half_width, found.estimate + half_width
+
+
+def _residuals(group: FloatArray) -> FloatArray:
+    """Return rows whose products are the covariance of the columns' means; few for many items."""
+    rows = (group - group.mean(axis=0)) / np.sqrt(len(group) * (len(group) - 1))
+    return rows if len(rows) <= rows.shape[1] else np.asarray(np.linalg.qr(rows, mode="r"))
 
 
 INTERVALS = ("t", "2sd", "bootstrap")

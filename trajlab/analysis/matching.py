@@ -6,6 +6,7 @@ a function of the loss needs a rule. Each rule turns evaluations into a :class:`
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from scipy.optimize import isotonic_regression
 
 from trajlab.analysis.evaluations import Evaluations
 from trajlab.analysis.intervals import Difference, FloatArray, difference, simultaneous
+from trajlab.analysis.items import item_differences
 
 POINTS_PER_DECADE = 20
 BINS_PER_DECADE = 10
@@ -29,7 +31,7 @@ class Curve:
     log_loss
         (k,) increasing log10 of the training loss.
     score
-        (k,) the score there.
+        (k, …) the score there, of the run or of each test item.
     """
 
     log_loss: FloatArray
@@ -37,8 +39,13 @@ class Curve:
 
     def at(self, log_loss: npt.ArrayLike) -> FloatArray:
         """Return the score at `log_loss`, NaN outside the curve: never extrapolated."""
+        knots = np.arange(self.log_loss.size)
         points = np.asarray(log_loss, float)
-        return np.asarray(np.interp(points, self.log_loss, self.score, left=np.nan, right=np.nan))
+        place = np.asarray(np.interp(points, self.log_loss, knots, left=np.nan, right=np.nan))
+        below = np.nan_to_num(np.floor(place)).astype(np.intp)
+        above = np.minimum(below + 1, knots[-1])
+        share = (place - below).reshape(place.shape + (1,) * (self.score.ndim - 1))
+        return np.asarray((1 - share) * self.score[below] + share * self.score[above])
 
 
 def isotonic(evaluations: Evaluations) -> Curve:
@@ -47,8 +54,7 @@ def isotonic(evaluations: Evaluations) -> Curve:
     fitted = isotonic_regression(log_loss, increasing=False).x
     # Levels that differ by rounding alone are one block: a curve has no two knots at one loss.
     starts = np.flatnonzero(np.diff(fitted, prepend=np.inf) < -_SAME_LEVEL)
-    sizes = np.diff(np.append(starts, log_loss.size))
-    means = [np.add.reduceat(values, starts) / sizes for values in (log_loss, evaluations.score)]
+    means = [_block_means(values, starts) for values in (log_loss, evaluations.score)]
     return Curve(means[0][::-1], means[1][::-1])
 
 
@@ -78,10 +84,18 @@ def last_passage(evaluations: Evaluations) -> Curve:
 def bins(evaluations: Evaluations) -> Curve:
     """Mean log loss and score of the evaluations in each tenth of a decade of loss."""
     log_loss = np.log10(evaluations.train_loss)
-    _, place = np.unique(np.floor(log_loss * BINS_PER_DECADE), return_inverse=True)
-    sizes = np.bincount(place)
-    means = [np.bincount(place, values) / sizes for values in (log_loss, evaluations.score)]
+    place = np.floor(log_loss * BINS_PER_DECADE)
+    order = np.argsort(place, kind="stable")
+    starts = np.flatnonzero(np.diff(place[order], prepend=-np.inf))
+    means = [_block_means(values[order], starts) for values in (log_loss, evaluations.score)]
     return Curve(means[0], means[1])
+
+
+def _block_means(values: FloatArray, starts: npt.NDArray[np.intp]) -> FloatArray:
+    """Return the means of rows from each start to the next."""
+    sums = np.add.reduceat(values, starts, axis=0)
+    sizes = np.diff(np.append(starts, len(values)))
+    return np.asarray(sums / sizes.reshape(-1, *(1,) * (values.ndim - 1)))
 
 
 RULES: dict[str, Callable[[Evaluations], Curve]] = {
@@ -176,8 +190,10 @@ def gap_curve(
     points = grid(low, high)
     scores = [np.array([curve.at(points) for curve in curves]) for curves in sides]
     scores[0][:, in_hole(points, runs) | in_hole(points, baseline)] = np.nan
-    gap = difference(scores[0], scores[1], interval, confidence, pairs=pairs, seed=seed)
-    band = simultaneous(scores[0], scores[1], confidence, pairs=pairs, seed=seed)
+    items = item_differences(runs, baseline, lambda run: RULES[rule](run).at(points))
+    drawn: dict[str, Any] = {"pairs": pairs, "seed": seed, "items": items}
+    gap = difference(scores[0], scores[1], interval, confidence, **drawn)
+    band = simultaneous(scores[0], scores[1], confidence, **drawn)
     return GapCurve(points, gap, low, high, band)
 
 
@@ -206,9 +222,11 @@ def step_gap(
     common = everyone[0].step
     for run in everyone:
         common = np.intersect1d(common, run.step)
-    sides = [
-        np.array([run.score[np.searchsorted(run.step, common)] for run in group])
-        for group in (runs, baseline)
-    ]
-    gap = difference(sides[0], sides[1], interval, confidence, pairs=pairs, seed=seed)
+
+    def read(run: Evaluations) -> FloatArray:
+        return np.asarray(run.score[np.searchsorted(run.step, common)])
+
+    sides = [np.array([read(run) for run in group]) for group in (runs, baseline)]
+    items = item_differences(runs, baseline, read)
+    gap = difference(sides[0], sides[1], interval, confidence, pairs=pairs, seed=seed, items=items)
     return StepGap(common, gap)

@@ -15,10 +15,10 @@ from trajlab.analysis.conflict import run_frames
 from trajlab.analysis.evaluations import evaluated, higher_is_better, metrics, read
 from trajlab.analysis.groups import Group
 from trajlab.analysis.intervals import FloatArray
+from trajlab.analysis.recorded import recorded
 from trajlab.store import Trajectory
 
 CHECKPOINTS = 20
-PAPER_RHO = 1e-3
 IntArray = npt.NDArray[np.int64]
 Summary = tuple[float, str]  # a number, or NaN and the reason
 
@@ -90,12 +90,12 @@ def largest_mean(step: IntArray, values: FloatArray) -> Summary:
     return float(known.mean()), ""
 
 
-# factor -> table and column that hold it, and the rule that sums it up
-FACTORS: Mapping[str, tuple[str, str, Callable[[IntArray, FloatArray], Summary]]] = {
-    "sharpness": ("sharpness", "value", late_mean),
-    "gradient_covariance": ("noise", "covariance_trace", late_mean),
-    "fisher": ("fisher", "trace", largest_mean),
-    "hessian_top": ("hessian", "top", late_mean),
+# factor -> the quantity that it sums up, and the rule by which
+FACTORS: Mapping[str, tuple[str, Callable[[IntArray, FloatArray], Summary]]] = {
+    "sharpness": ("sharpness/value", late_mean),
+    "gradient_covariance": ("noise/covariance_trace", late_mean),
+    "fisher": ("fisher/trace", largest_mean),
+    "hessian_top": ("hessian/top", late_mean),
 }
 
 
@@ -112,45 +112,18 @@ def _scores(
     found = read(run, task, metric, split, selection_split)
     if found.diverged or not found.step.size:
         return dict.fromkeys(names, (np.nan, "diverged" if found.diverged else "no evaluations"))
-    score = found.selected_score if found.selectable else found.end_score
+    score = float(found.selected_score if found.selectable else found.end_score)
     sign = 1 if higher_is_better(run, split, metric) else -1
     return {"final_metric": (sign * score, ""), "min_train_loss": (found.train_loss.min(), "")}
 
 
 def _factor(run: Trajectory, task: str, factor: str) -> Summary:
-    step, values = factor_values(run, task, factor)
+    quantity, rule = FACTORS[factor]
+    step, values = recorded(run, task, quantity)
     if not np.isfinite(values).any():
         return np.nan, ""
-    number, reason = FACTORS[factor][2](step, values)
+    number, reason = rule(step, values)
     return number, f"{factor}: {reason}" if reason else ""
-
-
-def factor_values(run: Trajectory, task: str, factor: str) -> tuple[IntArray, FloatArray]:
-    """Return the steps and values of a factor; empty if it was not recorded.
-
-    Parameters
-    ----------
-    run, task
-        Whose.
-    factor
-        A key of `FACTORS`. Sharpness is read at the paper's ρ, or the first, where there are more.
-    """
-    name, column, _ = FACTORS[factor]
-    return _values(run, name, column, task)
-
-
-def _values(run: Trajectory, name: str, column: str, task: str) -> tuple[IntArray, FloatArray]:
-    """Return steps and a task's values; at the paper's rho, or the first, where there are more."""
-    if name not in run.tables or column not in run.table(name):
-        return np.empty(0, np.int64), np.empty(0)
-    table = run.table(name)
-    tasks = list(table["task"])
-    if task not in tasks:
-        return np.empty(0, np.int64), np.empty(0)
-    values = table[column][:, tasks.index(task)]
-    if "rho" in table.axes(column):
-        values = values[:, int(np.argmax(table["rho"] == PAPER_RHO))]
-    return table["step"], np.asarray(values, float)
 
 
 def _likeness(run: Trajectory) -> dict[str, dict[str, Summary]]:
@@ -160,7 +133,7 @@ def _likeness(run: Trajectory) -> dict[str, dict[str, Summary]]:
         frames = run_frames(run, run.tasks, layers=False)
     likeness = {}
     for task in run.tasks:
-        to_update = _values(run, "similarity", "cosine_to_update", task)[1]
+        to_update = recorded(run, task, "similarity/cosine_to_update")[1]
         cosine = conflicting = np.empty(0)
         if frames is not None:
             pairs = frames[0][(frames[0][["task_a", "task_b"]] == task).any(axis=1)].dropna()

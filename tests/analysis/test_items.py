@@ -1,0 +1,95 @@
+"""The part of the error that comes from the test set, against a truth over both runs and items."""
+
+import numpy as np
+import pytest
+
+from trajlab.analysis.decomposition import decompose
+from trajlab.analysis.evaluations import Evaluations
+from trajlab.analysis.items import item_differences, item_unit
+from trajlab.analysis.matching import RULES, gap_curve, step_gap
+
+LOSS = 10 ** np.linspace(0, -2, 30)
+
+
+def side(rng, rate, ease, runs=3, unit=100.0):
+    """Runs whose items are right with a probability that the run and the item shift."""
+    made = []
+    for _ in range(runs):
+        logit = rate + 0.03 * rng.normal() + ease
+        bits = rng.random((LOSS.size, ease.size)) < 1 / (1 + np.exp(-logit))
+        score = unit * bits.mean(axis=1)
+        made.append(Evaluations.clean(np.arange(1, 31), LOSS, score, correct=bits))
+    return made
+
+
+def two_sides(rng, items=400):
+    ease = rng.normal(size=items)
+    of_side = 2.0 * rng.normal(size=(2, items))  # what one method finds easy and the other does not
+    return side(rng, 1.0, ease + of_side[0]), side(rng, 1.0, ease + of_side[1])
+
+
+@pytest.mark.parametrize("rule", list(RULES))
+def test_what_is_read_of_items_adds_up_to_what_is_read_of_runs(rule):
+    runs, baseline = two_sides(np.random.default_rng(0))
+    curve = gap_curve(runs, baseline, rule)
+    items = item_differences(runs, baseline, lambda run: RULES[rule](run).at(curve.log_loss))
+    assert items.mean(axis=1) == pytest.approx(curve.gap.estimate)
+
+
+def test_the_error_is_that_of_runs_and_items_together():
+    runs, baseline = two_sides(np.random.default_rng(1))
+    found = step_gap(runs, baseline).gap
+    last = [np.array([run.score[-1] for run in group]) for group in (runs, baseline)]
+    over_runs = sum(values.var(ddof=1) / 3 for values in last)
+    bits = [np.mean([run.correct[-1] for run in group], axis=0) for group in (runs, baseline)]
+    over_items = 100**2 * (bits[0] - bits[1]).var(ddof=1) / 400
+    assert found.error[-1] == pytest.approx(np.sqrt(over_runs + over_items))
+
+
+def test_intervals_over_items_hold_for_other_test_sets_and_those_over_runs_do_not():
+    """Both sides have the same truth over all items that could be drawn."""
+    rng = np.random.default_rng(2)
+    covered = {"items": 0, "runs": 0}
+    for _ in range(300):
+        runs, baseline = two_sides(rng)
+        bare = [[Evaluations.clean(r.step, LOSS, r.score) for r in g] for g in (runs, baseline)]
+        for name, sides in (("items", (runs, baseline)), ("runs", bare)):
+            terms = decompose(*sides).terms
+            covered[name] += terms.low[0] <= 0 <= terms.high[0]
+    assert covered["items"] / 300 > 0.93
+    assert covered["runs"] / 300 < 0.85
+
+
+def test_the_band_is_wider_over_items():
+    runs, baseline = two_sides(np.random.default_rng(3))
+    bare = [[Evaluations.clean(r.step, LOSS, r.score) for r in g] for g in (runs, baseline)]
+    known = gap_curve(runs, baseline)
+    alone = gap_curve(*bare)
+    assert np.all(known.gap.high - known.gap.low > 0)
+    assert np.mean(known.band[1] - known.band[0]) > np.mean(known.gap.high - known.gap.low)
+    assert known.gap.estimate == pytest.approx(alone.gap.estimate)
+
+
+@pytest.mark.parametrize(
+    ("score", "unit"),
+    [
+        (lambda share: share, 1.0),
+        (lambda share: 100 * share, 100.0),
+        (lambda share: share - 1, 1.0),  # an error rate, negated as less is better
+        (lambda share: 100 * share - 100, 100.0),
+        (lambda share: share**2, 0.0),  # such as F1
+    ],
+)
+def test_the_score_has_to_be_the_share_of_right_items(score, unit):
+    bits = np.random.default_rng(4).random((30, 50)) < 0.7
+    run = Evaluations.clean(np.arange(1, 31), LOSS, score(bits.mean(axis=1)), correct=bits)
+    assert item_unit([run, run]) == unit
+
+
+def test_bits_have_to_be_of_one_test_set():
+    rng = np.random.default_rng(5)
+    (few, *_), (many, *_) = two_sides(rng, 40), two_sides(rng, 50)
+    bare = Evaluations.clean(few[0].step, LOSS, few[0].score)
+    assert item_unit([few[0], few[1]]) == 100.0
+    assert item_unit([few[0], many[0]]) == 0.0
+    assert item_unit([few[0], bare]) == 0.0
