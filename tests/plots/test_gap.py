@@ -26,6 +26,7 @@ def result(heights: dict[str, float], onset: float = 0.1, **key: str) -> Gap:
         row |= {"baseline": "method=single", "metric": "accuracy", **key}
         gap = height * -np.log10(LOSS)
         curve = {"train_loss": LOSS, "gap": gap, "low": gap - 1, "high": gap + 1}
+        curve |= {"band_low": gap - 3, "band_high": gap + 3}
         curves.append(pd.DataFrame({**row, **curve, "significant": onset >= LOSS}))
         summaries.append({**row, "onset_loss": onset})
     tables = {"curve": pd.concat(curves), "summary": pd.DataFrame(summaries)}
@@ -45,11 +46,13 @@ def test_every_comparison_is_a_line_with_its_band_and_onset() -> None:
     assert labels == ["+same, onset at 0.1", "+noisy, onset at 0.1"]
     assert ax.get_legend().get_title().get_text() == "against method=single"
     lines = [line for line in ax.lines if line.get_label() in labels]
-    for line, height, band in zip(lines, (1, -2), ax.collections, strict=True):
+    shades = list(ax.collections)
+    for line, height, *around in zip(lines, (1, -2), shades[::2], shades[1::2], strict=True):
         np.testing.assert_allclose(line.get_ydata(), height * -np.log10(LOSS))
-        edges = band.get_paths()[0].vertices[:, 1]
-        assert edges.max() == pytest.approx(max(height * 3, 0) + 1)
-        assert edges.min() == pytest.approx(min(height * 3, 0) - 1)
+        for shade, wide in zip(around, (1, 3), strict=True):
+            edges = shade.get_paths()[0].vertices[:, 1]
+            assert edges.max() == pytest.approx(max(height * 3, 0) + wide)
+            assert edges.min() == pytest.approx(min(height * 3, 0) - wide)
     marks = [line.get_xydata()[0] for line in ax.lines if len(line.get_xdata()) == 1]
     np.testing.assert_allclose(marks, [[0.1, 1], [0.1, -2]])
 
@@ -79,6 +82,17 @@ def test_lines_differ_without_colour() -> None:
 def test_an_existing_axes_is_drawn_on() -> None:
     ax = plt.subplots()[1]
     assert plots.gap(result({"+same": 1}), ax=ax) is ax
+
+
+def test_a_wide_band_does_not_flatten_the_curve() -> None:
+    made = result({"+same": 1})
+    made.curve["band_high"] = 1000.0
+    assert plots.gap(made).get_ylim()[1] < 10
+
+
+def test_of_a_quantity_up_is_not_called_better() -> None:
+    ax = plots.gap(result({"+same": 1}, metric="sharpness/value"))
+    assert ax.get_ylabel() == "difference in sharpness/value (up is larger)"
 
 
 def test_nothing_to_draw_is_said() -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from trajlab.analysis.intervals import FloatArray
 from trajlab.errors import TrajlabError
-from trajlab.store import Trajectory
+from trajlab.store import Trajectory, items
 
 SELECTED = 10  # checkpoints that are chosen on the selection split
 _NOT_METRICS = ("step", "task", "epoch", "loss", "items", "correct")
@@ -139,7 +139,7 @@ def read(
     split: str = "test",
     selection_split: str = "",
     *,
-    items: bool = False,
+    bits: bool = False,
 ) -> Evaluations:
     """Read one run's evaluations of `task`.
 
@@ -151,7 +151,7 @@ def read(
         What `score` is. A metric that the run lacks is NaN throughout.
     selection_split
         Where `selection` comes from; NaN if that split or the metric on it is missing.
-    items
+    bits
         Read which items of `split` were right too, where that was recorded.
 
     Raises
@@ -172,7 +172,7 @@ def read(
         train_loss,
         sign * _at(step, *_column(run, split, task, metric)),
         sign * _at(step, *_column(run, selection_split, task, metric)),
-        _correct(run, task, split, step) if items else None,
+        _correct(run, task, split, step) if bits else None,
     )
 
 
@@ -206,14 +206,17 @@ def _column(run: Trajectory, split: str, task: str, metric: str) -> tuple[FloatA
 def _correct(
     run: Trajectory, task: str, split: str, step: FloatArray
 ) -> npt.NDArray[np.bool_] | None:
-    """Return (n, item) which items were right at `step`; None if a step has no bits."""
+    """Return (n, item) which items were right at `step`, none where it was not recorded."""
     table = run.table(_name(split))
     tasks: Sequence[str] = list(table["task"])
     if "correct" not in table or task not in tasks:
         return None
     _, here, there = np.intersect1d(step, table["step"], return_indices=True)
-    bits = np.asarray(table["correct"][there][:, tasks.index(task)], bool)
-    return bits if len(here) == len(step) else None
+    own = (there, slice(tasks.index(task), tasks.index(task) + 1))
+    flags = items.unpack(table["items"][own], table["correct"][own])[:, 0]
+    correct = np.zeros((len(step), flags.shape[1]), bool)
+    correct[here] = flags.filled(False)
+    return correct
 
 
 def _at(step: FloatArray, own_step: FloatArray, values: FloatArray) -> FloatArray:

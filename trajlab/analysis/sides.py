@@ -30,7 +30,7 @@ class Side:
             runs = [over_loss(run, task, metric) for run in members]
         else:
             splits = settings["split"], settings["selection_split"]
-            runs = [read(run, task, metric, *splits, items=True) for run in members]
+            runs = [read(run, task, metric, *splits, bits=True) for run in members]
         used = [run.step.size > 0 and not run.diverged for run in runs]
         return cls(
             tuple(compress(runs, used)),

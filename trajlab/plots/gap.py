@@ -6,6 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Gap
+from trajlab.analysis.recorded import is_quantity
 from trajlab.plots.style import INK, Series, say, series
 
 
@@ -13,8 +14,8 @@ def gap(result: Gap, ax: Axes | None = None) -> Axes:
     """Draw the gap to the baseline at equal training loss, as the paper's figure 1 does.
 
     Training runs from left to right: the loss falls along a logarithmic axis. A line is one
-    comparison, underlaid where it is significant; its band is the interval at each loss; the large
-    mark is the onset.
+    comparison, underlaid where it is significant; the shade is the interval at each loss, the paler
+    one around it is to hold the whole curve at once; the large mark is the onset.
 
     Parameters
     ----------
@@ -44,10 +45,16 @@ def gap(result: Gap, ax: Axes | None = None) -> Axes:
         return ax
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
     score, baseline = (" or ".join(curve[name].unique()) for name in ("metric", "baseline"))
-    ax.set_ylabel(f"gap in {score} (up is better)")
+    quantity = any(map(is_quantity, curve["metric"]))
+    label = f"difference in {score} (up is larger)" if quantity else f"gap in {score}"
+    ax.set_ylabel(label if quantity else f"{label} (up is better)")
     ax.set_xscale("log")
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
+    # The simultaneous band is wide where training begins, and may leave the picture there.
+    shown = curve[["gap", "low", "high"]].to_numpy(float)
+    margin = 0.1 * np.ptp(shown[np.isfinite(shown)]) or 1.0
+    ax.set_ylim(np.nanmin([*shown.ravel(), 0]) - margin, np.nanmax([*shown.ravel(), 0]) + margin)
     ax.legend(title=f"against {baseline}", frameon=False)
     sns.despine(ax=ax)
     return ax
@@ -56,7 +63,8 @@ def gap(result: Gap, ax: Axes | None = None) -> Axes:
 def _draw(ax: Axes, line: Series, onset: float) -> None:
     rows = line.rows.sort_values("train_loss")
     loss, height = rows["train_loss"].to_numpy(float), rows["gap"].to_numpy(float)
-    ax.fill_between(loss, rows["low"], rows["high"], color=line.color, alpha=0.15, linewidth=0)
+    for low, high, shade in (("low", "high", 0.18), ("band_low", "band_high", 0.07)):
+        ax.fill_between(loss, rows[low], rows[high], color=line.color, alpha=shade, linewidth=0)
     significant = np.where(rows["significant"].fillna(False).astype(bool), height, np.nan)
     ax.plot(loss, significant, color=line.color, alpha=0.35, linewidth=6, solid_capstyle="butt")
     found = np.isfinite(onset)

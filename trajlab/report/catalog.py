@@ -44,8 +44,9 @@ ANALYSES: Mapping[str, Entry] = {
             "Training runs from left to right: the training loss falls along the axis. The height "
             "is how much better (above zero) or worse (below) the test metric is than the "
             "baseline's at the same training loss, so that merely having trained further does not "
-            "count. The band is the interval at each loss by itself, the broad line shows where it "
-            "leaves zero out, and the large mark is the onset, from which down the gap holds."
+            "count. The shade is the interval at each loss by itself, the paler one is to hold the "
+            "whole curve at once; the broad line shows where the former leaves zero out, and the "
+            "large mark is the onset, from which down the gap holds."
         ),
         details=(
             *("delta_p", "matched_p", "reach_p", "selection_p", "delta_se", "delta_df"),
