@@ -16,7 +16,8 @@ from trajlab.study import quickstart
 
 def _run(folder: Path) -> None:
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         epochs = progress.add_task("epochs", total=None)
         paths = quickstart.run(
             folder,
