@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
-from trajlab import Recorder, TrajlabError, probes
+from trajlab import Recorder, probes
 from trajlab.measure import guard, hessian_trace, spectral_density, top_eigenvalue
 from trajlab.store import Trajectory
 
@@ -181,10 +181,12 @@ def test_sum_reduction_is_the_sum(tmp_path: Path) -> None:
     assert table["top"][0, 0] == pytest.approx(expected, rel=1e-9)
 
 
-def test_compiled_model_is_one_sentence(tmp_path: Path) -> None:
-    model = torch.compile(network()[0], backend="eager")
-    with pytest.raises(TrajlabError, match=r"is compiled.*record the model uncompiled"):
-        record(tmp_path, [torch.ones(3, 4).double()], lambda m, x: {"one": m(x).sum(1)}, model)
+def test_compiled_model_is_measured_uncompiled(tmp_path: Path) -> None:
+    model, x, _ = network()
+    losses = lambda m, x: {"one": m(x).pow(2).sum(1)}  # noqa: E731
+    table = record(tmp_path, [x], losses, torch.compile(model, backend="eager"))
+    expected = top_eigenvalue(losses(model, x)["one"].mean(), dict(model.named_parameters()))
+    assert table["top"][0, 0] == pytest.approx(expected.value, rel=1e-9)
 
 
 def test_distributed_wrapper(tmp_path: Path) -> None:

@@ -1,5 +1,9 @@
 """A probe at work in a recorder."""
 
+from collections.abc import Mapping
+
+from torch import Tensor
+
 from trajlab.measure import guard
 from trajlab.record.probes.probe import Moment, Probe, Row, Started
 from trajlab.record.rows import Rows
@@ -24,6 +28,7 @@ class Attached:
         self._writer = writer
         self._rows = rows
         self._table: str | None = None
+        self._adding: Moment | None = None  # the first pass of an update that is measured
         self._boundary = -1  # the epoch boundary that it measured last
 
     def due(self, step: int, boundary: int) -> bool:
@@ -54,17 +59,34 @@ class Attached:
         with guard(moment.model):
             return self.probe.start(moment)
 
+    def add_if_due(self, moment: Moment, boundary: int) -> None:
+        """Do the same for one of the passes that make an update; the first one's rule counts."""
+        if moment.first:
+            self._adding = moment if self.due(moment.step, boundary) else None
+            self._boundary = boundary
+        if self._adding is not None:
+            with guard(moment.model):
+                self.probe.add(moment)
+
+    def complete(self, update: Mapping[str, Tensor]) -> None:
+        """Pass on the row of the update whose passes were added, if there is one."""
+        if self._adding is not None:
+            moment, self._adding = self._adding, None
+            self._append(moment, self.probe.complete(moment, update))
+
     def finish(self, moment: Moment, started: Started) -> None:
         """Pass on the row that the training backward has completed."""
         self._append(moment, started.row())
 
-    def measure(self, moment: Moment) -> None:
-        """Measure without guard, and pass the row on."""
-        self._append(moment, self.probe.measure(moment))
+    def measure(self, moment: Moment) -> Row:
+        """Measure without guard, pass the row on, and return it."""
+        return self._append(moment, self.probe.measure(moment))
 
-    def _append(self, moment: Moment, row: Row) -> None:
+    def _append(self, moment: Moment, row: Row) -> Row:
         if self._table is None:
             table = self.probe.table(moment)
             self._writer.declare(table)
             self._table = table.name
-        self._rows.append(self._table, {"step": moment.step, **row})
+        row = {"step": moment.step, **row}
+        self._rows.append(self._table, row)
+        return row

@@ -1,10 +1,12 @@
 """What step and what epoch it is."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from torch.optim import Optimizer
 
+from trajlab.record.loss_scale import LossScale
 from trajlab.store import Trajectory
 
 
@@ -18,6 +20,8 @@ class Clock:
     ----------
     optimizer : Optimizer, optional
         Its updates advance the step.
+    on_update : callable
+        Called after each of them, before the step advances.
 
     Attributes
     ----------
@@ -25,40 +29,55 @@ class Clock:
         Updates completed.
     micro_step : int
         Number of the current pass within the step, from 0.
+    first : bool
+        Whether the current pass is the first one of an update.
     epoch : int
         Epochs completed: counted by `evaluated`, or as `set_epoch` said.
     boundary : int
         Epoch boundaries so far, the beginning of training not counted.
     """
 
-    def __init__(self, optimizer: Optimizer | None) -> None:
+    def __init__(
+        self, optimizer: Optimizer | None, on_update: Callable[[], None] = lambda: None
+    ) -> None:
         self.step = 0
         self.micro_step = 0
+        self.first = True
         self.epoch = 0
         self.boundary = 0
         self._counts_epochs = True
         self._counts_passes = optimizer is None
+        self._on_update = on_update
+        self._passes = 0  # of the present update
         self._last_pass = -1
         self._trained = False
-        self._hook = optimizer.register_step_post_hook(self._updated) if optimizer else None
+        self._hook = optimizer.register_step_post_hook(self._stepped) if optimizer else None
 
-    @property
-    def next_step(self) -> int:
-        """The step of the first pass after the coming update; right after a pass."""
-        return self.step if self._counts_passes else self.step + 1
+    def next_step(self, passes: int = 1) -> int:
+        """Return the step of the next pass, right after one of so many that make an update."""
+        return self.step if self._counts_passes or self._passes < passes else self.step + 1
 
     def begin_pass(self, step: int | None = None) -> None:
         """Begin a backward pass; `step` corrects the count."""
         if step is not None:
             self.step = step
-        self.micro_step = self.micro_step + 1 if self.step == self._last_pass else 0
+        if self.step != self._last_pass:
+            self.micro_step, self._passes = 0, 0
+        else:
+            self.micro_step += 1
+        self.first = self._passes == 0
+        self._passes += 1
         self._last_pass = self.step
 
-    def end_pass(self) -> None:
-        """End a backward pass."""
+    def retry(self) -> None:
+        """Note that the last update was skipped: what comes is its first pass again."""
+        self._passes = 0
+
+    def end_pass(self, passes: int = 1) -> None:
+        """End a backward pass, of so many that make an update."""
         self._trained = True
-        if self._counts_passes:
-            self.step += 1
+        if self._counts_passes and self._passes >= passes:
+            self._updated()
 
     def evaluated(self) -> None:
         """Note an evaluation: the first one after training ends an epoch."""
@@ -95,5 +114,10 @@ class Clock:
         if self._hook is not None:
             self._hook.remove()
 
-    def _updated(self, *_: object) -> None:
+    def _stepped(self, optimizer: Optimizer, *_: object) -> None:
+        if not LossScale.skips_inside(optimizer):
+            self._updated()
+
+    def _updated(self) -> None:
+        self._on_update()
         self.step += 1

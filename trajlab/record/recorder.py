@@ -15,21 +15,24 @@ from typing import Any, Self
 
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.capture import Capture, modules_of
-from trajlab.measure.task_gram import group_by_layer
+from trajlab.measure.processes import processes
 from trajlab.record.attached import Attached
 from trajlab.record.batch import Weights, present_losses
 from trajlab.record.clock import Clock
 from trajlab.record.evaluations import Value, evaluation_row, evaluation_table
+from trajlab.record.forward import Forward
+from trajlab.record.loss_scale import LossScale
 from trajlab.record.preemption import Preemption
 from trajlab.record.probes.losses import Losses
 from trajlab.record.probes.probe import Moment, Predict, Probe, Started, TaskLosses
 from trajlab.record.provenance import provenance
 from trajlab.record.rows import Rows
-from trajlab.record.shared import discover_shared, name_shared, refuse_compiled
+from trajlab.record.shared import discover_shared, name_shared
+from trajlab.record.wrapped import is_sharded, refuse_compiled, unwrap
 from trajlab.store import NullWriter, Trajectory, Writer
 from trajlab.store.parts import exists
 
@@ -55,7 +58,11 @@ class Recorder:
         first step: the parameters that two or more losses reach.
     optimizer : Optimizer, optional
         Advances the step and supplies the learning rate (of its first group). Without it, every
-        `backward` or `observe` is one step.
+        `backward` or `observe` is one step. Of several optimizers, the shared parameters'.
+    scaler : GradScaler, optional
+        The one that scales the losses in mixed precision. `backward` then leaves what
+        ``scaler.scale(total).backward()`` leaves; all that is recorded is without the scale, and
+        updates that the scaler skips are marked.
     lower_is_better : sequence of str
         Metrics of which less is better; ``loss`` always is.
     probes : sequence of Probe
@@ -108,6 +115,7 @@ class Recorder:
         tasks: Sequence[str],
         shared: nn.Module | Iterable[nn.Parameter] | None = None,
         optimizer: Optimizer | None = None,
+        scaler: GradScaler | None = None,
         lower_is_better: Sequence[str] = (),
         probes: Sequence[Probe] = (),
         metadata: Mapping[str, Any] | None = None,
@@ -119,12 +127,29 @@ class Recorder:
     ) -> None:
         if not tasks or isinstance(tasks, str) or len(set(tasks)) < len(tasks):
             raise TrajlabError(f"tasks={tasks!r} must be a list of distinct names")
-        if shared is None or any(not p.survives_compilation for p in probes):
-            refuse_compiled(model)
+        if shared is None:
+            refuse_compiled(model, "its graph hides what the tasks share", "pass shared=")
+        if shared is None and is_sharded(model):
+            raise TrajlabError("a sharded model's graph hides what the tasks share; pass shared=")
         kinds = [type(probe).__name__ for probe in probes]
         for probe, kind in zip(probes, kinds, strict=True):
             if kinds.count(kind) > 1:
                 raise TrajlabError(f"two {kind} probes would write one table; give one")
+            if not probe.survives_compilation:
+                refuse_compiled(
+                    model if probe.needs_graph else unwrap(model),
+                    f"{kind} cannot measure that",
+                    "leave the probe out, or train the model uncompiled",
+                )
+            if is_sharded(model) and not probe.survives_sharding:
+                raise TrajlabError(
+                    f"{kind} cannot measure a model given to fully_shard; leave the probe out"
+                )
+            if processes() > 1 and probe.needs_graph and probe.schedule.every == "epoch":
+                raise TrajlabError(
+                    f"{kind}(every='epoch') would wait for processes that do not evaluate; give a "
+                    "number of steps"
+                )
             if probe.needs_task_losses and task_losses is None:
                 raise TrajlabError(
                     f"{kind} measures on data of its own and needs to know the "
@@ -135,9 +160,10 @@ class Recorder:
                     f"{kind} samples targets from the model's predictions; pass predict=fn to the "
                     "recorder"
                 )
-        self._model = model
+        self._forward = Forward(model)
+        self._model = unwrap(model)
         self._tasks = tuple(tasks)
-        self._parameters = None if shared is None else name_shared(model, shared)
+        self._parameters = None if shared is None else name_shared(self._model, shared)
         self._optimizer = optimizer
         self._lower_is_better = tuple(lower_is_better)
         self._task_losses = task_losses
@@ -151,7 +177,7 @@ class Recorder:
                 self._tasks,
                 list(self._parameters or ()),
                 metadata,
-                provenance(model),
+                provenance(self._model),
                 resume=resume,
                 from_step=from_step,
                 allow_changes=allow_changes,
@@ -160,13 +186,14 @@ class Recorder:
         self._created = datetime.fromisoformat(self._writer.created).timestamp()
         self._preemption = Preemption(self.flush)
         self._rows = Rows(self._writer, self._preemption)
-        self._losses = Attached(Losses(), self._writer, self._rows)
+        self._said = False
+        self._scale = LossScale(scaler)
+        self._losses = Attached(Losses(self._scale.active), self._writer, self._rows)
         self._probes = [Attached(probe, self._writer, self._rows) for probe in probes]
-        self._clock = Clock(optimizer)
+        self._clock = Clock(optimizer, self._complete)
         if earlier is not None:
             self._clock.resume(earlier, from_step)
-        self._capture = Capture({})
-        self._capture_if_due(self.step)
+        self._catch_if_due(self.step)
 
     @property
     def step(self) -> int:
@@ -182,7 +209,12 @@ class Recorder:
     def epoch(self, epoch: int) -> None:
         self._clock.set_epoch(epoch)
 
-    def backward(self, losses: Mapping[str, Tensor | None], weights: Weights | None = None) -> None:
+    def backward(
+        self,
+        losses: Mapping[str, Tensor | None],
+        weights: Weights | None = None,
+        accumulate: int = 1,
+    ) -> None:
         """Record, then leave in ``.grad`` what ``sum(w * loss).backward()`` leaves, bit for bit.
 
         Parameters
@@ -191,6 +223,9 @@ class Recorder:
             The scalar loss of each task; one left out, or None, is omitted.
         weights : mapping of str to float or Tensor, optional
             The weight of each loss, 1 by default. Gradients flow into those that are tensors.
+        accumulate : int
+            The number of backward passes that the optimizer's next update is made of. The total is
+            divided by it, and task gradients are those of all these micro-batches together.
 
         Raises
         ------
@@ -198,26 +233,29 @@ class Recorder:
             If a task is not declared, or the losses cannot be differentiated.
         """
         present = present_losses(losses, weights, self._tasks)
-        self._clock.begin_pass()
-        moment = self._recorded(present, weights or dict.fromkeys(present, 1.0))
+        self._begin_pass(None)
+        moment = self._recorded(present, weights or dict.fromkeys(present, 1.0), accumulate)
         started = self._start(moment)
         if weights is None:
             total = reduce(operator.add, present.values())
         else:
             total = reduce(operator.add, (weights[task] * loss for task, loss in present.items()))
+        if accumulate > 1:
+            total = total / accumulate
         with ExitStack() as watching:
             for _, measurement in started:
                 watching.enter_context(measurement.watching)
-            total.backward()  # type: ignore[no-untyped-call]
+            self._scale.apply(total).backward()  # type: ignore[no-untyped-call]
         for attached, measurement in started:
             attached.finish(moment, measurement)
-        self._end_pass()
+        self._end_pass(accumulate)
 
     def observe(
         self,
         losses: Mapping[str, Tensor | None],
         weights: Weights | None = None,
         step: int | None = None,
+        accumulate: int = 1,
     ) -> None:
         """Record without touching ``.grad``; the graph stays usable.
 
@@ -231,6 +269,9 @@ class Recorder:
             Recorded beside the losses, 1 by default.
         step : int, optional
             Optimizer updates completed, if the recorder does not count them rightly by itself.
+        accumulate : int
+            The number of backward passes that the optimizer's next update is made of; task
+            gradients are those of the mean over these micro-batches.
 
         Raises
         ------
@@ -238,14 +279,23 @@ class Recorder:
             If a task is not declared, or the losses cannot be differentiated.
         """
         present = present_losses(losses, weights, self._tasks)
-        self._clock.begin_pass(step)
-        moment = self._recorded(present, weights or dict.fromkeys(present, 1.0))
+        self._begin_pass(step)
+        moment = self._recorded(present, weights or dict.fromkeys(present, 1.0), accumulate)
         for attached in self._probes:
-            if moment.micro_step == 0:
+            if attached.probe.adds_up(moment):
+                attached.add_if_due(moment, self._clock.boundary)
+            elif moment.first:
                 attached.measure_if_due(moment, self._clock.boundary)
-        self._end_pass()
+            else:
+                self._miss(attached, moment)
+        self._end_pass(accumulate)
 
-    def evaluate(self, split: str, values: Mapping[str, Mapping[str, Value]]) -> None:
+    def evaluate(
+        self,
+        split: str,
+        values: Mapping[str, Mapping[str, Value]],
+        step: int | None = None,
+    ) -> None:
         """Record an evaluation of the present weights.
 
         Parameters
@@ -256,6 +306,8 @@ class Recorder:
             ``{task: {"loss": …, "accuracy": …}}``, in any unit, as they are to be stored. Beside
             the metrics ``"correct"`` takes a flag for each item of the data, in the same order
             each time: stored as bits, read back by `Trajectory.correct`.
+        step : int, optional
+            Optimizer updates completed, if the recorder does not count them rightly by itself.
 
         Raises
         ------
@@ -263,7 +315,9 @@ class Recorder:
             If the split or a task is unknown, a value is not a number, or ``"correct"`` not a
             flat array of flags.
         """
-        self._capture.close()
+        self._forward.close()
+        if step is not None:
+            self._clock.step = step
         row = evaluation_row(values, self._tasks)
         table = evaluation_table(split, self._tasks, row, self._lower_is_better)
         self._writer.declare(table)
@@ -274,7 +328,7 @@ class Recorder:
             for attached in self._probes:
                 if attached.probe.schedule.every == "epoch" and not attached.probe.needs_graph:
                     attached.measure_if_due(moment, self._clock.boundary)
-        self._capture_if_due(self.step)
+        self._catch_if_due(self.step)
 
     def flush(self) -> None:
         """Write what is buffered: when this returns it survives a power loss.
@@ -302,10 +356,11 @@ class Recorder:
             If the disk refuses; nothing is lost, and `close` can be called again.
         """
         self._clock.stop()
-        self._capture.close()
-        self._capture.clear()
+        self._forward.close()
+        self._forward.clear()
         with self._preemption:
             try:
+                self._mark_skipped()
                 self._rows.close()
             finally:
                 self._writer.close(status)
@@ -327,7 +382,7 @@ class Recorder:
         self._rows.hand_over()
         self._writer.rewind(state["step"])
         self._clock.load_state_dict(state)
-        self._capture_if_due(self.step)
+        self._catch_if_due(self.step)
 
     def __enter__(self) -> Self:
         return self
@@ -346,54 +401,103 @@ class Recorder:
         except Exception as failure:  # must not take the place of the user's own error
             _logger.error("trajlab could not seal %s: %s", self._writer.path, failure)
 
-    def _recorded(self, losses: Mapping[str, Tensor], weights: Weights) -> Moment:
+    def _begin_pass(self, step: int | None) -> None:
+        if self._mark_skipped():
+            self._clock.retry()
+        self._clock.begin_pass(step)
+
+    def _mark_skipped(self) -> bool:
+        """Mark the passes of the last update if the loss scaler skipped it."""
+        rows = self._scale.skipped()
+        for row in rows:
+            self._rows.append("losses", {**row, "skipped": True})  # in the place of the former row
+        return bool(rows)
+
+    def _recorded(self, losses: Mapping[str, Tensor], weights: Weights, accumulate: int) -> Moment:
         """Record the losses of this pass, and return the moment for the probes."""
-        self._capture.close()
+        if accumulate < 1:
+            raise TrajlabError(f"accumulate={accumulate} is no number of passes; give 1 or more")
+        self._forward.close()
+        compiled = self._forward.is_compiled(losses)
         if self._parameters is None:
+            if compiled:
+                raise TrajlabError(
+                    "the losses come from a compiled graph, which hides what the tasks share; pass "
+                    "shared="
+                )
             self._parameters = discover_shared(self._model, self._tasks, losses)
             self._writer.shared = list(self._parameters)
-        moment = self._moment(losses, weights)
-        self._losses.measure(moment)
+        moment = self._moment(losses, weights, accumulate)
+        self._scale.remember(self._losses.measure(moment), moment.first)
         return moment
 
     def _start(self, moment: Moment) -> list[tuple[Attached, Started]]:
         """Let the probes that are due measure what comes before the training backward."""
-        if moment.micro_step > 0:
-            return []
-        started = [(a, a.start_if_due(moment, self._clock.boundary)) for a in self._probes]
+        started = []
+        for attached in self._probes:
+            if attached.probe.adds_up(moment):
+                attached.add_if_due(moment, self._clock.boundary)
+            elif moment.first:
+                started.append((attached, attached.start_if_due(moment, self._clock.boundary)))
+            else:
+                self._miss(attached, moment)
         return [(attached, s) for attached, s in started if s is not None]
 
-    def _end_pass(self) -> None:
-        self._clock.end_pass()
-        self._capture_if_due(self._clock.next_step)
-
-    def _capture_if_due(self, step: int) -> None:
-        """Capture the calls of layers from now on if a probe uses them at that step."""
-        self._capture.clear()
-        if self._parameters is not None and any(
-            attached.probe.uses_calls and attached.due(step, self._clock.boundary)
-            for attached in self._probes
+    def _miss(self, attached: Attached, moment: Moment) -> None:
+        """Say once that passes are accumulated without the recorder knowing."""
+        if (
+            moment.passes == 1
+            and not self._said
+            and attached.probe.needs_graph
+            and attached.due(moment.step, self._clock.boundary)
         ):
-            if not self._capture.layers:
-                layers = group_by_layer(self._parameters)
-                self._capture = Capture(modules_of(self._model, layers))
-            self._capture.open()
+            self._said = True
+            _logger.warning(
+                "trajlab measures the first of several backward passes of step %d only; pass "
+                "accumulate= to measure them together",
+                moment.step,
+            )
 
-    def _moment(self, losses: Mapping[str, Tensor], weights: Weights) -> Moment:
+    def _end_pass(self, accumulate: int) -> None:
+        self._clock.end_pass(accumulate)
+        self._catch_if_due(self._clock.next_step(accumulate))
+
+    def _complete(self) -> None:
+        """Complete what was measured over the passes of the update that has just been made."""
+        gradients = {name: p.grad for name, p in (self._parameters or {}).items()}
+        update = {name: g for name, g in gradients.items() if g is not None and self._optimizer}
+        for attached in self._probes:
+            attached.complete(update)
+
+    def _catch_if_due(self, step: int) -> None:
+        """Catch what the probes that are due at that step use of the forward pass."""
+        self._forward.clear()
+        due = [a.probe for a in self._probes if a.due(step, self._clock.boundary)]
+        if self._parameters is not None and any(probe.needs_graph for probe in due):
+            self._forward.open(self._parameters, any(probe.uses_calls for probe in due))
+
+    def _moment(
+        self, losses: Mapping[str, Tensor], weights: Weights, accumulate: int = 1
+    ) -> Moment:
+        parameters = self._parameters or {}
         return Moment(
             step=self._clock.step,
             micro_step=self._clock.micro_step,
+            passes=accumulate,
+            first=self._clock.first,
+            loss_scale=self._scale.value,
             epoch=self._clock.epoch,
             wall_time=time.time() - self._created,
             learning_rate=float(self._optimizer.param_groups[0]["lr"]) if self._optimizer else nan,
             model=self._model,
             tasks=self._tasks,
-            parameters=self._parameters or {},
+            parameters=parameters,
+            leaves=self._forward.leaves(parameters),
             losses=losses,
             weights=weights,
             task_losses=self._task_losses,
             predict=self._predict,
-            calls=self._capture.calls if losses else {},
+            calls=self._forward.calls if losses else {},
         )
 
 

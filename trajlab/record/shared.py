@@ -109,21 +109,3 @@ def _reached(loss: Tensor) -> set[int]:
             leaves.add(id(node.variable))
         stack.extend(following for following, _ in node.next_functions)
     return leaves
-
-
-def refuse_compiled(model: nn.Module) -> None:
-    """Raise if the model or a part of it is compiled.
-
-    A compiled graph reaches all its parameters from every loss and cannot be retained.
-
-    Raises
-    ------
-    TrajlabError
-        Naming the compiled module.
-    """
-    for name, module in model.named_modules():
-        if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
-            raise TrajlabError(
-                f"{f'the submodule {name}' if name else 'the model'} is compiled, and task "
-                "gradients cannot be taken from a compiled graph; record the model uncompiled"
-            )

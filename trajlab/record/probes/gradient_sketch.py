@@ -43,6 +43,11 @@ class GradientSketch(Probe):
         self._shared: object = None
         self._sketch: Sketch | None = None
 
+    @property
+    def survives_compilation(self) -> bool:
+        """A compiled graph can be differentiated once more, if not twice."""
+        return True
+
     def table(self, moment: Moment) -> Table:
         """Declare ``sketches``."""
         tasks, k = list(moment.tasks), list(range(self._size))

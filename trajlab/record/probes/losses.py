@@ -1,13 +1,20 @@
 """The training losses and weights of every step; always on."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from trajlab.measure.processes import processes, sum_over_processes
 from trajlab.record.probes.probe import Moment, Probe
-from trajlab.store import Table, standard
+from trajlab.store import Column, Table, standard
+
+_SCALED = (
+    Column("loss_scale", description="what the loss scaler multiplied the total by"),
+    Column("skipped", dtype="bool", description="whether the scaler skipped the update"),
+)
 
 
 class Losses(Probe):
@@ -15,28 +22,45 @@ class Losses(Probe):
 
     Values are copied and stay on their device until the recorder hands rows to the file: reading
     one there would wait for all the work that is queued. NaN and infinite losses are recorded as
-    they are, an omitted task as NaN.
+    they are, an omitted task as NaN. They are means over the processes of a distributed training.
+
+    Parameters
+    ----------
+    scaled : bool
+        Whether a loss scaler is at work. The recorded losses are without its scale.
     """
 
     needs_graph = True
 
-    def __init__(self) -> None:
+    def __init__(self, scaled: bool = False) -> None:
         super().__init__(every=1)
+        self._scaled = scaled
 
     def table(self, moment: Moment) -> Table:
-        """Declare ``losses``."""
-        return standard("losses", task=moment.tasks)
+        """Declare ``losses``; with a loss scaler, ``loss_scale`` and ``skipped`` too."""
+        table = standard("losses", task=moment.tasks)
+        return replace(table, columns=table.columns + _SCALED) if self._scaled else table
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
         """Return times, learning rate, ``loss`` (task,) and ``weight`` (task,)."""
-        return {
+        row = {
             "micro_step": moment.micro_step,
             "wall_time": moment.wall_time,
             "epoch": moment.epoch,
             "learning_rate": moment.learning_rate,
-            "loss": _along_tasks(moment.losses, moment.tasks),
+            "loss": _mean(_along_tasks(moment.losses, moment.tasks), moment),
             "weight": _along_tasks(moment.weights, moment.tasks),
         }
+        return row | {"loss_scale": moment.loss_scale, "skipped": False} if self._scaled else row
+
+
+def _mean(losses: Tensor, moment: Moment) -> Tensor:
+    """Return the losses' mean over the processes that did not omit the task."""
+    if processes() == 1:
+        return losses
+    present = torch.tensor([float(task in moment.losses) for task in moment.tasks]).to(losses)
+    total, number = sum_over_processes([torch.where(present > 0, losses, 0.0), present])
+    return total / number
 
 
 def _along_tasks(values: Mapping[str, float | Tensor], tasks: tuple[str, ...]) -> Any:

@@ -28,6 +28,14 @@ class Moment:
         Optimizer updates completed.
     micro_step : int
         Backward passes since the last update.
+    passes : int
+        Backward passes that this update is made of: 1, or more where gradients are accumulated.
+    first : bool
+        Whether this is the first of them. (After an update that a loss scaler skipped, the next
+        pass is the first one again, of the same step.)
+    loss_scale : float
+        What the total is multiplied by for its backward pass, by a loss scaler; the losses are
+        without it.
     epoch : int
         Epochs completed.
     wall_time : float
@@ -40,6 +48,9 @@ class Moment:
         All declared tasks, in the order of every task axis.
     parameters : mapping of str to nn.Parameter
         The shared parameters by qualified name.
+    leaves : mapping of str to Tensor
+        What the graph of the current batch holds in their place: they themselves, unless each
+        process keeps only a shard of them.
     losses : mapping of str to Tensor
         The scalar losses of the current batch, with their graph; without omitted tasks, and empty
         where there is no current batch.
@@ -57,12 +68,16 @@ class Moment:
 
     step: int
     micro_step: int
+    passes: int
+    first: bool
+    loss_scale: float
     epoch: int
     wall_time: float
     learning_rate: float
     model: nn.Module
     tasks: tuple[str, ...]
     parameters: Mapping[str, nn.Parameter]
+    leaves: Mapping[str, Tensor]
     losses: Mapping[str, Tensor]
     weights: Mapping[str, float | Tensor]
     task_losses: TaskLosses | None
@@ -121,8 +136,13 @@ class Probe(ABC):
 
     @property
     def survives_compilation(self) -> bool:
-        """Whether it needs no gradient, and so can measure a compiled model."""
+        """Whether it needs no graph of the model, or can do with a compiled one."""
         return not (self.needs_graph or self.needs_task_losses or self.needs_predict)
+
+    @property
+    def survives_sharding(self) -> bool:
+        """Whether it can measure a model of which each process keeps only a shard."""
+        return False
 
     def __init__(self, every: Every) -> None:
         self.schedule = Schedule(every)
@@ -134,6 +154,27 @@ class Probe(ABC):
     @abstractmethod
     def measure(self, moment: Moment) -> Row:
         """Return one row: a tensor, number or list of them for each column but ``step``."""
+
+    def adds_up(self, moment: Moment) -> bool:
+        """Say whether it measures over all passes of the update, and not at the first one."""
+        return False
+
+    def add(self, moment: Moment) -> None:
+        """Take in one of those passes, before its backward."""
+        raise NotImplementedError
+
+    def complete(self, moment: Moment, update: Mapping[str, Tensor]) -> Row:
+        """Return the row of an update, just before the optimizer takes it.
+
+        Parameters
+        ----------
+        moment : Moment
+            That of the update's first pass.
+        update : mapping of str to Tensor
+            The gradients that the optimizer is about to take, by the names of the shared
+            parameters; empty where that is not known.
+        """
+        raise NotImplementedError
 
     def start(self, moment: Moment) -> Started:
         """Measure where the training backward of the weighted sum of the losses follows.

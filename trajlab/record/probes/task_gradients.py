@@ -4,9 +4,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.gradient_sums import GradientSums
+from trajlab.measure.processes import processes
 from trajlab.measure.representation import representation_gram
 from trajlab.measure.task_gram import TaskGram, group_by_layer, task_gram
 from trajlab.measure.training_gram import TrainingGram
@@ -16,12 +19,24 @@ from trajlab.store import Column, Table, standard
 
 _logger = logging.getLogger("trajlab")
 
+_UPDATE = (
+    Column(
+        "update_dot",
+        ("step", "task"),
+        description="inner product with the gradient that the optimizer took",
+    ),
+    Column("update_norm", description="norm of the gradient that the optimizer took"),
+)
+
 
 class TaskGradients(Probe):
     """Inner products of the unweighted task gradients of the training graph, layer by layer.
 
     Norms, cosines and the total over layers follow from them. They are gradients of the batch as it
-    was trained on (training mode, dropout drawn); within one step, of its first backward pass.
+    was trained on (training mode, dropout drawn), before any clipping and without a loss scale.
+    Where an update is made of several backward passes, or by several processes, they are those of
+    the whole batch: each task's gradients are added up, which takes a pull-back a task and pass
+    and room for a gradient a task.
 
     Parameters
     ----------
@@ -34,7 +49,14 @@ class TaskGradients(Probe):
         default all that own shared parameters; a subset has no total, and the table says so.
     scope : "parameters" or "representation"
         With respect to the shared parameters; or to the last tensor on which all losses depend,
-        usually the trunk's output: nearly free, but another quantity, in a table of its own.
+        usually the trunk's output: nearly free, but another quantity, in a table of its own; of the
+        first backward pass, in the process that records.
+    update : bool
+        Record beside them the gradient that the optimizer takes, after clipping: its norm, and its
+        inner product with each task's gradient. Takes a pull-back and a gradient a task.
+    memory : int
+        Bytes that added gradients may take; beyond, sketches of them are added, and the products
+        have errors of about 1/64 of the norms. The table's ``method`` says which.
 
     Raises
     ------
@@ -52,6 +74,8 @@ class TaskGradients(Probe):
         method: str = "exact",
         layers: Sequence[str] | None = None,
         scope: str = "parameters",
+        update: bool = False,
+        memory: int = 2**30,
     ) -> None:
         super().__init__(every)
         if method != "exact":
@@ -62,13 +86,30 @@ class TaskGradients(Probe):
             )
         if scope == "representation" and layers is not None:
             raise TrajlabError("the representation has no layers; leave layers= out")
-        self.uses_calls = scope == "parameters"
+        if scope == "representation" and update:
+            raise TrajlabError(
+                "the optimizer takes no gradient of the representation; use update=False"
+            )
+        self.uses_calls = scope == "parameters" and not update
+        self._update = update
+        self._memory = memory
+        self._sums: GradientSums | None = None
         self._scope = scope
         self._layers = None if layers is None else tuple(layers)
         self._shared: Mapping[str, nn.Parameter] | None = None
         self._chosen: dict[str, nn.Parameter] = {}
         self._meter = TrainingGram({})
         self._said = False
+
+    @property
+    def survives_compilation(self) -> bool:
+        """A compiled graph can be differentiated once more, if not twice."""
+        return self._scope == "parameters"
+
+    @property
+    def survives_sharding(self) -> bool:
+        """A sharded parameter is whole while its module is called."""
+        return self._scope == "parameters"
 
     def table(self, moment: Moment) -> Table:
         """Declare ``gradients``, or ``representation_gradients``."""
@@ -88,16 +129,19 @@ class TaskGradients(Probe):
             )
         layers = list(group_by_layer(self._wanted(moment)))
         table = standard("gradients", layer=layers, task=tasks).only("gram")
+        if self._update:
+            table = replace(table, columns=(*table.columns, *_UPDATE))
+        method = "sketch" if self._sums is not None and self._sums.sketched else "exact"
         complete = len(layers) == len(group_by_layer(moment.parameters))
         return replace(
-            table, attributes={"method": "exact", "scope": "parameters", "complete": complete}
+            table, attributes={"method": method, "scope": "parameters", "complete": complete}
         )
 
     def measure(self, moment: Moment) -> Row:
         """Return ``gram``, shape (layer, task, other_task)."""
-        losses = [moment.losses.get(task) for task in moment.tasks]
+        losses = _scaled(moment)
         if self._scope == "representation":
-            return {"gram": representation_gram(losses)}
+            return {"gram": representation_gram(losses) / moment.loss_scale**2}
         return self._row(moment, task_gram(losses, self._wanted(moment), moment.calls))
 
     def start(self, moment: Moment) -> Started:
@@ -107,10 +151,46 @@ class TaskGradients(Probe):
         wanted = self._wanted(moment)
         if self._meter.parameters is not wanted:
             self._meter = TrainingGram(wanted)
-        losses = [moment.losses.get(task) for task in moment.tasks]
+        losses = _scaled(moment)
         weights = [moment.weights.get(task, 1.0) for task in moment.tasks]
         watch = self._meter.start(losses, weights, moment.calls)
         return Started(lambda: self._row(moment, watch.result()), watch)
+
+    def adds_up(self, moment: Moment) -> bool:
+        """Say whether gradients of several passes or processes make up the update."""
+        return self._scope == "parameters" and (
+            self._update
+            or moment.passes > 1
+            or processes() > 1
+            or moment.leaves is not moment.parameters
+            or self._sums is not None
+        )
+
+    def add(self, moment: Moment) -> None:
+        """Add the gradients of one pass."""
+        wanted = self._wanted(moment)
+        if self._sums is None:
+            self._sums = GradientSums(wanted, len(moment.tasks), self._memory)
+        if moment.first:
+            self._sums.clear()
+        self._sums.add(
+            [moment.losses.get(task) for task in moment.tasks],
+            {name: moment.leaves[name] for name in wanted},
+            1 / moment.passes,
+            moment.loss_scale,
+        )
+
+    def complete(self, moment: Moment, update: Mapping[str, Tensor]) -> Row:
+        """Return ``gram``; with `update`, ``update_dot`` (task,) and ``update_norm`` too."""
+        assert self._sums is not None
+        self._sums.average()
+        row: dict[str, Tensor] = {"gram": self._sums.gram()}
+        if self._update and update:
+            taken = {n: _whole(update[n]) for n in self._wanted(moment) if n in update}
+            row["update_dot"] = self._sums.dot(taken)
+            row["update_norm"] = torch.stack([g.double().norm() for g in taken.values()]).norm()
+        self._sums.clear()
+        return row
 
     def _wanted(self, moment: Moment) -> Mapping[str, nn.Parameter]:
         """Return the shared parameters of the chosen layers; the same object for the same ones."""
@@ -138,4 +218,17 @@ class TaskGradients(Probe):
                 "%s; where a formula needs none, it is used",
                 ", ".join(repr(layer) for layer in found.from_gradients),
             )
-        return {"gram": found.gram}
+        return {"gram": found.gram / moment.loss_scale**2}
+
+
+def _whole(gradient: Tensor) -> Tensor:
+    """Return a gradient with the shards of all processes, if it is a DTensor."""
+    return gradient.full_tensor() if hasattr(gradient, "full_tensor") else gradient
+
+
+def _scaled(moment: Moment) -> list[Tensor | None]:
+    """Return the tasks' losses as they are to be differentiated; None for an omitted one."""
+    losses = (moment.losses.get(task) for task in moment.tasks)
+    if moment.loss_scale == 1.0:
+        return list(losses)
+    return [None if loss is None else loss * moment.loss_scale for loss in losses]

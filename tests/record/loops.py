@@ -1,0 +1,75 @@
+"""A small two-task model for the tests of training loops, and its float64 truth."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+Batch = tuple[Tensor, Tensor]
+TASKS = ["left", "right"]
+
+
+class TwoHeads(nn.Module):
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.trunk = nn.Sequential(
+            nn.Linear(6, width), nn.Tanh(), nn.Linear(width, width), nn.ReLU()
+        )
+        self.left = nn.Linear(width, 3)
+        self.right = nn.Linear(width, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.trunk(x)
+        return self.left(z), self.right(z)
+
+
+def batches(n: int, size: int = 8, seed: int = 1) -> list[Batch]:
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        (
+            torch.randn(size, 6, generator=generator),
+            torch.randint(0, 3, (size, 2), generator=generator),
+        )
+        for _ in range(n)
+    ]
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    xs, ys = zip(*parts, strict=True)
+    return torch.cat(xs), torch.cat(ys)
+
+
+def losses(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    x, y = batch
+    left, right = model(x)
+    ce = nn.functional.cross_entropy
+    return {"left": ce(left, y[:, 0]), "right": ce(right, y[:, 1])}
+
+
+def true_gradients(model: nn.Module, batch: Batch, prefix: str = "trunk.") -> Tensor:
+    """Each task's gradient with respect to the trunk in float64, shape (task, parameter)."""
+    model = deepcopy(model).double()
+    wanted = [p for n, p in model.named_parameters() if n.startswith(prefix) and p.requires_grad]
+    x, y = batch
+    rows = [
+        torch.autograd.grad(loss, wanted, retain_graph=True)
+        for loss in losses(model, (x.double(), y)).values()
+    ]
+    return torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
+
+
+def true_gram(model: nn.Module, batch: Batch) -> Tensor:
+    gradients = true_gradients(model, batch)
+    return gradients @ gradients.mT
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    """Say whether two models hold the same weights and buffers, bit for bit."""
+    ours, theirs = a.state_dict(), b.state_dict()
+    return all(torch.equal(ours[name], theirs[name]) for name in ours | theirs)
+
+
+def total(values: Mapping[str, Tensor]) -> Tensor:
+    return values["left"] + values["right"]

@@ -1,0 +1,60 @@
+"""The scale that mixed precision puts on losses, and the updates that it skips."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
+from torch.optim import Optimizer
+
+
+class LossScale:
+    """Reads a `GradScaler`, and tells when it skipped an update because gradients overflowed.
+
+    Parameters
+    ----------
+    scaler : GradScaler, optional
+        Without one, or with one that is not enabled, the scale is 1 and nothing is skipped.
+
+    Attributes
+    ----------
+    active : bool
+        Whether losses are scaled.
+    """
+
+    def __init__(self, scaler: GradScaler | None) -> None:
+        self.active = scaler is not None and scaler.is_enabled()
+        self._scaler = scaler
+        self._last = self.value
+        self._rows: list[Mapping[str, Any]] = []
+
+    @property
+    def value(self) -> float:
+        """The present scale."""
+        return float(self._scaler.get_scale()) if self._scaler and self.active else 1.0
+
+    def apply(self, total: Tensor) -> Tensor:
+        """Return what is to be differentiated in the place of a loss."""
+        return self._scaler.scale(total) if self._scaler and self.active else total
+
+    def remember(self, row: Mapping[str, Any], first: bool) -> None:
+        """Keep the row of a pass until it is known whether its update is made."""
+        if self.active:
+            self._rows = [row] if first else [*self._rows, row]
+
+    def skipped(self) -> list[Mapping[str, Any]]:
+        """Return the rows of the update that was skipped since the last call, if one was.
+
+        A scaler lowers its scale after an overflow, and only then.
+        """
+        before, self._last = self._last, self.value
+        if self._last >= before:
+            return []
+        rows, self._rows = self._rows, []
+        return rows
+
+    @staticmethod
+    def skips_inside(optimizer: Optimizer) -> bool:
+        """Say whether a fused optimizer has just skipped the update by itself."""
+        found = getattr(optimizer, "found_inf", None)
+        return found is not None and bool(found)
