@@ -105,7 +105,7 @@ def test_tables_of_two_runs(tmp_path):
     named = row[["setting", "condition", "method", "task_a", "task_b", "layer", "n_runs"]].tolist()
     assert named == ["digits", "", "uniform", "left", "right", "all", 2]
     assert list(result.tables()) == [
-        *("pairs", "similarity", "summary", "tasks", "overall", "corrected")
+        *("pairs", "similarity", "summary", "tasks", "overall", "corrected", "across_time")
     ]
 
 
@@ -235,3 +235,23 @@ def test_early_and_late_are_the_first_and_last_tenth(tmp_path):
     task = result.tasks.iloc[0]
     assert task["excess_early"] == pytest.approx(1 - 2**-0.5)
     assert task["norm_share"] == pytest.approx(0.5)
+
+
+def test_the_noise_scale_is_told_by_task_and_over_all(tmp_path):
+    """Two runs: the left task is three times as noisy, and the noise grows by 1 an epoch."""
+    runs = []
+    for seed in range(2):
+        write(tmp_path / f"{seed}.h5", np.ones((4, 2, 8)), seed=seed)
+        writer = Writer(tmp_path / f"{seed}.h5", ["left", "right"], resume=True, allow_changes=True)
+        writer.declare(standard("noise", task=["left", "right"]))
+        for epoch in range(10):
+            scale = np.array([3.0, 1.0]) * (1 + epoch + seed)
+            writer.append("noise", {"step": epoch, "noise_scale": scale})
+        writer.close()
+        runs.append(Trajectory(tmp_path / f"{seed}.h5"))
+    result = conflict(runs)
+    tasks = result.tasks.set_index("task")
+    assert tasks["noise_scale"].to_dict() == {"left": 18.0, "right": 6.0}
+    overall = result.overall.iloc[0]
+    assert overall[["noise", "noise_early", "noise_late"]].tolist() == [12.0, 3.0, 21.0]
+    assert tasks.loc["left", "noise_scale_high"] == pytest.approx(18 + 12.7062 * 1.5)

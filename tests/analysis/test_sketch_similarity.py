@@ -8,16 +8,29 @@ import torch
 from torch import nn
 
 from trajlab import Recorder, TrajlabError, probes
-from trajlab.analysis.sketch_similarity import similarity_across_time, sketch_cosine, stiffness
+from trajlab.analysis import conflict
+from trajlab.analysis.sketch_similarity import (
+    cosine_to_step,
+    similarity_across_time,
+    sketch_cosine,
+    stiffness,
+)
 from trajlab.store import Trajectory
 
 
-def record(path: Path, size: int = 4096, seed: int = 0) -> tuple[Trajectory, torch.Tensor]:
+def record(
+    path: Path, size: int = 4096, seed: int = 0, along: tuple[float, float] = (1, 1)
+) -> tuple[Trajectory, torch.Tensor]:
+    """Train on the sum of two losses, but step along their gradients times `along`."""
     torch.manual_seed(0)
     model = nn.Linear(40, 30)
     gradients = []
     with Recorder(
-        path, model, tasks=["a", "b"], shared=model, probes=[probes.GradientSketch(1, size, seed)]
+        path,
+        model,
+        tasks=["a", "b"],
+        shared=model,
+        probes=[probes.GradientSketch(1, size, seed), probes.TaskGradients()],
     ) as recorder:
         for _ in range(4):
             x = torch.randn(3, 40) + 1
@@ -29,8 +42,8 @@ def record(path: Path, size: int = 4096, seed: int = 0) -> tuple[Trajectory, tor
             gradients.append(torch.stack([torch.cat([g.flatten() for g in r]) for r in rows]))
             recorder.backward(losses)
             with torch.no_grad():
-                for p in model.parameters():
-                    p.sub_(0.1 * p.grad)
+                for p, *own in zip(model.parameters(), *rows, strict=True):
+                    p.sub_(0.1 * sum(c * g for c, g in zip(along, own, strict=True)))
                     p.grad = None
     return Trajectory(path), torch.stack(gradients)
 
@@ -61,3 +74,27 @@ def test_sketches_that_differ_are_not_compared(tmp_path: Path) -> None:
 
 def test_zero_vectors_have_no_cosine() -> None:
     assert np.isnan(sketch_cosine(np.zeros((1, 3)), np.ones((2, 3)))).all()
+
+
+def test_the_step_that_was_taken_is_seen_whatever_made_it(tmp_path: Path) -> None:
+    """The gradients are summed, but the weights go up the first one and ignore the second."""
+    run, gradients = record(tmp_path / "run.h5", along=(-1.0, 0.0))
+    went = -gradients[:-1, 0]
+    for number, task in enumerate("ab"):
+        own = gradients[:-1, number]
+        expected = (own * went).sum(1) / own.norm(dim=1) / went.norm(dim=1)
+        step, cosine = cosine_to_step(run, task)
+        assert step.tolist() == [0, 1, 2]
+        assert np.allclose(cosine, expected, atol=0.1)
+    tasks = conflict([run]).tasks.set_index("task")
+    assert tasks.loc["a", "cosine_to_step"] == pytest.approx(-1, abs=1e-3)
+    assert (tasks["cosine_to_update"] > 0).all()  # to the weighted sum, which was not the step
+
+
+def test_likeness_across_time_is_a_table_of_lags(tmp_path: Path) -> None:
+    run, _ = record(tmp_path / "run.h5")
+    rows = conflict([run]).across_time.set_index(["task", "lag"])
+    assert rows.index.tolist() == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    for (task, lag), row in rows.iterrows():
+        assert (row["mean_sign"], row["mean_cosine"]) == stiffness(run, task, lag=lag)
+        assert row["steps_apart"] == lag

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -16,7 +17,9 @@ def closed() -> Iterator[None]:
     plt.close("all")
 
 
-def result(tasks: str = "ab", steps: int = 20, runs: int = 2, condition: str = "") -> Conflict:
+def result(
+    tasks: str = "ab", steps: int = 20, runs: int = 2, condition: str = "", layers: bool = False
+) -> Conflict:
     """Pair number p of run r at step s has the cosine p/10 + (-1)**r/100."""
     pairs = pd.DataFrame(
         {
@@ -36,8 +39,10 @@ def result(tasks: str = "ab", steps: int = 20, runs: int = 2, condition: str = "
         for layer in ("all", "first")
     )
     empty = pd.DataFrame()
-    others = dict.fromkeys(("similarity", "summary", "tasks", "overall", "corrected"), empty)
-    return Conflict(settings={"group_by": []}, pairs=pairs, **others)
+    others = dict.fromkeys(
+        ("similarity", "summary", "tasks", "overall", "corrected", "across_time"), empty
+    )
+    return Conflict(settings={"group_by": [], "layers": layers}, pairs=pairs, **others)
 
 
 def drawn(ax: plt.Axes) -> dict[str, np.ndarray]:
@@ -93,3 +98,23 @@ def test_the_corrected_cosine_is_marked_beside_the_batch_cosine() -> None:
     ax = plots.conflict(Conflict(**{**vars(whole), "corrected": rows}))
     (label,) = [label for label in drawn(ax) if "noise-corrected" in label]
     np.testing.assert_allclose(drawn(ax)[label], [[0, 0.9], [10, 0.9]])
+
+
+def test_layers_are_a_map_over_steps_with_conflict_hatched() -> None:
+    made = result("abc", layers=True)
+    second = made.pairs.query("layer == 'first'").assign(layer="second")
+    second["cosine"] = 0.5 - second["step"] / 10  # below zero from step 6 on
+    ax = plots.conflict(replace(made, pairs=pd.concat([made.pairs, second])))
+    cells, hatched = (mesh.get_array() for mesh in ax.collections)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"]
+    np.testing.assert_allclose(cells, [np.ones(20), 0.5 - np.arange(20) / 10])
+    np.testing.assert_array_equal(np.ma.getmaskarray(hatched)[1], np.arange(20) < 6)
+    assert np.ma.getmaskarray(hatched)[0].all()
+    labels = [axes.get_ylabel() for axes in ax.figure.axes]
+    assert labels[1] == "cosine of the task gradients, mean of 3 pairs (hatched below 0)"
+
+
+def test_no_layers_to_draw_is_said() -> None:
+    made = result(layers=True)
+    made.pairs["cosine"] = np.nan
+    assert "no layer" in plots.conflict(made).texts[0].get_text()

@@ -54,6 +54,12 @@ def test_an_estimate_and_its_bounds_are_one_column() -> None:
     assert made.numeric == {"delta", "overlap", "interval", "follow"}
 
 
+def test_bare_bounds_belong_to_the_column_before_them() -> None:
+    table = pd.DataFrame({"mean": [0.1, 0.2], "low": [0.0, 0.1], "high": [1.0, 2.0], "n": [3, 4]})
+    cells = readable(table).cells.to_dict("list")
+    assert cells == {"mean": ["0.1 [0, 1]", "0.2 [0.1, 2]"], "n": ["3", "4"]}
+
+
 def test_a_missing_interval_is_not_written_with_brackets() -> None:
     table = pd.DataFrame({"low": [np.nan, 1.0], "high": [np.nan, 2.0]})
     assert readable(table).cells["interval"].tolist() == ["–", "[1, 2]"]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trajlab.analysis.conflict import run_frames
+from trajlab.analysis.conflict_rows import run_frames
 from trajlab.analysis.evaluations import evaluated, higher_is_better, metrics, read
 from trajlab.analysis.groups import Group
 from trajlab.analysis.intervals import FloatArray

@@ -1,6 +1,10 @@
 """How alike gradients are across time, tasks and runs, from their sketches."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from trajlab.analysis.intervals import FloatArray
 from trajlab.errors import TrajlabError
@@ -91,7 +95,70 @@ def stiffness(
     S. Fort et al., "Stiffness: A New Perspective on Generalization in Neural Networks", 2019,
     equations 3 and 4.
     """
-    cosines = np.diagonal(similarity_across_time(run, task, other_task=other_task), lag)
+    return _mean_at(similarity_across_time(run, task, other_task=other_task), lag)
+
+
+def cosine_to_step(run: Trajectory, task: str) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Return the cosine of a task's descent direction with the way that the weights really went.
+
+    Whatever made the update: weights of a sum, a multi-task optimizer, momentum, weight decay.
+
+    Parameters
+    ----------
+    run, task
+        A run with ``sketches``, and one of its tasks.
+
+    Returns
+    -------
+    (n,) steps, (n,) array
+        From each recorded step to the next one: over several updates where not every step was
+        recorded. Empty if the weights were not sketched.
+    """
+    table = run.table("sketches")
+    if "weights" not in table or len(table["step"]) < 2:
+        return np.empty(0, np.int64), np.empty(0)
+    went = np.diff(np.asarray(table["weights"], np.float64), axis=0)
+    down = -np.asarray(_sketches(run, task), np.float64)[:-1]
+    sizes = np.linalg.norm(went, axis=1) * np.linalg.norm(down, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = np.where(sizes > 0, (went * down).sum(axis=1) / sizes, np.nan)
+    return table["step"][:-1], np.asarray(cosine)
+
+
+def time_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
+    """Return how alike each task's gradient stays: one row a task and lag of 1, 2, 4, … rows.
+
+    Parameters
+    ----------
+    run
+        A run; without ``sketches`` there are no rows.
+    tasks
+        Which of its tasks.
+
+    Returns
+    -------
+    DataFrame
+        `run, task, lag` (recorded rows), `steps_apart` (their median), `cosine` and `sign`, the
+        means over all pairs of rows so far apart: Fort's stiffness of a task with itself.
+    """
+    if "sketches" not in run.tables:
+        return pd.DataFrame()
+    step = run.table("sketches")["step"]
+    lags = [2**i for i in range(len(step).bit_length()) if 2**i < len(step)]
+    made = []
+    for task in tasks:
+        alike = similarity_across_time(run, task)
+        for lag in lags:
+            sign, cosine = _mean_at(alike, lag)
+            apart = float(np.median(step[lag:] - step[:-lag]))
+            row = {"run": str(run.path), "task": task, "lag": lag, "steps_apart": apart}
+            made.append({**row, "cosine": cosine, "sign": sign})
+    return pd.DataFrame(made)
+
+
+def _mean_at(alike: FloatArray, lag: int) -> tuple[float, float]:
+    """Return the mean sign and the mean of the cosines `lag` rows apart, NaN without any."""
+    cosines = np.diagonal(alike, lag)
     known = cosines[np.isfinite(cosines)]
     if not known.size:
         return np.nan, np.nan

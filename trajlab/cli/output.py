@@ -40,6 +40,8 @@ def show(
     ordered = sorted(tables.items(), key=lambda item: item[1] is not main)  # stable: others after
     unsaid = []
     for name, table in ordered:
+        if table is not main and table.empty:
+            continue
         if table is not main and (len(table) > MOST or name in details):
             unsaid.append(f"{name} ({len(table)} rows)")
             continue

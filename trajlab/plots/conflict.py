@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Conflict
+from trajlab.plots.layers import layers
 from trajlab.plots.style import INK, Series, say, series
 
 WINDOWS = 50  # points of a line: a step's cosine is too noisy to be drawn by itself
@@ -19,7 +20,8 @@ def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
 
     A line is the mean over a window of steps and over the runs of a group, its band the middle
     80 % of them. More pairs than can be told apart are drawn as one line, their mean. Large marks
-    are the mean noise-corrected cosine over runs, where it was measured.
+    are the mean noise-corrected cosine over runs, where it was measured. Of ``layers=True`` it is
+    the map of :func:`trajlab.plots.layers.layers`.
 
     Parameters
     ----------
@@ -32,6 +34,8 @@ def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
     -------
     Axes
     """
+    if result.settings["layers"]:
+        return layers(result, ax)
     ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
     pairs = result.pairs.dropna(subset=["cosine"]).query("layer == 'all'")
     ax.set_xlabel("step")

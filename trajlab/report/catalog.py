@@ -65,11 +65,15 @@ ANALYSES: Mapping[str, Entry] = {
             "small step down one task's gradient raises the other's loss. Cosines of mini-batch "
             "gradients mostly measure the noise of the batches. The table's interval is that of "
             "the mean cosine over runs. Large marks are the noise-corrected cosine, where it was "
-            "measured: it alone tells whether two tasks align or oppose. Conflict is shown, not "
-            "blamed: it does not say what became of generalization."
+            "measured: it alone tells whether two tasks align or oppose. With --layers the figure "
+            "is a map of layers over training instead. Conflict is shown, not blamed: it does not "
+            "say what became of generalization."
         ),
         details=(
-            *("overall", "corrected", "cosine_to_update_early", "cosine_to_update_late"),
+            *("overall", "corrected", "across_time"),
+            *("cosine_to_update_early", "cosine_to_update_late"),
+            *("cosine_to_step_early", "cosine_to_step_late"),
+            *("noise_scale_early", "noise_scale_late"),
             *("cosine_to_others", "cosine_to_others_low", "cosine_to_others_high"),
             *("cosine_to_others_early", "cosine_to_others_late", "excess_early", "excess_late"),
         ),

@@ -71,9 +71,9 @@ def _part(name: str, result: Result) -> dict[str, Any]:
         "figure": Markup(svg(draw(name, result), prefix=name)),
         "main": readable(main),
         "others": {
-            other: readable(table) if 0 < len(table) <= MOST else len(table)
+            other: readable(table) if len(table) <= MOST else len(table)
             for other, table in tables.items()
-            if table is not main
+            if table is not main and len(table)
         },
     }
 

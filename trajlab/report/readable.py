@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
 
@@ -43,13 +44,15 @@ def readable(table: pd.DataFrame) -> Readable:
     -------
     Readable
         Columns without a value are left out. An estimate and its bounds are one column,
-        ``1.2 [0.8, 1.6]``; bounds without an estimate of their name are an interval.
+        ``1.2 [0.8, 1.6]``: ``x`` with ``x_low`` and ``x_high``, and a bare ``low`` and ``high``
+        with the column before them. Bounds without an estimate of their name are an interval.
     """
     filled = table.replace("", None).dropna(axis="columns", how="all")
     names = list(map(str, filled))
     written = filled.map(text)
+    before = next((x for x, y in pairwise(names) if y == "low" and not x.endswith("high")), "")
     bounds = {
-        low[:-4] or "interval": (low, high)
+        low[:-4] or before or "interval": (low, high)
         for low in names
         if low.endswith("low") and (high := low[:-3] + "high") in names
     }
