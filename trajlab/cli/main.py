@@ -16,6 +16,7 @@ _HELP = {
     "quickstart": "Train and record small runs on bundled real data, then diagnose them.",
     "info": "Show what is in trajectory files.",
     **{name: entry.help for name, entry in ANALYSES.items()},
+    "study": "Train a grid of runs from a study file.",
     "diagnose": "All of it in one page, with a verdict in plain words for each task.",
     "watch": "Draw a run in the terminal while it is recorded.",
     "import": "Bring in numbers that were recorded elsewhere.",

@@ -12,6 +12,7 @@ from trajlab.training.settings.digits import digits
 
 SEEDS = 5
 EPOCHS = 80
+CONDITIONS = ("", "+same", "+noisy")
 
 
 def plans(seeds: int = SEEDS) -> list[Plan]:
@@ -39,7 +40,7 @@ def plans(seeds: int = SEEDS) -> list[Plan]:
             momentum=0.9,
         )
         for seed in range(seeds)
-        for condition in digits.conditions
+        for condition in CONDITIONS
     ]
 
 
@@ -84,13 +85,12 @@ def run(
     }
     missing = {path: plan for path, plan in wanted.items() if not _finished(path)}
     total = sum(plan.epochs for plan in missing.values())
-    done = 0
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        progress(done, total)
-
+    before = 0
     for path, plan in missing.items():
+
+        def advance(epoch: int, before: int = before) -> None:
+            progress(before + epoch, total)
+
         train(plan, path, probes=_probes, on_epoch=advance)
+        before += plan.epochs
     return list(wanted)

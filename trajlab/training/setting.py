@@ -1,15 +1,30 @@
 """A setting: which data, split into which tasks, through which model."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from trajlab.training.metrics import Metric
+
 Module = TypeVar("Module", bound=nn.Module)
-Split = tuple[Tensor, Tensor]
+Names = tuple[str, ...]
+
+
+class Inputs(Protocol):
+    """A tensor, or what returns one when it is indexed with rows: images read when needed."""
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+
+    def __getitem__(self, rows: Tensor, /) -> Tensor:
+        """Return the inputs of these rows ``(n,)``."""
+
+
+Split = tuple[Inputs, Tensor]
 """Inputs ``(n, ...)`` and targets ``(n, ...)`` of one split."""
 
 
@@ -24,13 +39,16 @@ class Task:
     loss
         From outputs and targets to per-example losses ``(n,)``.
     metrics
-        From outputs and targets to one value an example ``(n,)``, averaged over the split; larger
-        is better.
+        By name.
+    correct
+        From outputs and targets to whether each example is right ``(n,)``, where that is a
+        question.
     """
 
     splits: Mapping[str, Split]
     loss: Callable[[Tensor, Tensor], Tensor]
-    metrics: Mapping[str, Callable[[Tensor, Tensor], Tensor]]
+    metrics: Mapping[str, Metric]
+    correct: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 class MultiTaskModel(nn.Module):
@@ -49,18 +67,36 @@ class MultiTaskModel(nn.Module):
         self.trunk = trunk
         self.heads = nn.ModuleDict(heads)
 
-    def forward(self, inputs: Tensor, task: str) -> Tensor:
-        """Return one task's outputs for inputs ``(n, ...)``."""
-        outputs: Tensor = self.heads[task](self.trunk(inputs))
-        return outputs
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return each task's outputs for its inputs ``(n, ...)``.
+
+        A tensor that several tasks share goes through the trunk once.
+        """
+        features: dict[int, Tensor] = {}
+        for tensor in inputs.values():
+            if id(tensor) not in features:
+                features[id(tensor)] = self.trunk(tensor)
+        return {name: self.heads[name](features[id(tensor)]) for name, tensor in inputs.items()}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A setting under one condition and seed, ready to train: every task has its own inputs."""
+    """A setting under one condition and seed, ready to train.
+
+    Attributes
+    ----------
+    tasks
+        By name, the first one first.
+    model
+        The trunk and one head a task.
+    shared_inputs
+        Whether all tasks have the same inputs, so that one batch serves them all; otherwise every
+        task draws its own.
+    """
 
     tasks: Mapping[str, Task]
     model: MultiTaskModel
+    shared_inputs: bool = False
 
 
 class Build(Protocol):
@@ -78,20 +114,23 @@ class Setting:
     ----------
     name
         Stored as the run's ``setting``.
-    conditions
-        What may be trained beside the first task; ``""`` is the first task alone.
+    tasks
+        From a condition (what is trained) to the names of its tasks.
     build
         From condition, seed and, where data are read from disk, their folder to a problem. The
-        seed fixes the split, the trunk and the first
-        task's head and batches alike in every condition, so that runs are comparable.
+        seed fixes the split, the trunk and the first task's head and batches alike in every
+        condition, so that runs of one seed are pairs.
     source
         Where the data come from.
+    defaults
+        Hyper-parameters to use where a study names none.
     """
 
     name: str
-    conditions: tuple[str, ...]
+    tasks: Callable[[str], Names]
     build: Build
     source: str
+    defaults: Mapping[str, float] = field(default_factory=dict)
 
 
 def seeded(build: Callable[[], Module], seed: int) -> Module:
@@ -107,8 +146,3 @@ def seeded(build: Callable[[], Module], seed: int) -> Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
-
-
-def correct(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Per-example accuracy in percent: 100 where the largest logit is the target's, else 0."""
-    return (outputs.argmax(-1) == targets).to(torch.float64) * 100

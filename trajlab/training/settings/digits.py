@@ -11,7 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
-from trajlab.training.setting import MultiTaskModel, Problem, Setting, Split, Task, correct, seeded
+from trajlab.training.conditions import Conditions
+from trajlab.training.metrics import accuracy, correct
+from trajlab.training.setting import (
+    MultiTaskModel,
+    Problem,
+    Setting,
+    Split,
+    Task,
+    seeded,
+)
 
 _HALF = 300
 _TEST = 600
@@ -53,7 +62,7 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
             "test": split(held_out[:_TEST]),
         }
         loss = nn.CrossEntropyLoss(reduction="none")
-        return Task(splits, loss, {"accuracy": correct})
+        return Task(splits, loss, {"accuracy": accuracy}, correct)
 
     tasks = {"first": task(split(first), validation[0])}
     if condition:
@@ -72,7 +81,10 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
 
 digits = Setting(
     name="digits",
-    conditions=("", "+same", "+noisy"),
+    tasks=Conditions(
+        "digits",
+        {"": ("first",), "+same": ("first", "second"), "+noisy": ("first", "second")},
+    ),
     build=_build,
     source="sklearn.datasets.load_digits: 1,797 images of 8 x 8 pixels (UCI, CC BY 4.0)",
 )

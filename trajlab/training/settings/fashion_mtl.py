@@ -2,7 +2,8 @@
 
 The first task classifies 25,000 images. The second has another 25,000 of Fashion-MNIST with
 their labels (``+fashion``) or with permuted ones (``+noisy``), or 25,000 digits of MNIST
-(``+other``, in place of the paper's NotMNIST).
+(``+other``, in place of the paper's NotMNIST). As a control, ``pooled`` is the first task with both
+halves of Fashion-MNIST, 50,000 images.
 """
 
 from pathlib import Path
@@ -11,9 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trajlab.training.conditions import Conditions
 from trajlab.training.data import FASHION_MNIST, MNIST, Bytes, images
+from trajlab.training.metrics import accuracy, correct
 from trajlab.training.models import lenet
-from trajlab.training.setting import MultiTaskModel, Problem, Setting, Split, Task, correct, seeded
+from trajlab.training.setting import (
+    MultiTaskModel,
+    Problem,
+    Setting,
+    Split,
+    Task,
+    seeded,
+)
 
 _TRAIN = 25_000
 _VALIDATION = 5_000
@@ -22,49 +32,68 @@ _FEATURES = 84
 
 
 def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
+    names = _tasks(condition)
     fashion = images(FASHION_MNIST, root)
     rng = np.random.default_rng(seed)
-    halves = np.split(rng.permutation(2 * (_TRAIN + _VALIDATION)), 2)
-    tasks = {"first": _task(fashion, halves[0])}
+    first, second = np.split(rng.permutation(2 * (_TRAIN + _VALIDATION)), 2)
+    train, validation = first[:_TRAIN], first[_TRAIN:]
+    if condition == "pooled":
+        train = np.concatenate((train, second[:_TRAIN]))
+    tasks = {"first": _task(fashion, train, validation)}
     if condition == "+other":
         digits = images(MNIST)
-        tasks["second"] = _task(digits, rng.permutation(len(digits["train"][1])))
-    elif condition:
+        rows = rng.permutation(len(digits["train"][1]))[: _TRAIN + _VALIDATION]
+        tasks["second"] = _task(digits, rows[:_TRAIN], rows[_TRAIN:])
+    elif len(names) == 2:
         order = rng.permutation(_TRAIN) if condition == "+noisy" else None
-        tasks["second"] = _task(fashion, halves[1], order)
+        tasks["second"] = _task(fashion, second[:_TRAIN], second[_TRAIN:], order)
     trunk = seeded(lenet, seed)
     heads = {
         name: seeded(lambda: nn.Linear(_FEATURES, _CLASSES), 1000 * seed + index)
-        for index, name in enumerate(tasks)
+        for index, name in enumerate(names)
     }
     return Problem(tasks, MultiTaskModel(trunk, heads))
 
 
 def _task(
-    data: dict[str, tuple[Bytes, Bytes]], rows: np.ndarray, label_order: np.ndarray | None = None
+    data: dict[str, tuple[Bytes, Bytes]],
+    train: np.ndarray,
+    validation: np.ndarray,
+    label_order: np.ndarray | None = None,
 ) -> Task:
-    """Split training rows into training and validation; normalise with the training images."""
+    """Split off training and validation rows; normalise with the training images."""
     pixels, labels = data["train"]
-    own = pixels[rows[:_TRAIN]]
-    mean, std = float(own.mean()), float(own.std())
+    mean, std = float(pixels[train].mean()), float(pixels[train].std())
 
     def split(inputs: Bytes, targets: Bytes) -> Split:
         scaled: Tensor = (torch.from_numpy(inputs).float().unsqueeze(1) - mean) / std
         return scaled, torch.from_numpy(targets).long()
 
-    train_labels = labels[rows[:_TRAIN]]
-    validation = rows[_TRAIN : _TRAIN + _VALIDATION]
+    train_labels = labels[train]
     splits = {
-        "train": split(own, train_labels if label_order is None else train_labels[label_order]),
+        "train": split(
+            pixels[train], train_labels if label_order is None else train_labels[label_order]
+        ),
         "validation": split(pixels[validation], labels[validation]),
         "test": split(*(array.copy() for array in data["test"])),
     }
-    return Task(splits, nn.CrossEntropyLoss(reduction="none"), {"accuracy": correct})
+    loss = nn.CrossEntropyLoss(reduction="none")
+    return Task(splits, loss, {"accuracy": accuracy}, correct)
 
 
+_tasks = Conditions(
+    "FashionMTL",
+    {
+        "": ("first",),
+        "pooled": ("first",),
+        "+fashion": ("first", "second"),
+        "+noisy": ("first", "second"),
+        "+other": ("first", "second"),
+    },
+)
 fashion_mtl = Setting(
     name="FashionMTL",
-    conditions=("", "+fashion", "+noisy", "+other"),
+    tasks=_tasks,
     build=_build,
     source="Fashion-MNIST (Xiao et al. 2017, MIT); MNIST (LeCun et al. 1998)",
 )

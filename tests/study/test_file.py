@@ -1,0 +1,98 @@
+"""Study files: what grids mean, and what is said of wrong ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from trajlab.errors import TrajlabError
+from trajlab.study.file import Study, read
+from trajlab.study.selection import runs
+
+Make = Callable[..., Study]
+
+
+def test_lists_are_multiplied_out_and_whole_seeds_come_first(study: Make) -> None:
+    made = study(
+        "[[stage]]\ncondition = ['', '+same']\nseed = [0, 1]\nlearning_rate = [0.1, 0.2]\n"
+    )
+    found = [run.plan for run in runs(made, made.stages[0]) or []]
+    assert [plan.seed for plan in found] == [0] * 4 + [1] * 4
+    assert {(plan.condition, plan.method, plan.learning_rate) for plan in found} == {
+        ("", "single", 0.1),
+        ("", "single", 0.2),
+        ("+same", "uniform", 0.1),
+        ("+same", "uniform", 0.2),
+    }
+
+
+def test_one_task_is_trained_once_whatever_the_methods(study: Make) -> None:
+    made = study(
+        "[[stage]]\ncondition = ['', '+same']\nmethod = ['uniform', {name = 'uniform', C = 'K'}]\n"
+    )
+    found = [run.plan for run in runs(made, made.stages[0]) or []]
+    assert [(plan.method, dict(plan.options)) for plan in found] == [
+        ("single", {}),
+        ("uniform", {}),
+        ("uniform", {"C": "K"}),
+    ]
+
+
+def test_equal_configurations_of_two_stages_are_one_file(study: Make) -> None:
+    made = study("[[stage]]\nname = 'a'\nseed = [0, 1]\n[[stage]]\nname = 'b'\nseed = [1, 2]\n")
+    one, other = ([run.path for run in runs(made, stage) or []] for stage in made.stages)
+    assert one[1] == other[0]
+    assert len({*one, *other}) == 3
+
+
+def test_what_a_run_is_does_not_depend_on_where_it_is_trained(study: Make) -> None:
+    (here,) = runs(study(""), study("").stages[0]) or []
+    made = study("device = 'cuda'\nroot = '/data'\n")
+    (there,) = runs(made, made.stages[0]) or []
+    assert here.path == there.path
+    assert (there.device, there.root) == ("cuda", Path("/data"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "lerning_rate = 0.1",
+            "'lerning_rate' in .* is unknown; did you mean 'learning_rate'",
+        ),
+        ("[[stage]]\nseeds = 3", "'seeds' in stage 1 of .* did you mean 'seed'"),
+        ("[record]\nTaskGradient = {}", "did you mean 'TaskGradients'"),
+        (
+            "[record]\nTaskGradients = { evry = 5 }",
+            "'evry' in TaskGradients .* mean 'every'",
+        ),
+        (
+            "[record]\nSharpness = { every = 5 }",
+            "on a sample: give examples and batch_size",
+        ),
+        ("[[stage]]\nmethod = 'unifrom'", "'unifrom' in method .* did you mean 'uniform'"),
+        ("[[stage]]\nmethod = {name = 'uniform', c = 1}", "'c' in uniform is unknown"),
+        ("[[stage]]\nsetting = 'digit'", "did you mean 'digits'"),
+        ("[[stage]]\nepochs = 'ten'", "epochs of stage 1 .* is 'ten'; give a whole number"),
+        ("[[stage]]\nseed = []", "seed of stage 1 of .* is an empty list"),
+        ("[[stage]]\nlearning_rate = {best = 'tuning'}", "'tuning' in best .* is unknown"),
+        ("[[stage]]\nname = 'a'\n[[stage]]\nname = 'a'", "two stages 'a'"),
+        ("[select]\nsplit = 'test'", "chooses on the test split"),
+        ("runs = ", "is no TOML"),
+    ],
+)
+def test_wrong_files_are_refused_in_one_sentence(study: Make, text: str, sentence: str) -> None:
+    with pytest.raises(TrajlabError, match=sentence):
+        study(text)
+
+
+def test_a_missing_hyper_parameter_and_an_unknown_condition_are_told(
+    study: Make, tmp_path: Path
+) -> None:
+    file = tmp_path / "bare.toml"
+    file.write_text("setting = 'digits'\nepochs = 1\n")
+    with pytest.raises(TrajlabError, match="has no learning_rate; give it there or above"):
+        read(file)
+    made = study("condition = '+fashion'\n")
+    with pytest.raises(TrajlabError, match=r"digits has no condition '\+fashion'; choose among"):
+        runs(made, made.stages[0])

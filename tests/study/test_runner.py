@@ -1,0 +1,224 @@
+"""Training a study: kept runs, choices, interruptions, failures."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trajlab import load
+from trajlab.errors import TrajlabError
+from trajlab.study import runner
+from trajlab.study.file import Study
+from trajlab.study.run import Run
+from trajlab.study.selection import runs
+from trajlab.study.status import state
+
+Make = Callable[..., Study]
+GRID = "[[stage]]\ncondition = ['', '+same']\nseed = [0, 1]\n"
+
+
+class Seen(runner.Progress):
+    """What was trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trained: list[Path] = []
+        self.losses = 0
+
+    def finished(self, run: Run, seconds: float) -> None:
+        self.trained.append(run.path)
+
+    def lost(self, attempt: int) -> None:
+        self.losses += 1
+
+
+def one_thread() -> Executor:
+    return ThreadPoolExecutor(1)
+
+
+def train(study: Study, start: Callable[[], Executor] = one_thread) -> Seen:
+    seen = Seen()
+    runner.train(study, start, seen)
+    return seen
+
+
+def frames(folder: Path) -> dict[str, list[pd.DataFrame]]:
+    """Return all that was recorded but the time of day."""
+    return {
+        run.path.name: [
+            run.frame(table).drop(columns="wall_time", errors="ignore") for table in run.tables
+        ]
+        for run in load(folder)
+    }
+
+
+def assert_equal(one: Path, other: Path) -> None:
+    ours, theirs = frames(one), frames(other)
+    assert ours.keys() == theirs.keys()
+    for name, tables in ours.items():
+        for table, twin in zip(tables, theirs[name], strict=True):
+            pd.testing.assert_frame_equal(table, twin, check_exact=True)
+
+
+def test_what_is_missing_is_trained_and_nothing_twice(study: Make) -> None:
+    made = study(GRID)
+    assert len(train(made).trained) == 4
+    assert train(made).trained == []
+    more = study(GRID.replace("[0, 1]", "[0, 1, 2]"))
+    assert {load(path)[0].metadata["seed"] for path in train(more).trained} == {2}
+
+
+def test_the_resolved_configuration_is_in_every_run(study: Make) -> None:
+    made = study("[record]\nTaskGradients = { every = 4 }\n" + GRID)
+    train(made)
+    for run in load(made.runs):
+        expected = {"setting": "digits", "epochs": 2, "learning_rate": 0.05, "momentum": 0.9}
+        assert expected.items() <= run.metadata.items()
+        assert run.metadata["record"] == {"TaskGradients": {"every": 4}}
+        assert run.metadata["pair_id"] == str(run.metadata["seed"])
+        assert run.table("gradients")["step"].tolist() == [0, 4, 8, 12, 16]
+        assert run.correct("test").shape == (3, len(run.tasks), 600)
+
+
+TUNED = """
+[[stage]]
+name = "tuning"
+condition = ["", "+noisy"]
+learning_rate = [1e-5, 0.05, 1e6]
+[[stage]]
+name = "own"
+condition = ["", "+noisy"]
+learning_rate = { best = "tuning", per = ["condition"], times = 2 }
+seed = 7
+"""
+
+
+def test_the_best_on_validation_is_used_and_a_diverged_run_is_kept_but_not_chosen(
+    study: Make,
+) -> None:
+    made = study(TUNED)
+    assert runs(made, made.stages[1]) is None  # nothing to choose from yet
+    seen = train(made)
+    assert len(seen.trained) == 8
+    chosen = {run.plan.learning_rate for run in runs(made, made.stages[1]) or []}
+    assert chosen == {0.1}
+    tuning = state(made, made.stages[0])
+    assert (tuning.wanted, tuning.finished, tuning.diverged, tuning.cost_left) == (6, 6, 2, 0)
+    diverged = [run for run in load(made.runs) if run.metadata["learning_rate"] == 1e6]
+    for run in diverged:
+        assert run.status == "complete"
+        assert not np.isfinite(run.table("losses")["loss"][-1]).all()
+        assert np.isnan(run.table("evaluations/train")["loss"][-1]).all()
+
+
+def test_a_best_value_at_the_edge_is_warned_of(study: Make) -> None:
+    made = study(TUNED.replace("[1e-5, 0.05, 1e6]", "[1e-5, 0.05]"))
+    with pytest.warns(UserWarning, match="0.05, is at the edge of those tried; extend them"):
+        train(made)
+
+
+KILLED = "[[stage]]\ncondition = ['', '+same', '+noisy']\nepochs = 10\n"
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+def test_a_study_that_is_killed_finishes_later_as_if_it_had_not_been(
+    study: Make, kind: signal.Signals, tmp_path: Path
+) -> None:
+    whole, halves = study(KILLED), study(KILLED, "halves")
+    command = [sys.executable, "-m", "trajlab", "study", "run", str(halves.file), "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wanted = runs(halves, halves.stages[0]) or []
+    deadline = time.monotonic() + 120
+    while not list(halves.runs.glob("*.checkpoint")) or not wanted[0].trajectory():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(kind)
+    _, said = process.communicate(timeout=60)
+    finished = [run.path for run in wanted if run.trajectory()]
+    assert 0 < len(finished) < len(wanted)
+    if kind == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Stopped; run the study again" in said
+    before = [path.stat().st_mtime_ns for path in finished]
+    _wait_until_free(halves)
+    seen = train(halves)
+    assert not {*seen.trained} & {*finished}
+    assert len(seen.trained) + len(finished) == len(wanted)
+    assert [path.stat().st_mtime_ns for path in finished] == before
+    train(whole)
+    assert_equal(whole.runs, halves.runs)
+
+
+def _wait_until_free(made: Study) -> None:
+    """Wait until the killed study's worker has followed it."""
+    import fcntl
+
+    for lock in made.runs.glob("*.lock"):
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+
+class Fatal(Run):
+    """A run whose worker dies in the first attempt."""
+
+    def train(self) -> float:
+        mark = self.folder / "died"
+        if not mark.exists():
+            self.folder.mkdir(exist_ok=True)
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().train()
+
+
+def test_a_lost_worker_costs_one_retry(study: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = study(GRID)
+    monkeypatch.setattr("trajlab.study.selection.Run", Fatal)
+    seen = train(made, runner.local(1))
+    assert seen.losses == 1
+    assert len(seen.trained) == 4
+    monkeypatch.undo()
+    twin = study(GRID, "twin")
+    train(twin)
+    assert_equal(made.runs, twin.runs)
+
+
+def test_workers_lost_again_and_again_end_the_study(study: Make) -> None:
+    made = study(GRID)
+
+    with pytest.raises(TrajlabError, match="3 workers were lost without a run finished"):
+        runner.train(made, _always_broken, Seen())
+
+
+def _always_broken() -> Executor:
+    from concurrent.futures import BrokenExecutor, Future
+
+    class Broken(ThreadPoolExecutor):
+        def submit(self, *_: object, **__: object) -> Future[float]:  # type: ignore[override]
+            future: Future[float] = Future()
+            future.set_exception(BrokenExecutor("gone"))
+            return future
+
+    return Broken(1)
+
+
+def test_a_failing_run_is_told_and_the_others_go_on(
+    study: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TRAJLAB_DATA", str(tmp_path / "nothing"))
+    monkeypatch.setattr("trajlab.training.data.DataSet._download", lambda *_: "")
+    made = study("root = '/nowhere'\n[[stage]]\nsetting = ['FashionMTL', 'digits']\n")
+    seen = train(made)
+    assert len(seen.trained) == 1
+    ((sentence, failed),) = seen.failures.items()
+    assert len(failed) == 1
+    for way in ("root", "TRAJLAB_DATA", "Debian package", "download it from"):
+        assert way in sentence

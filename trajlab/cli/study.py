@@ -1,0 +1,135 @@
+"""``trajlab study``: train a grid of runs."""
+
+import os
+import sys
+from dataclasses import asdict, replace
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from trajlab.cli.options import DEBUG, JSON
+from trajlab.cli.output import show
+from trajlab.study.file import Study, read
+from trajlab.study.grid import cost
+from trajlab.study.run import Run
+from trajlab.study.runner import Progress, local, train
+from trajlab.study.status import seconds_each, state
+
+FILE = click.Argument(["file"], type=click.Path(path_type=Path))
+RUNS = click.Option(
+    ["--runs"],
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where trajectory files go, instead of the folder that the file names.",
+)
+
+
+def _study(file: Path, runs: Path | None) -> Study:
+    study = read(file)
+    return replace(study, runs=runs) if runs else study
+
+
+class _Shown(Progress):
+    """Progress as a bar over the passes left, with the time that they will take."""
+
+    def __init__(self, bar: Bar) -> None:
+        super().__init__()
+        self._bar = bar
+        self._task = bar.add_task("training", total=0)
+        self._total = 0
+
+    def wanted(self, run: Run) -> None:
+        self._total += cost(run.configuration)
+        self._bar.update(self._task, total=self._total)
+
+    def finished(self, run: Run, seconds: float) -> None:
+        self._bar.console.print(f"{run.path} trained in {seconds:.0f} s", soft_wrap=True)
+        self._bar.advance(self._task, cost(run.configuration))
+
+    def failed(self, run: Run, sentence: str) -> None:
+        super().failed(run, sentence)
+        self._bar.advance(self._task, cost(run.configuration))
+
+    def lost(self, attempt: int) -> None:
+        self._bar.console.print("A worker was lost; its run goes on from its last checkpoint.")
+
+
+def _run(file: Path, runs: Path | None, workers: int, dry_run: bool) -> None:
+    study = _study(file, runs)
+    if dry_run:
+        _estimate(study, workers)
+        return
+    columns = (TextColumn("passes over a task"), BarColumn(), MofNCompleteColumn())
+    bar = Bar(
+        *columns,
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=Console(stderr=True, highlight=False),
+        speed_estimate_period=3600,
+    )
+    with bar:
+        progress = _Shown(bar)
+        try:
+            train(study, local(workers), progress)
+        except KeyboardInterrupt:
+            click.echo("Stopped; run the study again to go on from the last checkpoints.", err=True)
+            sys.exit(130)
+        finally:
+            for sentence, failed in progress.failures.items():
+                click.echo(f"Not trained: {len(failed)} of the runs. {sentence}", err=True)
+    sys.exit(2 if progress.failures else 0)
+
+
+def _estimate(study: Study, workers: int) -> None:
+    states = [state(study, stage) for stage in study.stages]
+    left = sum(item.wanted - item.finished for item in states)
+    seconds = seconds_each(study) * sum(item.cost_left for item in states) / workers
+    click.echo(
+        f"{sum(item.wanted for item in states)} runs, {left} of them to train: about "
+        f"{timedelta(seconds=round(seconds))} with {workers} at a time."
+    )
+
+
+def _status(file: Path, runs: Path | None, as_json: bool) -> None:
+    study = _study(file, runs)
+    rows = pd.DataFrame([asdict(state(study, stage)) for stage in study.stages])
+    show({"stages": rows}, as_json=as_json)
+
+
+command = click.Group(
+    "study",
+    help="Train a grid of runs.",
+    commands=[
+        click.Command(
+            "run",
+            callback=_run,
+            params=[
+                FILE,
+                RUNS,
+                click.Option(
+                    ["--workers"],
+                    type=click.IntRange(min=1),
+                    default=os.cpu_count() or 1,
+                    help="Runs trained at a time, one thread each; all cores by default.",
+                ),
+                click.Option(
+                    ["--dry-run"],
+                    is_flag=True,
+                    help="Say how many runs there are and how long they will take.",
+                ),
+                DEBUG,
+            ],
+            help="Train what is missing of a study; finished runs are kept.",
+        ),
+        click.Command(
+            "status",
+            callback=_status,
+            params=[FILE, RUNS, JSON, DEBUG],
+            help="Show how far a study is.",
+        ),
+    ],
+)

@@ -1,0 +1,113 @@
+"""Study files: a grid of runs in TOML."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trajlab.errors import TrajlabError
+from trajlab.study import recorded
+from trajlab.study.grid import Stage
+from trajlab.study.keys import check_keys
+from trajlab.study.values import HYPER, listed
+
+_STUDY = ["runs", "device", "root", "select", "stage"]
+_SELECT = {"task": None, "metric": "accuracy", "split": "validation"}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How the best of a stage is found: the highest mean over seeds of a run's best evaluation.
+
+    Attributes
+    ----------
+    task
+        Whose metric counts; None for the first.
+    metric, split
+        What is compared.
+    """
+
+    task: str | None
+    metric: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as its file has it.
+
+    Attributes
+    ----------
+    file
+        Where it was read from.
+    runs
+        The folder for trajectory files.
+    stages
+        In order.
+    selection
+        How `Best` values are chosen.
+    device, root
+        Where to train, and where data lie.
+    """
+
+    file: Path
+    runs: Path
+    stages: tuple[Stage, ...]
+    selection: Selection
+    device: str
+    root: Path | None
+
+
+def read(file: Path) -> Study:
+    """Read a study file.
+
+    Parameters
+    ----------
+    file
+        TOML; ``docs/studies.md`` describes it.
+
+    Raises
+    ------
+    TrajlabError
+        If it cannot be read, or a key or value means nothing.
+    """
+    try:
+        content = tomllib.loads(file.read_text())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TrajlabError(f"{file} is no TOML ({error}); mend it") from error
+    check_keys(content, [*_STUDY, "record", *HYPER], str(file))
+    tables = content.get("stage", [{}])
+    shared = {key: value for key, value in content.items() if key in HYPER or key == "record"}
+    stages: list[Stage] = []
+    for number, table in enumerate(tables, 1):
+        where = f"stage {table.get('name', number)!r} of {file}"
+        check_keys(table, ["name", "record", *HYPER], where)
+        values = {k: default for k, (_, default) in HYPER.items()} | {"record": {}} | shared | table
+        name = str(values.pop("name", number))
+        record = values.pop("record")
+        recorded.check(record, where)
+        earlier = [stage.name for stage in stages]
+        if name in earlier:
+            raise TrajlabError(f"{file} has two stages {name!r}; give each a name of its own")
+        grid = {key: listed(key, value, earlier, where) for key, value in values.items()}
+        stages.append(Stage(name, {**grid, "record": [record]}))
+    return Study(
+        file,
+        Path(content.get("runs", f"runs/{file.parent.name}")),
+        tuple(stages),
+        _selection(content.get("select", {}), file),
+        content.get("device", "cpu"),
+        Path(content["root"]) if "root" in content else None,
+    )
+
+
+def _selection(table: Mapping[str, Any], file: Path) -> Selection:
+    check_keys(table, _SELECT, f"[select] of {file}")
+    found = Selection(**{**_SELECT, **table})
+    if found.split != "validation":
+        raise TrajlabError(
+            f"[select] of {file} chooses on the {found.split} split, which is what results are "
+            "read from; choose on validation"
+        )
+    return found

@@ -1,0 +1,112 @@
+"""From stages to runs: the best hyper-parameters of a stage are chosen on validation."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory
+from trajlab.study.file import Selection, Study
+from trajlab.study.grid import Best, Stage
+from trajlab.study.run import Run
+
+
+def runs(study: Study, stage: Stage) -> list[Run] | None:
+    """Return the runs of a stage, each once; None while what it is chosen by is not trained.
+
+    Parameters
+    ----------
+    study
+        The study.
+    stage
+        One of its stages.
+
+    Raises
+    ------
+    TrajlabError
+        If every run that a choice is made from diverged.
+    """
+    tried = {
+        other.name: runs(study, other) for other in study.stages if other.name in stage.sources
+    }
+    for found in tried.values():
+        if found is None or any(run.trajectory() is None for run in found):
+            return None
+    resolved = []
+    for configuration in stage.configurations():
+        chosen = {
+            key: value.times
+            * best(key, value, configuration, tried[value.stage] or (), study.selection)
+            for key, value in configuration.items()
+            if isinstance(value, Best)
+        }
+        resolved.append(Run(study.runs, configuration | chosen, study.device, study.root))
+    return list({run.path: run for run in resolved}.values())
+
+
+def best(
+    key: str,
+    chosen: Best,
+    configuration: Mapping[str, Any],
+    tried: Sequence[Run],
+    selection: Selection,
+) -> float:
+    """Return the value of a hyper-parameter with the highest mean validation score.
+
+    A run's score is its best evaluation; a diverged run has none, and a value one of whose runs
+    diverged is not chosen. A best value at the edge of those tried is warned of.
+
+    Parameters
+    ----------
+    key
+        The hyper-parameter.
+    chosen
+        The rule.
+    configuration
+        What the value is for; its values of ``per`` select among `tried`.
+    tried
+        Finished runs.
+    selection
+        The metric.
+
+    Raises
+    ------
+    TrajlabError
+        If no value is left to choose.
+    """
+    wanted = {name: configuration[name] for name in chosen.per} | dict(chosen.where or {})
+    scores: dict[float, list[float]] = {}
+    for run in tried:
+        if all(run.configuration[name] == value for name, value in wanted.items()):
+            trajectory = run.trajectory()
+            assert trajectory is not None
+            value = run.configuration[key]
+            scores.setdefault(value, []).append(score(trajectory, selection))
+    means = {value: float(np.mean(listed)) for value, listed in scores.items()}
+    if not np.isfinite(list(means.values())).any():
+        raise TrajlabError(
+            f"no {key} of stage {chosen.stage!r} can be chosen for {wanted or 'all'}: there are no "
+            "such runs, or all diverged; try other values"
+        )
+    winner = max(means, key=lambda value: np.nan_to_num(means[value], nan=-np.inf))
+    if len(means) > 1 and winner in (min(means), max(means)):
+        warnings.warn(
+            f"the best {key} of stage {chosen.stage!r}, {winner:g}, is at the edge of those tried; "
+            "extend them",
+            stacklevel=2,
+        )
+    return winner
+
+
+def score(run: Trajectory, selection: Selection) -> float:
+    """Return a run's best evaluation on the selection split, NaN if it diverged."""
+    table = run.table(f"evaluations/{selection.split}")
+    tasks = list(table["task"])
+    task = tasks.index(selection.task or tasks[0])
+    if not np.isfinite(table["loss"][-1, task]):
+        return float("nan")
+    higher = table.column_attributes(selection.metric).get("higher_is_better", False)
+    values = table[selection.metric][:, task] * (1 if higher else -1)
+    return float(np.nanmax(values))

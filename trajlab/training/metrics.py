@@ -1,0 +1,61 @@
+"""What a task is scored by: counts that add over batches, and a value from their sum."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of a whole split, from counts that add over its batches.
+
+    Attributes
+    ----------
+    count
+        From outputs and targets of a batch to what is added up, in float64.
+    value
+        From the sum to the score.
+    higher_is_better
+        Its direction.
+    """
+
+    count: Callable[[Tensor, Tensor], Tensor]
+    value: Callable[[Tensor], float]
+    higher_is_better: bool = True
+
+
+def correct(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Tell for each example whether its largest logit is the target's: bool ``(n,)``."""
+    return outputs.argmax(-1) == targets
+
+
+def mean(score: Callable[[Tensor, Tensor], Tensor], *, higher_is_better: bool = True) -> Metric:
+    """Return the mean of a score of single entries.
+
+    Parameters
+    ----------
+    score
+        From outputs and targets to one value an entry, of any shape.
+    higher_is_better
+        Its direction.
+    """
+
+    def count(outputs: Tensor, targets: Tensor) -> Tensor:
+        values = score(outputs, targets).double()
+        return torch.stack((values.sum(), values.new_tensor(values.numel())))
+
+    return Metric(count, _ratio, higher_is_better)
+
+
+def _ratio(counts: Tensor) -> float:
+    return float(counts[0] / counts[1])
+
+
+def _percent(outputs: Tensor, targets: Tensor) -> Tensor:
+    return correct(outputs, targets).double() * 100
+
+
+accuracy = mean(_percent)
+"""Share of examples whose largest logit is the target's, in percent."""

@@ -1,0 +1,112 @@
+"""One run's problem, method, optimizer and batches, and an epoch of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trajlab.record import Recorder
+from trajlab.training.batches import Batches
+from trajlab.training.evaluation import evaluate
+from trajlab.training.methods import METHODS, Method
+from trajlab.training.plan import Plan
+from trajlab.training.setting import MultiTaskModel, Problem
+
+SPLITS = ("train", "validation", "test")
+
+
+class Trainer:
+    """One run's problem, method, optimizer and batches: what a checkpoint holds.
+
+    Parameters
+    ----------
+    plan
+        What to train.
+    device
+        Where.
+    root
+        The data's folder, if it is not where the setting looks.
+    """
+
+    def __init__(self, plan: Plan, device: str = "cpu", root: Path | None = None) -> None:
+        self.plan = plan
+        self.device = torch.device(device)
+        self.problem: Problem = plan.setting.build(plan.condition, plan.seed, root)
+        self.model = self.problem.model.to(self.device)
+        names = tuple(self.problem.tasks)
+        self.method: Method = METHODS[plan.method](names, plan.seed, **plan.options)
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=plan.learning_rate,
+            momentum=plan.momentum,
+            weight_decay=plan.weight_decay,
+        )
+        splits = {name: task.splits["train"] for name, task in self.problem.tasks.items()}
+        together = [splits] if self.problem.shared_inputs else [{k: v} for k, v in splits.items()]
+        self.batches = [
+            Batches(group, plan.batch_size, 1000 * plan.seed + index, self.device)
+            for index, group in enumerate(together)
+        ]
+        self.epoch = 0
+
+    @property
+    def steps(self) -> int:
+        """Updates an epoch."""
+        return max(map(len, self.batches))
+
+    def losses(
+        self, model: MultiTaskModel, batches: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Return each task's per-example losses ``(n,)`` on its batch."""
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"
+        ):
+            outputs = model({name: inputs for name, (inputs, _) in batches.items()})
+        tasks = self.problem.tasks
+        return {
+            name: tasks[name].loss(output.float(), batches[name][1])
+            for name, output in outputs.items()
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs to go on, bit for bit on a CPU."""
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "method": self.method.state_dict(),
+            "batches": [batches.state_dict() for batches in self.batches],
+            "random": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.epoch = state["epoch"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.method.load_state_dict(state["method"])
+        for batches, saved in zip(self.batches, state["batches"], strict=True):
+            batches.load_state_dict(saved)
+        torch.set_rng_state(state["random"])
+
+    def advance(self, recorder: Recorder) -> bool:
+        """Train one epoch; return whether the losses stayed finite."""
+        for _ in range(self.steps):
+            chosen = self.method.draw()
+            drawn = {k: v for batches in self.batches for k, v in batches.draw().items()}
+            examples = self.losses(self.model, {name: drawn[name] for name in chosen})
+            losses = {name: loss.mean() for name, loss in examples.items()}
+            self.method.backward(recorder, losses, self.model)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            if not torch.stack(list(losses.values())).isfinite().all():
+                return False
+        self.epoch += 1
+        return True
+
+    def evaluate(self, recorder: Recorder) -> None:
+        """Record losses and metrics on every split."""
+        for split in SPLITS:
+            recorder.evaluate(split, evaluate(self.problem, split))
