@@ -1,6 +1,7 @@
 """The top eigenvalue against exact Hessians of small networks in float64."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 import torch
@@ -51,6 +52,9 @@ def test_agrees_with_the_exact_hessian(seed: int, which: str) -> None:
     assert (exact - found.value).abs().min() <= found.residual + 1e-12
     if found.bottom == found.bottom:
         assert abs(found.bottom - exact[0].item()) <= 1e-3 * exact.abs().max()
+    both = top_eigenvalue(loss(model(x)), parameters, seed=seed, both_ends=True)
+    assert both.value == pytest.approx(exact[-1].item(), rel=1e-3)
+    assert abs(both.bottom - exact[0].item()) <= 1e-3 * exact.abs().max()
     to_the_end = top_eigenvalue(loss(model(x)), parameters, tolerance=0.0)
     assert to_the_end.value == pytest.approx(exact[-1].item(), rel=1e-9)
     assert to_the_end.products <= 43
@@ -86,6 +90,88 @@ def test_linear_and_unreached_parameters_have_no_curvature() -> None:
     assert found.bottom == pytest.approx(0.0, abs=1e-12)
     assert top_eigenvalue(linear.sum(), parameters).value == 0.0
     assert top_eigenvalue(torch.tensor(1.0), parameters).value == 0.0
+
+
+def test_gradient_among_the_top_eigenvectors_saves_products() -> None:
+    curvature = torch.linspace(-1, 1.2, 200, dtype=torch.float64)
+
+    def find(point: Tensor) -> tuple[float, int]:
+        w = nn.Parameter(point)
+        found = top_eigenvalue((0.5 * curvature * w**2).sum(), {"w": w})
+        assert found.converged
+        return found.value, found.products
+
+    along_top = torch.zeros(200, dtype=torch.float64)
+    along_top[-1] = 1e-6  # its size does not matter
+    value, products = find(along_top)
+    without = find(torch.zeros(200, dtype=torch.float64))
+    assert value == pytest.approx(1.2, rel=1e-3)
+    assert without[0] == pytest.approx(1.2, rel=1e-3)
+    assert products < 0.7 * without[1]
+
+
+class ForgetsItsNorm(torch.autograd.Function):
+    """w / |w|, whose backward takes |w| for a constant, as weight_norm of torch 2.13 does."""
+
+    @staticmethod
+    def forward(context: Any, w: Tensor) -> Tensor:
+        context.save_for_backward(w)
+        context.norm = w.norm().item()
+        return w / context.norm
+
+    @staticmethod
+    def backward(context: Any, slope: Tensor) -> Tensor:
+        (w,) = context.saved_tensors
+        unit = w / context.norm
+        return (slope - unit * (unit * slope).sum()) / context.norm
+
+
+def test_wrong_second_derivatives_are_not_trusted() -> None:
+    torch.manual_seed(0)
+    scale = torch.rand(30, dtype=torch.float64)
+    w = nn.Parameter(torch.randn(30, dtype=torch.float64))
+    right = top_eigenvalue((scale * (w / w.norm()) ** 3).sum(), {"w": w})
+    assert right.converged
+    wrong = top_eigenvalue((scale * ForgetsItsNorm.apply(w) ** 3).sum(), {"w": w})
+    assert not wrong.converged
+    assert "not symmetric" in wrong.reason
+    assert wrong.residual > 1e-3 * wrong.value
+    assert wrong.bottom != wrong.bottom
+
+
+class OnceDifferentiable(torch.autograd.Function):
+    """The cube, as kernels written by hand are: torch silently takes its Hessian for zero."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x**3
+
+    @staticmethod
+    def setup_context(context: Any, inputs: Any, output: Any) -> None:
+        context.save_for_backward(*inputs)
+        context.save_for_forward(*inputs)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, slope: Tensor) -> Tensor:
+        return 3 * context.saved_tensors[0] ** 2 * slope
+
+    @staticmethod
+    def jvp(context: Any, tangent: Tensor) -> Tensor:
+        return 3 * context.saved_tensors[0] ** 2 * tangent
+
+
+@pytest.mark.parametrize("as_function", [False, True])
+def test_once_differentiable_is_a_reason(as_function: bool) -> None:
+    w = nn.Parameter(torch.randn(5))
+
+    def loss(parameters: Mapping[str, Tensor]) -> Tensor:
+        return OnceDifferentiable.apply(parameters["w"].tanh()).sin().sum()
+
+    found = top_eigenvalue(loss if as_function else loss({"w": w}), {"w": w})
+    assert found.value != found.value
+    assert "marked once_differentiable" in found.reason
+    assert w.grad is None
 
 
 def test_operation_without_double_backward_is_nan_with_the_reason() -> None:

@@ -78,10 +78,31 @@ def test_gives_up_at_the_limit_and_says_so() -> None:
     assert not ends.top.converged
 
 
-def test_stops_early_but_not_before_ten_products() -> None:
+def test_stops_early_but_not_before_five_products() -> None:
     ends = run(rotated([100.0, *np.linspace(-1, 1, 100)], 0))
     assert ends.top.converged
-    assert ends.products == 10
+    assert ends.products == 5
+
+
+def test_both_ends_go_on_until_the_smaller_in_magnitude_is_settled() -> None:
+    matrix = rotated([100.0, *np.linspace(-3, 1, 100)], 0)
+    start = torch.randn(101, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    one, two = (
+        lanczos(lambda v: matrix @ v, start, tolerance=1e-4, limit=50, both=both)
+        for both in (False, True)
+    )
+    assert one.top.converged
+    assert not one.bottom.converged
+    assert two.bottom.converged
+    assert two.products > one.products
+    assert abs(two.bottom.value + 3) < 1e-4 * 100
+
+
+def test_asymmetry_is_seen() -> None:
+    matrix = rotated([100.0, *np.linspace(-1, 1, 100)], 0)
+    assert run(matrix).asymmetry < 1e-12
+    noise = torch.randn(101, 101, generator=torch.Generator().manual_seed(0)).double()
+    assert 1e-3 < run(matrix + 0.1 * (noise - noise.T)).asymmetry < 0.1
 
 
 def test_zero_matrix() -> None:

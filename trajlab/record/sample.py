@@ -169,6 +169,22 @@ class Sample:
             for task, parts in found.items()
         }
 
+    def mean_loss_function(
+        self, task: str, model: nn.Module, task_losses: TaskLosses
+    ) -> LossFunction:
+        """Return what `mean_losses` gives for a task, as a function of the parameters.
+
+        Parameters
+        ----------
+        task : str
+            One that has examples.
+        model, task_losses
+            As for `losses`.
+        """
+        return lambda parameters: evaluate_at(
+            parameters, model, lambda m: self.mean_losses(m, task_losses)[task]
+        )
+
     def loss_functions(
         self, model: nn.Module, task_losses: TaskLosses
     ) -> dict[str, list[LossFunction]]:

@@ -9,10 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from trajlab.measure.hessian import TopEigenvalue, top_eigenvalue
+from trajlab.measure.hessian_product import Loss
 from trajlab.measure.hessian_trace import HessianTrace, hessian_trace
 from trajlab.measure.task_gram import group_by_layer
 from trajlab.record.probes.probe import Moment
-from trajlab.record.probes.sampled import Sampled, losses_function
+from trajlab.record.probes.second_order import SecondOrder
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
 from trajlab.store import Column, Table, standard
@@ -20,10 +21,11 @@ from trajlab.store import Column, Table, standard
 _logger = logging.getLogger("trajlab")
 
 
-class HessianTop(Sampled):
+class HessianTop(SecondOrder):
     """Largest eigenvalue of the Hessian of each task's unweighted loss, heads fixed.
 
-    The smallest is recorded beside it where the same products settle it, and the trace on request.
+    The smallest is recorded beside it where the same products settle it or on request, the trace on
+    request.
 
     Parameters
     ----------
@@ -45,6 +47,9 @@ class HessianTop(Sampled):
     warm_start : bool
         Whether to start from the vector found last. It helps only where the weights have moved
         little since.
+    both_ends : bool
+        Whether to go on until the smallest eigenvalue is settled too: two to three times as many
+        products on trained networks.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class HessianTop(Sampled):
         trace_probes: int = 0,
         layers: bool = False,
         warm_start: bool = False,
+        both_ends: bool = False,
     ) -> None:
         super().__init__(every, data or [], seed)
         self.needs_graph = data is None
@@ -62,6 +68,7 @@ class HessianTop(Sampled):
         self._probes = trace_probes
         self._layers = layers
         self._warm_start = warm_start
+        self._both_ends = both_ends
         self._vectors: dict[str, Tensor] = {}
         self._warned = False
 
@@ -99,11 +106,16 @@ class HessianTop(Sampled):
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
         """Return ``top``, its ``residual``, …, each of shape (task,)."""
-        losses = moment.losses
-        if not self.needs_graph:
-            sample = self.sample(moment)
-            losses = sample.mean_losses(moment.model, losses_function(moment))
-        found = [self._top(task, losses, moment.parameters) for task in moment.tasks]
+        if self.needs_graph:
+            return self._row(moment, moment.losses)
+        with self.losses(moment) as losses:
+            return self._row(moment, losses)
+
+    def _row(self, moment: Moment, losses: Mapping[str, Loss]) -> Mapping[str, Any]:
+        found = [
+            self._top(task, losses, moment.parameters, both_ends=self._both_ends)
+            for task in moment.tasks
+        ]
         self._say_once(moment, found)
         row: dict[str, Any] = {
             "top": [result.value for result in found],
@@ -147,7 +159,11 @@ class HessianTop(Sampled):
         return row
 
     def _top(
-        self, task: str, losses: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
+        self,
+        task: str,
+        losses: Mapping[str, Loss],
+        parameters: Mapping[str, Tensor],
+        both_ends: bool = False,
     ) -> TopEigenvalue:
         if task not in losses:
             return _OMITTED
@@ -155,23 +171,27 @@ class HessianTop(Sampled):
         size = sum(p.numel() for p in parameters.values() if p.requires_grad)
         if start is not None and len(start) != size:  # of a layer, or after one was frozen
             start = None
-        return top_eigenvalue(losses[task], parameters, seed=self._seed, start=start)
+        return top_eigenvalue(
+            losses[task], parameters, seed=self._seed, both_ends=both_ends, start=start
+        )
 
     def _say_once(self, moment: Moment, found: list[TopEigenvalue]) -> None:
         for task, result in zip(moment.tasks, found, strict=True):
             if result.reason and result is not _OMITTED and not self._warned:
                 self._warned = True
                 _logger.warning(
-                    "trajlab cannot measure the Hessian of task %s at step %d: %s; if an operation "
-                    "cannot be differentiated twice, pass HessianTop(data=...) and task_losses=fn "
-                    "that computes without it, for attention under "
-                    "torch.nn.attention.sdpa_kernel(SDPBackend.MATH)",
+                    "trajlab has no sure number for the Hessian of task %s at step %d: %s%s",
                     task,
                     moment.step,
                     result.reason,
+                    _HINT if self.needs_graph else "",
                 )
 
 
+_HINT = (
+    "; pass HessianTop(data=...), and task_losses= to the recorder: it then computes attention "
+    "without fused kernels, and falls back to torch.func"
+)
 _OMITTED = TopEigenvalue(
     float("nan"), float("nan"), False, float("nan"), 0, "no loss of this task was given"
 )

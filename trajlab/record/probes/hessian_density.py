@@ -8,13 +8,14 @@ import torch
 
 from trajlab.measure.hessian_density import spectral_density
 from trajlab.record.probes.probe import Moment
-from trajlab.record.probes.sampled import NO_DATA, Sampled, losses_function
+from trajlab.record.probes.sampled import NO_DATA
+from trajlab.record.probes.second_order import SecondOrder
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
 from trajlab.store import Column, Table
 
 
-class HessianDensity(Sampled):
+class HessianDensity(SecondOrder):
     """Spectral density of each task's Hessian, heads fixed, by stochastic Lanczos quadrature.
 
     Parameters
@@ -58,27 +59,27 @@ class HessianDensity(Sampled):
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
         """Return ``eigenvalue`` and ``weight``, shape (task, run, node)."""
-        losses = self.sample(moment).mean_losses(moment.model, losses_function(moment))
         shape = (len(moment.tasks), self._runs, self._nodes)
         values = torch.full(shape, nan, dtype=torch.float64)
         weights = torch.full(shape, nan, dtype=torch.float64)
         reasons = [NO_DATA] * len(moment.tasks)
-        for t, task in enumerate(moment.tasks):
-            if task not in losses:
-                continue
-            reasons[t] = ""
-            try:
-                found = spectral_density(
-                    losses[task],
-                    moment.parameters,
-                    runs=self._runs,
-                    nodes=self._nodes,
-                    seed=self._seed,
-                )
-            except torch.cuda.OutOfMemoryError:
-                raise
-            except RuntimeError as error:
-                reasons[t] = str(error).partition("\n")[0]
-                continue
-            values[t], weights[t] = found.values, found.weights
+        with self.losses(moment) as losses:
+            for t, task in enumerate(moment.tasks):
+                if task not in losses:
+                    continue
+                reasons[t] = ""
+                try:
+                    found = spectral_density(
+                        losses[task],
+                        moment.parameters,
+                        runs=self._runs,
+                        nodes=self._nodes,
+                        seed=self._seed,
+                    )
+                except torch.cuda.OutOfMemoryError:
+                    raise
+                except RuntimeError as error:
+                    reasons[t] = str(error).partition("\n")[0]
+                    continue
+                values[t], weights[t] = found.values, found.weights
         return {"eigenvalue": values, "weight": weights, "reason": reasons}
