@@ -8,7 +8,9 @@ from scipy import stats
 from trajlab import plots
 from trajlab.analysis import factors
 from trajlab.analysis.factor_deltas import difference
+from trajlab.analysis.groups import group
 from trajlab.analysis.quadrants import quadrant_frame, share_interval
+from trajlab.analysis.run_summary import summarise_runs
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard
@@ -153,3 +155,51 @@ def test_only_clear_points_count():
     pooled = quadrant_frame(frame).set_index("method").loc["all"]
     assert (pooled["explained"], pooled["total"], pooled["n_unclear"]) == (2, 3, 1)
     assert pooled["n_tasks"] == 1
+
+
+def test_how_many_checkpoints_stand_for_a_run_can_be_chosen(reference):
+    """Whoever recorded fewer than the paper's 20 can say how many."""
+    options = {"baseline": {"method": "STL"}}
+    found = factors(reference, **options, selection_split="test", best=3, last=5, largest=2)
+    row, run = found.runs.iloc[0], reference[0]
+    accuracy = run.table("evaluations/test")["accuracy"][:, 0]
+    sharpness = run.table("sharpness")["value"][:, 0, 0]
+    fisher = run.table("fisher")["trace"][:, 0]
+    assert row["final_metric"] == pytest.approx(np.sort(accuracy[1:])[-3:].mean())
+    assert row["sharpness"] == pytest.approx(sharpness[-5:].mean())
+    assert row["fisher"] == pytest.approx(np.sort(fisher)[-2:].mean())
+    assert {key: found.settings[key] for key in ("best", "last", "largest")} == {
+        "best": 3,
+        "last": 5,
+        "largest": 2,
+    }
+    few = factors(reference, **options, last=101).runs
+    assert few["sharpness"].isna().all()
+    assert few["reason"].str.contains("sharpness: fewer than 101 values").all()
+    with pytest.raises(TrajlabError, match="last must be at least 1 checkpoint, not 0"):
+        factors(reference, last=0)
+
+
+def test_bins_read_a_factor_too(reference):
+    rows = factors(reference, baseline={"method": "STL"}, rule="bins", at=[0.01]).delta
+    at = rows[(rows["at"] == "0.01") & (rows["factor"] == "sharpness")]
+    smooth = factors(reference, baseline={"method": "STL"}, at=[0.01]).delta
+    other = smooth[(smooth["at"] == "0.01") & (smooth["factor"] == "sharpness")]
+    assert at["delta"].tolist() == pytest.approx(other["delta"].tolist(), abs=0.05)
+
+
+def test_the_excess_similarity_is_above_that_of_orthogonal_gradients(tmp_path):
+    for seed in range(2):
+        path = tmp_path / f"{seed}.h5"
+        writer = Writer(path, ["left", "right", "top"], metadata={"method": "a", "seed": seed})
+        writer.declare(standard("similarity", task=["left", "right", "top"]))
+        writer.append("similarity", {"step": 1, "cosine_to_update": np.array([0.8, 0.6, 3**-0.5])})
+        writer.close()
+    rows = summarise_runs(group([Trajectory(tmp_path / f"{i}.h5") for i in range(2)]))
+    expected = [0.8 - 3**-0.5, 0.6 - 3**-0.5, 0] * 2
+    assert rows["excess_similarity"].tolist() == pytest.approx(expected)
+
+
+def test_an_unknown_metric_names_the_known_ones(reference):
+    with pytest.raises(TrajlabError, match=r"no run has the metric 'f1' .* there is accuracy"):
+        factors(reference, baseline={"method": "STL"}, metric="f1")

@@ -1,12 +1,15 @@
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
+from trajlab.analysis import diagnose, gap
 from trajlab.cli.options import options
+from trajlab.report.catalog import ANALYSES
 
 SINGLE = {"method": "single"}
 
@@ -90,3 +93,17 @@ def test_wrong_values_are_refused(wrong: list[str]) -> None:
     _, result = parsed(*wrong)
     assert result.exit_code == 2
     assert f"'{wrong[1]}'" in result.stderr
+
+
+def test_help_is_looked_up_where_it_was_said_first() -> None:
+    said = {option.name: option.help for option in options(diagnose, without={"runs"})}
+    first = {option.name: option.help for option in options(gap, without={"runs"})}
+    assert said["selection_split"] == first["selection_split"]
+    assert said["metric"].startswith("The metric to compare")
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_every_option_says_what_it_is(name: str) -> None:
+    for option in options(resolve_name(ANALYSES[name].analysis), without={"runs"}):
+        assert len(option.help) > 10
+        assert "As in" not in option.help

@@ -7,6 +7,7 @@ from trajlab.analysis.conflict import Conflict, conflict
 from trajlab.analysis.correlation import Correlation, correlate
 from trajlab.analysis.diagnosis import Diagnosis, diagnose
 from trajlab.analysis.factors import Factors, factors
+from trajlab.analysis.frames import runs_from_frame
 from trajlab.analysis.front import Front, front
 from trajlab.analysis.gap import Gap, gap
 from trajlab.analysis.geometry import Geometry, geometry
@@ -29,5 +30,6 @@ __all__ = [
     "front",
     "gap",
     "geometry",
+    "runs_from_frame",
     "verdict",
 ]

@@ -68,12 +68,8 @@ def conflict(
         Recorded runs; those of groups with one task are passed over.
     layers
         One row a layer too, next to the total over all shared parameters (layer ``all``).
-    confidence
-        Coverage of the t interval of the mean cosine over runs.
-    seed
-        Written down with the result; no random numbers are drawn.
-    group_by
-        Metadata keys that tell groups of runs apart, next to setting, condition and method.
+    confidence, seed, group_by
+        As in :func:`trajlab.analysis.gap`.
 
     Returns
     -------

@@ -48,7 +48,7 @@ def correlate(
     *,
     x: str,
     y: str,
-    table: str | None = None,
+    table: str | pd.DataFrame | None = None,
     unit: str | None = None,
     within: str | None = None,
     given: str | None = None,
@@ -79,10 +79,11 @@ def correlate(
         Recorded runs; or give `table`.
     x, y
         Columns: of the run summary (`final_metric, min_train_loss, sharpness,
-        gradient_covariance, fisher, hessian_top, similarity, mean_cosine, share_conflicting`,
-        or numeric metadata), or of `table`.
+        gradient_covariance, fisher, hessian_top, similarity, excess_similarity, mean_cosine,
+        share_conflicting`, or numeric metadata), or of `table`.
     table
-        A CSV file with a header, instead of runs; columns `setting` and `task` have their meaning.
+        A CSV file with a header, or in Python a DataFrame, instead of runs; columns `setting` and
+        `task` have their meaning.
     unit
         The column that names units. If not given: the group of a run (with its `axes`), or the run
         itself where there is one group only; each row of `table`, or each point of its `axes`.
@@ -93,13 +94,8 @@ def correlate(
         equal values only.
     axes
         Columns of hyper-parameters that units form a grid of.
-    metric
-        The metric that `final_metric` is; the first one recorded on `split` if not given.
-    split
-        The split that the metric is read on.
-    selection_split
-        The split that the ten best evaluations are chosen on; without it, the last 10 % stand for
-        them.
+    metric, split, selection_split
+        As in :func:`trajlab.analysis.factors`.
     interval
         Fisher's z, or a BCa bootstrap over units (not below 20 units).
     adjustment
@@ -109,12 +105,8 @@ def correlate(
         within ± it.
     test_size
         Items in the test set, for Hoeffding's weights of the sign error where y is a rate.
-    confidence
-        Coverage of the intervals; its complement is the level of the tests.
-    seed
-        Of the permutations and the bootstrap.
-    group_by
-        Metadata keys that tell groups of runs apart, next to setting, condition and method.
+    confidence, seed, group_by
+        As in :func:`trajlab.analysis.gap`.
 
     Returns
     -------
@@ -136,6 +128,7 @@ def correlate(
         raise TrajlabError("give either runs or a table to correlate")
     if given is not None and axes:
         raise TrajlabError("axes already hold each other fixed; leave out either axes or given")
+    name = None
     if runs is not None:
         named = [name for name in (unit, *axes) if name and name not in (*GROUP_KEYS, *group_by)]
         keys = tuple(dict.fromkeys((*group_by, *named)))
@@ -144,7 +137,8 @@ def correlate(
         if unit is None and len(rows[["setting", *units]].drop_duplicates()) == 1:
             units = ["run"]
     else:
-        rows, units = read_table(str(table)), [unit] if unit else list(axes)
+        rows, name = read_table("" if table is None else table)
+        units = [unit] if unit else list(axes)
     points = average(rows, x, y, units, within=within, given=given, axes=axes)
     options: dict[str, Any] = {
         "interval": interval,
@@ -161,7 +155,7 @@ def correlate(
     settings = {
         "x": x,
         "y": y,
-        "table": table,
+        "table": name,
         "unit": ", ".join(units) or "row",
         "within": within,
         "given": given,

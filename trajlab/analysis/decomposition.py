@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trajlab.analysis.difference import difference
 from trajlab.analysis.evaluations import Evaluations
-from trajlab.analysis.intervals import Difference, FloatArray, difference
+from trajlab.analysis.intervals import Difference, FloatArray
 from trajlab.analysis.items import item_differences
 from trajlab.analysis.matching import RULES, Curve, first_passage, in_hole, last_passage
 
@@ -70,7 +71,7 @@ def run_terms(
     """
     common = _common(curve, log_loss)
     end = evaluations.end_score
-    selected = evaluations.selected_score if select else end
+    selected = evaluations.best_score() if select else end
     return np.array([selected, common, end - common, selected - end])
 
 
@@ -98,7 +99,7 @@ def decompose(
     everyone = [*runs, *baseline]
     minima = np.sort([run.train_loss.min() for run in everyone])
     log_loss = float(np.log10(minima[-1]))
-    select = all(run.selectable for run in everyone)
+    select = all(run.selectable() for run in everyone)
     hole = any(in_hole(log_loss, group) for group in (runs, baseline))
 
     def read(run: Evaluations) -> FloatArray:

@@ -58,31 +58,17 @@ def diagnose(
     ----------
     runs
         Recorded runs.
-    baseline
-        Keys and values that select the baseline.
-    against
-        Keys and values that narrow what is compared with it.
+    baseline, against
+        As in :func:`trajlab.analysis.gap`.
     metric
         The metric to compare; every metric recorded on `split` if not given.
-    split
-        The split that the metric is read on.
-    selection_split
-        The split that the ten best evaluations are chosen on.
-    rule
-        How a score is read at a training loss, as in `gap`.
-    interval
-        Of the gap over training loss, as in `gap`.
-    onset
-        Where the gap begins, as in `gap`.
+    split, selection_split, rule, interval, onset
+        As in :func:`trajlab.analysis.gap`.
     margin
         The largest difference that does not matter, in units of the metric; with it, equivalence is
         tested and the number of seeds that would be needed is told.
-    confidence
-        Coverage of the intervals; its complement is the level of the tests.
-    seed
-        Of the permutations.
-    group_by
-        Metadata keys that tell groups of runs apart, next to setting, condition and method.
+    confidence, seed, group_by
+        As in :func:`trajlab.analysis.gap`.
 
     Returns
     -------

@@ -79,20 +79,18 @@ class Evaluations:
             correct=None if correct is None else correct[good],
         )
 
-    @property
-    def selectable(self) -> bool:
-        """Whether there are more evaluations to choose checkpoints from than are chosen."""
-        return bool(np.isfinite(self.selection).sum() > SELECTED)
+    def selectable(self, number: int = SELECTED) -> bool:
+        """Tell whether there are more evaluations to choose checkpoints from than are chosen."""
+        return bool(np.isfinite(self.selection).sum() > number)
 
     @property
     def end_score(self) -> FloatArray:
         """Mean score of the last 10 % of evaluations."""
         return np.asarray(self.score[-math.ceil(len(self.score) / 10) :].mean(axis=0))
 
-    @property
-    def selected_score(self) -> FloatArray:
-        """Mean score of the 10 evaluations best on the selection split, earlier ones first."""
-        best = np.argsort(-self.selection, kind="stable")[:SELECTED]
+    def best_score(self, number: int = SELECTED) -> FloatArray:
+        """Return the mean score of the evaluations best on the selection split, earlier first."""
+        best = np.argsort(-self.selection, kind="stable")[:number]
         return np.asarray(self.score[best].mean(axis=0))
 
     def step_at(self, train_loss: float) -> float:

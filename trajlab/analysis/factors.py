@@ -1,19 +1,20 @@
 """What differs between groups of runs besides the metric: factors, at the end and at equal loss."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from trajlab.analysis import groups
+from trajlab.analysis.evaluations import SELECTED
 from trajlab.analysis.factor_deltas import delta_rows
 from trajlab.analysis.matching import RULES
 from trajlab.analysis.options import check_choice, check_confidence
 from trajlab.analysis.quadrants import quadrant_frame
 from trajlab.analysis.result import Result
-from trajlab.analysis.run_summary import summarise_runs
+from trajlab.analysis.run_summary import CHECKPOINTS, Counts, summarise_runs
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
@@ -50,8 +51,11 @@ def factors(
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
+    best: int = SELECTED,
+    last: int = CHECKPOINTS,
+    largest: int = CHECKPOINTS,
     at: Sequence[float] = (),
-    rule: Literal["isotonic", "first_passage"] = "isotonic",
+    rule: Literal["isotonic", "first_passage", "bins"] = "isotonic",
     confidence: float = 0.95,
     seed: int = 0,
     group_by: Sequence[str] = (),
@@ -67,27 +71,20 @@ def factors(
     ----------
     runs
         Recorded runs.
-    baseline
-        Keys and values that select the baseline.
-    against
-        Keys and values that narrow what is compared with it.
+    baseline, against, split, selection_split
+        As in :func:`trajlab.analysis.gap`.
     metric
-        The metric that factors are held against; the first one recorded on `split` if not given.
-    split
-        The split that the metric is read on.
-    selection_split
-        The split that the ten best evaluations are chosen on; without it, the last 10 % stand for
-        them.
+        The metric that stands for a run; the first one recorded on `split` if not given.
+    best
+        Evaluations best on `selection_split` whose mean is the metric.
+    last
+        Last values of sharpness, gradient covariance and top Hessian eigenvalue that are averaged.
+    largest
+        Largest values of the Fisher trace that are averaged.
     at
         Training losses to compare factors at; the largest of all runs' minimum losses if not given.
-    rule
-        How a factor is read at a loss, as in `gap`.
-    confidence
-        Coverage of the intervals.
-    seed
-        Written down with the result; no random numbers are drawn.
-    group_by
-        Metadata keys that tell groups of runs apart, next to setting, condition and method.
+    rule, confidence, seed, group_by
+        As in :func:`trajlab.analysis.gap`.
 
     Returns
     -------
@@ -109,13 +106,15 @@ def factors(
     if wrong := [loss for loss in at if not (np.isfinite(loss) and loss > 0)]:
         raise TrajlabError(f"a training loss to compare at must be positive, not {wrong[0]}")
     found = groups.group(runs, group_by)
-    summaries = summarise_runs(found, metric, split, selection_split)
+    counts = Counts(best, last, largest)
+    summaries = summarise_runs(found, metric, split, selection_split, counts)
     settings = {
         "baseline": dict(baseline),
         "against": dict(against or {}),
         "metric": metric,
         "split": split,
         "selection_split": selection_split,
+        **asdict(counts),
         "at": list(at),
         "rule": rule,
         "interval": "Welch t",

@@ -47,7 +47,7 @@ class Front(Result):
 def front(
     runs: Iterable[Trajectory] | None = None,
     *,
-    table: str | None = None,
+    table: str | pd.DataFrame | None = None,
     objective: Mapping[str, str] | None = None,
     baseline: Mapping[str, str] = SCALARIZATION,
     fresh: Mapping[str, str] | None = None,
@@ -71,8 +71,8 @@ def front(
     runs
         Recorded runs; each task is an objective. Or give `table`.
     table
-        A CSV file with a header, instead of runs: one row a run (or a run and `split`), with
-        columns `method`, the objectives, and those of `group_by`.
+        A CSV file with a header, or in Python a DataFrame, instead of runs: one row a run (or a run
+        and `split`), with columns `method`, the objectives, and those of `group_by`.
     objective
         Columns of the table that are objectives, as name=max or name=min; of runs, the tasks that
         are.
@@ -86,10 +86,8 @@ def front(
         The split that is reported.
     selection_split
         The split that checkpoints and configurations are chosen on.
-    confidence
-        Coverage of the intervals.
-    seed
-        Of the resampling.
+    confidence, seed
+        As in :func:`trajlab.analysis.gap`.
     group_by
         Keys that name a configuration: learning rate, weights.
 
@@ -112,6 +110,7 @@ def front(
     check_confidence(confidence)
     if (runs is None) == (table is None):
         raise TrajlabError("give either runs or a table to make fronts of")
+    name = None
     if runs is not None:
         wanted = dict(fresh or {})
         parts: list[list[Trajectory]] = [[], []]
@@ -122,7 +121,8 @@ def front(
         rows, better = run_frame(found, metric, split, selection_split)
         better = {task: way for task, way in better.items() if not objective or task in objective}
     else:
-        rows, better = table_frame(read_table(str(table)), objective or {}, split, selection_split)
+        given, name = read_table("" if table is None else table)
+        rows, better = table_frame(given, objective or {}, split, selection_split)
     if len(better) < 2:
         raise TrajlabError(
             f"a front needs two or more objectives, and there is {', '.join(better) or 'none'}"
@@ -130,7 +130,7 @@ def front(
     options = {"baseline": dict(baseline), "fresh": dict(fresh or {})}
     tables = fronts(rows, better, **options, confidence=confidence, seed=seed, group_by=group_by)
     settings = {
-        "table": table,
+        "table": name,
         "objective": {name: "max" if way else "min" for name, way in better.items()},
         **options,
         "metric": metric,

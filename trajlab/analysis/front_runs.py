@@ -66,13 +66,13 @@ def scores(run: Evaluations) -> tuple[float, float, float]:
         Without checkpoints to choose from, the last 10 % are taken, and validation and optimism
         are NaN.
     """
-    if not run.selectable:
+    if not run.selectable():
         return np.nan, float(run.end_score), np.nan
     best = np.argsort(-run.selection, kind="stable")[:SELECTED]
     last = slice(-int(np.ceil(run.score.size / 10)), None)
     lead = run.selection - run.score
     optimism = float(lead[best].mean() - np.nanmean(lead[last]))
-    return float(run.selection[best].mean()), float(run.selected_score), optimism
+    return float(run.selection[best].mean()), float(run.best_score()), optimism
 
 
 def table_frame(

@@ -7,9 +7,9 @@ from typing import Literal
 import pandas as pd
 
 from trajlab.analysis import groups
+from trajlab.analysis.difference import INTERVALS
 from trajlab.analysis.evaluations import check_metric, metrics
 from trajlab.analysis.gap_rows import compare
-from trajlab.analysis.intervals import INTERVALS
 from trajlab.analysis.matching import RULES
 from trajlab.analysis.onset import ONSETS
 from trajlab.analysis.options import check_choice, check_confidence
@@ -77,30 +77,30 @@ def gap(
     split
         The split that the metric is read on.
     selection_split
-        The split that the ten best evaluations are chosen on for `selection`; without it, the
-        last 10 % of evaluations stand for them and `selection` is 0 by definition.
+        The split that the ten best evaluations are chosen on; without it, the last 10 % of
+        evaluations stand for them.
     rule
         How a score is read at a loss: isotonic regression of the loss over steps, the first
         passage of its running minimum, or means in tenths of a decade of loss.
     interval
         The t interval over runs (Welch's, or that of pairs where every run declares a `pair_id`
         in its metadata and the sides have the same ones), the paper's ±2 standard deviations, or
-        the percentile bootstrap over 8 or more runs a group. The terms of the decomposition always
+        the studentized bootstrap over 8 or more runs a group. The terms of the decomposition always
         have t intervals.
     onset
         Where the gap begins: up from the lowest loss as long as it is significant, or the
         highest significant loss from which down it keeps its sign (the paper's reading).
     confidence
-        Coverage of the t intervals.
+        Coverage of the intervals; its complement is the level of the tests.
     seed
-        Of the draws of the bootstrap and of the simultaneous band.
+        Of the random numbers that are drawn, if any; written down with the result.
     group_by
         Metadata keys that tell groups of runs apart, next to setting, condition and method.
 
     Returns
     -------
     Gap
-        Tables `curve`, `summary` and `steps`.
+        Without a selection split, `selection` is 0 by definition, and the row says so.
 
     Raises
     ------

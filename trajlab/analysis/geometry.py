@@ -57,10 +57,8 @@ def geometry(
         Runs that recorded `sketch` in the table `parameters`, or `weights` in `sketches`.
     components
         How many components to give.
-    seed
-        Written down with the result; no random numbers are drawn.
-    group_by
-        Metadata keys that tell groups of runs apart, next to setting, condition and method.
+    seed, group_by
+        As in :func:`trajlab.analysis.gap`.
 
     Returns
     -------

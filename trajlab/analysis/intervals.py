@@ -6,11 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from trajlab.errors import TrajlabError
-
 FloatArray = npt.NDArray[np.float64]
-RESAMPLES = 4000
-FEWEST_RESAMPLED = 8  # runs a group
 
 
 @dataclass(frozen=True)
@@ -108,83 +104,6 @@ def two_sd(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> 
     return Difference(estimate, estimate - half_width, estimate + half_width, unknown, unknown)
 
 
-def bootstrap(
-    runs: FloatArray, baseline: FloatArray, confidence: float = 0.95, *, pairs: bool, seed: int
-) -> Difference:
-    """Difference of means with the percentile interval of runs drawn with replacement.
-
-    Parameters
-    ----------
-    runs, baseline
-        One row a run: shapes (n, …) and (m, …).
-    confidence
-        Coverage of the two-sided interval.
-    pairs
-        Draw pairs, the runs of equal position.
-    seed
-        Of the draws.
-
-    Raises
-    ------
-    TrajlabError
-        If a group has fewer than 8 runs: at 3 it covers .80 instead of .95.
-    """
-    if min(len(runs), len(baseline)) < FEWEST_RESAMPLED:
-        raise TrajlabError(
-            f"the bootstrap interval needs {FEWEST_RESAMPLED} runs a group, and there are "
-            f"{len(runs)} against {len(baseline)}; use the interval t"
-        )
-    rng = np.random.default_rng(seed)
-    drawn = [
-        rng.multinomial(len(group), np.full(len(group), 1 / len(group)), RESAMPLES) / len(group)
-        for group in (runs, baseline)
-    ]
-    weights = (drawn[0], drawn[0]) if pairs else drawn
-    means = np.tensordot(weights[0], runs, 1) - np.tensordot(weights[1], baseline, 1)
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    estimate = np.asarray(runs.mean(axis=0) - baseline.mean(axis=0))
-    return Difference(estimate, low, high, *np.full((2, *estimate.shape), np.nan))
-
-
-def difference(
-    runs: FloatArray,
-    baseline: FloatArray,
-    interval: str = "t",
-    confidence: float = 0.95,
-    *,
-    pairs: bool = False,
-    seed: int = 0,
-    items: FloatArray | None = None,
-) -> Difference:
-    """Compare two groups of runs.
-
-    Parameters
-    ----------
-    runs, baseline
-        One row a run: shapes (n, …) and (m, …).
-    interval
-        One of `INTERVALS`.
-    confidence
-        Coverage of the interval.
-    pairs
-        Whether runs of equal position belong together: the t test is then that of their
-        differences.
-    seed
-        Of what the bootstrap draws.
-    items
-        (…, item) the difference in each item of the test set, for the t interval to tell of other
-        test sets too; without, it is conditional on this one.
-    """
-    if interval == "bootstrap":
-        return bootstrap(runs, baseline, confidence, pairs=pairs, seed=seed)
-    if interval == "2sd":
-        return two_sd(runs, baseline, confidence)
-    found = (
-        mean_interval(runs - baseline, confidence) if pairs else welch(runs, baseline, confidence)
-    )
-    return found if items is None else over_items(found, items, confidence)
-
-
 def over_items(found: Difference, items: FloatArray, confidence: float = 0.95) -> Difference:
     """Widen an interval over runs by the standard error over test items.
 
@@ -210,62 +129,6 @@ def over_items(found: Difference, items: FloatArray, confidence: float = 0.95) -
         freedom = total**2 / (over_runs**2 / found.freedom + over**2 / (n - 1))
     freedom = np.where(total == 0, found.freedom, freedom)
     return _t_interval(found.estimate, np.sqrt(total), freedom, confidence)
-
-
-def simultaneous(
-    runs: FloatArray,
-    baseline: FloatArray,
-    confidence: float = 0.95,
-    *,
-    pairs: bool = False,
-    seed: int = 0,
-    items: FloatArray | None = None,
-) -> tuple[FloatArray, FloatArray]:
-    """Return an approximate band that holds the whole curve of differences at once.
-
-    Multiplier sup-t: residuals of whole runs, times normal draws, give the largest deviation over
-    the curve in standard errors; its quantile is carried to the t distribution, for runs are few.
-
-    Parameters
-    ----------
-    runs, baseline
-        One row a run, one column a point: shapes (n, g) and (m, g).
-    confidence, pairs, seed, items
-        As in :func:`difference`.
-
-    Returns
-    -------
-    low, high
-        (g,) each, NaN where a group has fewer than two runs.
-
-    References
-    ----------
-    J. L. Montiel Olea, M. Plagborg-Møller, "Simultaneous confidence bands", Journal of Applied
-    Econometrics 2019: sup-t bands.
-    """
-    found = difference(runs, baseline, "t", confidence, pairs=pairs, items=items)
-    known = np.isfinite(found.error) & (found.error > 0)
-    if not known.any():
-        return found.low, found.high
-    groups = [runs - baseline] if pairs else [runs, baseline]
-    groups = [g[:, known] for g in groups]
-    if items is not None:
-        groups.append(items[known].T)
-    residuals = np.concatenate([_residuals(g) for g in groups])
-    draws = np.random.default_rng(seed).normal(size=(RESAMPLES, len(residuals)))
-    largest = np.abs(draws @ residuals / found.error[known]).max(axis=1)
-    outside = stats.norm.sf(np.quantile(largest, confidence))
-    half_width = stats.t.isf(outside, found.freedom) * found.error
-    return found.estimate - half_width, found.estimate + half_width
-
-
-def _residuals(group: FloatArray) -> FloatArray:
-    """Return rows whose products are the covariance of the columns' means; few for many items."""
-    rows = (group - group.mean(axis=0)) / np.sqrt(len(group) * (len(group) - 1))
-    return rows if len(rows) <= rows.shape[1] else np.asarray(np.linalg.qr(rows, mode="r"))
-
-
-INTERVALS = ("t", "2sd", "bootstrap")
 
 
 def _variance(group: FloatArray) -> FloatArray:

@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
+from trajlab.analysis.bands import simultaneous
+from trajlab.analysis.difference import difference
 from trajlab.analysis.evaluations import Evaluations
-from trajlab.analysis.intervals import Difference, FloatArray, difference, simultaneous
+from trajlab.analysis.intervals import Difference, FloatArray
 from trajlab.analysis.items import item_differences
 
 POINTS_PER_DECADE = 20

@@ -1,13 +1,17 @@
 """Command-line options from a function's signature and docstring."""
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
+from pkgutil import resolve_name
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import click
 from docstring_parser import DocstringStyle, parse
+
+_AS_IN = re.compile(r"As in :func:`([\w.]+)\.(\w+)`\.")
 
 
 def options(
@@ -16,7 +20,8 @@ def options(
     """Derive one option a parameter of a function.
 
     ``Literal`` becomes a choice, ``bool`` a flag, ``Mapping`` a repeatable ``KEY=VALUE``,
-    ``Sequence`` a repeatable option; the help is the numpydoc text of the parameter.
+    ``Sequence`` a repeatable option; the help is the numpydoc text of the parameter, looked up in
+    another function where all it says is "As in :func:`package.function`."
 
     Parameters
     ----------
@@ -41,11 +46,14 @@ def options(
 
 def _helps(function: Callable[..., Any]) -> dict[str, str]:
     sections = parse(function.__doc__ or "", style=DocstringStyle.NUMPYDOC)
-    return {
-        name.strip(" *"): " ".join((section.description or "").replace("`", "").split())
-        for section in sections.params
-        for name in section.arg_name.split(",")
-    }
+    helps = {}
+    for section in sections.params:
+        said = " ".join((section.description or "").split())
+        other = _AS_IN.fullmatch(said)
+        elsewhere = _helps(resolve_name(f"{other[1]}:{other[2]}")) if other else {}
+        for name in (part.strip(" *") for part in section.arg_name.split(",")):
+            helps[name] = elsewhere[name] if other else said.replace("`", "")
+    return helps
 
 
 def _option(parameter: Parameter, annotation: Any, help_text: str) -> click.Option:

@@ -1,0 +1,138 @@
+"""Runs made of a DataFrame, without a file: every analysis of runs takes them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trajlab.errors import TrajlabError
+from trajlab.store import Column, Table, Trajectory
+from trajlab.store.view import View
+
+_AXES = ("step", "task")
+
+
+def runs_from_frame(
+    frame: pd.DataFrame,
+    *,
+    metrics: Sequence[str] = (),
+    lower_is_better: Sequence[str] = (),
+    split: str = "test",
+) -> list[Trajectory]:
+    """Take the rows of a DataFrame for runs, in memory.
+
+    Parameters
+    ----------
+    frame
+        One row a run, step and task: columns `step`, `task` (one task without it), `train_loss`
+        (the loss on the whole training set), the `metrics`, and quantities by their name as
+        ``table/column``: ``sharpness/value``, ``evaluations/validation/accuracy``. Every other
+        column is metadata, such as `method` and `seed`: equal values make a run.
+    metrics
+        Columns that are metrics on `split`.
+    lower_is_better
+        Those metrics of which less is better.
+    split
+        Where the metrics were measured.
+
+    Returns
+    -------
+    list of Trajectory
+        Complete runs, in order of appearance; named after their metadata.
+
+    Raises
+    ------
+    TrajlabError
+        If a column is missing, or a run has two rows of one step and task.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "method": ["single"] * 4,
+    ...         "seed": [0, 0, 1, 1],
+    ...         "step": [1, 2, 1, 2],
+    ...         "train_loss": [0.5, 0.1, 0.6, 0.1],
+    ...         "accuracy": [0.7, 0.8, 0.6, 0.8],
+    ...     }
+    ... )
+    >>> [run.metadata["seed"] for run in runs_from_frame(frame, metrics=["accuracy"])]
+    [0, 1]
+    """
+    for column in ("step", *metrics, *lower_is_better):
+        if column not in frame:
+            known = ", ".join(map(str, frame))
+            raise TrajlabError(f"the frame has no column {column!r}; it has {known}")
+    rows = frame if "task" in frame else frame.assign(task="task")
+    places = {name: f"evaluations/{split}/{name}" for name in metrics}
+    places |= {"train_loss": "evaluations/train/loss"} if "train_loss" in rows else {}
+    columns = list(map(str, rows))
+    values = {name: places.get(name, name) for name in columns if name in places or "/" in name}
+    keys = [name for name in columns if name not in (*_AXES, *values)]
+    runs: list[Trajectory] = []
+    groups = rows.groupby(keys, sort=False, dropna=False) if keys else [((), rows)]
+    for names, own in groups:
+        metadata: dict[str, Any] = dict(zip(keys, names, strict=True))
+        if own.duplicated([*_AXES]).any():
+            raise TrajlabError(
+                f"the run {metadata} has two rows of one step and task; add a column that tells "
+                "its runs apart"
+            )
+        wide = own[[*_AXES, *values]].rename(columns=values)
+        runs.append(_InMemory(metadata, wide, {values[name] for name in lower_is_better}))
+    return runs
+
+
+class _InMemory(Trajectory):
+    """A run whose tables are the columns of a frame."""
+
+    def __init__(self, metadata: dict[str, Any], rows: pd.DataFrame, lower: set[str]) -> None:
+        self.path = Path("-".join(map(str, metadata.values())) or "run")
+        self.run_id, self.created, self.status = str(self.path), "", "complete"
+        self.metadata = {str(key): value for key, value in metadata.items()}
+        self.tasks, self.shared = [str(task) for task in rows["task"].unique()], []
+        self.provenance, self.problems = {}, ()
+        names = [str(name) for name in rows if name not in _AXES]
+        self.tables = tuple(dict.fromkeys(name.rpartition("/")[0] for name in names))
+        self._views = {
+            table: _Held(table, rows, [n for n in names if n.rpartition("/")[0] == table], lower)
+            for table in self.tables
+        }
+
+    def refresh(self) -> None:
+        """Do nothing: what is in memory does not grow."""
+
+
+class _Held(View):
+    """A table of an :class:`_InMemory` run; rows without any of its values are left out."""
+
+    def __init__(self, name: str, rows: pd.DataFrame, columns: list[str], lower: set[str]) -> None:
+        self.name = name
+        tasks = rows["task"].unique()
+        held = rows.dropna(subset=columns, how="all")
+        steps = np.unique(held["step"].to_numpy(np.int64))
+        grid = pd.MultiIndex.from_product([steps, tasks], names=_AXES)
+        wide = held.set_index([*_AXES]).reindex(grid)
+        shape = len(steps), len(tasks)
+        self._values = {"step": steps, "task": np.asarray(tasks, object)}
+        self._values |= {
+            column.rpartition("/")[2]: wide[column].to_numpy(float).reshape(shape)
+            for column in columns
+        }
+        less = {"loss", *(column.rpartition("/")[2] for column in columns if column in lower)}
+        self.declared = Table(
+            name,
+            tuple(
+                Column(short, _AXES, attributes={"higher_is_better": short not in less})
+                for short in list(self._values)[2:]
+            ),
+            {"task": [str(task) for task in tasks]},
+        )
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __repr__(self) -> str:
+        return f"Table {self.name} in memory: {', '.join(self._values)}"
