@@ -60,8 +60,8 @@ def true_gradients(model: nn.Module, batch: Batch, prefix: str = "trunk.") -> Te
     return torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
 
 
-def true_gram(model: nn.Module, batch: Batch) -> Tensor:
-    gradients = true_gradients(model, batch)
+def true_gram(model: nn.Module, batch: Batch, prefix: str = "trunk.") -> Tensor:
+    gradients = true_gradients(model, batch, prefix)
     return gradients @ gradients.mT
 
 

@@ -16,7 +16,8 @@ from trajlab.record.wrapped import compiled_part, has_compiled_graph, is_sharded
 class Forward:
     """Catches layers' calls, or of a sharded model its whole parameters, while it is open.
 
-    A compiled model is left alone: hooks would be compiled into it.
+    A compiled model is left alone: hooks would be compiled into it. As the model given may be called
+    through a compiled one, layers' calls are caught once the first graph was seen.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ class Forward:
             if not self._whole.names:
                 self._whole = Whole(modules_of(self._model, group_by_layer(parameters)))
             self._whole.open()
-        elif uses_calls and not self._compiled:
+        elif uses_calls and self._compiled is False:
             if not self._capture.layers:
                 self._capture = Capture(modules_of(self._model, group_by_layer(parameters)))
             self._capture.open()

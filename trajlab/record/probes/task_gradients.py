@@ -100,6 +100,7 @@ class TaskGradients(Probe):
         self._chosen: dict[str, nn.Parameter] = {}
         self._meter = TrainingGram({})
         self._said = False
+        self._donated = False
 
     @property
     def survives_compilation(self) -> bool:
@@ -153,7 +154,12 @@ class TaskGradients(Probe):
             self._meter = TrainingGram(wanted)
         losses = _scaled(moment)
         weights = [moment.weights.get(task, 1.0) for task in moment.tasks]
-        watch = self._meter.start(losses, weights, moment.calls)
+        try:
+            watch = self._meter.start(losses, weights, moment.calls)
+        except RuntimeError as error:
+            self._say_donated(error)
+            shape = (len(group_by_layer(wanted)), len(losses), len(losses))
+            return Started(lambda: {"gram": torch.full(shape, torch.nan)})
         return Started(lambda: self._row(moment, watch.result()), watch)
 
     def adds_up(self, moment: Moment) -> bool:
@@ -173,12 +179,16 @@ class TaskGradients(Probe):
             self._sums = GradientSums(wanted, len(moment.tasks), self._memory)
         if moment.first:
             self._sums.clear()
-        self._sums.add(
-            [moment.losses.get(task) for task in moment.tasks],
-            {name: moment.leaves[name] for name in wanted},
-            1 / moment.passes,
-            moment.loss_scale,
-        )
+        try:
+            self._sums.add(
+                [moment.losses.get(task) for task in moment.tasks],
+                {name: moment.leaves[name] for name in wanted},
+                1 / moment.passes,
+                moment.loss_scale,
+            )
+        except RuntimeError as error:
+            self._say_donated(error)
+            self._sums.clear()  # and its Gram matrix is NaN
 
     def complete(self, moment: Moment, update: Mapping[str, Tensor]) -> Row:
         """Return ``gram``; with `update`, ``update_dot`` (task,) and ``update_norm`` too."""
@@ -191,6 +201,18 @@ class TaskGradients(Probe):
             row["update_norm"] = torch.stack([g.double().norm() for g in taken.values()]).norm()
         self._sums.clear()
         return row
+
+    def _say_donated(self, error: RuntimeError) -> None:
+        """Say once that a compiled backward gives its buffers away; raise other errors."""
+        if "donated buffer" not in str(error):
+            raise error
+        if not self._donated:
+            self._donated = True
+            _logger.warning(
+                "trajlab cannot take task gradients from a compiled graph that reuses its buffers, "
+                "and records NaN; set torch._functorch.config.donated_buffer = False before it is "
+                "compiled"
+            )
 
     def _wanted(self, moment: Moment) -> Mapping[str, nn.Parameter]:
         """Return the shared parameters of the chosen layers; the same object for the same ones."""
