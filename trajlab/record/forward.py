@@ -16,8 +16,8 @@ from trajlab.record.wrapped import compiled_part, has_compiled_graph, is_sharded
 class Forward:
     """Catches layers' calls, or of a sharded model its whole parameters, while it is open.
 
-    A compiled model is left alone: hooks would be compiled into it. As the model given may be called
-    through a compiled one, layers' calls are caught once the first graph was seen.
+    A compiled model is left alone: hooks would be compiled into it. As the model given may be
+    called through a compiled one, layers' calls are caught once the first graph was seen.
 
     Parameters
     ----------
