@@ -1,0 +1,1 @@
+"""Callbacks for training frameworks, each in a module that imports its framework."""
