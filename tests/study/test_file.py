@@ -71,7 +71,10 @@ def test_what_a_run_is_does_not_depend_on_where_it_is_trained(study: Make) -> No
             "on a sample: give examples and batch_size",
         ),
         ("[[stage]]\nmethod = 'unifrom'", "'unifrom' in method .* did you mean 'uniform'"),
-        ("[[stage]]\nmethod = {name = 'uniform', c = 1}", "'c' in uniform is unknown"),
+        (
+            "[[stage]]\nmethod = {name = 'uniform', c = 1}",
+            "'c' in method 'uniform' of .* is unknown",
+        ),
         ("[[stage]]\nsetting = 'digit'", "did you mean 'digits'"),
         ("[[stage]]\nepochs = 'ten'", "epochs of stage 1 .* is 'ten'; give a whole number"),
         ("[[stage]]\nseed = []", "seed of stage 1 of .* is an empty list"),

@@ -23,7 +23,7 @@ class Selection:
     Attributes
     ----------
     task
-        Whose metric counts; None for the first.
+        Whose metric counts; None for the mean over all.
     metric, split
         What is compared.
     """

@@ -104,9 +104,9 @@ def score(run: Trajectory, selection: Selection) -> float:
     """Return a run's best evaluation on the selection split, NaN if it diverged."""
     table = run.table(f"evaluations/{selection.split}")
     tasks = list(table["task"])
-    task = tasks.index(selection.task or tasks[0])
-    if not np.isfinite(table["loss"][-1, task]):
+    counted = [tasks.index(selection.task)] if selection.task else list(range(len(tasks)))
+    if not np.isfinite(table["loss"][-1, counted]).all():
         return float("nan")
     higher = table.column_attributes(selection.metric).get("higher_is_better", False)
-    values = table[selection.metric][:, task] * (1 if higher else -1)
+    values = table[selection.metric][:, counted].mean(1) * (1 if higher else -1)
     return float(np.nanmax(values))

@@ -7,7 +7,7 @@ from typing import Any
 from trajlab.errors import TrajlabError
 from trajlab.study.grid import Best
 from trajlab.study.keys import check_keys
-from trajlab.training.methods import METHODS
+from trajlab.training.methods import AGGREGATORS, METHODS
 from trajlab.training.settings import SETTINGS
 
 _TEXT, _METHOD = "a text", "a name, or a table with a name and options"
@@ -77,9 +77,10 @@ def _value(key: str, value: Any, earlier: list[str], where: str) -> Any:
 def _method(value: str | dict[str, Any], where: str) -> dict[str, Any]:
     table = {"name": value} if isinstance(value, str) else value
     name = str(table.get("name"))
-    check_keys([name], METHODS, f"method of {where}")
-    known = list(signature(METHODS[name]).parameters)
-    check_keys(table, ["name", *(key for key in known if key not in ("tasks", "seed"))], name)
+    check_keys([name], [*METHODS, *AGGREGATORS], f"method of {where}")
+    if name in METHODS:  # TorchJD checks the options of its own
+        own = [key for key in signature(METHODS[name]).parameters if key not in ("tasks", "seed")]
+        check_keys(table, ["name", *own], f"method {name!r} of {where}")
     return table
 
 

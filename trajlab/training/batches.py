@@ -34,6 +34,11 @@ class Batches:
         self._rows = len(inputs)
         self._start_pass()
 
+    @property
+    def tasks(self) -> set[str]:
+        """Names of the tasks that it serves."""
+        return set(self._splits)
+
     def __len__(self) -> int:
         """Return the number of batches a pass."""
         return -(-self._rows // self._size)

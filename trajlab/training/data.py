@@ -4,6 +4,7 @@ import gzip
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,19 +25,22 @@ class DataSet:
         Its folder below ``$TRAJLAB_DATA``.
     files
         File names, each with the hash of its download, ``md5:…``.
+    url
+        Where they are downloaded from, ending in ``/``; empty where that needs a login.
+    package
+        How to install what brings them, as an imperative.
     system
         Where a system package installs them.
-    url
-        Where they are downloaded from, ending in ``/``.
-    package
-        How to install that package, as an imperative.
+    module
+        The Python package whose folder has them, and the folder in it.
     """
 
     name: str
     files: Mapping[str, str]
-    system: Path
     url: str
     package: str
+    system: Path | None = None
+    module: tuple[str, str] | None = None
 
     def folder(self, root: Path | None = None) -> Path:
         """Find the folder that holds all files; gzipped or not.
@@ -53,23 +57,49 @@ class DataSet:
         """
         home = os.environ.get("TRAJLAB_DATA")
         cache = Path(home) / self.name if home else None
-        places = [root] if root else [place for place in (cache, self.system) if place]
+        found = (cache, self.system, self._in_module())
+        places = [root] if root else [place for place in found if place]
         for place in places:
             if all(_file(place, name) for name in self.files):
                 return place
         problem = "" if root else self._download(cache)
         if not root and not problem and cache:
             return cache
-        looked = " and ".join(map(str, places))
+        looked = " and ".join(map(str, places)) or "TRAJLAB_DATA, which is not set"
         raise TrajlabError(
             f"{self.name} is not in {looked}{problem}: give its folder as root, set TRAJLAB_DATA "
-            f"to the folder above {self.name}, {self.package}, or download it from {self.url} "
-            "(by itself with TRAJLAB_DATA set, pooch installed and a connection)"
+            f"to the folder above {self.name}, {self.package}, or download it"
+            + (
+                f" from {self.url} (by itself with TRAJLAB_DATA set, pooch installed and a "
+                "connection)"
+                if self.url
+                else ""
+            )
         )
+
+    def file(self, name: str, root: Path | None = None) -> Path:
+        """Return one of its files.
+
+        Raises
+        ------
+        TrajlabError
+            As `folder`.
+        """
+        path = _file(self.folder(root), name)
+        assert path is not None
+        return path
+
+    def _in_module(self) -> Path | None:
+        if self.module is None:
+            return None
+        package, folder = self.module
+        spec = find_spec(package)  # found, not imported
+        places = spec.submodule_search_locations if spec else None
+        return Path(places[0]) / folder if places else None
 
     def _download(self, folder: Path | None) -> str:
         """Download into `folder`; return what went wrong."""
-        if folder is None:
+        if folder is None or not self.url:
             return ""
         try:
             import pooch

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from trajlab.record import Recorder
 from trajlab.record.probes import Probe
 from trajlab.training import checkpoint
 from trajlab.training.plan import Plan
-from trajlab.training.setting import MultiTaskModel, Problem, Split
+from trajlab.training.setting import Problem
 from trajlab.training.trainer import Trainer
 
 
@@ -63,9 +62,9 @@ def train(
             shared=trainer.model.trunk,
             optimizer=trainer.optimizer,
             lower_is_better=_lower_is_better(trainer.problem),
-            probes=probes(trainer.problem),
+            probes=[*probes(trainer.problem), *trainer.method.probes],
             task_losses=trainer.losses,
-            predict=_predict,
+            predict=trainer.predict,
             metadata={**plan.metadata, **(metadata or {})},
             resume=True,
             from_step=state["recorder"]["step"] if state else 0,
@@ -80,17 +79,12 @@ def train(
                 trainer.evaluate(recorder)
                 if not finite:
                     break
-                checkpoint.save(
-                    path, {"trainer": trainer.state_dict(), "recorder": recorder.state_dict()}
-                )
+                if trainer.method.resumable:
+                    states = {"trainer": trainer.state_dict(), "recorder": recorder.state_dict()}
+                    checkpoint.save(path, states)
                 on_epoch(trainer.epoch)
     checkpoint.file(path).unlink(missing_ok=True)
     return path
-
-
-def _predict(model: MultiTaskModel, batches: Mapping[str, Split]) -> dict[str, Tensor]:
-    outputs: dict[str, Tensor] = model({name: inputs for name, (inputs, _) in batches.items()})
-    return outputs
 
 
 def _lower_is_better(problem: Problem) -> list[str]:

@@ -59,3 +59,28 @@ def _percent(outputs: Tensor, targets: Tensor) -> Tensor:
 
 accuracy = mean(_percent)
 """Share of examples whose largest logit is the target's, in percent."""
+
+
+def correct_sign(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Tell for each example whether its logit ``(n,)`` has the target's sign: bool ``(n,)``."""
+    return (outputs > 0) == targets.bool()
+
+
+def _confusion(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Count true positives, and all that is positive in prediction or truth."""
+    predicted, true = outputs > 0, targets.bool()
+    return torch.stack(((predicted & true).sum(), predicted.sum() + true.sum())).double()
+
+
+def _f1(counts: Tensor) -> float:
+    return float(200 * counts[0] / counts[1])
+
+
+binary_accuracy = mean(lambda outputs, targets: correct_sign(outputs, targets).double() * 100)
+"""Share of examples whose logit has the target's sign, in percent."""
+
+f1 = Metric(_confusion, _f1)
+"""F1 of the positive class, in percent; NaN where nothing is positive in prediction and truth."""
+
+absolute_error = mean(lambda outputs, targets: (outputs - targets).abs(), higher_is_better=False)
+"""Mean absolute error."""

@@ -33,3 +33,16 @@ def lenet(channels: int = 1) -> nn.Sequential:
         nn.Linear(120, 84),
         nn.ReLU(),
     )
+
+
+def mlp(features: int, width: int = 64) -> nn.Sequential:
+    """Return two hidden layers with ReLU.
+
+    Parameters
+    ----------
+    features
+        Of an input.
+    width
+        Of both layers.
+    """
+    return nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())

@@ -16,7 +16,7 @@ class Plan:
     setting, condition
         What is trained.
     method
-        How the tasks are joined, a name of `trajlab.training.methods.METHODS`.
+        How the tasks are joined, a name of `trajlab.training.methods.method`.
     seed
         Fixes data split, initial weights and batch order.
     epochs, batch_size, learning_rate, momentum, weight_decay

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from trajlab.measure.likelihood import Likelihood
 from trajlab.training.metrics import Metric
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -43,12 +44,15 @@ class Task:
     correct
         From outputs and targets to whether each example is right ``(n,)``, where that is a
         question.
+    likelihood
+        From outputs to the distribution that the loss is the likelihood of; class logits are one.
     """
 
     splits: Mapping[str, Split]
     loss: Callable[[Tensor, Tensor], Tensor]
     metrics: Mapping[str, Metric]
     correct: Callable[[Tensor, Tensor], Tensor] | None = None
+    likelihood: Callable[[Tensor], Tensor | Likelihood] = lambda outputs: outputs
 
 
 class MultiTaskModel(nn.Module):

@@ -1,5 +1,6 @@
 """One run's problem, method, optimizer and batches, and an epoch of them."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trajlab.measure.likelihood import Likelihood
 from trajlab.record import Recorder
 from trajlab.training.batches import Batches
 from trajlab.training.evaluation import evaluate
-from trajlab.training.methods import METHODS, Method
+from trajlab.training.methods import Method, method
 from trajlab.training.plan import Plan
 from trajlab.training.setting import MultiTaskModel, Problem
 
@@ -36,9 +38,9 @@ class Trainer:
         self.problem: Problem = plan.setting.build(plan.condition, plan.seed, root)
         self.model = self.problem.model.to(self.device)
         names = tuple(self.problem.tasks)
-        self.method: Method = METHODS[plan.method](names, plan.seed, **plan.options)
+        self.method: Method = method(plan.method, names, plan.seed, plan.options)
         self.optimizer = torch.optim.SGD(
-            self.model.parameters(),
+            [*self.model.parameters(), *self.method.parameters],
             lr=plan.learning_rate,
             momentum=plan.momentum,
             weight_decay=plan.weight_decay,
@@ -70,6 +72,14 @@ class Trainer:
             for name, output in outputs.items()
         }
 
+    def predict(
+        self, model: MultiTaskModel, batches: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> dict[str, Tensor | Likelihood]:
+        """Return what each task's outputs on its batch say about targets."""
+        outputs = model({name: inputs for name, (inputs, _) in batches.items()})
+        tasks = self.problem.tasks
+        return {name: tasks[name].likelihood(output) for name, output in outputs.items()}
+
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on, bit for bit on a CPU."""
         return {
@@ -93,16 +103,26 @@ class Trainer:
 
     def advance(self, recorder: Recorder) -> bool:
         """Train one epoch; return whether the losses stayed finite."""
+        sums = dict.fromkeys(self.problem.tasks, 0.0)
         for _ in range(self.steps):
             chosen = self.method.draw()
-            drawn = {k: v for batches in self.batches for k, v in batches.draw().items()}
-            examples = self.losses(self.model, {name: drawn[name] for name in chosen})
+            drawn = {
+                name: batch
+                for batches in self.batches
+                if not batches.tasks.isdisjoint(chosen)
+                for name, batch in batches.draw().items()
+                if name in chosen
+            }
+            examples = self.losses(self.model, drawn)
             losses = {name: loss.mean() for name, loss in examples.items()}
             self.method.backward(recorder, losses, self.model)
             self.optimizer.step()
             self.optimizer.zero_grad()
-            if not torch.stack(list(losses.values())).isfinite().all():
+            for name, loss in losses.items():
+                sums[name] += loss.item()
+            if not all(map(math.isfinite, sums.values())):
                 return False
+        self.method.end_epoch({name: total / self.steps for name, total in sums.items()})
         self.epoch += 1
         return True
 

@@ -1,18 +1,21 @@
 """What a method is: how the losses of several tasks become one update."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from trajlab.errors import TrajlabError
 from trajlab.record import Recorder
+from trajlab.record.probes import Probe
 from trajlab.training.setting import MultiTaskModel
 
 Weights = Mapping[str, float | Tensor] | None
 
 
 class Method:
-    """A weighted sum of the losses; unweighted, unless a subclass says otherwise.
+    """The plain loss of one task, or a weighted sum of several: what a subclass says.
 
     Parameters
     ----------
@@ -20,23 +23,42 @@ class Method:
         Names of the tasks.
     seed
         Of what the method draws at random.
+
+    Attributes
+    ----------
+    resumable
+        Whether `state_dict` holds all of its state; if not, an interrupted run starts again.
     """
+
+    resumable = True
 
     def __init__(self, tasks: tuple[str, ...], seed: int) -> None:
         self.tasks = tasks
-        self.seed = seed
+        self._generator = torch.Generator().manual_seed(seed)
 
-    def draw(self) -> Iterable[str]:
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What it learns by the network's own optimizer."""
+        return []
+
+    @property
+    def probes(self) -> Sequence[Probe]:
+        """What it records beside losses and weights."""
+        return []
+
+    def draw(self) -> Collection[str]:
         """Return the tasks to train on in the coming step."""
         return self.tasks
 
-    def weights(self, losses: Mapping[str, Tensor]) -> Weights:
+    def weights(self, losses: Mapping[str, Tensor], model: MultiTaskModel) -> Weights:
         """Return the weight of each loss, None for 1.
 
         Parameters
         ----------
         losses
             The scalar losses of the batch, with their graph.
+        model
+            The model that they are of.
         """
         return None
 
@@ -52,16 +74,33 @@ class Method:
         losses
             The scalar losses of the batch, with their graph.
         model
-            The model.
+            The model that they are of.
         """
-        recorder.backward(losses, self.weights(losses))
+        recorder.backward(losses, self.weights(losses, model))
 
     def end_epoch(self, losses: Mapping[str, float]) -> None:
-        """Take note of an epoch's mean training losses."""
+        """Take note of the mean training losses of an epoch's batches."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on."""
-        return {}
+        return {"generator": self._generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
+        self._generator.set_state(state["generator"])
+
+
+def one_each(values: Sequence[float] | None, tasks: tuple[str, ...], name: str) -> list[float]:
+    """Check an option that has one number a task; equal shares if it is not given.
+
+    Raises
+    ------
+    TrajlabError
+        If there are too few or too many, or one is negative.
+    """
+    found = [1 / len(tasks)] * len(tasks) if values is None else list(map(float, values))
+    if len(found) != len(tasks) or min(found) < 0:
+        raise TrajlabError(
+            f"{name} needs one number a task, none negative, for {', '.join(tasks)}; got {values}"
+        )
+    return found

@@ -7,6 +7,11 @@ from trajlab.training.setting import Setting
 # Names as they are stored with runs; the modules are imported when their setting is asked for.
 SETTINGS = {
     "digits": "trajlab.training.settings.digits:digits",
+    "yeast": "trajlab.training.settings.yeast:yeast",
+    "water-quality": "trajlab.training.settings.water_quality:water_quality",
+    "exam": "trajlab.training.settings.exam:exam",
+    "mnists": "trajlab.training.settings.mnists:mnists",
+    "multi-fashion": "trajlab.training.settings.multi_fashion:multi_fashion",
     "FashionMTL": "trajlab.training.settings.fashion_mtl:fashion_mtl",
 }
 

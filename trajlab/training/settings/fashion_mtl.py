@@ -9,21 +9,13 @@ halves of Fashion-MNIST, 50,000 images.
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from trajlab.training.conditions import Conditions
-from trajlab.training.data import FASHION_MNIST, MNIST, Bytes, images
-from trajlab.training.metrics import accuracy, correct
+from trajlab.training.data import FASHION_MNIST, MNIST, images
 from trajlab.training.models import lenet
-from trajlab.training.setting import (
-    MultiTaskModel,
-    Problem,
-    Setting,
-    Split,
-    Task,
-    seeded,
-)
+from trajlab.training.setting import MultiTaskModel, Problem, Setting, seeded
+from trajlab.training.settings.images import ten_classes
 
 _TRAIN = 25_000
 _VALIDATION = 5_000
@@ -39,46 +31,20 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
     train, validation = first[:_TRAIN], first[_TRAIN:]
     if condition == "pooled":
         train = np.concatenate((train, second[:_TRAIN]))
-    tasks = {"first": _task(fashion, train, validation)}
+    tasks = {"first": ten_classes(fashion, train, validation)}
     if condition == "+other":
         digits = images(MNIST)
         rows = rng.permutation(len(digits["train"][1]))[: _TRAIN + _VALIDATION]
-        tasks["second"] = _task(digits, rows[:_TRAIN], rows[_TRAIN:])
+        tasks["second"] = ten_classes(digits, rows[:_TRAIN], rows[_TRAIN:])
     elif len(names) == 2:
         order = rng.permutation(_TRAIN) if condition == "+noisy" else None
-        tasks["second"] = _task(fashion, second[:_TRAIN], second[_TRAIN:], order)
+        tasks["second"] = ten_classes(fashion, second[:_TRAIN], second[_TRAIN:], order)
     trunk = seeded(lenet, seed)
     heads = {
         name: seeded(lambda: nn.Linear(_FEATURES, _CLASSES), 1000 * seed + index)
         for index, name in enumerate(names)
     }
     return Problem(tasks, MultiTaskModel(trunk, heads))
-
-
-def _task(
-    data: dict[str, tuple[Bytes, Bytes]],
-    train: np.ndarray,
-    validation: np.ndarray,
-    label_order: np.ndarray | None = None,
-) -> Task:
-    """Split off training and validation rows; normalise with the training images."""
-    pixels, labels = data["train"]
-    mean, std = float(pixels[train].mean()), float(pixels[train].std())
-
-    def split(inputs: Bytes, targets: Bytes) -> Split:
-        scaled: Tensor = (torch.from_numpy(inputs).float().unsqueeze(1) - mean) / std
-        return scaled, torch.from_numpy(targets).long()
-
-    train_labels = labels[train]
-    splits = {
-        "train": split(
-            pixels[train], train_labels if label_order is None else train_labels[label_order]
-        ),
-        "validation": split(pixels[validation], labels[validation]),
-        "test": split(*(array.copy() for array in data["test"])),
-    }
-    loss = nn.CrossEntropyLoss(reduction="none")
-    return Task(splits, loss, {"accuracy": accuracy}, correct)
 
 
 _tasks = Conditions(

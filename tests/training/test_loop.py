@@ -1,0 +1,84 @@
+"""The loop: an interrupted run goes on as if it had not been, with every method and shape."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from trajlab import load
+from trajlab.training import Plan, train
+from trajlab.training.checkpoint import file
+from trajlab.training.methods import METHODS
+from trajlab.training.settings.digits import digits
+
+PLAN = Plan(
+    setting=digits,
+    condition="+same",
+    method="uniform",
+    seed=2,
+    epochs=3,
+    batch_size=64,
+    learning_rate=0.05,
+    momentum=0.9,
+)
+
+
+class Interrupted(Exception):  # noqa: N818
+    """What ends a run in the middle."""
+
+
+def interrupt(epoch: int) -> None:
+    if epoch == 2:
+        raise Interrupted
+
+
+def frames(path: Path) -> list[pd.DataFrame]:
+    (run,) = load(path)
+    return [run.frame(name).drop(columns="wall_time", errors="ignore") for name in run.tables]
+
+
+@pytest.mark.parametrize("method", [*METHODS, "pcgrad", "graddrop", "gradvac"])
+def test_an_interrupted_run_equals_an_uninterrupted_one(method: str, tmp_path: Path) -> None:
+    options = {"weights": [0.3, 0.7]} if method == "static" else {}
+    plan = replace(PLAN, method=method, options=options)
+    if method == "single":
+        plan = replace(plan, condition="")
+    with pytest.raises(Interrupted):
+        train(plan, tmp_path / "halves.h5", on_epoch=interrupt)
+    assert load(tmp_path / "halves.h5")[0].status == "recording"
+    # what the random stream is when a run goes on must not matter
+    torch.rand(7)
+    train(plan, tmp_path / "halves.h5")
+    train(plan, tmp_path / "whole.h5")
+    halves, whole = frames(tmp_path / "halves.h5"), frames(tmp_path / "whole.h5")
+    for one, other in zip(halves, whole, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    assert not file(tmp_path / "halves.h5").exists()
+
+
+def test_a_run_leaves_the_random_stream_alone(tmp_path: Path) -> None:
+    state = torch.get_rng_state()
+    train(replace(PLAN, epochs=1), tmp_path / "run.h5")
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_mixed_precision_trains_near_full_precision(tmp_path: Path) -> None:
+    plan = replace(PLAN, learning_rate=0.02)
+    for precision in ("float32", "bfloat16"):
+        train(replace(plan, precision=precision), tmp_path / f"{precision}.h5")
+    full, mixed = (
+        load(tmp_path / f"{name}.h5")[0].table("losses")["loss"] for name in ("float32", "bfloat16")
+    )
+    assert not np.array_equal(full, mixed)
+    np.testing.assert_allclose(mixed[:5], full[:5], rtol=0.02)
+
+
+def test_a_diverging_run_ends_early_and_is_complete(tmp_path: Path) -> None:
+    train(replace(PLAN, learning_rate=1e6), tmp_path / "run.h5")
+    (run,) = load(tmp_path / "run.h5")
+    assert run.status == "complete"
+    assert len(run.table("losses")["step"]) < 15
+    assert np.isnan(run.table("evaluations/validation")["loss"][-1]).any()

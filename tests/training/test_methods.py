@@ -1,0 +1,262 @@
+"""Methods against closed forms and the originals' definitions."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trajlab import Recorder, load
+from trajlab.errors import TrajlabError
+from trajlab.record.probes import TaskGradients
+from trajlab.training.methods import AGGREGATORS, METHODS, Method, method
+from trajlab.training.setting import MultiTaskModel
+
+TASKS = ("a", "b", "c")
+PAIR = ("a", "b")
+
+
+class Record:
+    """A recorder's `backward` and `observe`, remembering the weights."""
+
+    def __init__(self) -> None:
+        self.weights: dict[str, float] = {}
+
+    def backward(self, losses: Any, weights: Any = None) -> None:
+        weights = weights or dict.fromkeys(losses, 1.0)
+        self.weights = {
+            task: float(torch.as_tensor(weight).detach()) for task, weight in weights.items()
+        }
+        sum(weights[task] * loss for task, loss in losses.items()).backward()
+
+    def observe(self, losses: Any, weights: Any) -> None:
+        self.weights = dict(weights)
+
+
+class Linear(nn.Module):
+    """A trunk whose gradients are the rows given."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, size, dtype=torch.float64))
+
+
+def model_with(tasks: tuple[str, ...], size: int) -> MultiTaskModel:
+    heads = {task: nn.Linear(1, 1, dtype=torch.float64) for task in tasks}
+    for head in heads.values():
+        nn.init.zeros_(head.bias)
+    return MultiTaskModel(Linear(size), heads)
+
+
+def step(made: Method, rows: Tensor, offset: float = 1.0) -> tuple[Tensor, dict[str, float]]:
+    """Return the trunk's update where task k's gradient is row k, and the weights."""
+    model = model_with(made.tasks, rows.shape[1])
+    losses = {
+        task: (row * model.trunk.weight).sum()
+        + offset
+        + 0 * model.heads[task].weight.sum()
+        + 3 * model.heads[task].bias.sum()
+        for task, row in zip(made.tasks, rows, strict=True)
+    }
+    seen = Record()
+    made.backward(seen, losses, model)  # type: ignore[arg-type]
+    if type(made).__name__ == "Aggregation":
+        # heads follow their own task, unweighted
+        assert all(float(model.heads[task].bias.grad) == 3 for task in made.tasks)
+    return model.trunk.weight.grad.flatten(), seen.weights
+
+
+ROWS = torch.tensor([[1.0, 0.0, 2.0], [-1.0, 3.0, 0.0], [0.5, 1.0, 1.0]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "weights"),
+    [
+        ("uniform", {}, [1, 1, 1]),
+        ("uniform", {"C": "K"}, [1 / 3] * 3),
+        ("static", {"weights": [0.2, 0.3, 0.5]}, [0.2, 0.3, 0.5]),
+        ("dwa", {}, [1, 1, 1]),
+        ("gradnorm", {}, [1, 1, 1]),
+        ("uncertainty", {}, [1, 1, 1]),
+    ],
+)
+def test_the_update_is_the_weighted_sum(
+    name: str, options: dict[str, Any], weights: list[float]
+) -> None:
+    update, seen = step(method(name, TASKS, 0, options), ROWS)
+    assert list(seen.values()) == pytest.approx(weights)
+    torch.testing.assert_close(update, torch.tensor(weights, dtype=torch.float64) @ ROWS)
+
+
+def test_random_weights_are_as_lin_et_al_draw_them() -> None:
+    for distribution, spread in (("normal", 0.0317), ("dirichlet", 1 / 18)):
+        made = method("random", TASKS, 1, {"distribution": distribution})
+        drawn = np.array([list(made.weights({}, None).values()) for _ in range(4000)])
+        np.testing.assert_allclose(drawn.sum(1), 1, atol=1e-6)
+        np.testing.assert_allclose(drawn.mean(0), 1 / 3, atol=0.02)
+        if distribution == "dirichlet":  # a component of Dir(1, 1, 1) has variance 1/18
+            np.testing.assert_allclose(drawn.var(0), spread, rtol=0.1)
+    again = method("random", TASKS, 1, {})
+    assert again.weights({}, None) == method("random", TASKS, 1, {}).weights({}, None)
+
+
+def test_sampling_draws_one_task_with_its_probability() -> None:
+    made = method("sampling", TASKS, 0, {"weights": [1, 2, 1]})
+    drawn = [made.draw() for _ in range(4000)]
+    assert {len(tasks) for tasks in drawn} == {1}
+    shares = [sum(task in tasks for tasks in drawn) / 4000 for task in TASKS]
+    np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.03)
+
+
+def test_uncertainty_descends_the_loss_of_kendall_et_al() -> None:
+    """The optimum of L/σ² + log σ is σ² = 2 L."""
+    made = method("uncertainty", PAIR, 0, {})
+    (learned,) = made.parameters
+    optimizer = torch.optim.SGD([learned], lr=0.1)
+    rows = torch.ones(2, 2, dtype=torch.float64)
+    for _ in range(500):
+        optimizer.zero_grad()
+        step(made, rows, offset=4.0)
+        optimizer.step()
+    np.testing.assert_allclose(learned.detach().exp(), [8.0, 8.0], rtol=1e-3)
+
+
+def test_dwa_weighs_by_the_ratio_of_the_last_two_epochs() -> None:
+    made = method("dwa", PAIR, 0, {"temperature": 2.0})
+    made.end_epoch({"a": 2.0, "b": 4.0})
+    made.end_epoch({"a": 1.0, "b": 4.0})
+    weights = made.weights({}, None)
+    a, b = math.exp(0.5 / 2), math.exp(1.0 / 2)
+    assert weights == pytest.approx({"a": 2 * a / (a + b), "b": 2 * b / (a + b)})
+
+
+def test_gradnorm_follows_the_gradient_of_its_loss() -> None:
+    """Against autograd through algorithm 1 of Chen et al., two steps on."""
+    alpha, rate = 1.5, 0.025
+    made = method("gradnorm", TASKS, 0, {"alpha": alpha, "learning_rate": rate})
+    step(made, ROWS, offset=1.0)
+    _, second = step(made, ROWS, offset=1.0)
+    weights = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    norms = (weights[:, None] * ROWS).norm(dim=1)
+    target = norms.mean().detach()  # all rates are 1
+    (gradient,) = torch.autograd.grad((norms - target).abs().sum(), weights)
+    moved = weights.detach() - rate * gradient
+    expected = 3 * moved / moved.sum()
+    assert list(second.values()) == pytest.approx(expected.tolist())
+
+
+def mgda_of_two(rows: Tensor) -> Tensor:
+    """The minimum-norm point of a segment, in closed form (Sener and Koltun 2018, eq. 4)."""
+    a, b = rows
+    share = float(((b - a) @ b) / (a - b).square().sum())
+    share = min(max(share, 0.0), 1.0)
+    return share * a + (1 - share) * b
+
+
+def pcgrad_of_two(rows: Tensor) -> Tensor:
+    """Each gradient without what conflicts with the other (Yu et al. 2020, algorithm 1)."""
+    a, b = rows
+    product = min(float(a @ b), 0.0)
+    return a - product / (b @ b) * b + b - product / (a @ a) * a
+
+
+def imtl_of_two(rows: Tensor) -> Tensor:
+    """Equal projections on both unit gradients, weights with sum 1 (Liu et al. 2021)."""
+    a, b = rows
+    units = torch.stack((a / a.norm(), b / b.norm()))
+    # w a + (1 − w) b has equal products with both units
+    left = (a - b) @ (units[0] - units[1])
+    share = float(-(b @ (units[0] - units[1])) / left)
+    return share * a + (1 - share) * b
+
+
+@pytest.mark.parametrize(
+    ("name", "truth"),
+    [("mgda", mgda_of_two), ("pcgrad", pcgrad_of_two), ("imtl-g", imtl_of_two)],
+)
+@pytest.mark.parametrize("angle", [40.0, 130.0])
+def test_aggregations_of_two_gradients_have_their_closed_form(
+    name: str, truth: Any, angle: float
+) -> None:
+    radians = math.radians(angle)
+    rows = torch.tensor([[2.0, 0.0], [math.cos(radians), math.sin(radians)]], dtype=torch.float64)
+    update, weights = step(method(name, PAIR, 0, {}), rows)
+    torch.testing.assert_close(update, truth(rows), rtol=5e-3, atol=5e-3)
+    own = torch.tensor(list(weights.values()), dtype=torch.float64)
+    torch.testing.assert_close(own @ rows, update, rtol=1e-6, atol=1e-6)
+
+
+def test_nash_bargaining_solves_its_equation() -> None:
+    """G Gᵀ α = 1/α up to scale (Navon et al. 2022, eq. 4): for orthogonal rows α ∝ 1/‖g‖."""
+    rows = torch.tensor([[2.0, 0.0], [0.0, 0.5]], dtype=torch.float64)
+    with pytest.warns(UserWarning, match="not DPP"):
+        _, weights = step(method("nashmtl", PAIR, 0, {}), rows)
+    assert weights["b"] / weights["a"] == pytest.approx(4.0, rel=0.01)
+
+
+def test_graddrop_keeps_what_agrees_and_has_no_weights() -> None:
+    rows = torch.tensor([[1.0, 1.0], [2.0, -1.0]], dtype=torch.float64)
+    update, weights = step(method("graddrop", PAIR, 0, {}), rows)
+    assert update[0] == 3
+    assert abs(float(update[1])) == 1
+    assert all(math.isnan(weight) for weight in weights.values())
+
+
+def test_upgrad_and_mgda_conflict_with_no_task() -> None:
+    for name in ("upgrad", "mgda"):
+        update, _ = step(method(name, TASKS, 0, {}), ROWS)
+        assert (ROWS @ update > -1e-6).all()
+
+
+def gradient(loss: Tensor, trunk: nn.Module) -> Tensor:
+    found = torch.autograd.grad(loss, list(trunk.parameters()), retain_graph=True)
+    return torch.cat([part.flatten() for part in found])
+
+
+@pytest.mark.parametrize("name", AGGREGATORS)
+@pytest.mark.filterwarnings("ignore:You are solving")
+def test_the_gram_matrix_is_recorded_before_and_the_update_after(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trunk = nn.Linear(4, 3)
+    model = MultiTaskModel(trunk, {task: nn.Linear(3, 1) for task in PAIR})
+    made = method(name, PAIR, 0, {})
+    inputs = torch.randn(8, 4)
+    path = tmp_path / "run.h5"
+    probes = [TaskGradients(every=1), *made.probes]
+    with Recorder(path, model, tasks=PAIR, shared=trunk, probes=probes) as recorder:
+        outputs = model(dict.fromkeys(PAIR, inputs))
+        losses = {
+            task: (output - k).square().mean() for k, (task, output) in enumerate(outputs.items())
+        }
+        rows = torch.stack([gradient(loss, trunk) for loss in losses.values()])
+        made.backward(recorder, losses, model)
+    update = torch.cat([p.grad.flatten() for p in trunk.parameters()])
+    (run,) = load(path)
+    np.testing.assert_allclose(run.gram()[0], rows @ rows.T, rtol=1e-4)
+    np.testing.assert_allclose(run.table("aggregation")["update_dot"][0], rows @ update, rtol=1e-4)
+    np.testing.assert_allclose(run.table("aggregation")["update_norm"][0], update.norm(), rtol=1e-5)
+    weights = run.table("losses")["weight"][0]
+    if name != "graddrop":
+        np.testing.assert_allclose(weights @ rows.numpy(), update, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("uniform", {"C": 2}, "C=2 is neither 1"),
+        ("static", {"weights": [1.0]}, "static needs one number a task"),
+        ("sampling", {"weights": [1.0, -1.0, 1.0]}, "none negative"),
+        ("random", {"distribution": "cauchy"}, "use 'normal' or 'dirichlet'"),
+        ("cagrad", {"temperature": 1}, "CAGrad of TorchJD refuses"),
+    ],
+)
+def test_wrong_options_are_refused(name: str, options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(TrajlabError, match=sentence):
+        method(name, TASKS, 0, options)
+
+
+def test_every_method_has_a_name_of_its_own() -> None:
+    assert not {*METHODS} & {*AGGREGATORS}

@@ -1,0 +1,151 @@
+"""Settings: what every one keeps, from small files in the layout of the real ones."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.io import savemat
+
+from trajlab.errors import TrajlabError
+from trajlab.training.setting import Problem
+from trajlab.training.settings import SETTINGS, fashion_mtl, mnists, multi_fashion, setting
+
+COLUMNS = "rownames,school,normexam,schgend,schavg,vr,intake,standLRT,sex,type,student"
+
+
+def idx(path: Path, array: np.ndarray) -> None:
+    sizes = np.array(array.shape, ">u4").tobytes()
+    path.write_bytes(gzip.compress(bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()))
+
+
+def mnist_like(folder: Path, train: int, test: int) -> None:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name, count in (("train", train), ("t10k", test)):
+        pixels = rng.integers(0, 256, (count, 28, 28), np.uint8)
+        idx(folder / f"{name}-images-idx3-ubyte.gz", pixels)
+        idx(folder / f"{name}-labels-idx1-ubyte.gz", np.arange(count, dtype=np.uint8) % 10)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Small data sets in the layout of the real ones, below TRAJLAB_DATA."""
+    monkeypatch.setenv("TRAJLAB_DATA", str(tmp_path))
+    rng = np.random.default_rng(0)
+    for name in ("fashion-mnist", "mnist"):
+        mnist_like(tmp_path / name, 120, 30)
+    monkeypatch.setattr(fashion_mtl, "_TRAIN", 50)
+    monkeypatch.setattr(fashion_mtl, "_VALIDATION", 10)
+    monkeypatch.setattr(mnists, "_VALIDATION", 20)
+    monkeypatch.setattr(multi_fashion, "_VALIDATION", 20)
+    (tmp_path / "yeast").mkdir()
+    table = np.column_stack((rng.normal(size=(2417, 103)), rng.integers(0, 2, (2417, 14))))
+    names = [f"Att{i}" for i in range(1, 104)] + [f"Class{i}" for i in range(1, 15)]
+    pd.DataFrame(table, columns=names).to_csv(tmp_path / "yeast" / "yeast.csv.gz", index=False)
+    (tmp_path / "water-quality").mkdir()
+    days = {}
+    for part, count in (("tr", 423), ("te", 282)):
+        listed = np.empty((1, count), object)
+        listed[0] = [rng.normal(size=(37, 11)) for _ in range(count)]
+        days |= {f"X_{part}": listed, f"Y_{part}": rng.normal(size=(37, count))}
+    savemat(tmp_path / "water-quality" / "water_dataset.mat", days)
+    (tmp_path / "exam").mkdir()
+    lines = [
+        f"{i},{1 + i % 65},{rng.normal()},mixed,0.1,mid 50%,top 25%,{rng.normal()},F,Mxd,{i}"
+        for i in range(1300)
+    ]
+    (tmp_path / "exam" / "Exam.csv").write_text("\n".join([COLUMNS, *lines]))
+    return tmp_path
+
+
+FILES = [name for name in SETTINGS if name != "digits"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_batch_goes_through_and_has_losses_and_metrics(name: str, data: Path) -> None:
+    found = setting(name)
+    problem = found.build("", 0)
+    assert tuple(problem.tasks) == found.tasks("")
+    for key, task in problem.tasks.items():
+        inputs, targets = task.splits["train"]
+        rows = torch.arange(min(4, len(targets)))
+        output = problem.model({key: inputs[rows]})[key].detach()
+        assert task.loss(output, targets[rows]).shape == (len(rows),)
+        for metric in task.metrics.values():
+            assert np.isfinite(metric.value(metric.count(output, targets[rows])) or 0)
+        if task.correct:
+            assert task.correct(output, targets[rows]).dtype == torch.bool
+
+
+def split_sizes(problem: Problem) -> list[dict[str, int]]:
+    return [
+        {split: len(pair[1]) for split, pair in task.splits.items()}
+        for task in problem.tasks.values()
+    ]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_task_is_the_same_whatever_is_trained_beside_it(name: str, data: Path) -> None:
+    found = setting(name)
+    conditions = ("", "+fashion") if name == "FashionMTL" else (found.tasks("")[0], "")
+    alone, beside = (found.build(condition, 3) for condition in conditions)
+    first = next(iter(alone.tasks))
+    for split in ("train", "validation", "test"):
+        for one, other in zip(
+            alone.tasks[first].splits[split], beside.tasks[first].splits[split], strict=True
+        ):
+            assert torch.equal(one[:], other[:])
+    ours, theirs = alone.model.state_dict(), beside.model.state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    assert all(min(sizes.values()) > 0 for sizes in split_sizes(beside))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_missing_data_are_one_sentence_with_every_way(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRAJLAB_DATA", raising=False)
+    monkeypatch.setattr("trajlab.training.data.DataSet._in_module", lambda self: None)
+    with pytest.raises(TrajlabError, match="give its folder as root, set TRAJLAB_DATA") as error:
+        setting(name).build("", 0, tmp_path / "nothing")
+    assert "download it" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_noise_is_a_permutation_of_the_labels_and_pooled_has_both_halves(data: Path) -> None:
+    fashion = setting("FashionMTL")
+    noisy, true = (fashion.build(c, 0).tasks["second"] for c in ("+noisy", "+fashion"))
+    ours, theirs = noisy.splits["train"][1], true.splits["train"][1]
+    assert torch.equal(ours.sort().values, theirs.sort().values)
+    assert not torch.equal(ours, theirs)
+    assert torch.equal(noisy.splits["test"][1], true.splits["test"][1])
+    (pooled,) = fashion.build("pooled", 0).tasks.values()
+    assert len(pooled.splits["train"][1]) == 100
+    assert len(pooled.splits["validation"][1]) == 10
+
+
+def test_overlaid_images_share_inputs_and_hold_both(data: Path) -> None:
+    problem = setting("multi-fashion").build("", 0)
+    left, right = problem.tasks.values()
+    assert problem.shared_inputs
+    assert left.splits["train"][0] is right.splits["train"][0]
+    assert not torch.equal(left.splits["test"][1], right.splits["test"][1])
+    # in the upper left corner the left image alone counts
+    blank = np.zeros((2, 28, 28), np.uint8)
+    blank[0] = 255
+    both = multi_fashion._overlay(blank, np.array([0, 1]), np.array([1, 0]))
+    assert both[0, 0, 0, 0] == pytest.approx(1, abs=0.01)
+    assert both[0, 0, -1, -1] == pytest.approx(0, abs=0.01)
+    assert both[1, 0, 0, 0] == pytest.approx(0, abs=0.01)
+    assert both[1, 0, -1, -1] == pytest.approx(1, abs=0.01)
+
+
+def test_subsets_are_named_tasks_and_others_are_refused(data: Path) -> None:
+    yeast = setting("yeast")
+    assert tuple(yeast.build("class3+class1", 0).tasks) == ("class3", "class1")
+    for wrong in ("class15", "class1+class1"):
+        with pytest.raises(TrajlabError, match="must join distinct task names"):
+            yeast.tasks(wrong)
