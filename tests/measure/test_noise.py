@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.noise import gradient_noise
+from trajlab.measure.noise import NoiseOverBatches, gradient_noise
 
 
 def population(n: int = 96, p: int = 5) -> tuple[np.ndarray, float, float]:
@@ -47,6 +48,38 @@ def test_negative_estimates_are_kept_and_have_no_scale() -> None:
     found = gradient_noise(10.0, 1, 1.0, 2)
     assert found.gradient_norm_sq == pytest.approx(-8.0)
     assert np.isnan(found.noise_scale)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_standard_errors_cover_the_population(exact: bool) -> None:
+    mean = torch.tensor([0.5, 0, -1, 0.2, 0]).double()
+    scale = torch.tensor([1, 2, 0.2, 1, 1]).double()
+    truth = torch.tensor([scale.square().sum(), mean.square().sum(), 0]).double()
+    truth[2] = truth[0] / truth[1]
+    generator = torch.Generator().manual_seed(0)
+    values, errors = [], []
+    for _ in range(300):
+        batches = NoiseOverBatches()
+        for size in (16,) * 25 + (9,) * exact:
+            rows = mean + scale * torch.randn(size, 5, generator=generator).double()
+            if exact:
+                batches.add(rows.square().sum(1), rows.sum(0), size)
+            else:
+                batches.add(rows.mean(0).square().sum()[None], rows.mean(0), 1.0)
+        value, se = batches.result(1 if exact else 16, None if exact else np.inf)
+        values.append([value.covariance_trace, value.gradient_norm_sq, value.noise_scale])
+        errors.append([se.covariance_trace, se.gradient_norm_sq, se.noise_scale])
+    table, error = torch.tensor(values).double(), torch.tensor(errors).double()
+    covered = ((table - truth).abs() < 2.26 * error).double().mean(0)  # t, 9 degrees of freedom
+    assert covered.min() > 0.89
+    assert (error.median(0).values < 1.3 * table.std(0)).all()  # and not because it is too large
+
+
+def test_too_few_batches_have_no_standard_error() -> None:
+    batches = NoiseOverBatches()
+    for _ in range(2):
+        batches.add(torch.ones(1).double(), torch.ones(3), 1.0)
+    assert np.isnan(batches.result(8, np.inf)[1].covariance_trace)
 
 
 @pytest.mark.parametrize("sizes", [(0, 4, 9), (4, 4, 9), (4, 8, 7)])

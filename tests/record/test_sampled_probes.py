@@ -110,6 +110,7 @@ def test_noise_with_class_weights_and_ignored_targets(tmp_path: Path, model: Two
     assert table["noise_scale"] == pytest.approx(
         table["covariance_trace"] / table["gradient_norm_sq"]
     )
+    assert (table["covariance_trace_se"] > 0).all()
     assert table.attributes["mode"] == "evaluation"
     assert table.attributes["population"] == "sample"
     assert len(set(table.attributes["sample_sha256"])) == 1

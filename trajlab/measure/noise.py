@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from math import inf, isfinite, nan
 
+import torch
+from torch import Tensor
+
 from trajlab.errors import TrajlabError
 
 
@@ -73,3 +76,94 @@ def gradient_noise(
     trace = (small - large) / (per_example(small_size) - per_example(large_size))
     norm_sq = large - trace * per_example(large_size)
     return GradientNoise(trace, norm_sq, trace / norm_sq if norm_sq > 0 else nan)
+
+
+class NoiseOverBatches:
+    """Accumulates gradients batch by batch; their noise, with its jackknife standard error.
+
+    The jackknife leaves out one group of batches at a time; memory is (groups + 1) × parameters.
+
+    Parameters
+    ----------
+    groups : int
+        Of batches; batch a falls into group a mod `groups`.
+    """
+
+    def __init__(self, groups: int = 10) -> None:
+        self._gradients: list[Tensor] = []
+        # for each group: units, sum of their squared norms, sum of their denominators
+        self._sums = torch.zeros(groups, 3, dtype=torch.float64)
+        self._batches = 0
+
+    def add(self, norms: Tensor, gradient: Tensor, denominator: float) -> None:
+        """Take one batch.
+
+        Parameters
+        ----------
+        norms : Tensor
+            Squared gradient norms of its units, shape (unit,): its examples, or itself alone.
+        gradient : Tensor
+            Sum of the units' gradients, shape (parameters,). It may be changed.
+        denominator : float
+            Of that sum: the units' number, or their weight.
+        """
+        group = self._batches % len(self._sums)
+        self._batches += 1
+        if group < len(self._gradients):
+            self._gradients[group] += gradient
+        else:
+            self._gradients.append(gradient)
+        self._sums[group] += torch.tensor(
+            [len(norms), norms.sum().item(), denominator], dtype=torch.float64
+        )
+
+    def result(
+        self, size: int = 1, population: float | None = None
+    ) -> tuple[GradientNoise, GradientNoise]:
+        """Estimate the noise from all batches, and its standard errors.
+
+        Parameters
+        ----------
+        size : int
+            Examples in a unit.
+        population : float, optional
+            As for `gradient_noise`; by default the examples that were given are the population.
+
+        Returns
+        -------
+        GradientNoise
+            The estimate.
+        GradientNoise
+            The standard error of each number, as an estimate for an infinite population; NaN where
+            too few batches are left to leave one out.
+        """
+        total = torch.stack(self._gradients).sum(0)
+        sums = self._sums.sum(0)
+        noise = _noise(sums, total, size, population)
+        unknown = GradientNoise(nan, nan, nan)
+        groups = self._sums[: len(self._gradients)]
+        if len(groups) < 2 or (sums[0] - groups[:, 0]).min() < 2:
+            return noise, unknown
+        left_out = [
+            _noise(sums - gone, total - gradient, size, population)
+            for gone, gradient in zip(groups, self._gradients, strict=True)
+        ]
+        rows = torch.tensor(
+            [[n.covariance_trace, n.gradient_norm_sq, n.noise_scale] for n in left_out],
+            dtype=torch.float64,
+        )
+        n = len(rows)
+        errors = ((n - 1) / n * (rows - rows.mean(0)).square().sum(0)).sqrt()
+        return noise, GradientNoise(*errors.tolist())
+
+
+def _noise(sums: Tensor, total: Tensor, size: int, population: float | None) -> GradientNoise:
+    units, norms, denominator = sums.tolist()
+    examples = round(units) * size
+    return gradient_noise(
+        norms / units * (units / denominator) ** 2,  # scaled so that the mean is the loss's
+        size,
+        torch.linalg.vector_norm(total, dtype=torch.float64).item() ** 2 / denominator**2,
+        examples,
+        population or examples,
+    )

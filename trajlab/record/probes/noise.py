@@ -10,17 +10,20 @@ from torch import Tensor
 
 from trajlab.errors import TrajlabError
 from trajlab.measure.noise import GradientNoise as Noise
-from trajlab.measure.noise import gradient_noise
+from trajlab.measure.noise import NoiseOverBatches
 from trajlab.measure.sample_norms import sample_norms
 from trajlab.record.probes.probe import Moment
 from trajlab.record.probes.sampled import NO_DATA, Sampled, capture_shared, losses_function
-from trajlab.record.sample import BatchLosses, Data
+from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
-from trajlab.store import Table, standard
+from trajlab.store import Column, Table, standard
 
 
 class GradientNoise(Sampled):
     """Trace of the covariance of single examples' gradients ("coherence"), and the noise scale.
+
+    Standard errors are the jackknife's over 10 groups of batches: give 10 batches or more. Holds 11
+    gradients a task.
 
     Parameters
     ----------
@@ -66,79 +69,60 @@ class GradientNoise(Sampled):
             "per-example gradients" if self._exact else "two-batch",
             population=self._population or population,
         )
-        return replace(standard("noise", task=moment.tasks), attributes=attributes)
+        table = standard("noise", task=moment.tasks)
+        errors = [
+            Column(f"{name}_se", ("step", "task"), description="jackknife standard error")
+            for name in _NUMBERS
+        ]
+        return replace(table, columns=(*table.columns, *errors), attributes=attributes)
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
-        """Return ``covariance_trace``, ``gradient_norm_sq`` and ``noise_scale``, (task,) each."""
+        """Return ``covariance_trace``, ``gradient_norm_sq``, …, and their errors, (task,) each."""
         sample, task_losses = self.sample(moment), losses_function(moment)
-        gathered: dict[str, _Gathered] = {}
+        gathered: dict[str, NoiseOverBatches] = {}
+        sizes: dict[str, int] = {}
         for entries in sample.rounds():
             for wanted, batch in entries:
                 with capture_shared(moment) as capture:
                     losses = sample.losses(wanted, batch, moment.model, task_losses)
                 for task, found in losses.items():
-                    calls = capture.calls if self._exact else None
-                    gathered.setdefault(task, _Gathered(self._exact)).add(found, moment, calls)
+                    size = len(found.sums)
+                    if self._exact:
+                        loss, weight = found.sums, float(found.counts.sum())
+                        norms = sample_norms(loss, moment.trainable, capture.calls)
+                        gradient = _gradient(loss.sum(), moment)
+                    elif size >= sizes.setdefault(task, size):
+                        gradient, weight = _gradient(found.mean, moment), 1.0
+                        norms = torch.linalg.vector_norm(gradient, dtype=torch.float64)[None] ** 2
+                    else:
+                        continue
+                    gathered.setdefault(task, NoiseOverBatches()).add(norms, gradient, weight)
+        unknown = Noise(nan, nan, nan)
         noise = [
-            gathered[task].noise(self._population) if task in gathered else Noise(nan, nan, nan)
+            gathered[task].result(
+                1 if self._exact else sizes[task],
+                self._population or (None if self._exact else inf),
+            )
+            if task in gathered
+            else (unknown, unknown)
             for task in moment.tasks
         ]
-        return {
-            "covariance_trace": [found.covariance_trace for found in noise],
-            "gradient_norm_sq": [found.gradient_norm_sq for found in noise],
-            "noise_scale": [found.noise_scale for found in noise],
-            "reason": ["" if task in gathered else NO_DATA for task in moment.tasks],
+        row: dict[str, Any] = {
+            f"{name}{suffix}": [getattr(pair[k], name) for pair in noise]
+            for name in _NUMBERS
+            for k, suffix in enumerate(("", "_se"))
         }
+        return row | {"reason": ["" if task in gathered else NO_DATA for task in moment.tasks]}
 
 
-class _Gathered:
-    """Squared norms of one task's gradients, and their sum."""
-
-    def __init__(self, exact: bool) -> None:
-        self._exact = exact
-        self._norms: list[Tensor] = []
-        self._total: list[Tensor] = []
-        self._size = 0
-        self._examples = 0
-        self._count = 0.0
-
-    def add(self, losses: BatchLosses, moment: Moment, calls: Any) -> None:
-        n = len(losses.sums)
-        self._size = self._size or n
-        if not self._exact and n < self._size:
-            return
-        if self._exact:
-            loss, weight = losses.sums, float(losses.counts.sum())
-            self._norms.append(sample_norms(loss, moment.trainable, calls).cpu())
-        else:
-            loss, weight = losses.mean, 1.0
-        chosen = list(moment.trainable.values())
-        gradients = (
-            torch.autograd.grad(loss.sum(), chosen, retain_graph=True, materialize_grads=True)
-            if loss.requires_grad
-            else [torch.zeros_like(p) for p in chosen]
-        )
-        gradients = [g.detach().to_dense() for g in gradients]
-        if not self._exact:
-            self._norms.append(_norm_sq(gradients)[None])
-        self._total = [
-            t + g
-            for t, g in zip(self._total or map(torch.zeros_like, gradients), gradients, strict=True)
-        ]
-        self._examples += n
-        self._count += weight
-
-    def noise(self, population: int | None) -> Noise:
-        n = self._examples
-        # each example's share, scaled so that the mean over examples is the loss
-        scale = (n / self._count) ** 2 if self._exact else 1.0
-        small = torch.cat(self._norms).mean().item() * scale
-        large = _norm_sq(self._total).item() / self._count**2
-        unknown = n if self._exact else inf
-        return gradient_noise(
-            small, 1 if self._exact else self._size, large, n, population or unknown
-        )
+_NUMBERS = ("covariance_trace", "gradient_norm_sq", "noise_scale")
 
 
-def _norm_sq(gradients: list[Tensor]) -> Tensor:
-    return torch.stack([g.double().square().sum().cpu() for g in gradients]).sum()
+def _gradient(loss: Tensor, moment: Moment) -> Tensor:
+    chosen = list(moment.trainable.values())
+    gradients = (
+        torch.autograd.grad(loss, chosen, retain_graph=True, materialize_grads=True)
+        if loss.requires_grad
+        else [torch.zeros_like(p) for p in chosen]
+    )
+    return torch.cat([g.detach().to_dense().reshape(-1) for g in gradients])
