@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.attention import attention_norms, capture_attention
 from trajlab.measure.capture import Capture, modules_of
 from trajlab.measure.sample_norms import refuse_batch_statistics, sample_norms
 from trajlab.measure.task_gram import group_by_layer
@@ -78,7 +79,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor], set[str]]
     "transformer": (
         Sequences,
         lambda: torch.randint(0, 20, (N, N)),
-        {"embedding", "query", "norm", "wide", "head"},
+        {"embedding", "query", "attention", "norm", "wide", "head"},
     ),
     "sequence first": (
         lambda: Sequences(batch_first=False),
@@ -99,9 +100,15 @@ def test_captured_norms_are_those_of_each_example_alone(
     model.double()
     x = x.double() if x.is_floating_point() else x
     parameters = dict(model.named_parameters())
-    with Capture(modules_of(model, group_by_layer(parameters))) as capture:
+    layers = modules_of(model, group_by_layer(parameters))
+    with Capture(layers) as capture, capture_attention(capture):
         losses = model(x).logsumexp(1)
     used = set()
+    monkeypatch.setattr(
+        MODULE,
+        "attention_norms",
+        lambda call, *args: used.add(call.module) or attention_norms(call, *args),
+    )
     monkeypatch.setattr(
         MODULE,
         "_layer_norms",
@@ -117,6 +124,35 @@ def test_captured_norms_are_those_of_each_example_alone(
     assert torch.allclose(sample_norms(losses, parameters), found, rtol=1e-12)
     assert {name for name, m in model.named_modules() if m in used} == captured
     assert all(p.grad is None for p in parameters.values())
+
+
+@pytest.mark.parametrize("case", ["padding", "mask", "mask a head", "weights unused", "weights"])
+def test_attention_with_masks_and_weights(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer = nn.MultiheadAttention(8, 2, batch_first=True).double()
+    query, other = torch.randn(2, N, 4, 8).double()
+    padding = torch.zeros(N, 4).double()
+    padding[:3, 2:] = -torch.inf
+    options = {
+        "padding": {"key_padding_mask": padding, "need_weights": False},
+        "mask": {"attn_mask": torch.randn(4, 4).double(), "need_weights": False},
+        "mask a head": {"attn_mask": torch.randn(2 * N, 4, 4).double(), "need_weights": False},
+    }.get(case, {})
+    parameters = {f"a.{name}": p for name, p in layer.named_parameters()}
+    monkeypatch.setattr(MODULE, "_ELEMENTS", 2 * sum(p.numel() for p in parameters.values()))
+    with Capture({"a": layer}) as capture, capture_attention(capture):
+        output, weights = layer(query, other, other, **options)
+    losses = output.sin().sum((1, 2))
+    if case == "weights":
+        losses = losses + weights.pow(2).sum((1, 2))
+    replayed = []
+    monkeypatch.setattr(
+        MODULE, "attention_norms", lambda *args: replayed.append(1) or attention_norms(*args)
+    )
+    found = sample_norms(losses, parameters, capture.calls)
+    assert bool(replayed) == (case != "weights")
+    assert torch.allclose(found, sample_norms(losses, parameters), rtol=1e-12)
+    assert not layer._forward_hooks
 
 
 def test_only_the_given_parameters_count() -> None:

@@ -1,13 +1,14 @@
 """Squared norm of every example's own gradient."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.attention import AttentionCall, attention_norms
 from trajlab.measure.capture import Call
 from trajlab.measure.task_gram import group_by_layer
 
@@ -56,17 +57,23 @@ def sample_norms(
         for layer, call in (calls or {}).items()
         if layer in layers
         and call.output.node in uses
-        and all(uses[_accumulator(left[name])] == 1 for name in layers[layer])
-        and {name.rpartition(".")[2] for name in layers[layer]} <= set(call.module._parameters)
-        and not any(call.module.children())  # their forward pass would have to be run again
+        and all(uses[_accumulator(left[name])] == 1 for name in _covered(layer, call, layers))
+        and _keeps_to_itself(call, {name.rpartition(".")[2] for name in layers[layer]}, uses)
         and call.input.ndim > 0
         and len(call.input) == n
         and call.shape[:1] == (n,)
     }
     for layer, output in _output_gradients(losses, known).items():
         call = known[layer]
-        own = {name.rpartition(".")[2]: left.pop(name) for name in layers[layer]}
-        norms += _layer_norms(call.module, own, call.input, output)
+        own = {
+            name[len(layer) + 1 :] if layer else name: left.pop(name)
+            for name in _covered(layer, call, layers)
+        }
+        if isinstance(call, AttentionCall):
+            length = max(1, _ELEMENTS // sum(p.numel() for p in own.values()))
+            norms += attention_norms(call, own, output, length)
+        else:
+            norms += _layer_norms(call.module, own, call.input, output)
     if left:
         chosen = list(left.values())
         for i in range(n):
@@ -75,6 +82,19 @@ def sample_norms(
                 if gradient is not None:
                     norms[i] += _squares(gradient.to_dense()[None])[0]
     return norms
+
+
+def _covered(layer: str, call: Call, layers: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the parameters whose only use is a call; attention projects its output itself."""
+    inner = f"{layer}.out_proj" if layer else "out_proj"
+    return [*layers[layer], *(layers.get(inner, []) if isinstance(call, AttentionCall) else [])]
+
+
+def _keeps_to_itself(call: Call, own: Set[str], uses: Mapping[object, int]) -> bool:
+    """Say whether the layer's forward pass can be run again, and nothing else it gave was used."""
+    if isinstance(call, AttentionCall):
+        return call.weights is None or call.weights.node not in uses
+    return own <= set(call.module._parameters) and not any(call.module.children())
 
 
 def refuse_batch_statistics(model: nn.Module) -> None:

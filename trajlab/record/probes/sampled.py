@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from trajlab.measure.attention import capture_attention
 from trajlab.measure.capture import Capture, modules_of
 from trajlab.measure.sample_norms import refuse_batch_statistics
 from trajlab.measure.task_gram import group_by_layer
@@ -71,6 +72,7 @@ def capture_shared(moment: Moment) -> Iterator[Capture]:
     TrajlabError
         If the model normalised over the batch, so that there are none.
     """
-    with Capture(modules_of(moment.model, group_by_layer(moment.trainable))) as capture:
+    layers = modules_of(moment.model, group_by_layer(moment.trainable))
+    with Capture(layers) as capture, capture_attention(capture):
         yield capture
     refuse_batch_statistics(moment.model)
