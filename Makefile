@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 
-.PHONY: demo page-check bench-resampling test crash-test lint env clean
+.PHONY: demo page-check bench-resampling bench-curvature test crash-test lint env clean
 
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
@@ -14,6 +14,9 @@ page-check: demo  ## draw the demo's page in headless Chromium (apt-get install 
 
 bench-resampling: env  ## how long permutations and bootstraps take, next to SciPy
 	$(BIN)/python benchmarks/resampling.py
+
+bench-curvature: env  ## accuracy of curvature against products and time, beside PyHessian and curvlinops
+	$(BIN)/python -m benchmarks.curvature --figure benchmarks/curvature.png
 
 test: lint  ## lint, then the whole test suite (two workers)
 	$(BIN)/python -m pytest -n 2

@@ -1,7 +1,7 @@
 """Accuracy of curvature estimates against products and time: trajlab, PyHessian, curvlinops.
 
-Top eigenvalue and trace of the Hessian of small networks whose exact spectrum is computed first.
-Run ``python benchmarks/curvature.py [--quick] [--json] [--figure FILE]``.
+Top eigenvalue and trace of Hessians that are known exactly. Run ``make bench-curvature``, or
+``python -m benchmarks.curvature [--quick] [--only PROBLEM] [--json FILE] [--figure FILE]``.
 """
 
 import argparse
@@ -9,318 +9,268 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Callable
-from statistics import median
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 warnings.filterwarnings("ignore")  # of the peers' dependencies
 
 import curvlinops  # noqa: E402
 import pyhessian  # noqa: E402
 from pyhessian.utils import hessian_vector_product  # noqa: E402
-from scipy.sparse.linalg import eigsh  # noqa: E402
+from scipy.sparse.linalg import LinearOperator, eigsh  # noqa: E402
+from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: E402
 
+from benchmarks.curvature_problems import Problem, problems  # noqa: E402
 from trajlab.measure import hessian_trace, top_eigenvalue  # noqa: E402
 
-pyhessian_module = sys.modules["pyhessian.hessian"]  # its name is taken by the class
-WITHIN = 1e-3  # the error at which products are compared
-
-Estimate = tuple[float, int, float]  # value, products, seconds
-
-
-def problems(quick: bool) -> dict[str, tuple[nn.Module, Tensor, Tensor, Callable[..., Tensor]]]:
-    """Networks at initialisation and trained, and one with an indefinite loss."""
-    torch.manual_seed(0)
-    x, y = torch.randn(128, 16), torch.randint(0, 4, (128,))
-    images = torch.randn(64, 1, 8, 8)
-    found = {}
-    for name, make, data, epochs in (
-        ("mlp, start", mlp, x, 0),
-        ("mlp, trained", mlp, x, 60),
-        ("cnn, trained", cnn, images, 30),
-    ):
-        model, target = make(), y[: len(data)]
-        optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
-        for _ in range(epochs):
-            optimizer.zero_grad()
-            cross_entropy(model(data), target).backward()
-            optimizer.step()
-        optimizer.zero_grad()
-        found[name] = (model, data, target, nn.CrossEntropyLoss())
-    found["mlp, indefinite"] = (mlp(), x, y, Indefinite())
-    return dict(list(found.items())[:2] + list(found.items())[3:]) if quick else found
+PROBES = 12
+COUNTS = (3, 4, 5, 6, 8, 10, 15, 20, 30, 50)  # of products, in the figure
+Estimate = Callable[[Problem, int], tuple[float, int]]  # problem, seed → value, products
 
 
-def mlp() -> nn.Module:
-    """Return a small MLP."""
-    return nn.Sequential(nn.Linear(16, 24), nn.Tanh(), nn.Linear(24, 4))
+def ours(tolerance: float = 1e-3, limit: int = 50) -> Estimate:
+    """Lanczos as shipped."""
+
+    def estimate(problem: Problem, seed: int) -> tuple[float, int]:
+        parameters = dict(problem.model.named_parameters())
+        found = top_eigenvalue(
+            problem.loss(), parameters, seed=seed, tolerance=tolerance, limit=limit
+        )
+        return found.value, found.products
+
+    return estimate
 
 
-def cnn() -> nn.Module:
-    """Return a small CNN."""
-    return nn.Sequential(
-        nn.Conv2d(1, 8, 3, stride=2),
-        nn.Tanh(),
-        nn.Conv2d(8, 8, 2),
-        nn.Tanh(),
-        nn.Flatten(),
-        nn.Linear(32, 4),
+def power(tolerance: float = 1e-3, limit: int = 300) -> Estimate:
+    """PyHessian's power iteration."""
+    return lambda problem, seed: _pyhessian(
+        problem,
+        seed,
+        lambda found: found.eigenvalues(maxIter=limit, tol=tolerance, top_n=1)[0][0],
     )
 
 
-class Indefinite(nn.Module):
-    """A loss whose Hessian has two ends of almost equal magnitude."""
-
-    reduction = "mean"
-
-    def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the loss."""
-        return output[:, 0].pow(2).mean() - 1.01 * output[:, 1].pow(2).mean()
+def power_trace(problem: Problem, seed: int) -> tuple[float, int]:
+    """PyHessian's trace, kept from stopping early."""
+    return _pyhessian(
+        problem, seed, lambda found: float(np.mean(found.trace(maxIter=PROBES, tol=0.0)))
+    )
 
 
-def exact_hessian(model: nn.Module, loss: Tensor) -> Tensor:
-    """Compute the Hessian row by row."""
-    parameters = list(model.parameters())
-    slopes = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
-    gradients = torch.cat([(g + 0 * p).flatten() for g, p in zip(slopes, parameters, strict=True)])
-    rows = [torch.autograd.grad(g, parameters, retain_graph=True) for g in gradients]
-    return torch.stack([torch.cat([r.flatten() for r in row]) for row in rows]).double()
+def _pyhessian(problem: Problem, seed: int, method: Callable[[Any], float]) -> tuple[float, int]:
+    used = 0
 
-
-class Counted:
-    """PyHessian's product, counted."""
-
-    def __init__(self) -> None:
-        self.used = 0
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Return the product."""
-        self.used += 1
+    def counted(*arguments: Any) -> Any:
+        nonlocal used
+        used += 1
         return hessian_vector_product(*arguments)
 
-
-def timed(estimate: Callable[[], tuple[float, int]]) -> Estimate:
-    """Run an estimate, and take its process time."""
-    start = time.process_time()
-    value, products = estimate()
-    return value, products, time.process_time() - start
-
-
-def pyhessian_run(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    criterion: Any,
-    what: str,
-    k: int,
-    limit: int = 100,
-    tolerance: float = 1e-3,
-) -> Any:
-    """Run PyHessian, and count its products."""
-    counted = Counted()
-    pyhessian_module.hessian_vector_product = counted
-    model.zero_grad()
-    found = pyhessian.hessian(model, criterion, data=(x, y), cuda=False)
-    if what == "top":
-        value = found.eigenvalues(maxIter=limit, tol=tolerance, top_n=1)[0][0]
-    else:
-        value = float(np.mean(found.trace(maxIter=k, tol=0.0)))
-    model.zero_grad()
-    return value, counted.used
+    sys.modules["pyhessian.hessian"].hessian_vector_product = counted  # type: ignore[attr-defined]
+    torch.manual_seed(seed)  # it draws from the global stream
+    problem.model.zero_grad()
+    data = (problem.x, problem.y)
+    value = method(pyhessian.hessian(problem.model, problem.criterion, data=data, cuda=False))
+    problem.model.zero_grad()
+    return value, used
 
 
-def estimators(model: nn.Module, x: Tensor, y: Tensor, criterion: Any, seed: int) -> Any:
-    """Name → estimate, for the top eigenvalue and for the trace at 12 random probes."""
-    parameters = dict(model.named_parameters())
-    torch.manual_seed(seed)  # PyHessian draws from the global stream
-    np.random.seed(seed)  # noqa: NPY002
+def scipy_top(problem: Problem, seed: int) -> tuple[float, int]:
+    """SciPy's eigsh on curvlinops' operator."""
+    linear = _curvlinops(problem).to_scipy()
+    used = 0
 
-    def ours_top() -> tuple[float, int]:
-        found = top_eigenvalue(criterion(model(x), y), parameters, seed=seed)
-        return found.value, found.products
+    def counted(vector: Any) -> Any:
+        nonlocal used
+        used += 1
+        return linear.matvec(vector)
 
-    def ours_trace(krylov: Any = None) -> tuple[float, int]:
-        loss = criterion(model(x), y)
-        found = hessian_trace(loss, parameters, probes=12, krylov=krylov, seed=seed)
-        return found.value, found.products
+    start = np.random.default_rng(seed).standard_normal(linear.shape[0]).astype(linear.dtype)
+    wrapped = LinearOperator(linear.shape, matvec=counted, dtype=linear.dtype)
+    values = eigsh(wrapped, k=1, which="LA", tol=1e-3, v0=start, return_eigenvectors=False)
+    return float(values[0]), used
 
-    def ours_deflated() -> tuple[float, int]:  # the eigenvalue's products are paid for already
-        return ours_trace(krylovs[0])
 
-    def operator() -> Any:
-        return curvlinops.HessianLinearOperator(
-            model, criterion, list(parameters.values()), [(x, y)], check_deterministic=False
+def curvlinops_trace(problem: Problem, seed: int) -> tuple[float, int]:
+    """Hutchinson's estimator of curvlinops."""
+    torch.manual_seed(seed)
+    return float(curvlinops.hutchinson_trace(_curvlinops(problem), num_matvecs=PROBES)), PROBES
+
+
+def _curvlinops(problem: Problem) -> Any:
+    return curvlinops.HessianLinearOperator(
+        problem.model,
+        problem.criterion,
+        list(problem.model.parameters()),
+        [(problem.x, problem.y)],
+        check_deterministic=False,
+    )
+
+
+def trace(krylov: bool) -> Estimate:
+    """Hutchinson's estimator, outside the space of the eigenvalue's products or not."""
+    found: dict[str, Any] = {}
+
+    def estimate(problem: Problem, seed: int) -> tuple[float, int]:
+        parameters = dict(problem.model.named_parameters())
+        if krylov and problem.name not in found:  # its products are the eigenvalue's
+            found[problem.name] = top_eigenvalue(problem.loss(), parameters).krylov
+        result = hessian_trace(
+            problem.loss(), parameters, probes=PROBES, krylov=found.get(problem.name), seed=seed
         )
+        return result.value, result.products
 
-    def curvlinops_top() -> tuple[float, int]:
-        linear = operator().to_scipy()
-        used = 0
-        product = linear._matvec if hasattr(linear, "_matvec") else linear.matvec
+    return estimate
 
-        def counted(vector: Any) -> Any:
-            nonlocal used
-            used += 1
-            return product(vector)
 
-        from scipy.sparse.linalg import LinearOperator
+TOP: dict[str, Estimate] = {
+    "trajlab": ours(),
+    "PyHessian": power(),
+    "PyHessian, tol=1e-4": power(1e-4),
+    "eigsh on curvlinops": scipy_top,
+}
+TRACE: dict[str, Estimate] = {
+    "trajlab, beside the eigenvalue": trace(True),
+    "trajlab, alone": trace(False),
+    "PyHessian": power_trace,
+    "curvlinops": curvlinops_trace,
+}
 
-        wrapped = LinearOperator(linear.shape, matvec=counted, dtype=linear.dtype)
-        start = np.random.default_rng(seed).standard_normal(linear.shape[0])
-        values = eigsh(
-            wrapped,
-            k=1,
-            which="LA",
-            tol=1e-3,
-            v0=start.astype(linear.dtype),
-            return_eigenvectors=False,
-        )
-        return float(values[0]), used
 
-    def curvlinops_trace() -> tuple[float, int]:
-        value = curvlinops.hutchinson_trace(operator(), num_matvecs=12)
-        return float(value), 12
+def run(estimate: Estimate, problem: Problem, truth: float, seeds: Iterable[int]) -> dict[str, Any]:
+    """Return errors, products and milliseconds of process time, one a seed."""
+    found: dict[str, list[float]] = {"error": [], "products": [], "milliseconds": []}
+    for seed in seeds:
+        start = time.process_time()
+        value, products = estimate(problem, seed)
+        found["milliseconds"].append(1e3 * (time.process_time() - start))
+        found["products"].append(products)
+        found["error"].append(value - truth)
+    return found
 
-    krylovs = [top_eigenvalue(criterion(model(x), y), parameters, seed=seed).krylov]
-    run = lambda what, k: pyhessian_run(model, x, y, criterion, what, k)  # noqa: E731
+
+def measure(problem: Problem, seeds: int) -> dict[str, Any]:
+    """Return what each method finds on one problem."""
+    top = torch.linalg.eigvalsh(problem.hessian)[-1].item()
+    diagonal = problem.hessian.diagonal()
+    off = problem.hessian - torch.diag(diagonal)
+    few = min(seeds, 15)  # curvlinops takes ten times as long
+    searches = {"trajlab": lambda k: ours(0.0, k), "PyHessian": lambda k: power(0.0, k)}
     return {
+        "problem": problem.name,
         "top": {
-            "trajlab": ours_top,
-            "PyHessian": lambda: run("top", 0),
-            "curvlinops + eigsh": curvlinops_top,
+            name: run(estimate, problem, top, range(few if "curv" in name else seeds))
+            for name, estimate in TOP.items()
         },
         "trace": {
-            "trajlab": ours_trace,
-            "trajlab, deflated": ours_deflated,
-            "PyHessian": lambda: run("trace", 12),
-            "curvlinops": curvlinops_trace,
+            name: run(estimate, problem, diagonal.sum().item(), range(seeds))
+            for name, estimate in TRACE.items()
+            if "curv" not in name
+        }
+        | {"curvlinops": run(curvlinops_trace, problem, diagonal.sum().item(), range(few))},
+        "curves": {
+            name: [run(search(k), problem, top, range(few)) for k in COUNTS]
+            for name, search in searches.items()
         },
+        "largest": top,
+        "diagonal": diagonal.abs().sum().item(),
+        # Hutchinson's standard deviation with Rademacher probes, in closed form
+        "hutchinson": (2 * off.square().sum() / PROBES).sqrt().item(),
     }
 
 
-def searches(model: nn.Module, x: Tensor, y: Tensor, criterion: Any) -> Any:
-    """Name → top eigenvalue after a number of products, from a seeded start."""
-    parameters = dict(model.named_parameters())
-
-    def ours(seed: int, k: int) -> float:
-        loss = criterion(model(x), y)
-        return top_eigenvalue(loss, parameters, seed=seed, limit=k, tolerance=0.0).value
-
-    def power(seed: int, k: int) -> float:
-        torch.manual_seed(seed)
-        return float(pyhessian_run(model, x, y, criterion, "top", 0, limit=k, tolerance=0.0)[0])
-
-    return {"trajlab": ours, "PyHessian": power}
-
-
-def products_to(search: Any, truth: float, seeds: Any, most: int = 200) -> dict[str, Any]:
-    """Count the products after which the value is within `WITHIN`; `most` if it never does."""
-    counts = []
-    for seed in seeds:
-        k = 2
-        while k < most and abs(search(seed, k) / truth - 1) > WITHIN:
-            k += 1 + k // 20
-        counts.append(min(k, most))
-    return {"products": median(counts), "most_products": max(counts)}
-
-
-def measure(quick: bool) -> list[dict[str, Any]]:
-    """Return one row a quantity, problem and method."""
-    rows = []
-    seeds = range(5 if quick else 15)
-    for problem, (model, x, y, criterion) in problems(quick).items():
-        hessian = exact_hessian(model, criterion(model(x), y))
-        truth = {
-            "top": torch.linalg.eigvalsh(hessian)[-1].item(),
-            "trace": hessian.trace().item(),
-        }
-        samples: dict[tuple[str, str], list[Estimate]] = {}
-        for seed in seeds:
-            for quantity, named in estimators(model, x, y, criterion, seed).items():
-                for name, estimate in named.items():
-                    samples.setdefault((quantity, name), []).append(timed(estimate))
-        rows += [
-            {"quantity": "products to 1e-3", "problem": problem, "method": name}
-            | products_to(search, truth["top"], seeds)
-            for name, search in searches(model, x, y, criterion).items()
-        ]
-        for (quantity, name), found in samples.items():
-            scale = abs(truth[quantity]) if quantity == "top" else hessian.diagonal().abs().sum()
-            errors = [abs(value - truth[quantity]) / float(scale) for value, _, _ in found]
-            seconds = [s for _, _, s in found]
-            rows.append(
-                {
-                    "quantity": quantity,
-                    "problem": problem,
-                    "method": name,
-                    "products": median(p for _, p, _ in found),
-                    "median_error": median(errors),
-                    "worst_error": max(errors),
-                    "milliseconds": 1e3 * median(seconds),
-                    "milliseconds_quartiles": [1e3 * q for q in np.quantile(seconds, [0.25, 0.75])],
-                }
+def print_tables(results: list[dict[str, Any]]) -> None:
+    """Print both tables as Markdown."""
+    print(
+        "| problem | method | products, median (most) | median error | worst | within 1e-3 | ms |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for result in results:
+        for name, found in result["top"].items():
+            errors = np.abs(found["error"]) / result["largest"]
+            products = np.array(found["products"])
+            print(
+                f"| {result['problem']} | {name} | {np.median(products):g} ({products.max():g}) | "
+                f"{np.median(errors):.0e} | {errors.max():.0e} | "
+                f"{(errors <= 1e-3).sum()} of {len(errors)} | {_quartiles(found)} |"
             )
-    return rows
+    print("\n| problem | method | products | RMS error ± its standard error | ms |")
+    print("|---|---|---|---|---|")
+    for result in results:
+        for name, found in result["trace"].items():
+            squares = (np.array(found["error"]) / result["diagonal"]) ** 2
+            rms = squares.mean() ** 0.5
+            se = squares.std(ddof=1) / len(squares) ** 0.5 / (2 * rms)
+            print(
+                f"| {result['problem']} | {name} | {np.median(found['products']):g} | "
+                f"{rms:.4f} ± {se:.4f} | {_quartiles(found)} |"
+            )
+        exact = result["hutchinson"] / result["diagonal"]
+        print(f"| {result['problem']} | Hutchinson, in closed form | {PROBES} | {exact:.4f} | |")
 
 
-def draw(rows: list[dict[str, Any]], file: str) -> None:
-    """Draw error against cost."""
+def _quartiles(found: dict[str, Any]) -> str:
+    low, middle, high = np.quantile(found["milliseconds"], [0.25, 0.5, 0.75])
+    return f"{middle:.0f} ({low:.0f}–{high:.0f})"
+
+
+def draw(results: list[dict[str, Any]], file: str) -> None:
+    """Draw the top eigenvalue's error against products and against time, a column a problem."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
-    figure, axes = plt.subplots(2, 2, figsize=(8, 6), layout="constrained")
-    rows = [r for r in rows if "median_error" in r]
-    markers = dict(zip(dict.fromkeys(r["method"] for r in rows), "os^vD", strict=False))
-    for line, quantity in zip(axes, ("top", "trace"), strict=True):
-        for ax, cost in zip(line, ("products", "milliseconds"), strict=True):
-            for method, marker in markers.items():
-                chosen = [r for r in rows if (r["quantity"], r["method"]) == (quantity, method)]
-                ax.plot(
-                    [r[cost] for r in chosen],
-                    [max(r["median_error"], 1e-8) for r in chosen],
-                    marker,
-                    fillstyle="none",
-                    label=method,
-                )
-            ax.set(xscale="log", yscale="log", xlabel=cost, ylabel=f"relative error, {quantity}")
-    axes[1, 0].legend()
-    figure.savefig(file, dpi=150)
+    figure, axes = plt.subplots(
+        2, len(results), figsize=(2.3 * len(results), 5), sharey=True, layout="constrained"
+    )
+    for column, result in zip(axes.T, results, strict=True):
+        for ax, cost in zip(column, ("products", "milliseconds"), strict=True):
+            for (name, curve), style in zip(result["curves"].items(), ("o-k", "s:k"), strict=True):
+                found = [
+                    (np.median(at[cost]), np.median(np.abs(at["error"])) / result["largest"])
+                    for at in curve
+                ]
+                x, y = np.array(found).T
+                ax.plot(x, y.clip(1e-7), style, ms=3, label=name)
+            eigsh_ = result["top"]["eigsh on curvlinops"]
+            error = np.median(np.abs(eigsh_["error"])) / result["largest"]
+            point = np.median(eigsh_[cost]), max(error, 1e-7)
+            ax.plot(*point, "*k", ms=9, fillstyle="none", label="eigsh on curvlinops")
+            ax.axhline(1e-3, color="0.7", zorder=0)
+            ax.set(xscale="log", yscale="log", xlabel=cost)
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter("")
+        column[0].set_title(result["problem"], fontsize=9)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("relative error")
+    axes[0, 0].legend(fontsize=6)
+    figure.savefig(file, dpi=130)
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="5 seeds instead of 50")
+    parser.add_argument("--only", default="", metavar="PROBLEM", help="those whose name holds it")
+    parser.add_argument("--json", metavar="FILE", help="go on with the problems that it lacks")
     parser.add_argument("--figure", metavar="FILE")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = measure(options.quick)
+    file = Path(options.json) if options.json else None
+    results = json.loads(file.read_text()) if file and file.exists() else []
+    done = [result["problem"] for result in results]
+    with sdpa_kernel(SDPBackend.MATH):
+        for problem in problems(options.only, done):
+            results.append(measure(problem, 5 if options.quick else 50))
+            print(problem.name, file=sys.stderr)
+            if file:
+                file.write_text(json.dumps(results))
+    print_tables(results)
     if options.figure:
-        draw(rows, options.figure)
-    if options.json:
-        print(json.dumps(rows, indent=1))
-        return
-    print(
-        "| quantity | problem | method | products | median error | worst error | ms (quartiles) |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    for r in rows:
-        if "most_products" in r:
-            print(
-                f"| {r['quantity']} | {r['problem']} | {r['method']} | {r['products']:g} "
-                f"(most {r['most_products']:g}) | | | |"
-            )
-            continue
-        low, high = r["milliseconds_quartiles"]
-        print(
-            f"| {r['quantity']} | {r['problem']} | {r['method']} | {r['products']:g} | "
-            f"{r['median_error']:.1e} | {r['worst_error']:.1e} | "
-            f"{r['milliseconds']:.0f} ({low:.0f}–{high:.0f}) |"
-        )
+        draw(results, options.figure)
 
 
 if __name__ == "__main__":
