@@ -122,13 +122,19 @@ def test_gram_is_bilinear_and_permutation_equivariant(
     assert torch.allclose(permuted, gram[:, order][:, :, order], rtol=1e-9)
 
 
-def test_products_are_accumulated_in_float64() -> None:
-    # 1 + 1e-8 + … : in float32 the small squares vanish beside the large one
-    weight = nn.Parameter(torch.zeros(2**20))
-    gradient = torch.full((2**20,), 1e-4)
+@pytest.mark.parametrize(("dtype", "promised"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
+@pytest.mark.parametrize("tasks", [1, 8])  # pairs, and one product of all
+def test_small_coordinates_count_beside_a_large_one(
+    dtype: torch.dtype, promised: float, tasks: int
+) -> None:
+    # 1 + 1e-8 + … : in float32, added one by one, a hundredth of the whole would vanish
+    weight = nn.Parameter(torch.zeros(2**20, dtype=dtype))
+    gradient = torch.full((2**20,), 1e-4, dtype=dtype)
     gradient[0] = 1.0
-    found = task_gram([(weight * gradient).sum()], {"w.weight": weight}).gram
-    assert found.item() == pytest.approx(1 + (2**20 - 1) * float(gradient[1]) ** 2, rel=1e-5)
+    losses = [(weight * gradient).sum() for _ in range(tasks)]
+    found = task_gram(losses, {"w.weight": weight}).gram
+    expected = 1 + (2**20 - 1) * float(gradient[1]) ** 2
+    assert found.flatten().tolist() == pytest.approx([expected] * tasks**2, rel=promised)
 
 
 def test_omitted_task_is_nan_and_unreached_parameters_are_zero() -> None:

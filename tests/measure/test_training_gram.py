@@ -1,21 +1,23 @@
 """Gram matrices around the training backward: properties, and what the zoo cannot see."""
 
-import copy
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 from torch.utils.checkpoint import checkpoint
 
 from tests.zoo import build, reference_gram
 from trajlab import TrajlabError
-from trajlab.measure import guard, task_gram
+from trajlab.measure import guard, segments, task_gram
+from trajlab.measure.block_sums import TaskGram
+from trajlab.measure.blocks import choose_blocks
 from trajlab.measure.capture import Capture, modules_of
 from trajlab.measure.graph import Graph
 from trajlab.measure.representation import representation_gram
-from trajlab.measure.task_gram import TaskGram, group_by_layer
+from trajlab.measure.segments import split
+from trajlab.measure.task_gram import group_by_layer
 from trajlab.measure.training_gram import TrainingGram
 
 
@@ -33,7 +35,7 @@ def measure(
     watch = meter.start(losses, [1.0] * len(losses), capture.calls)
     with watch:
         sum(losses).backward()
-    return watch.result()
+    return watch.sums.result()
 
 
 CASES = st.sampled_from(["mlp", "conv then linear", "own inputs", "some inputs shared"])
@@ -51,7 +53,7 @@ def test_symmetric_semidefinite_bilinear_and_permutation_equivariant(
 ) -> None:
     model = build(case, torch.float64, seed)
     plain = task_gram(model.losses(0), model.shared()).gram
-    meter = TrainingGram(model.shared())
+    meter = TrainingGram(model, model.shared())
     for _ in range(2):  # all tasks pulled back, then one derived
         gram = measure(meter, model, scales, order).gram
         assert torch.equal(gram, gram.mT)
@@ -64,7 +66,7 @@ def test_symmetric_semidefinite_bilinear_and_permutation_equivariant(
 
 def test_second_measurement_pulls_back_one_task_less(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build("mlp", torch.float64)
-    meter = TrainingGram(model.shared())
+    meter = TrainingGram(model, model.shared())
     passes = []
     original = torch.autograd.grad
 
@@ -82,7 +84,7 @@ def test_second_measurement_pulls_back_one_task_less(monkeypatch: pytest.MonkeyP
 def test_own_inputs_need_no_pull_back(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build("own inputs", torch.float64)
     monkeypatch.setattr(torch.autograd, "grad", None)
-    found = measure(TrainingGram(model.shared()), model, [1.0, 1.0, 1.0])
+    found = measure(TrainingGram(model, model.shared()), model, [1.0, 1.0, 1.0])
     monkeypatch.undo()
     expected = reference_gram(model.losses(0), list(model.shared().values()))
     assert torch.allclose(found.gram.sum(0), expected, rtol=1e-10)
@@ -90,17 +92,17 @@ def test_own_inputs_need_no_pull_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_linear_layers_get_no_weight_gradient_where_that_pays() -> None:
     model = build("conv then linear", torch.float32)
-    found = measure(TrainingGram(model.shared()), model, [1.0, 1.0, 1.0])
+    found = measure(TrainingGram(model, model.shared()), model, [1.0, 1.0, 1.0])
     assert found.layers == ("trunk.0", "trunk.2")
     assert found.from_gradients == ("trunk.0",)
     large = build("mlp large batch", torch.float32)
-    found = measure(TrainingGram(large.shared()), large, [1.0, 1.0, 1.0])
+    found = measure(TrainingGram(large, large.shared()), large, [1.0, 1.0, 1.0])
     assert found.from_gradients == ("trunk.0", "trunk.2")
 
 
 def test_layer_that_the_derived_task_skips_is_exactly_zero() -> None:
     model = build("tasks skip layers", torch.float32)
-    meter = TrainingGram(model.shared())
+    meter = TrainingGram(model, model.shared())
     for _ in range(2):
         gram = measure(meter, model, [1.0, 100.0, 1.0]).gram  # the second task leaves early
         assert gram.sum(0).diagonal().argmax() == 1
@@ -109,7 +111,7 @@ def test_layer_that_the_derived_task_skips_is_exactly_zero() -> None:
 
 def test_row_that_is_all_rounding_is_nan_for_one_step() -> None:
     model = build("mlp", torch.float32)
-    meter = TrainingGram(model.shared())
+    meter = TrainingGram(model, model.shared())
     steps = [measure(meter, model, [scale, 1.0, 1.0]).gram.sum(0) for scale in (100, 1e-6, 1e-6)]
     assert [gram.isnan().any().item() for gram in steps] == [False, True, False]
     assert steps[1].isnan().tolist() == [
@@ -123,7 +125,7 @@ def test_row_that_is_all_rounding_is_nan_for_one_step() -> None:
 @pytest.mark.parametrize("case", ["mlp", "own inputs"])
 def test_weight_zero_still_measures_the_task(case: str, weights: list[float]) -> None:
     model = build(case, torch.float64)
-    meter = TrainingGram(model.shared())
+    meter = TrainingGram(model, model.shared())
     for _ in range(2):
         with captured(model) as capture:
             losses = model.losses(0)
@@ -131,7 +133,7 @@ def test_weight_zero_still_measures_the_task(case: str, weights: list[float]) ->
         watch = meter.start(losses, weights, capture.calls)
         with watch:
             sum(w * loss for w, loss in zip(weights, losses, strict=True)).backward()
-        assert torch.allclose(watch.result().gram.sum(0), expected, rtol=1e-9, atol=1e-12)
+        assert torch.allclose(watch.sums.result().gram.sum(0), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_reentrant_checkpoint_is_one_sentence() -> None:
@@ -144,19 +146,19 @@ def test_reentrant_checkpoint_is_one_sentence() -> None:
 
 def test_failing_backward_leaves_no_hook() -> None:
     model = build("mlp", torch.float64)
-    meter = TrainingGram(model.shared())
+    meter = TrainingGram(model, model.shared())
     losses = model.losses(0)
     watch = meter.start(losses, [1.0] * 3, {})
     with pytest.raises(KeyError), watch:
         raise KeyError
-    before = copy.deepcopy(watch._waiting)
+    before = len(watch._waiting)
     sum(losses).backward()
-    assert len(watch._waiting) == len(before)
+    assert len(watch._waiting) == before
 
 
 def test_low_precision_keeps_to_what_autograd_gives() -> None:
     model = build("mlp", torch.float32)
-    meter = TrainingGram(model.shared())
+    meter = TrainingGram(model, model.shared())
     for _ in range(2):
         with captured(model) as capture, torch.autocast("cpu", torch.bfloat16):
             losses = model.losses(0)
@@ -165,7 +167,7 @@ def test_low_precision_keeps_to_what_autograd_gives() -> None:
         watch = meter.start(losses, [1.0] * 3, capture.calls)
         with watch:
             sum(losses).backward()
-        found = watch.result().gram.sum(0)
+        found = watch.sums.result().gram.sum(0)
         assert (found - expected).abs().max() < 2e-2 * expected.diagonal().max()
 
 
@@ -174,13 +176,54 @@ def test_graph_tells_users_and_losses() -> None:
     first, second = (weight * 2).sum(), (weight * weight).sum()
     graph = Graph([first, None, second])
     node = torch.autograd.graph.get_gradient_edge(weight).node
-    assert graph.reached_by(node) == (0, 2)
-    reached = sorted(graph.reached_by(user) for user in graph.users(node))
-    assert reached == [(0,), (2,)]
+    assert [graph.reaches(loss, node) for loss in range(3)] == [True, False, True]
+    assert graph.only_loss(node) is None
+    assert sorted(graph.only_loss(user) for user in graph.users(node)) == [0, 2]
     spare: Tensor = nn.Parameter(torch.ones(2))
     spare_node = torch.autograd.graph.get_gradient_edge(spare).node
     assert graph.users(spare_node) == set()
-    assert graph.reached_by(spare_node) == ()
+    assert not graph.reaches(0, spare_node)
+
+
+@pytest.mark.parametrize("case", ["residual", "tied weights", "tasks skip layers"])
+def test_dominators_are_the_nodes_without_which_no_path_is_left(case: str) -> None:
+    losses = build(case, torch.float64).losses(0)
+    graph = Graph(losses)
+    roots = [loss.grad_fn for loss in losses]
+    nodes = list(graph._users)
+
+    def reached_without(missing: Node) -> set[Node]:
+        stack, found = [root for root in roots if root is not missing], set()
+        while stack:
+            node = stack.pop()
+            found.add(node)
+            stack += [n for n, _ in node.next_functions if n not in (None, missing, *found)]
+        return found
+
+    left = {node: reached_without(node) for node in nodes}
+    for target in nodes:
+        expected = {node for node in nodes if target not in left[node]}
+        assert set(graph.dominators([target])) == expected
+    assert set(graph.dominators(nodes[-2:])) == {
+        node for node in nodes if not left[node].intersection(nodes[-2:])
+    }
+
+
+@pytest.mark.parametrize(
+    ("case", "layers_a_segment"), [("mlp", [0, 1, 1]), ("tied weights", [0, 2])]
+)
+def test_graph_is_split_below_large_gradients_but_through_no_tied_weight(
+    case: str, layers_a_segment: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build(case, torch.float32)
+    graph = Graph(model.losses(0))
+    parameters = model.shared()
+    blocks = choose_blocks(group_by_layer(parameters), parameters, {}, graph, 3)
+    assert [len(segment.blocks) for segment in split(graph, blocks, 3)] == [0, len(blocks)]
+    monkeypatch.setattr(segments, "_LARGE", 0)
+    found = split(graph, blocks, 3)
+    assert [len({b.layer for b in segment.blocks}) for segment in found] == layers_a_segment
+    assert [segment.source for segment in found[1:]] == [s.following for s in found[:-1]]
 
 
 def test_representation_is_the_last_tensor_that_all_losses_share() -> None:

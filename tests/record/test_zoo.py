@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tests.zoo import CASES, build, reference_gram
 from trajlab import Recorder, probes
+from trajlab.measure import segments
 from trajlab.measure.guard import guard
 from trajlab.store import Trajectory
 
@@ -74,6 +75,22 @@ def test_gram_is_exact_and_training_is_bit_identical(
     assert state.keys() == expected_state.keys()
     for key, value in state.items():
         assert torch.equal(value, expected_state[key]), key
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gram_is_exact_where_the_graph_is_split_finely(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "_LARGE", 0)
+    model, grams, references = train(name, torch.float64, tmp_path / "run.h5")
+    for found, expected in zip(grams, references, strict=True):
+        assert_close(found, expected, 1e-10)
+    plain, _, _ = train(name, torch.float64, None)
+    assert all(torch.equal(a, b) for a, b in zip(*map(parameters, (model, plain)), strict=True))
+
+
+def parameters(model: nn.Module) -> list[nn.Parameter]:
+    return list(model.parameters())
 
 
 def assert_close(found: Tensor, expected: Tensor, tolerance: float) -> None:

@@ -1,6 +1,7 @@
 """Pure numerics on a model and its losses: torch only, no files, no schedules."""
 
 from trajlab.measure.affinity import task_affinity
+from trajlab.measure.block_sums import TaskGram
 from trajlab.measure.evaluation import evaluate_at
 from trajlab.measure.fisher import fisher_norms, fisher_trace
 from trajlab.measure.geometry import interpolation_barrier, layer_distances
@@ -12,7 +13,7 @@ from trajlab.measure.noise import gradient_noise
 from trajlab.measure.sample_norms import sample_norms
 from trajlab.measure.sharpness import average_sharpness, sharpness
 from trajlab.measure.similarity import CrossBatchSimilarity
-from trajlab.measure.task_gram import TaskGram, group_by_layer, task_gram
+from trajlab.measure.task_gram import group_by_layer, task_gram
 
 __all__ = [
     "CrossBatchSimilarity",

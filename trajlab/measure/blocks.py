@@ -11,12 +11,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from trajlab.measure.capture import Call
 from trajlab.measure.graph import Graph
-
-_CHUNK = 2**18  # coordinates of all tasks together; in float32 they fill 1 MiB of cache
-_RUN = 2**12  # coordinates that are added in the gradients' own precision
-
-Rows = Sequence[Tensor | None]
-"""What each task's pull-back brought; None where it did not come."""
+from trajlab.measure.products import at_least_single, inner_products
 
 
 class Block(ABC):
@@ -28,37 +23,40 @@ class Block(ABC):
         The layer's name.
     parameters : tuple of str
         Names of the parameters it accounts for.
+    edge : GradientEdge
+        Where on the graph the gradient is caught.
+    size : int
+        Numbers in a gradient there.
     """
 
     layer: str
     parameters: tuple[str, ...]
-
-    @property
-    @abstractmethod
-    def edge(self) -> GradientEdge:
-        """Where on the graph the gradient is caught."""
+    edge: GradientEdge
+    size: int
 
     @abstractmethod
-    def gram(self, rows: Rows) -> Tensor:
-        """Return the inner products, shape (task, task), from the gradients at `edge`."""
+    def gram(self, rows: Sequence[Tensor]) -> Tensor:
+        """Return the inner products, float64 of shape (row, row).
+
+        Parameters
+        ----------
+        rows : sequence of Tensor
+            Some tasks' gradients at `edge`, at least one.
+        """
 
 
 @dataclass(frozen=True, eq=False)
-class WeightBlock(Block):
-    """One parameter, by its gradients: exact for whatever uses it, however often."""
+class GradientBlock(Block):
+    """One parameter or other tensor, by its gradients: exact for whatever uses it."""
 
     layer: str
     parameters: tuple[str, ...]
-    weight: Tensor
+    edge: GradientEdge
+    size: int
 
-    @property
-    def edge(self) -> GradientEdge:
-        """The parameter itself."""
-        return get_gradient_edge(self.weight)
-
-    def gram(self, rows: Rows) -> Tensor:
+    def gram(self, rows: Sequence[Tensor]) -> Tensor:
         """Return the inner products of the gradients."""
-        return inner_products(rows, self.weight.device)
+        return inner_products(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,70 +69,23 @@ class LinearBlock(Block):
 
     layer: str
     parameters: tuple[str, ...]
-    call: Call
+    edge: GradientEdge
+    size: int
+    input: Tensor
 
-    @property
-    def edge(self) -> GradientEdge:
-        """The layer's output."""
-        return self.call.output
-
-    def gram(self, rows: Rows) -> Tensor:
+    def gram(self, rows: Sequence[Tensor]) -> Tensor:
         """Return the inner products from the output gradients."""
-        a = self.call.input.reshape(-1, self.call.input.shape[-1])
-        present = [t for t, row in enumerate(rows) if row is not None]
-        gram = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=a.device)
-        if not present:
-            return gram
-        b = torch.stack([row.reshape(len(a), -1) for row in rows if row is not None])
-        a, b = _at_least_single(a), _at_least_single(b)
-        kernel = a @ a.mT + float(len(self.parameters) == 2)
-        found = b.flatten(1) @ (kernel @ b).flatten(1).mT
-        if len(present) == len(rows):
-            return found.double()
-        index = torch.tensor(present, device=a.device)
-        gram[index[:, None], index] = found.double()
-        return gram
+        a = at_least_single(self.input.reshape(-1, self.input.shape[-1]))
+        b = at_least_single(torch.stack([row.reshape(len(a), -1) for row in rows]))
+        kernel = a @ a.mT
+        if len(self.parameters) == 2:
+            kernel += 1.0
+        return (b.flatten(1) @ (kernel @ b).flatten(1).mT).double()
 
 
-def inner_products(rows: Rows, device: torch.device) -> Tensor:
-    """Return the inner products of gradients, some coordinates at a time to spare memory.
-
-    Parameters
-    ----------
-    rows : sequence of Tensor or None
-        A gradient a task, of one shape, dense or sparse, real or complex; None for zero.
-    device : torch.device
-        Where the result is needed.
-
-    Returns
-    -------
-    Tensor
-        float64, shape (task, task). Runs of some thousand coordinates are added in the gradients'
-        own precision (at least float32), the runs in float64.
-    """
-    gram = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=device)
-    zero = next((torch.zeros_like(row) for row in rows if row is not None), None)
-    if zero is None:
-        return gram
-    flat = [_coordinates(zero if row is None else row) for row in rows]
-    length = max(_CHUNK // len(flat) // _RUN, 1) * _RUN
-    for chunks in zip(*(torch.split(row, length) for row in flat), strict=True):
-        chunk = _at_least_single(torch.stack(chunks))
-        if chunk.shape[1] % _RUN and chunk.shape[1] > _RUN:
-            chunk = nn.functional.pad(chunk, (0, -chunk.shape[1] % _RUN))
-        runs = chunk.view(len(flat), -1, min(_RUN, chunk.shape[1])).transpose(0, 1)
-        gram += (runs @ runs.mT).sum(0, dtype=torch.float64)
-    return gram
-
-
-def _coordinates(gradient: Tensor) -> Tensor:
-    """Flatten a gradient into real numbers whose products are the inner products."""
-    dense = gradient.detach().to_dense()  # nn.Embedding(sparse=True)
-    return (torch.view_as_real(dense) if dense.is_complex() else dense).reshape(-1)
-
-
-def _at_least_single(tensor: Tensor) -> Tensor:
-    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+def gradient_block(layer: str, name: str, parameter: Tensor) -> GradientBlock:
+    """Return the block of one parameter that takes the general way."""
+    return GradientBlock(layer, (name,), get_gradient_edge(parameter), parameter.numel())
 
 
 def choose_blocks(
@@ -171,7 +122,7 @@ def choose_blocks(
         if linear is not None:
             blocks.append(linear)
         blocks += [
-            WeightBlock(layer, (name,), parameter)
+            gradient_block(layer, name, parameter)
             for name, parameter in wanted.items()
             if linear is None or name not in linear.parameters
         ]
@@ -200,4 +151,6 @@ def _linear_block(
     r = prod(call.shape[:-1])
     kernel = r * r * inputs + tasks * r * r * outputs + tasks**2 * r * outputs
     gradients = tasks * r * inputs * outputs + tasks**2 * inputs * outputs
-    return LinearBlock(layer, tuple(names), call) if kernel < gradients else None
+    if kernel >= gradients:
+        return None
+    return LinearBlock(layer, tuple(names), call.output, prod(call.shape), call.input)

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from trajlab.measure.blocks import inner_products
 from trajlab.measure.processes import processes, sum_over_processes
+from trajlab.measure.products import inner_products, spread
 from trajlab.measure.sketch import Sketch
 from trajlab.measure.task_gram import group_by_layer
 
@@ -127,7 +127,9 @@ class GradientSums:
         gram = torch.zeros(shape, dtype=torch.float64, device=self._device)
         for key in dict.fromkeys(key for rows in self._rows for key in rows):
             layer = self.layers.index(key if self.sketched else self._layer_of[key])
-            gram[layer] += _products([rows.get(key) for rows in self._rows]).to(self._device)
+            present = [task for task, rows in enumerate(self._rows) if key in rows]
+            found = inner_products([self._rows[task][key] for task in present])
+            gram[layer] += spread(found, present, self._tasks).to(self._device)
         omitted = [task for task, present in enumerate(self._present) if not present]
         gram[:, omitted, :] = gram[:, :, omitted] = torch.nan
         return gram
@@ -138,7 +140,7 @@ class GradientSums:
         products = torch.zeros(self._tasks, dtype=torch.float64, device=self._device)
         for task, rows in enumerate(self._rows):
             for key in rows.keys() & other.keys():
-                products[task] += _products([rows[key], other[key]])[0, 1].to(self._device)
+                products[task] += inner_products([rows[key], other[key]])[0, 1].to(self._device)
             if not self._present[task]:
                 products[task] = torch.nan
         return products
@@ -154,10 +156,6 @@ class GradientSums:
         if not self.sketched:
             return self._zeros[key]
         return torch.zeros(_SIZE, device=self._device)
-
-
-def _products(rows: Sequence[Tensor | None]) -> Tensor:
-    return inner_products(rows, next(row.device for row in rows if row is not None))
 
 
 def _at_least_single(gradient: Tensor) -> Tensor:

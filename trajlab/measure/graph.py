@@ -1,14 +1,15 @@
 """The autograd graph below some losses: who feeds whom, and what each loss reaches."""
 
 import operator
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Iterable, Sequence
+from functools import cached_property, partial, reduce
 
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 from trajlab.errors import TrajlabError
 
+_Dominators = dict[Node, tuple[Node | None, int]]
 _LONGEST_CHAIN = 6  # output <- view <- product <- transpose <- cast <- weight, and one to spare
 
 
@@ -27,11 +28,12 @@ class Graph:
     """
 
     def __init__(self, losses: Sequence[Tensor | None]) -> None:
-        roots = [
-            get_gradient_edge(loss).node if loss is not None and loss.requires_grad else None
-            for loss in losses
-        ]
-        stack = list(dict.fromkeys(root for root in roots if root is not None))
+        self._roots: dict[Node, int] = {}  # one bit a loss
+        for position, loss in enumerate(losses):
+            if loss is not None and loss.requires_grad:
+                root = get_gradient_edge(loss).node
+                self._roots[root] = self._roots.get(root, 0) | 1 << position
+        stack = list(self._roots)
         self._users: dict[Node, list[Node]] = {root: [] for root in stack}
         while stack:
             node = stack.pop()
@@ -44,21 +46,45 @@ class Graph:
                     stack.append(following)
                 else:
                     users.append(node)
-        if any(node.name() == "CheckpointFunctionBackward" for node in self._users):
+        if any(type(node).__name__ == "CheckpointFunctionBackward" for node in self._users):
             raise TrajlabError(
                 "the losses go through a reentrant checkpoint, which hides its parameters; call "
                 "torch.utils.checkpoint.checkpoint with use_reentrant=False"
             )
-        self._reached_by = self._propagate(roots)
+        self._reached_by = self._propagate()
+
+    @property
+    def compiled(self) -> bool:
+        """Whether a part of it is compiled, which may be walked only once."""
+        return any(type(node).__name__ == "CompiledFunctionBackward" for node in self._users)
 
     def users(self, node: Node) -> set[Node]:
         """Return the nodes that pass a gradient on to the node."""
         return set(self._users.get(node, ()))
 
-    def reached_by(self, node: Node) -> tuple[int, ...]:
-        """Return the positions of the losses whose backward pass comes to the node."""
-        bits = self._reached_by.get(node, 0)
-        return tuple(position for position in range(bits.bit_length()) if bits >> position & 1)
+    def reaches(self, loss: int, node: Node) -> bool:
+        """Say whether the backward pass of the loss at that position comes to the node."""
+        return bool(self._reached_by.get(node, 0) >> loss & 1)
+
+    def only_loss(self, node: Node) -> int | None:
+        """Return the position of the one loss that reaches the node; None if several do."""
+        bits = self._reached_by[node]
+        return bits.bit_length() - 1 if bits.bit_count() == 1 else None
+
+    def edge(self, node: Node) -> GradientEdge | None:
+        """Return the one edge by which gradients arrive at the node.
+
+        None for a loss, for a leaf, and for a node that has several outputs in use.
+        """
+        numbers = {
+            number
+            for user in self.users(node)
+            for following, number in user.next_functions
+            if following is node
+        }
+        if node in self._roots or len(numbers) != 1 or hasattr(node, "variable"):
+            return None
+        return GradientEdge(node, numbers.pop())
 
     def common_edge(self) -> GradientEdge:
         """Return the edge of the last tensor on which all losses depend.
@@ -68,7 +94,7 @@ class Graph:
         TrajlabError
             If fewer than two losses have a graph, or they depend on no one last tensor.
         """
-        every = reduce(operator.or_, self._reached_by.values(), 0)
+        every = reduce(operator.or_, self._roots.values(), 0)
         last = [
             node
             for node, bits in self._reached_by.items()
@@ -76,19 +102,13 @@ class Graph:
             and not any(self._reached_by[user] == every for user in self._users[node])
             and not hasattr(node, "variable")  # a parameter
         ]
-        edges = {
-            (node, number)
-            for node in last
-            for user in self._users[node]
-            for following, number in user.next_functions
-            if following is node
-        }
-        if every.bit_count() < 2 or len(edges) != 1:
+        edge = self.edge(last[0]) if len(last) == 1 else None
+        if every.bit_count() < 2 or edge is None:
             raise TrajlabError(
                 "the losses do not leave one common tensor, so there is no representation to "
                 "differentiate for; use scope='parameters'"
             )
-        return GradientEdge(*edges.pop())
+        return edge
 
     def used_only_in(self, parameter: Tensor, output: Node) -> bool:
         """Say whether the parameter's one use is a simple chain up to the node of a layer's output.
@@ -109,20 +129,73 @@ class Graph:
             users = self._users[users[0]]
         return False
 
-    def _propagate(self, roots: Sequence[Node | None]) -> dict[Node, int]:
+    def dominators(self, nodes: Iterable[Node]) -> list[Node]:
+        """Return the nodes that every path from a loss to any of the given nodes goes through.
+
+        A given node counts among its own. In the order in which a backward pass comes to them;
+        empty if a given node is not on the graph.
+        """
+        given: list[Node | None] = [*nodes]
+        if not given or any(node not in self._above for node in given):
+            return []
+        node = reduce(partial(_meet, self._above), given)
+        chain = []
+        while node is not None:
+            chain.append(node)
+            node, _ = self._above[node]
+        return chain[::-1]
+
+    def below(self, node: Node) -> set[Node]:
+        """Return the nodes that a backward pass from the node comes to, and itself."""
+        found = {node}
+        stack = [node]
+        while stack:
+            for following, _ in stack.pop().next_functions:
+                if following is not None and following not in found:
+                    found.add(following)
+                    stack.append(following)
+        return found
+
+    @cached_property
+    def _above(self) -> _Dominators:
+        """The closest dominator of each node (None is above all losses), and the node's depth.
+
+        References
+        ----------
+        K. D. Cooper, T. J. Harvey and K. Kennedy, "A Simple, Fast Dominance Algorithm", 2001; a
+        graph without cycles needs one pass.
+        """
+        above: _Dominators = {}
+        for node in self._reached_by:
+            users: list[Node | None] = [*self._users[node]]
+            closest = None if node in self._roots else reduce(partial(_meet, above), users)
+            above[node] = (closest, 1 if closest is None else above[closest][1] + 1)
+        return above
+
+    def _propagate(self) -> dict[Node, int]:
         """Give each node one bit a loss that reaches it, users before what they use."""
-        reached = dict.fromkeys(self._users, 0)
-        for position, root in enumerate(roots):
-            if root is not None:
-                reached[root] |= 1 << position
+        reached: dict[Node, int] = {}
+        bits = dict.fromkeys(self._users, 0) | self._roots
         waiting = {node: len(users) for node, users in self._users.items()}
         ready = [node for node, number in waiting.items() if number == 0]
         while ready:
             node = ready.pop()
+            own = reached[node] = bits[node]
             for following, _ in node.next_functions:
                 if following is not None:
-                    reached[following] |= reached[node]
+                    bits[following] |= own
                     waiting[following] -= 1
                     if waiting[following] == 0:
                         ready.append(following)
         return reached
+
+
+def _meet(above: _Dominators, a: Node | None, b: Node | None) -> Node | None:
+    """Return the closest node that dominates both."""
+    while a is not b:
+        if a is None or b is None:
+            return None
+        if above[a][1] < above[b][1]:
+            a, b = b, a
+        a = above[a][0]
+    return a

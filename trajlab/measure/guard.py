@@ -126,13 +126,22 @@ def _python_random(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 @contextmanager
 def _autograd_modes(modules: Sequence[nn.Module]) -> Iterator[None]:
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.autocast("cpu", enabled=False),
-        torch.autocast("cuda", enabled=False),
-    ):
+    """Set what `torch.autocast` sets, for entering that costs more than all other parts."""
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False), _autograd_modes(modules):
+            yield
+        return
+    gradients = torch.is_grad_enabled()
+    autocast = {device: torch.is_autocast_enabled(device) for device in ("cpu", "cuda")}
+    try:
+        torch.set_grad_enabled(True)
+        for device in autocast:
+            torch.set_autocast_enabled(device, False)
         yield
+    finally:
+        torch.set_grad_enabled(gradients)
+        for device, enabled in autocast.items():
+            torch.set_autocast_enabled(device, enabled)
 
 
 PARTS: tuple[Callable[[Sequence[nn.Module]], AbstractContextManager[None]], ...] = (

@@ -1,12 +1,19 @@
 """Task gradients at the representation that the tasks share, instead of at the parameters."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from trajlab.measure.blocks import inner_products
+from trajlab.measure.block_sums import BlockSums
+from trajlab.measure.blocks import GradientBlock
 from trajlab.measure.graph import Graph
+from trajlab.measure.guard import guard
+from trajlab.measure.segments import Segment, numel
+from trajlab.measure.watch import Arrivals, Contributions, Total, Watch, Weight
+
+_LAYER = "representation"
 
 
 def representation_gram(losses: Sequence[Tensor | None]) -> Tensor:
@@ -33,15 +40,56 @@ def representation_gram(losses: Sequence[Tensor | None]) -> Tensor:
     TrajlabError
         If fewer than two losses have a graph, or they do not leave one common tensor.
     """
-    edge = Graph(losses).common_edge()
-    rows = [
-        torch.autograd.grad([loss], [edge], retain_graph=True)[0]
+    block = _block(Graph(losses))
+    whole = Segment(None, (block,), None)
+    rows = {
+        t: whole.pull_back(loss)[0][block]
+        for t, loss in enumerate(losses)
         if loss is not None and loss.requires_grad
-        else None
-        for loss in losses
-    ]
-    gram = inner_products(rows, next(row.device for row in rows if row is not None))
-    omitted = [t for t, loss in enumerate(losses) if loss is None]
-    gram = (gram + gram.mT) / 2
-    gram[omitted, :] = gram[:, omitted] = torch.nan
-    return gram
+    }
+    sums = BlockSums([_LAYER], losses, _device(losses))
+    sums.add(block, rows)
+    return sums.result().gram[0]
+
+
+def watch_representation(
+    model: nn.Module, losses: Sequence[Tensor | None], weights: Sequence[Weight]
+) -> Watch:
+    """Measure the same around the training backward, which brings the gradients along.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model that is trained.
+    losses : sequence of Tensor or None
+        One scalar a task; None for an omitted task.
+    weights : sequence of float or Tensor
+        Their weights in the total; of omitted tasks, anything.
+
+    Returns
+    -------
+    Watch
+        To be entered around ``sum(w * loss).backward()``; its result has one layer.
+
+    Raises
+    ------
+    TrajlabError
+        As `representation_gram`.
+    """
+    graph = Graph(losses)
+    block = _block(graph)
+    sums = BlockSums([_LAYER], losses, _device(losses))
+    guarded = partial(guard, model)
+    arrivals = Arrivals(graph, block.edge)
+    if arrivals.separable:
+        return Contributions({block: arrivals}, losses, weights, sums, guarded)
+    return Total(graph, [Segment(None, (block,), None)], losses, weights, sums, guarded)
+
+
+def _block(graph: Graph) -> GradientBlock:
+    edge = graph.common_edge()
+    return GradientBlock(_LAYER, (), edge, numel(edge))
+
+
+def _device(losses: Sequence[Tensor | None]) -> torch.device:
+    return next(loss.device for loss in losses if loss is not None)

@@ -1,36 +1,16 @@
 """The exact Gram matrix of task gradients: one pull-back a task."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 
-from trajlab.measure.blocks import Block, WeightBlock, choose_blocks
+from trajlab.measure.block_sums import BlockSums, TaskGram
+from trajlab.measure.blocks import Block, choose_blocks
 from trajlab.measure.capture import Call
 from trajlab.measure.graph import Graph
-
-
-@dataclass(frozen=True)
-class TaskGram:
-    """Inner products of task gradients, layer by layer.
-
-    Attributes
-    ----------
-    layers : tuple of str
-        Qualified names of the modules that directly own the parameters, in the parameters' order.
-    gram : Tensor
-        float64, shape (layer, task, task): ``gram[l, s, t]`` is the inner product of the gradients
-        of tasks s and t with respect to the parameters of layer l. The sum over layers is the Gram
-        matrix of the whole. An omitted task's row and column are NaN.
-    from_gradients : tuple of str
-        The layers of which at least one parameter took the general way, by its gradients; the
-        others took a formula that computes none.
-    """
-
-    layers: tuple[str, ...]
-    gram: Tensor
-    from_gradients: tuple[str, ...]
+from trajlab.measure.segments import split
 
 
 def group_by_layer(parameters: Mapping[str, Tensor]) -> dict[str, list[str]]:
@@ -89,61 +69,23 @@ def task_gram(
         If the graph goes through a reentrant checkpoint.
     """
     layers = group_by_layer(parameters)
-    blocks = choose_blocks(layers, parameters, calls or {}, Graph(losses), len(losses))
-    rows = [pull_back(loss, blocks) for loss in losses]
-    sums = BlockSums(layers, losses, parameters)
-    for number, block in enumerate(blocks):
-        sums.add(block, [row[number] for row in rows])
+    graph = Graph(losses)
+    blocks = choose_blocks(layers, parameters, calls or {}, graph, len(losses))
+    device = next((p.device for p in parameters.values()), torch.device("cpu"))
+    sums = BlockSums(layers, losses, device)
+    roots: dict[int, tuple[Tensor | GradientEdge, Tensor | None]] = {
+        t: (loss, None) for t, loss in enumerate(losses) if loss is not None and loss.requires_grad
+    }
+    for segment in split(graph, blocks, len(losses)):
+        found: dict[Block, dict[int, Tensor]] = {block: {} for block in segment.blocks}
+        carried = {}
+        for t, (root, gradient) in roots.items():
+            rows, following = segment.pull_back(root, gradient)
+            for block, row in rows.items():
+                found[block][t] = row
+            if segment.following is not None and following is not None:
+                carried[t] = (segment.following, following)
+        for block in segment.blocks:
+            sums.add(block, found.pop(block))
+        roots = dict(carried)
     return sums.result()
-
-
-class BlockSums:
-    """Adds up blocks to the Gram matrix of each layer.
-
-    Parameters
-    ----------
-    layers : mapping of str to sequence of str
-        The names of each layer's parameters.
-    losses : sequence of Tensor or None
-        One a task.
-    parameters : mapping of str to Tensor
-        The first one tells the device of the result.
-    """
-
-    def __init__(
-        self,
-        layers: Mapping[str, Sequence[str]],
-        losses: Sequence[Tensor | None],
-        parameters: Mapping[str, Tensor],
-    ) -> None:
-        device = next((p.device for p in parameters.values()), torch.device("cpu"))
-        shape = (len(layers), len(losses), len(losses))
-        self._gram = torch.zeros(shape, dtype=torch.float64, device=device)
-        self._positions = {layer: position for position, layer in enumerate(layers)}
-        self._omitted = [t for t, loss in enumerate(losses) if loss is None]
-        self._from_gradients: set[str] = set()
-
-    def add(self, block: Block, rows: Sequence[Tensor | None]) -> None:
-        """Add what the tasks' gradients at one block amount to."""
-        if any(row is not None for row in rows):
-            found = block.gram(rows)
-            self._gram[self._positions[block.layer]] += found.to(self._gram.device)
-        if isinstance(block, WeightBlock):
-            self._from_gradients.add(block.layer)
-
-    def result(self) -> TaskGram:
-        """Return the sums: symmetric, omitted tasks NaN."""
-        gram = (self._gram + self._gram.mT) / 2  # a product may round its triangles differently
-        if self._omitted:
-            gram[:, self._omitted, :] = gram[:, :, self._omitted] = torch.nan
-        layers = tuple(self._positions)
-        return TaskGram(layers, gram, tuple(x for x in layers if x in self._from_gradients))
-
-
-def pull_back(loss: Tensor | None, blocks: Sequence[Block]) -> list[Tensor | None]:
-    """Return the gradient of one loss at each block; None where it does not reach."""
-    if loss is None or not loss.requires_grad or not blocks:
-        return [None] * len(blocks)
-    edges = [block.edge for block in blocks]
-    found = torch.autograd.grad([loss], edges, retain_graph=True, allow_unused=True)
-    return [None if row is None else row.to_dense() for row in found]

@@ -52,12 +52,11 @@ class Attached:
             self._append(moment, row)
 
     def start_if_due(self, moment: Moment, boundary: int) -> Started | None:
-        """Do under guard what comes before the training backward, if the schedule says so."""
+        """Do what comes before the training backward, if the schedule says so."""
         if not self.due(moment.step, boundary):
             return None
         self._boundary = boundary
-        with guard(moment.model):
-            return self.probe.start(moment)
+        return self.probe.start(moment)
 
     def add_if_due(self, moment: Moment, boundary: int) -> None:
         """Do the same for one of the passes that make an update; the first one's rule counts."""

@@ -34,7 +34,10 @@ class Rows:
         self._closed = False
 
     def append(self, table: str, row: Mapping[str, Any]) -> None:
-        """Take one row of a declared table; its values may be tensors that nobody changes.
+        """Take one row of a declared table.
+
+        Its values may be tensors that nobody changes, or functions that make them of such: some
+        rows at once, that takes a fraction of what it takes between the passes of training.
 
         Raises
         ------
@@ -63,7 +66,9 @@ class Rows:
 
 
 def _plain(value: Any) -> Any:
-    """Return a tensor, or a list that may hold some, as what the writer takes."""
+    """Return a tensor, a function that makes one, or anything else as what the writer takes."""
+    if callable(value):
+        value = value()
     if isinstance(value, Tensor):
         return (
             value.detach().double().cpu().numpy() if value.is_floating_point() else value.tolist()

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from trajlab.measure.capture import Call
+from trajlab.measure.guard import guard
 from trajlab.measure.likelihood import Likelihood
 from trajlab.record.schedule import Every, Schedule
 from trajlab.store import Table
@@ -153,7 +154,11 @@ class Probe(ABC):
 
     @abstractmethod
     def measure(self, moment: Moment) -> Row:
-        """Return one row: a tensor, number or list of them for each column but ``step``."""
+        """Return one row: a value for each column but ``step``.
+
+        A tensor, a number, a list of them, or a function that returns one when the row is written;
+        what that function holds stays in memory until then.
+        """
 
     def adds_up(self, moment: Moment) -> bool:
         """Say whether it measures over all passes of the update, and not at the first one."""
@@ -179,7 +184,9 @@ class Probe(ABC):
     def start(self, moment: Moment) -> Started:
         """Measure where the training backward of the weighted sum of the losses follows.
 
-        All probes start before any hook watches that backward, so none sees another's passes.
+        All probes start before any hook watches that backward, so none sees another's passes. Not
+        under guard: what overrides this guards itself, where it runs more than hooks that look.
         """
-        row = self.measure(moment)
+        with guard(moment.model):
+            row = self.measure(moment)
         return Started(lambda: row)

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.block_sums import BlockSums
 from trajlab.measure.gradient_sums import GradientSums
 from trajlab.measure.processes import processes
-from trajlab.measure.representation import representation_gram
-from trajlab.measure.task_gram import TaskGram, group_by_layer, task_gram
+from trajlab.measure.representation import representation_gram, watch_representation
+from trajlab.measure.task_gram import group_by_layer, task_gram
 from trajlab.measure.training_gram import TrainingGram
 from trajlab.record.probes.probe import Moment, Probe, Row, Started
 from trajlab.record.schedule import Every
@@ -98,7 +99,7 @@ class TaskGradients(Probe):
         self._layers = None if layers is None else tuple(layers)
         self._shared: Mapping[str, nn.Parameter] | None = None
         self._chosen: dict[str, nn.Parameter] = {}
-        self._meter = TrainingGram({})
+        self._meter: TrainingGram | None = None
         self._said = False
         self._donated = False
 
@@ -143,24 +144,27 @@ class TaskGradients(Probe):
         losses = _scaled(moment)
         if self._scope == "representation":
             return {"gram": representation_gram(losses) / moment.loss_scale**2}
-        return self._row(moment, task_gram(losses, self._wanted(moment), moment.calls))
+        found = task_gram(losses, self._wanted(moment), moment.calls)
+        self._say(moment, found.from_gradients)
+        return {"gram": found.gram / moment.loss_scale**2}
 
     def start(self, moment: Moment) -> Started:
         """Pull back all tasks but the one that the training backward supplies."""
-        if self._scope == "representation":
-            return super().start(moment)
-        wanted = self._wanted(moment)
-        if self._meter.parameters is not wanted:
-            self._meter = TrainingGram(wanted)
         losses = _scaled(moment)
         weights = [moment.weights.get(task, 1.0) for task in moment.tasks]
+        if self._scope == "representation":
+            watch = watch_representation(moment.model, losses, weights)
+            return Started(lambda: self._row(moment, watch.sums), watch)
+        wanted = self._wanted(moment)
+        if self._meter is None or self._meter.parameters is not wanted:
+            self._meter = TrainingGram(moment.model, wanted)
         try:
             watch = self._meter.start(losses, weights, moment.calls)
         except RuntimeError as error:
             self._say_donated(error)
             shape = (len(group_by_layer(wanted)), len(losses), len(losses))
             return Started(lambda: {"gram": torch.full(shape, torch.nan)})
-        return Started(lambda: self._row(moment, watch.result()), watch)
+        return Started(lambda: self._row(moment, watch.sums), watch)
 
     def adds_up(self, moment: Moment) -> bool:
         """Say whether gradients of several passes or processes make up the update."""
@@ -232,15 +236,26 @@ class TaskGradients(Probe):
             }
         return self._chosen
 
-    def _row(self, moment: Moment, found: TaskGram) -> Row:
-        if moment.calls and not self._said and found.from_gradients:
+    def _row(self, moment: Moment, sums: BlockSums) -> Row:
+        """Return the row, of which the products are finished when it is written."""
+        if self._scope == "parameters":
+            self._say(moment, sums.from_gradients)
+        scale, whole = moment.loss_scale, self._scope == "representation"
+
+        def gram() -> Tensor:
+            found = sums.result().gram / scale**2
+            return found[0] if whole else found
+
+        return {"gram": gram}
+
+    def _say(self, moment: Moment, from_gradients: Sequence[str]) -> None:
+        if moment.calls and not self._said and from_gradients:
             self._said = True
             _logger.info(
                 "trajlab takes the task gradients' products from weight gradients in the layers "
                 "%s; where a formula needs none, it is used",
-                ", ".join(repr(layer) for layer in found.from_gradients),
+                ", ".join(repr(layer) for layer in from_gradients),
             )
-        return {"gram": found.gram / moment.loss_scale**2}
 
 
 def _whole(gradient: Tensor) -> Tensor:
