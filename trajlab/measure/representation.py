@@ -8,10 +8,13 @@ from torch import Tensor, nn
 
 from trajlab.measure.block_sums import BlockSums
 from trajlab.measure.blocks import GradientBlock
+from trajlab.measure.contributions import Contributions
 from trajlab.measure.graph import Graph
 from trajlab.measure.guard import guard
 from trajlab.measure.segments import Segment, numel
-from trajlab.measure.watch import Arrivals, Contributions, Total, Watch, Weight
+from trajlab.measure.total import Total
+from trajlab.measure.watch import Arrivals, Watch
+from trajlab.measure.weights import Weight
 
 _LAYER = "representation"
 

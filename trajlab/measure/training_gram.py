@@ -9,11 +9,14 @@ from torch import Tensor, nn
 from trajlab.measure.block_sums import BlockSums
 from trajlab.measure.blocks import Block, choose_blocks, gradient_block
 from trajlab.measure.capture import Call
+from trajlab.measure.contributions import Contributions
 from trajlab.measure.graph import Graph
 from trajlab.measure.guard import guard
 from trajlab.measure.segments import Segment, split
 from trajlab.measure.task_gram import group_by_layer
-from trajlab.measure.watch import Arrivals, Contributions, Total, Watch, Weight, is_zero, vector
+from trajlab.measure.total import Total
+from trajlab.measure.watch import Arrivals, Watch
+from trajlab.measure.weights import Weight, is_zero, vector
 
 _NEGLIGIBLE = 1e-4  # of the largest norm: below it, total - rest leaves rounding in float32
 _REREAD = 100  # measurements; on a device, reading the norms waits for all work that is queued
