@@ -66,8 +66,8 @@ def test_a_factor_at_the_end_tells_how_far_the_loss_fell(runs):
 def test_signs_and_quadrants_follow_the_direction_of_the_metric(runs):
     result = factors(runs, at=[0.01])
     signs = result.signs.set_index("at")
-    assert signs.loc["end", ["final_metric", "gradient_covariance"]].tolist() == ["-", "+"]
-    assert signs.loc["0.01", "gradient_covariance"] == "-"
+    assert signs.loc["end", ["final_metric", "gradient_covariance"]].tolist() == ["worse", "better"]
+    assert signs.loc["0.01", "gradient_covariance"] == "worse"
     quadrants = result.quadrants.set_index(["factor", "at", "method"])
     assert quadrants.loc[("gradient_covariance", "end", "multi"), "explained"] == 0
     assert quadrants.loc[("gradient_covariance", "matched", "all"), "explained"] == 1
@@ -102,7 +102,10 @@ def test_the_reference_has_the_paper_s_factors(reference):
     assert ratio["end"] == pytest.approx(8.0, abs=0.1)
     assert ratio["0.0003"] == pytest.approx(1.17, abs=0.1)
     signs = result.signs.set_index(["method", "at"])
-    assert signs.loc[("MTL+Noisy", "end"), ["final_metric", "sharpness"]].tolist() == ["-", "+"]
+    assert signs.loc[("MTL+Noisy", "end"), ["final_metric", "sharpness"]].tolist() == [
+        "worse",
+        "better",
+    ]
     assert "hessian_top" not in result.signs
 
 

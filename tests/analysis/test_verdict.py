@@ -9,7 +9,8 @@ from scipy import stats
 
 from trajlab.analysis import diagnose, verdict
 from trajlab.analysis.decomposition import TERMS
-from trajlab.analysis.statements import seeds_needed
+from trajlab.analysis.gap_statements import seeds_needed
+from trajlab.analysis.wording import MOST
 from trajlab.errors import TrajlabError
 
 
@@ -19,6 +20,8 @@ def row(n=5, n_baseline=5, task="left", **changes):
     made |= {"baseline": "method=single", "n_baseline": n_baseline, "n_runs": n}
     made |= {"metric": "accuracy", "split": "test", "overlap_low": 1e-3, "overlap_high": 1.0}
     made |= {"onset_loss": np.nan, "sign": np.nan, "common_loss": 1e-3}
+    made |= {"last_common_step": 99.0, "at_equal_steps": np.nan}
+    made |= {"at_equal_steps_low": np.nan, "at_equal_steps_high": np.nan}
     for term in TERMS:
         value, half_width = changes.pop(term, (0.0, 1.0))
         made |= {term: value, f"{term}_low": value - half_width, f"{term}_high": value + half_width}
@@ -128,17 +131,122 @@ def pair(cosine=0.2, **changes):
     return {**made, "n_zero": 0, "n_missing": 0, "reason": "", **changes}
 
 
-def test_batch_cosines_are_told_with_their_limits():
+def test_batch_cosines_are_told_once_a_group_with_their_limits():
     told = verdict(conflict=pd.DataFrame([pair()]))
-    assert told["task"].tolist() == ["left", "right"]
-    assert told["sentence"][0].startswith(
+    assert told["task"].tolist() == [""]
+    assert told["sentence"][0] == (
         "Batch gradients of left and right: mean cosine over training +0.2 [+0.1, +0.3], negative "
-        "at 0.25 of the recorded steps (n = 5); batch cosines mostly measure noise"
+        "at 0.25 of the recorded steps (n = 5); batch cosines mostly measure noise."
     )
     several = verdict(conflict=pd.DataFrame([pair(), pair(-0.1, task_b="top")]))
-    assert "left and top, the least alike of 2" in several.set_index("task")["sentence"]["left"]
+    (sentence,) = several["sentence"]
+    assert (
+        "2 pairs of tasks: mean cosine over training from -0.1 (left and top) to +0.2" in sentence
+    )
     unknown = verdict(conflict=pd.DataFrame([pair(np.nan, n_zero=7)]))
     assert unknown["numbers"][0] == "n_zero = 7, n_missing = 0"
+
+
+@pytest.mark.parametrize(
+    ("reading", "said"),
+    [
+        (
+            "oppose",
+            "The gradients of left and right oppose each other: noise-corrected cosine -0.3 ",
+        ),
+        ("align", "The gradients of left and right align: "),
+        ("cannot tell", "Whether the gradients of left and right oppose or align cannot be told"),
+        ("noise-dominated", "The similarity of left and right is noise-dominated: 4 measure"),
+    ],
+)
+def test_corrected_cosines_are_read_by_the_last_line_of_the_table(reading, said):
+    told = verdict(conflict=pd.DataFrame([corrected(reading)]))["sentence"]
+    assert told[0].startswith(said)
+
+
+def corrected(reading, task_b="right", cosine=-0.3):
+    known = {"corrected_cosine": cosine, "corrected_low": -0.4, "corrected_high": -0.2}
+    known |= {"ceiling": 0.5, "n_corrected": 5, "n_noise_dominated": 4, "reading": reading}
+    return pair(**known, task_b=task_b)
+
+
+def test_many_pairs_are_one_sentence():
+    rows = [corrected("oppose" if i else "align", f"task {i}", -0.1 * i) for i in range(MOST + 1)]
+    told = verdict(conflict=pd.DataFrame(rows))["sentence"].tolist()
+    assert len(told) == 2
+    assert f"of {MOST + 1} pairs of tasks: 1 align, {MOST} oppose; from -0.6 (left" in told[0]
+
+
+def shares(*values):
+    made = {"setting": "digits", "condition": "+x", "method": "uniform", "baseline": ""}
+    made |= {"n_baseline": 0, "n_runs": 5}
+    return pd.DataFrame([{**made, "task": f"t{i}", "norm_share": v} for i, v in enumerate(values)])
+
+
+def test_the_share_of_the_gradient_norm_is_told():
+    (few,) = verdict(tasks=shares(0.25, 0.75))["sentence"]
+    assert few == "Share of the gradient norm over training: t1 0.75, t0 0.25."
+    (many,) = verdict(tasks=shares(*np.full(8, 0.1), 0.2))["sentence"]
+    assert "largest and smallest of 9 tasks: t8 0.2, t7 0.1." in many
+
+
+def factor(task="left", p_value=0.001, delta=0.5, **changes):
+    made = {"setting": "digits", "condition": "+x", "method": "uniform", "task": task}
+    made |= {"baseline": "method=single", "n_baseline": 5, "n_runs": 5, "factor": "fisher"}
+    made |= {"at": "0.001", "delta": delta, "low": delta - 0.1, "high": delta + 0.1}
+    return {**made, "relative": 0.5, "p_value": p_value, "reason": "", **changes}
+
+
+def test_a_factor_at_equal_loss_speaks_and_one_at_the_end_does_not():
+    told = verdict(
+        factors=pd.DataFrame([factor(), factor(at="end"), factor(factor="sharpness", p_value=0.2)])
+    )
+    assert told["sentence"].tolist() == [
+        "Fisher differs at equal training loss (L = 0.001): +0.5 [+0.4, +0.6], 1.5 times the "
+        "baseline's; one setting cannot show cause."
+    ]
+    both = [factor(p_value=0.03), factor("right", p_value=0.03)]
+    assert verdict(factors=pd.DataFrame(both)).empty  # Holm over the tasks
+    many = [factor(f"t{i}", delta=(-1) ** i * 0.5) for i in range(MOST + 3)]
+    (sentence,) = verdict(factors=pd.DataFrame(many))["sentence"]
+    assert sentence.startswith("Fisher differs at equal training loss on 9 of 9 tasks, larger on 5")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "start"),
+    [
+        (0.1, 0.3, "The front of pcgrad lies beyond that of method=uniform: signed distance +0.2"),
+        (-0.5, -0.1, "The front of pcgrad lies inside that of method=uniform"),
+        (-0.1, 0.5, "Whether the front of pcgrad lies beyond that of method=uniform cannot be to"),
+    ],
+)
+def test_fronts_are_told_by_their_interval(low, high, start):
+    made = {"setting": "s", "condition": "", "method": "pcgrad", "task": "", "n_chosen": 3}
+    made |= {"baseline": "method=uniform", "n_baseline": 9, "n_runs": 9, "signed_distance": 0.2}
+    told = verdict(front=pd.DataFrame([{**made, "low": low, "high": high, "reason": "doubt"}]))
+    assert told["sentence"][0].startswith(start)
+    assert told["sentence"][0].endswith("; doubt.")
+
+
+def test_many_tasks_are_summed_up_and_the_clearest_told():
+    rows = [row(task=f"t{i}", delta=(0.1 * i, 1.0)) for i in range(10)]
+    rows += [row(task="up", delta=(3.0, 1.0), delta_p=1e-6), row(task="none", delta=(np.nan, 0.0))]
+    told = verdict(pd.DataFrame(rows), margin=2.5)
+    assert told["task"].tolist()[0] == ""
+    assert told["sentence"][0].startswith(
+        "Of 11 tasks 1 improved and 0 were lowered, 10 have none larger than 2.5; of 0 it cannot"
+    )
+    assert "from +0 (t0) to +3 (up); trajlab gap lists all." in told["sentence"][0]
+    assert set(told["task"]) == {"", "up", "none"}
+    few = verdict(pd.DataFrame([row(n=2, task=f"t{i}", delta=(1.0 * i, 0.1)) for i in range(10)]))
+    assert few["sentence"].tolist() == [
+        "Descriptive only (n = 2): Δ of test accuracy of 10 tasks from +0 (t0) to +9 (t9)."
+    ]
+
+
+def test_the_gap_at_equal_steps_is_told():
+    steps = {"at_equal_steps": 0.5, "at_equal_steps_low": -0.5, "at_equal_steps_high": 1.5}
+    assert "At equal steps (step 99): +0.5 [-0.5, +1.5]." in sentences(row(**steps))
 
 
 def correlation(**changes):
@@ -188,15 +296,16 @@ def test_diagnose_on_the_reference(reference):
     told = result.verdict.groupby("method")["sentence"].first()
     assert told["MTL+Fashion"].startswith("Improved: Δ of test accuracy = +0.989")
     assert told["MTL+Noisy"].startswith("Lowered: Δ of test accuracy = -1.57")
-    assert set(result.results) == {"gap"}
-    assert set(result.skipped) == {"conflict", "correlate"}
+    assert set(result.results) == {"gap", "factors"}
+    assert set(result.skipped) == {"conflict", "front", "correlate", "geometry"}
     assert list(result.tables()) == ["verdict"]
 
 
 def test_diagnose_one_run_alone(reference):
     result = diagnose(reference[:1])
     assert result.verdict["sentence"].tolist() == [
-        "Not compared: the runs are one group, so there is nothing to compare them with."
+        "Not compared: the runs are one group, so there is nothing to compare them with. Reached: "
+        "test accuracy 87.98, lowest training loss 7.8e-05 (n = 1)."
     ]
 
 

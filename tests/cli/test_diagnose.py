@@ -49,7 +49,8 @@ def test_one_run_alone_has_a_page_that_says_why_there_is_no_gap(trajlab, quick: 
     page = tmp_path / "page.html"
     result = trajlab("diagnose", quick / "uniform+same-seed0.h5", "--page", page)
     assert result.exit_code == 0
-    assert "Without gap: " in result.stdout
+    assert "Without gap, factors: " in result.stdout
+    assert "Reached: test accuracy" in words(result.stdout)
     assert "What does not apply" in page.read_text()
     assert 'id="conflict"' in page.read_text()
 

@@ -56,7 +56,7 @@ def test_strata_have_their_own_estimates(tmp_path) -> None:
     file = str(tmp_path / "table.csv")
     made = correlate(table=file, x="similarity", y="accuracy", within="family")
     labels = legend(plots.correlate(made))
-    assert [said.split("\n")[0] for said in labels] == ["task 0", "task 1"]
+    assert [said.split("\n")[0] for said in labels] == ["family task 0", "family task 1"]
     assert [said.count("pearson") for said in labels] == [1, 1]
 
 

@@ -1,16 +1,19 @@
 """Every analysis that applies to the given runs, and the verdict on each task."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 
+from trajlab.analysis.applicability import describe, front_baseline, missing
 from trajlab.analysis.conflict import conflict
 from trajlab.analysis.correlation import correlate
-from trajlab.analysis.evaluations import evaluated
+from trajlab.analysis.factors import factors
+from trajlab.analysis.front import front
 from trajlab.analysis.gap import gap
-from trajlab.analysis.groups import BASELINE, Group, group
+from trajlab.analysis.geometry import geometry
+from trajlab.analysis.groups import BASELINE, group
 from trajlab.analysis.result import Result
 from trajlab.analysis.verdict import verdict
 from trajlab.errors import TrajlabError
@@ -87,30 +90,45 @@ def diagnose(
     complete = [run for item in groups for run in item.runs]
     if not complete:
         raise TrajlabError("no run is complete; let one finish, or repair it, and diagnose again")
-    skipped = _skipped(groups, complete, split)
     shared: dict[str, Any] = {"confidence": confidence, "seed": seed, "group_by": group_by}
     scores: dict[str, Any] = {"metric": metric, "split": split, "selection_split": selection_split}
     chosen: dict[str, Any] = {"baseline": baseline, "against": against}
-    rules: dict[str, Any] = {"rule": rule, "interval": interval, "onset": onset}
+    rules: dict[str, Any] = {"interval": interval, "onset": onset}
+    skipped = missing(groups, complete, split)
     results: dict[str, Result] = {}
-    gaps = conflicts = correlations = None
-    if "conflict" not in skipped:
-        results["conflict"] = found = conflict(runs, **shared)
-        conflicts = found.summary
-    if "gap" not in skipped:
-        results["gap"] = compared = gap(runs, **chosen, **scores, **rules, **shared)
-        gaps = compared.summary
-    if "correlate" not in skipped:
-        axes: dict[str, Any] = {"x": "mean_cosine", "y": "final_metric"}
-        results["correlate"] = correlated = correlate(runs, **axes, **scores, **shared)
-        correlations = correlated.correlations
-    told = verdict(gaps, conflicts, correlations, margin=margin, confidence=confidence)
+    if "gap" not in skipped:  # what is wrong with its options is told, not passed over
+        results["gap"] = gap(runs, **chosen, **scores, **rules, rule=rule, **shared)
+    others: dict[str, Callable[[], Result]] = {
+        "conflict": lambda: conflict(runs, **shared),
+        "factors": lambda: factors(runs, **chosen, **scores, rule=rule, **shared),
+        "front": lambda: front(runs, baseline=front_baseline(groups), **scores, **shared),
+        "correlate": lambda: correlate(runs, x="mean_cosine", y="final_metric", **scores, **shared),
+        "geometry": lambda: geometry(runs, seed=seed, group_by=group_by),
+    }
+    for name, analyse in others.items():
+        if name not in skipped:
+            try:
+                results[name] = analyse()
+            except TrajlabError as error:
+                skipped[name] = str(error)
+    told = verdict(
+        _table(results, "gap", "summary"),
+        _table(results, "conflict", "summary"),
+        _table(results, "correlate", "correlations"),
+        factors=_table(results, "factors", "delta"),
+        tasks=_table(results, "conflict", "tasks"),
+        front=_table(results, "front", "distance"),
+        margin=margin,
+        confidence=confidence,
+    )
     if "gap" in skipped:
-        told = pd.concat([_not_compared(groups, skipped["gap"]), told], ignore_index=True)
+        alone = describe(groups, skipped["gap"], metric, split, selection_split)
+        told = pd.concat([alone, told], ignore_index=True)
     settings = {
         "baseline": dict(baseline),
         "against": dict(against or {}),
         **scores,
+        "rule": rule,
         **rules,
         "margin": margin,
         **shared,
@@ -119,38 +137,5 @@ def diagnose(
     return Diagnosis(settings=settings, verdict=told, results=results, skipped=skipped)
 
 
-def _not_compared(groups: Sequence[Group], reason: str) -> pd.DataFrame:
-    """Return one row a group and task that says why nothing is compared."""
-    return pd.DataFrame(
-        [
-            {
-                **item.keys,
-                "task": task,
-                "baseline": "",
-                "n_baseline": 0,
-                "n_runs": len(item.with_task(task)),
-                "metric": "",
-                "sentence": f"Not compared: {reason}.",
-                "numbers": "",
-                "reason": reason,
-            }
-            for item in groups
-            for task in item.tasks
-        ]
-    )
-
-
-def _skipped(groups: Sequence[Group], complete: Sequence[Trajectory], split: str) -> dict[str, str]:
-    """Say which analyses do not apply to the runs, and why."""
-    several = [run for run in complete if len(run.tasks) > 1 and "gradients" in run.tables]
-    scored = any(evaluated(run, split) for run in complete)
-    skipped = {}
-    if not several:
-        skipped["conflict"] = "no run recorded the gradients of two or more tasks"
-    if len(groups) < 2:
-        skipped["gap"] = "the runs are one group, so there is nothing to compare them with"
-    elif not scored:
-        skipped["gap"] = f"no run was evaluated on the training set and on the {split} split"
-    if not several or not scored:
-        skipped["correlate"] = "no run has both gradients of several tasks and evaluations"
-    return skipped
+def _table(results: Mapping[str, Result], name: str, table: str) -> pd.DataFrame | None:
+    return results[name].tables()[table] if name in results else None

@@ -146,14 +146,14 @@ def sign_frame(delta: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A cell is ``+`` where the factor moved significantly for the better, ``-`` for the worse,
-        ``0`` where its interval holds 0, and empty where there is none.
+        A cell is ``better`` or ``worse`` where the factor moved significantly, ``unclear`` where
+        its interval holds 0, and empty where there is none.
     """
     better = np.sign(delta["delta"] * delta["better"])
     told = np.select(
         [delta["delta"].isna() | delta["low"].isna(), ~delta["significant"], better > 0],
-        ["", "0", "+"],
-        "-",
+        ["", "unclear", "better"],
+        "worse",
     )
     columns = list(delta.columns)
     names = [name for name in columns[: columns.index("at") + 1] if name not in _COUNTS]

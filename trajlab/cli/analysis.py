@@ -49,7 +49,7 @@ def command(name: str) -> click.Command:
             made[figure] = figures.render(figures.draw(name, result), figure.suffix)
         for path, content in made.items():
             files.write(path, content)
-        show(result.tables(), as_json=as_json, details=entry.details)
+        show(result.tables(), as_json=as_json, first=entry.shown, details=entry.details)
 
     return click.Command(
         name,

@@ -13,7 +13,7 @@ from trajlab.cli.options import CSV, DEBUG, FORCE, JSON, options
 from trajlab.cli.output import show
 from trajlab.cli.runs import RUNS, open_runs
 from trajlab.report import files, page, tables
-from trajlab.report.sentences import sentences
+from trajlab.report.sentences import left_out, sentences
 
 PAGE = click.Option(
     ["file", "--page"],
@@ -55,8 +55,8 @@ def say(diagnosis: Diagnosis, file: Path) -> None:
         for sentence in said:
             console.print(Padding(Text(sentence), (0, 0, 0, 2)))
         console.print()
-    for name, reason in diagnosis.skipped.items():
-        console.print(Text(f"Without {name}: {reason}.", style="dim"))
+    for reason, names in left_out(diagnosis).items():
+        console.print(Text(f"Without {names}: {reason}.", style="dim"))
     console.print(Text(f"Page: {file}"), soft_wrap=True)
 
 

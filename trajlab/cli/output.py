@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trajlab.report.readable import Readable, readable
-from trajlab.report.tables import main_table, to_json
+from trajlab.report.tables import brief, main_table, to_json
 
 MOST = 20  # rows of a table that is not the main one
 WORDS = 24  # characters of running text a column needs at least
@@ -19,7 +19,11 @@ SPACE = 2  # between two columns
 
 
 def show(
-    tables: Mapping[str, pd.DataFrame], *, as_json: bool = False, details: Collection[str] = ()
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    as_json: bool = False,
+    first: str = "summary",
+    details: Collection[str] = (),
 ) -> None:
     """Print tables: the main one first, then the others if they are short.
 
@@ -29,6 +33,8 @@ def show(
         Their names and contents.
     as_json
         Whether as JSON, all in full, instead of as text.
+    first
+        The main one; the first if there is none of that name.
     details
         Columns that the text leaves out, and whole tables.
     """
@@ -36,7 +42,7 @@ def show(
         click.echo(to_json(tables))
         return
     console = Console(highlight=False)
-    main = main_table(tables)
+    main = main_table(tables, first)
     ordered = sorted(tables.items(), key=lambda item: item[1] is not main)  # stable: others after
     unsaid = []
     for name, table in ordered:
@@ -63,8 +69,7 @@ def _brief(console: Console, table: pd.DataFrame, details: Collection[str]) -> N
     measured = [name for name in measured if table[name].notna().any()]
     explained = "reason" in table and bool(measured)
     empty = table[measured].isna().all(axis="columns") if explained else pd.Series(False)
-    counts = [name for name in counts if (table[name] == 0).all()]
-    shown = table.drop(columns=[*counts, *(name for name in details if name in table)])
+    shown = brief(table, details)
     if not empty.any():
         _show(console, readable(shown))
         return

@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Correlation
-from trajlab.plots.style import say, series
+from trajlab.plots.style import Series, legend_below, say, series
 
 NAMED = 12  # points that have room for their names
 
@@ -39,17 +39,25 @@ def correlate(result: Correlation, ax: Axes | None = None) -> Axes:
             kind.rows["y_value"],
             color=kind.color,
             marker=kind.marker,
-            label="\n".join([kind.label, *_estimates(kind.of(result.correlations))]),
+            label="\n".join(
+                [_name(kind, result.settings["within"]), *_estimates(kind.of(result.correlations))]
+            ),
         )
     if len(points) <= NAMED:
         for unit, x, y in points[["unit", "x_value", "y_value"]].itertuples(index=False):
             ax.annotate(str(unit), (x, y), (5, 4), textcoords="offset points", fontsize="small")
     ax.margins(0.2)
-    # A single kind needs no mark in the legend, where it would look like one more point.
-    bare = {"handlelength": 0, "handletextpad": 0, "markerscale": 0} if len(kinds) == 1 else {}
-    ax.legend(frameon=False, fontsize="small", **bare)
+    if len(kinds) > 1:
+        legend_below(ax)
+    else:  # needs no mark in the legend, where it would look like one more point
+        bare = {"handlelength": 0, "handletextpad": 0, "markerscale": 0}
+        ax.legend(frameon=False, fontsize="small", **bare)
     sns.despine(ax=ax)
     return ax
+
+
+def _name(kind: Series, within: str | None) -> str:
+    return f"{within} {kind.label}" if within and kind.label == kind.key["group"] else kind.label
 
 
 def _estimates(correlations: pd.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Factors
-from trajlab.plots.style import INK, say, series
+from trajlab.plots.style import INK, legend_below, say, series
 
 CLEAR = 2  # standard errors
 MOST = 12  # beyond so many, a mark stands at the edge
@@ -38,13 +38,13 @@ def factors(result: Factors, ax: Axes | None = None) -> Axes:
     keys = ("setting", "task", "condition", "method", *result.settings["group_by"])
     lines = list(series(points, keys))
     for number, line in enumerate(lines):
-        shift = 0.5 * (number + 0.5) / len(lines) - 0.25
+        shift = 0.8 * (number + 0.5) / len(lines) - 0.4
         for ended, label in ((True, line.label), (False, f"{line.label}, at equal loss")):
             rows = line.rows[(line.rows["at"] == "end") == ended]
             height = np.array([names.index(name) for name in rows["factor"]]) - shift
             ax.plot(
                 np.clip(rows["z"] * rows["better"], -MOST, MOST),
-                height - (0.0 if ended else 0.08),
+                height + (0.16 if ended else -0.16) / len(lines),
                 color=line.color,
                 marker=line.marker,
                 linestyle="none",
@@ -54,6 +54,8 @@ def factors(result: Factors, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
     ax.set_ylim(-0.6, len(names) - 0.4)
     ax.set_xlim(-MOST - 1, MOST + 1)
-    ax.legend(frameon=False, fontsize="small")
+    if (points["z"].abs() > MOST).any():
+        ax.set_xlabel(f"{ax.get_xlabel()}\nmarks at the edge are beyond {MOST}")
+    legend_below(ax)
     sns.despine(ax=ax)
     return ax

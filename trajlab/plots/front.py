@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Front
-from trajlab.plots.style import say, series
+from trajlab.plots.style import legend_below, say, series
 
 
 def front(result: Front, ax: Axes | None = None) -> Axes:
@@ -45,7 +45,7 @@ def front(result: Front, ax: Axes | None = None) -> Axes:
             label="\n".join([line.label, *_distance(line.of(result.distance))]),
             **style,
         )
-    ax.legend(frameon=False, fontsize="small")
+    legend_below(ax)
     sns.despine(ax=ax)
     return ax
 

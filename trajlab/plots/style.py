@@ -77,7 +77,14 @@ def series(table: pd.DataFrame, keys: Sequence[str], alone: Sequence[str] = ()) 
 
 def say(ax: Axes, sentence: str) -> None:
     """Write into axes that have nothing to show why that is."""
+    ax.set(xticks=[], yticks=[])
     ax.text(0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", color=INK)
+
+
+def legend_below(ax: Axes) -> None:
+    """Put the legend under the axes, where it hides no point."""
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15)}
+    ax.legend(frameon=False, fontsize="small", ncols=2, **place)
 
 
 def _names(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

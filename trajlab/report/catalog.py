@@ -23,7 +23,9 @@ class Entry:
     reading
         How to read the figure and the table, for somebody who sees them for the first time.
     details
-        Columns, and tables, that a terminal is spared; JSON and the page have them.
+        Columns, and tables, that a reader is spared; JSON has them.
+    shown
+        The table that is shown first; the first of the result if there is none of that name.
     """
 
     help: str
@@ -32,6 +34,7 @@ class Entry:
     panels: tuple[str, ...]
     reading: str
     details: tuple[str, ...] = ()
+    shown: str = "summary"
 
 
 ANALYSES: Mapping[str, Entry] = {
@@ -91,6 +94,8 @@ ANALYSES: Mapping[str, Entry] = {
             "explains a point where it moved as the metric did; shares near one half are what "
             "chance gives."
         ),
+        details=("runs", "p_value", "better", "z", "significant"),
+        shown="delta",
     ),
     "front": Entry(
         help="Pareto fronts of methods, and their distance to that of scalarization.",
@@ -104,6 +109,8 @@ ANALYSES: Mapping[str, Entry] = {
             "distance, which is positive beyond the baseline's front and 0 on average where "
             "nothing differs."
         ),
+        details=("flips", "points"),
+        shown="distance",
     ),
     "correlate": Entry(
         help="Correlation of two quantities over independent units, with permutation p-values.",

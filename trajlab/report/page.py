@@ -12,8 +12,8 @@ from trajlab.report.catalog import ANALYSES
 from trajlab.report.figures import draw, svg
 from trajlab.report.inventory import inventory
 from trajlab.report.readable import readable, text
-from trajlab.report.sentences import sentences
-from trajlab.report.tables import main_table
+from trajlab.report.sentences import left_out, sentences
+from trajlab.report.tables import brief, main_table
 from trajlab.store import Runs
 
 MOST = 200  # rows of a table on the page
@@ -50,7 +50,7 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
     return environment.get_template("page.html").render(
         verdict=sentences(diagnosis),
         parts=[_part(n, diagnosis.results[n]) for n in ANALYSES if n in diagnosis.results],
-        left_out=diagnosis.skipped,
+        left_out=left_out(diagnosis),
         settings=diagnosis.settings,
         runs=readable(found["runs"]),
         skipped=readable(found["skipped"]) if "skipped" in found else None,
@@ -62,14 +62,14 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
 
 
 def _part(name: str, result: Result) -> dict[str, Any]:
-    tables = result.tables()
-    main = main_table(tables)
+    tables, entry = result.tables(), ANALYSES[name]
+    main = main_table(tables, entry.shown)
     return {
         "name": name,
-        "help": ANALYSES[name].help,
-        "reading": ANALYSES[name].reading,
+        "help": entry.help,
+        "reading": entry.reading,
         "figure": Markup(svg(draw(name, result), prefix=name)),
-        "main": readable(main),
+        "main": readable(brief(main, entry.details)),
         "others": {
             other: readable(table) if len(table) <= MOST else len(table)
             for other, table in tables.items()

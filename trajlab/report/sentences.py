@@ -20,10 +20,25 @@ def sentences(diagnosis: Diagnosis) -> dict[str, list[str]]:
     """
     keys = ("setting", "task", "condition", "method", *diagnosis.settings["group_by"])
     parts = list(series(diagnosis.verdict, keys))
-    named = [key for key in keys if key == "task" or len({part.key[key] for part in parts}) > 1]
+    said = {key: {part.key[key] for part in parts if part.key[key]} for key in keys}
+    named = [key for key in keys if key == "task" or len(said[key]) > 1]
     return {
-        ", ".join(f"{key} {part.key[key]}" for key in named if part.key[key]): list(
+        ", ".join(f"{key} {part.key[key]}" for key in named if part.key[key]) or "All tasks": list(
             part.rows["sentence"]
         )
         for part in parts
     }
+
+
+def left_out(diagnosis: Diagnosis) -> dict[str, str]:
+    """Return the names of the analyses that do not apply, by the reason.
+
+    Parameters
+    ----------
+    diagnosis
+        What :func:`trajlab.analysis.diagnose` returned.
+    """
+    names: dict[str, list[str]] = {}
+    for name, reason in diagnosis.skipped.items():
+        names.setdefault(reason, []).append(name)
+    return {reason: ", ".join(own) for reason, own in names.items()}

@@ -1,7 +1,7 @@
 """The tables of a result as JSON and as CSV."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,9 +40,24 @@ def to_csv(tables: Mapping[str, pd.DataFrame]) -> bytes:
     return main_table(tables).to_csv(index=False).encode()
 
 
-def main_table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Pick the table that stands for a result: ``summary``, else the first."""
-    return tables["summary"] if "summary" in tables else next(iter(tables.values()))
+def main_table(tables: Mapping[str, pd.DataFrame], shown: str = "summary") -> pd.DataFrame:
+    """Pick the table that stands for a result: the one to be shown, else the first."""
+    return tables[shown] if shown in tables else next(iter(tables.values()))
+
+
+def brief(table: pd.DataFrame, details: Collection[str]) -> pd.DataFrame:
+    """Leave out what a reader is spared: details, and counts of what never happened.
+
+    Parameters
+    ----------
+    table
+        A table of a result.
+    details
+        Columns to leave out.
+    """
+    counts = [name for name in map(str, table) if name.startswith("n_")]
+    spared = [name for name in counts if (table[name] == 0).all()]
+    return table.drop(columns=[*spared, *(name for name in details if name in table)])
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,0 +1,100 @@
+"""What the verdict says of task gradients; never that conflict was the cause of anything."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from trajlab.analysis.wording import MOST, Row, Statement, estimate, span
+
+_CORRECTED = ("corrected_cosine", "corrected_low", "corrected_high")
+
+
+def of_corrected(pairs: Sequence[Row]) -> Iterator[Statement]:
+    """Say whether tasks oppose or align, from their noise-corrected cosines.
+
+    Parameters
+    ----------
+    pairs
+        Rows of the summary of `conflict`, layer ``all``, of one group; a pair without a corrected
+        cosine has no sentence, and many pairs have one together.
+    """
+    measured = [row for row in pairs if isinstance(row.get("reading"), str)]
+    if len(measured) <= MOST:
+        yield from map(_of_pair, measured)
+        return
+    found = Counter(row["reading"] for row in measured)
+    known = [row for row in _named(measured) if np.isfinite(row["corrected_cosine"])]
+    said, numbers = span(known, "corrected_cosine", "pair") if known else ("", {})
+    counts = ", ".join(f"{number} {reading}" for reading, number in found.items())
+    yield (
+        f"Noise-corrected cosines of {len(measured)} pairs of tasks: {counts}; {said}.",
+        {**numbers, "n_pairs": len(measured)},
+    )
+
+
+def of_batches(pairs: Sequence[Row]) -> Statement:
+    """Say how alike the gradients of batches are, and how little that tells.
+
+    Parameters
+    ----------
+    pairs
+        As in :func:`of_corrected`.
+    """
+    known = [row for row in _named(pairs) if np.isfinite(row["mean_cosine"])]
+    if not known:
+        counts = {name: sum(row[name] for row in pairs) for name in ("n_zero", "n_missing")}
+        return "The directions of the task gradients were not recorded.", counts
+    if len(known) == 1:
+        row = known[0]
+        names = ("mean_cosine", "low", "high", "share_conflicting", "n_runs")
+        numbers = {name: row[name] for name in names}
+        found = (
+            f"Batch gradients of {row['pair']}: mean cosine over training "
+            f"{estimate(row, 'mean_cosine')}, negative at {row['share_conflicting']:.2g} of the "
+            f"recorded steps (n = {int(row['n_runs'])})"
+        )
+    else:
+        said, numbers = span(known, "mean_cosine", "pair")
+        found = f"Batch gradients of {len(known)} pairs of tasks: mean cosine over training {said}"
+    return f"{found}; batch cosines mostly measure noise.", numbers
+
+
+def of_shares(tasks: Sequence[Row]) -> Statement:
+    """Say how much of the gradient norm each task has.
+
+    Parameters
+    ----------
+    tasks
+        Rows of the table `tasks` of `conflict`, of one group.
+    """
+    ordered = sorted(tasks, key=lambda row: -float(row["norm_share"]))
+    shown = ordered if len(ordered) <= MOST else [ordered[0], ordered[-1]]
+    said = ", ".join(f"{row['task']} {row['norm_share']:.2g}" for row in shown)
+    which = "" if shown is ordered else f", largest and smallest of {len(ordered)} tasks"
+    numbers = {f"norm_share of {row['task']}": row["norm_share"] for row in shown}
+    return f"Share of the gradient norm over training{which}: {said}.", numbers
+
+
+def _of_pair(row: Row) -> Statement:
+    names = (*_CORRECTED, "ceiling", "n_corrected")
+    pair = f"{row['task_a']} and {row['task_b']}"
+    found = (
+        f"noise-corrected cosine {estimate(row, *_CORRECTED)}, n = {row['n_corrected']:.0f}, "
+        f"ceiling {row['ceiling']:.2g}"
+    )
+    sentences = {
+        "oppose": f"The gradients of {pair} oppose each other: {found}.",
+        "align": f"The gradients of {pair} align: {found}.",
+        "cannot tell": f"Whether the gradients of {pair} oppose or align cannot be told: {found}.",
+        "noise-dominated": (
+            f"The similarity of {pair} is noise-dominated: {row['n_noise_dominated']:.0f} "
+            "measurements do not tell a gradient from 0; measure on more or larger batches."
+        ),
+    }
+    return sentences[row["reading"]], {name: row[name] for name in names}
+
+
+def _named(pairs: Sequence[Row]) -> list[dict[str, Any]]:
+    return [{**row, "pair": f"{row['task_a']} and {row['task_b']}"} for row in pairs]
