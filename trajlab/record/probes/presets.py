@@ -69,7 +69,7 @@ def full(
         GradientNoise(every, data),
         FisherTrace(every, data),
         GradientSimilarity(every, data),
-        HessianTop(every, data, trace_probes=12, layers=True),
+        HessianTop(every, data, trace_probes=12, layers=True, both_ends=True),
         HessianDensity(every, data),
         TaskAffinity(every, data),
     ]
