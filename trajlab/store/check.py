@@ -185,8 +185,7 @@ def _saved(path: Path, lost: list[str]) -> Source | None:
     """Return what is valid in one file as a file in memory."""
     source = str(path)
     try:
-        content = path.read_bytes()
-        with Source.opened(content, source) as file:
+        with open(path, "rb") as content, Source.opened(content, source) as file:
             header = read_header(file, source)
             blocks = []
             for name in table_names(file):
