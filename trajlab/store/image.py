@@ -67,9 +67,10 @@ def build(header: Header, blocks: Iterable[Block]) -> bytes:
 def fill(file: h5py.File, header: Header, blocks: Iterable[Block]) -> None:
     """Write `header` and `blocks` into an empty file, one column at a time."""
     _write_attributes(file, header.attributes())
+    file.flush()  # they get their place at the front, where a file cut off still has them
     for block in blocks:
         _write_table(file.create_group(block.table.name, track_order=True), block)
-    file.flush()
+        file.flush()
 
 
 def large_columns(file: h5py.File) -> list[Extent]:
