@@ -376,3 +376,9 @@ def test_a_merge_elsewhere_that_fails_is_told_and_loses_nothing(tmp_path, monkey
     check_rows(writer.path, 1)
     writer.close()
     check_rows(writer.path, 1)
+
+
+def test_without_posix_locks_one_sentence_says_where_it_runs():
+    code = "import sys; sys.modules['fcntl'] = None; import trajlab; trajlab.load"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "TrajlabError: trajlab needs Linux or macOS" in done.stderr
