@@ -44,9 +44,9 @@ def one_thread() -> Executor:
     return ThreadPoolExecutor(1)
 
 
-def train(study: Study, start: Callable[[], Executor] = one_thread) -> Seen:
+def train(study: Study, engine: runner.Engine | None = None) -> Seen:
     seen = Seen()
-    runner.train(study, start, seen)
+    runner.train(study, engine or runner.Engine(one_thread), seen)
     return seen
 
 
@@ -195,7 +195,7 @@ def test_workers_lost_again_and_again_end_the_study(study: Make) -> None:
     made = study(GRID)
 
     with pytest.raises(TrajlabError, match="3 workers were lost without a run finished"):
-        runner.train(made, _always_broken, Seen())
+        train(made, runner.Engine(_always_broken))
 
 
 def _always_broken() -> Executor:
@@ -222,3 +222,24 @@ def test_a_failing_run_is_told_and_the_others_go_on(
     assert len(failed) == 1
     for way in ("root", "TRAJLAB_DATA", "Debian package", "download it from"):
         assert way in sentence
+
+
+def test_a_dask_cluster_gives_the_same_runs_and_a_killed_worker_costs_one_retry(
+    study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    made, twin = study(GRID), study(GRID, "twin")
+    monkeypatch.setattr("trajlab.study.selection.Run", Fatal)
+    with distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
+        seen = train(made, runner.cluster(cluster.scheduler_address))
+        distributed.default_client().close()
+    assert len(seen.trained) == 4
+    assert (made.runs / "died").exists()  # its worker was killed once; Dask trained it again
+    monkeypatch.undo()
+    train(twin)
+    assert_equal(made.runs, twin.runs)
+
+
+def test_no_cluster_at_the_address_is_one_sentence() -> None:
+    with pytest.raises(TrajlabError, match="no Dask scheduler answers at tcp"):
+        runner.cluster("tcp://127.0.0.1:9")

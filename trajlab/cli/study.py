@@ -17,7 +17,7 @@ from trajlab.cli.output import show
 from trajlab.study.file import Study, read
 from trajlab.study.grid import cost
 from trajlab.study.run import Run
-from trajlab.study.runner import Progress, local, train
+from trajlab.study.runner import Progress, cluster, local, train
 from trajlab.study.status import seconds_each, state
 
 FILE = click.Argument(["file"], type=click.Path(path_type=Path))
@@ -59,7 +59,7 @@ class _Shown(Progress):
         self._bar.console.print("A worker was lost; its run goes on from its last checkpoint.")
 
 
-def _run(file: Path, runs: Path | None, workers: int, dry_run: bool) -> None:
+def _run(file: Path, runs: Path | None, workers: int, dask: str | None, dry_run: bool) -> None:
     study = _study(file, runs)
     if dry_run:
         _estimate(study, workers)
@@ -74,7 +74,7 @@ def _run(file: Path, runs: Path | None, workers: int, dry_run: bool) -> None:
     with bar:
         progress = _Shown(bar)
         try:
-            train(study, local(workers), progress)
+            train(study, cluster(dask) if dask else local(workers), progress)
         except KeyboardInterrupt:
             click.echo("Stopped; run the study again to go on from the last checkpoints.", err=True)
             sys.exit(130)
@@ -115,6 +115,11 @@ command = click.Group(
                     type=click.IntRange(min=1),
                     default=os.cpu_count() or 1,
                     help="Runs trained at a time, one thread each; all cores by default.",
+                ),
+                click.Option(
+                    ["--dask"],
+                    metavar="ADDRESS",
+                    help="Train on this Dask cluster instead, as many runs at a time as it has.",
                 ),
                 click.Option(
                     ["--dry-run"],

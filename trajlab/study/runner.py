@@ -14,6 +14,7 @@ from concurrent.futures import (
     wait,
 )
 from dataclasses import dataclass, field
+from typing import Any
 
 from trajlab.errors import TrajlabError
 from trajlab.study.file import Study
@@ -43,7 +44,23 @@ class Progress:
         """Take note of a worker that died; its run goes on from its checkpoint."""
 
 
-def train(study: Study, start: Callable[[], Executor], progress: Progress) -> None:
+@dataclass(frozen=True)
+class Engine:
+    """Where runs are trained.
+
+    Attributes
+    ----------
+    start
+        Makes an executor.
+    lost
+        The errors by which it tells that a worker died.
+    """
+
+    start: Callable[[], Executor]
+    lost: tuple[type[Exception], ...] = (BrokenExecutor,)
+
+
+def train(study: Study, engine: Engine, progress: Progress) -> None:
     """Train every run that is not finished, in the order of the stages.
 
     A stage that depends on a choice waits for the runs that it is made from. A run that fails is
@@ -53,8 +70,8 @@ def train(study: Study, start: Callable[[], Executor], progress: Progress) -> No
     ----------
     study
         What to train.
-    start
-        Makes an executor.
+    engine
+        Where to train.
     progress
         Is told what happens.
 
@@ -65,10 +82,11 @@ def train(study: Study, start: Callable[[], Executor], progress: Progress) -> No
     """
     waiting: list[Run] = []
     for stage in study.stages:
-        if stage.sources:
-            _train(waiting, start, progress)
-            waiting = []
         found = runs(study, stage)
+        if found is None:
+            _train(waiting, engine, progress)
+            waiting = []
+            found = runs(study, stage)
         if found is None:
             raise TrajlabError(
                 f"stage {stage.name!r} of {study.file} needs runs that failed; mend what is told "
@@ -76,16 +94,16 @@ def train(study: Study, start: Callable[[], Executor], progress: Progress) -> No
             )
         known = {run.path for run in waiting}
         waiting += [run for run in found if run.path not in known and run.trajectory() is None]
-    _train(waiting, start, progress)
+    _train(waiting, engine, progress)
 
 
-def _train(wanted: list[Run], start: Callable[[], Executor], progress: Progress) -> None:
+def _train(wanted: list[Run], engine: Engine, progress: Progress) -> None:
     left = list(wanted)
     losses = 0
     for run in left:
         progress.wanted(run)
     while left:
-        with start() as executor:
+        with engine.start() as executor:
             futures: dict[Future[float], Run] = {executor.submit(run.train): run for run in left}
             try:
                 pending = set(futures)
@@ -99,7 +117,7 @@ def _train(wanted: list[Run], start: Callable[[], Executor], progress: Progress)
                         except (TrajlabError, OSError) as error:
                             progress.failed(run, str(error))
                         left.remove(run)
-            except BrokenExecutor as error:
+            except engine.lost as error:
                 losses += 1
                 if losses == LOSSES:
                     raise TrajlabError(
@@ -108,14 +126,16 @@ def _train(wanted: list[Run], start: Callable[[], Executor], progress: Progress)
                     ) from error
                 progress.lost(losses)
             except BaseException:
-                executor.shutdown(wait=False, cancel_futures=True)
+                for future in futures:
+                    future.cancel()
+                executor.shutdown(wait=False)
                 for child in multiprocessing.active_children():
                     child.terminate()
                 raise
 
 
-def local(workers: int) -> Callable[[], Executor]:
-    """Return what starts processes on this machine.
+def local(workers: int) -> Engine:
+    """Return processes on this machine.
 
     Parameters
     ----------
@@ -123,7 +143,36 @@ def local(workers: int) -> Callable[[], Executor]:
         Runs trained at a time.
     """
     context = multiprocessing.get_context("spawn")
-    return lambda: ProcessPoolExecutor(workers, context, _begin)
+    return Engine(lambda: ProcessPoolExecutor(workers, context, _begin))
+
+
+def cluster(address: str) -> Engine:
+    """Return a Dask cluster that exists already; it sees the same files as this machine.
+
+    Parameters
+    ----------
+    address
+        Of its scheduler.
+
+    Raises
+    ------
+    TrajlabError
+        If Dask is missing or does not answer, or a worker has several threads: runs seed random
+        streams that belong to the whole process.
+    """
+    try:
+        from distributed import Client, KilledWorker
+    except ModuleNotFoundError as error:
+        raise TrajlabError("Dask is missing; pip install 'trajlab[dask]'") from error
+    try:
+        client: Any = Client(address, timeout=10)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise TrajlabError(f"no Dask scheduler answers at {address}; start one there") from error
+    if any(threads > 1 for threads in client.nthreads().values()):
+        raise TrajlabError(
+            f"a worker at {address} has several threads; start workers with --nthreads 1"
+        )
+    return Engine(lambda: client.get_executor(pure=False), (KilledWorker, BrokenExecutor))
 
 
 def _begin() -> None:
