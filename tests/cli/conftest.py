@@ -15,7 +15,8 @@ from trajlab.study import quickstart
 REFERENCE = Path(__file__).parents[1] / "data" / "fashion_mtl" / "fashion_mtl_trajectories.csv"
 IMPORT = shlex.split(
     "--meta method=setting --meta seed=seed --const setting=FashionMTL --const task=fashion1 "
-    "--step epoch --train-loss train_loss --metric accuracy=test_acc --quantity fisher=fim"
+    "--step epoch --train-loss train_loss --metric accuracy=test_acc "
+    "--quantity sharpness=sharpness --quantity gradient_covariance=grad_cov --quantity fisher=fim"
 )
 
 Trajlab = Callable[..., Result]

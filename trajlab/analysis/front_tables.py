@@ -136,7 +136,9 @@ def _setting(
                     "reason": "" if len(runs) else "not measured",
                 }
             )
-    means = np.array([[row[name] for name in names] for row in points]) * sign
+    means = (
+        np.array([[row[name] for name in names] for row in points]).reshape(-1, len(names)) * sign
+    )
     known = np.isfinite(means).all(axis=1)
     if known.any():
         for i, on_front in zip(np.flatnonzero(known), non_dominated(means[known]), strict=True):

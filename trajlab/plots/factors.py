@@ -36,7 +36,7 @@ def factors(result: Factors, ax: Axes | None = None) -> Axes:
     for place in (-CLEAR, 0, CLEAR):
         ax.axvline(place, color=INK, linewidth=0.8, linestyle="-" if place == 0 else ":", zorder=1)
     keys = ("setting", "task", "condition", "method", *result.settings["group_by"])
-    lines = list(series(points, keys))
+    lines = list(series(points, keys, alone=("condition", "method")))
     for number, line in enumerate(lines):
         shift = 0.8 * (number + 0.5) / len(lines) - 0.4
         for ended, label in ((True, line.label), (False, f"{line.label}, at equal loss")):

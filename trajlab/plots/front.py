@@ -29,11 +29,11 @@ def front(result: Front, ax: Axes | None = None) -> Axes:
     for (name, way), label in ((first, ax.set_xlabel), (second, ax.set_ylabel)):
         label(f"{name} ({'more' if way == 'max' else 'less'} is better)")
     x, y = first[0], second[0]
-    points = result.points.dropna(subset=[x, y])
+    points = result.points.dropna(subset=[x, y]) if len(result.points) else result.points
     if points.empty:
         say(ax, "no configuration was measured")
         return ax
-    for line in series(points, ("setting", "method")):
+    for line in series(points, ("setting", "method"), alone=("method",)):
         rows = line.rows.sort_values(x)
         chosen = rows["chosen"].astype(bool)
         style = {"color": line.color, "marker": line.marker}

@@ -5,7 +5,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Geometry
-from trajlab.plots.style import say, series
+from trajlab.plots.style import legend_below, say, series
 
 
 def geometry(result: Geometry, ax: Axes | None = None) -> Axes:
@@ -29,13 +29,14 @@ def geometry(result: Geometry, ax: Axes | None = None) -> Axes:
     shares = result.explained.set_index("component")["explained"]
     for number, label in ((1, ax.set_xlabel), (2, ax.set_ylabel)):
         label(f"component {number} ({shares.loc[[number]].iloc[0]:.0%} of the variance)")
-    for line in series(result.projection, ("setting", "condition", "method")):
+    keys = ("setting", "condition", "method", *result.settings["group_by"])
+    for line in series(result.projection, keys, alone=("condition", "method")):
         style = {"color": line.color, "linestyle": line.dash}
         for number, (_, rows) in enumerate(line.rows.groupby("run", sort=False)):
             rows = rows.sort_values("step")
             x, y = rows["component_1"].to_numpy(float), rows["component_2"].to_numpy(float)
             ax.plot(x, y, linewidth=1, label=line.label if number == 0 else None, **style)
             ax.plot(x[-1:], y[-1:], color=line.color, marker=line.marker)
-    ax.legend(frameon=False)
+    legend_below(ax)
     sns.despine(ax=ax)
     return ax

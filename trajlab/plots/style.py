@@ -82,7 +82,9 @@ def say(ax: Axes, sentence: str) -> None:
 
 
 def legend_below(ax: Axes) -> None:
-    """Put the legend under the axes, where it hides no point."""
+    """Put the legend under the axes, where it hides no point; none where nothing is named."""
+    if not ax.get_legend_handles_labels()[1]:
+        return
     place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15)}
     ax.legend(frameon=False, fontsize="small", ncols=2, **place)
 
