@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 STUDY ?= matched_loss_gap
 
-.PHONY: study demo page-check bench-resampling bench-curvature test crash-test lint env clean
+.PHONY: study demo page-check bench-store bench-resampling bench-curvature test crash-test lint env clean
 
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
@@ -17,6 +17,9 @@ study: env  ## train one of analyses/ and evaluate it; STUDY=… names the folde
 page-check: demo  ## draw the demo's page in headless Chromium (apt-get install chromium)
 	$(BIN)/python tests/browser/render.py $(RUNS)/report.html
 
+bench-store: env  ## what recording, reading and merging a run costs, beside other ways
+	$(BIN)/python -m benchmarks.store --quick
+
 bench-resampling: env  ## how long permutations and bootstraps take, next to SciPy
 	$(BIN)/python benchmarks/resampling.py
 
@@ -26,7 +29,7 @@ bench-curvature: env  ## accuracy of curvature against products and time, beside
 test: lint  ## lint, then the whole test suite (two workers)
 	$(BIN)/python -m pytest -n 2
 
-crash-test: env  ## kill, tear and refuse the store on a large scale; KILLS=1000 takes half an hour
+crash-test: env  ## kill, tear and refuse the store on a large scale; KILLS=200 for fewer than 1,000 kills
 	TRAJLAB_KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -s tests/crash
 
 lint: env  ## format, docstrings, types, layers

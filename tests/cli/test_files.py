@@ -66,7 +66,8 @@ def test_tidy_exports(trajlab, run):
     assert trajlab("export", run, "--out", out).exit_code == 0
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert {row["table"] for row in rows} == set(Trajectory(run).tables)
-    assert sum(row["table"] == "losses" for row in rows) == 8
+    losses = [row["loss"] for row in rows if row["table"] == "losses"]
+    assert losses == Trajectory(run).table("losses")["loss"].ravel().tolist()
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*V3 specification:UserWarning")

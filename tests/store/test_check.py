@@ -6,8 +6,9 @@ import pytest
 
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer, parts, standard
-from trajlab.store.check import check, repair, validate
+from trajlab.store.check import check, validate
 from trajlab.store.merge import recover
+from trajlab.store.repair import repair
 
 TASKS = ["left", "right"]
 
@@ -91,8 +92,9 @@ def test_each_rule_of_the_format_is_validated(tmp_path, spoil, sentence):
 def test_a_repair_saves_every_column_that_is_whole(tmp_path):
     path = record(tmp_path / "run.h5")
     flip(path, column_offset(path, "losses/loss"))
-    lost = repair(path, tmp_path / "saved.h5")
-    assert lost == (f"column loss of table losses in {path} is lost",)
+    lost, unverified = repair(path, tmp_path / "saved.h5")
+    assert lost == f"column loss of table losses in {path} is lost"
+    assert "compare them with what you know" in unverified
     saved = Trajectory(tmp_path / "saved.h5")
     assert saved.status == "recovered"
     assert (saved.metadata, saved.shared) == ({"seed": 1}, ["w"])
@@ -116,6 +118,71 @@ def test_a_repair_saves_parts_around_a_lost_one(tmp_path):
         repair(tmp_path / "none.h5", tmp_path / "other.h5")
 
 
+def test_of_a_file_cut_off_by_a_copy_the_first_columns_are_saved(tmp_path):
+    writer = Writer(tmp_path / "run.h5", TASKS, metadata={"seed": 1})
+    writer.declare(standard("losses", task=TASKS))
+    for step in range(1000):
+        writer.append("losses", {"step": step, "loss": [step, 0]})
+    writer.close()
+    content = writer.path.read_bytes()
+    writer.path.write_bytes(content[: column_offset(writer.path, "losses/weight")])
+    lost, unverified = repair(writer.path, tmp_path / "saved.h5")
+    assert lost == f"column weight of table losses in {writer.path} is lost"
+    assert "compare them" in unverified
+    saved = Trajectory(tmp_path / "saved.h5")
+    assert saved.metadata == {"seed": 1}
+    assert saved.table("losses")["loss"][:, 0].tolist() == list(range(1000))
+
+
+def test_a_large_column_that_is_damaged_puts_nothing_else_in_doubt(tmp_path, monkeypatch):
+    monkeypatch.setattr("trajlab.store.image._LARGE", 40)
+    path = record(tmp_path / "run.h5")
+    flip(path, column_offset(path, "losses/loss"))
+    (lost,) = repair(path, tmp_path / "saved.h5")
+    assert lost == f"column loss of table losses in {path} is lost"
+
+
+def test_an_intact_file_has_the_last_word_on_the_run(tmp_path):
+    path = record(tmp_path / "run.h5", close=False)
+    last = parts.part(path, 3)
+    last.write_bytes(last.read_bytes().replace(b'{"seed": 1}', b'{"seed": 7}'))
+    (unverified,) = repair(path, tmp_path / "saved.h5")
+    assert str(last) in unverified
+    saved = Trajectory(tmp_path / "saved.h5")
+    assert saved.metadata == {"seed": 1}
+    assert saved.table("losses")["step"].tolist() == [0, 1, 2]
+
+
+def test_parts_of_another_run_are_left_out(tmp_path):
+    path = record(tmp_path / "run.h5", close=False)
+    other = record(tmp_path / "other.h5", close=False)
+    parts.part(other, 2).replace(parts.part(path, 2))
+    (lost, gap) = repair(path, tmp_path / "saved.h5")
+    assert "belongs to another run" in lost
+    assert gap == f"parts 2 to 2 of {path} are lost"
+    assert Trajectory(tmp_path / "saved.h5").table("losses")["step"].tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("reader", "sentence"),
+    [("kill -SEGV $$", "HDF5 crashed on it: Segmentation fault"), ("exec sleep 60", "for ever")],
+)
+def test_a_file_that_crashes_or_blocks_its_reader_is_one_sentence(
+    tmp_path, monkeypatch, reader, sentence
+):
+    path = record(tmp_path / "run.h5", close=False)
+    flip(parts.part(path, 2), 100)
+    script = tmp_path / "reader"
+    script.write_text(f"#!/bin/sh\n{reader}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(script))
+    monkeypatch.setattr("trajlab.store.repair._SECONDS", 0.2)
+    lost, gap = repair(path, tmp_path / "saved.h5")
+    assert lost.startswith(f"{parts.part(path, 2)} is lost")
+    assert sentence in lost
+    assert gap == f"parts 2 to 2 of {path} are lost"
+
+
 def test_a_part_that_a_merge_set_aside_is_found_and_saved(tmp_path, recwarn):
     path = record(tmp_path / "run.h5", close=False)
     second = parts.part(path, 2)
@@ -123,7 +190,8 @@ def test_a_part_that_a_merge_set_aside_is_found_and_saved(tmp_path, recwarn):
     recover(path)
     assert Trajectory(path).table("losses")["step"].tolist() == [0, 2]
     assert "repair" in check(path).problems[0]
-    (lost,) = repair(path, tmp_path / "saved.h5")
+    lost, unverified = repair(path, tmp_path / "saved.h5")
+    assert str(second) in unverified
     assert "column top of table hessian in" in lost
     saved = Trajectory(tmp_path / "saved.h5")
     assert saved.table("losses")["step"].tolist() == [0, 1, 2]

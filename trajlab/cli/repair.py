@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from trajlab.cli.options import DEBUG
-from trajlab.store.check import repair
+from trajlab.store.repair import repair
 
 
 def _run(run: Path, out: Path) -> None:

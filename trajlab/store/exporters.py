@@ -1,7 +1,9 @@
 """Runs in other formats."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from trajlab.errors import TrajlabError
@@ -37,11 +39,14 @@ def export(runs: Runs, out: Path, table: str | None = None) -> None:
         _export_tree(runs[0], out)
     elif out.suffix == ".jsonl":
         names = dict.fromkeys(name for run in runs for name in run.tables if table in (None, name))
-        text = "".join(
-            _tidy(runs, name).assign(table=name).to_json(orient="records", lines=True)
-            for name in names
-        )
-        out.write_text(text)
+        with open(out, "w") as file:
+            for name in names:
+                tidy = _tidy(runs, name).assign(table=name)
+                for column in [name for name in tidy if tidy[name].dtype.kind == "f"]:
+                    values = tidy[column]
+                    tidy[column] = values.astype(object).where(np.isfinite(values), None)
+                for row in tidy.to_dict("records"):
+                    file.write(json.dumps(row) + "\n")  # to_json keeps 10 decimals only
     elif table is None:
         raise TrajlabError(f"{out} can hold one table; name it with --table")
     elif out.suffix == ".csv":

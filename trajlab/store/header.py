@@ -1,7 +1,7 @@
 """The root attributes of a trajectory file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ from trajlab.errors import TrajlabError
 from trajlab.store.schema import FORMAT, FORMAT_VERSION
 
 STATUSES = ("recording", "complete", "recovered")
+INTEGERS = ("format_version", "last_part")  # attributes; all others are text
 
 
 @dataclass(frozen=True)
@@ -75,31 +76,43 @@ class Header:
         }
 
 
-def from_attributes(attributes: Mapping[str, Any], source: str) -> Header:
+def from_attributes(attribute: Callable[[str], Any], source: str) -> Header:
     """Read root attributes.
+
+    Parameters
+    ----------
+    attribute
+        Returns the attribute of that name: text, a list of text, or one of `INTEGERS`.
+    source
+        What to call the file.
 
     Raises
     ------
     TrajlabError
         If they are not a trajectory's, or of a newer format.
     """
-    if attributes.get("format") != FORMAT:
+    try:
+        ours = attribute("format") == FORMAT
+    except KeyError:
+        ours = False
+    if not ours:
         raise TrajlabError(f"{source} is not a trajectory file; trajlab did not write it")
-    if attributes["format_version"] > FORMAT_VERSION:
+    format_version = attribute("format_version")
+    if format_version > FORMAT_VERSION:
         raise TrajlabError(
-            f"{source} has format version {attributes['format_version']} and this trajlab reads up "
-            f"to {FORMAT_VERSION}; upgrade trajlab"
+            f"{source} has format version {format_version} and this trajlab reads up to "
+            f"{FORMAT_VERSION}; upgrade trajlab"
         )
     return Header(
-        run_id=attributes["run_id"],
-        created=attributes["created"],
-        status=attributes["status"],
-        tasks=tuple(attributes["tasks"]),
-        shared=tuple(attributes["shared"]),
-        metadata=json.loads(attributes["metadata"]),
-        sessions=tuple(Session(**session) for session in json.loads(attributes["sessions"])),
-        last_part=int(attributes["last_part"]),
-        trajlab_version=attributes["trajlab_version"],
+        run_id=attribute("run_id"),
+        created=attribute("created"),
+        status=attribute("status"),
+        tasks=tuple(attribute("tasks")),
+        shared=tuple(attribute("shared")),
+        metadata=json.loads(attribute("metadata")),
+        sessions=tuple(Session(**session) for session in json.loads(attribute("sessions"))),
+        last_part=attribute("last_part"),
+        trajlab_version=attribute("trajlab_version"),
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajlab.errors import TrajlabError
-from trajlab.store.header import Header, from_attributes
+from trajlab.store.header import INTEGERS, Header, from_attributes
 from trajlab.store.seal import Extent, tail
 from trajlab.store.table import Column, Table
 
@@ -67,9 +67,10 @@ def build(header: Header, blocks: Iterable[Block]) -> bytes:
 def fill(file: h5py.File, header: Header, blocks: Iterable[Block]) -> None:
     """Write `header` and `blocks` into an empty file, one column at a time."""
     _write_attributes(file, header.attributes())
+    file.flush()  # they get their place at the front, where a file cut off still has them
     for block in blocks:
         _write_table(file.create_group(block.table.name, track_order=True), block)
-    file.flush()
+        file.flush()
 
 
 def large_columns(file: h5py.File) -> list[Extent]:
@@ -86,7 +87,14 @@ def large_columns(file: h5py.File) -> list[Extent]:
 
 def read_header(file: h5py.File, source: str) -> Header:
     """Read the root attributes of an open file."""
-    return from_attributes({name: _plain(value) for name, value in file.attrs.items()}, source)
+
+    def attribute(name: str) -> Any:
+        if name in INTEGERS:
+            return int(_attribute(file, name, np.dtype(int)))
+        texts = _attribute(file, name, _TEXT).tolist()
+        return [text.decode() for text in texts] if isinstance(texts, list) else texts.decode()
+
+    return from_attributes(attribute, source)
 
 
 def table_names(group: h5py.Group, prefix: str = "") -> list[str]:
@@ -121,7 +129,8 @@ def read(group: h5py.Group, name: str, source: str) -> Array:
     TrajlabError
         If the numbers are not those that were written.
     """
-    (values,) = _verified(group[name], source, len(group[name]))
+    item = group[name]
+    (values,) = _verified(item, source, len(item))
     return values
 
 
@@ -147,7 +156,7 @@ def _verified(item: h5py.Dataset, source: str, rows: int) -> Iterator[Array]:
         values = item.asstr()[selected] if text else item[selected]
         crc = _crc32(values, crc, more=first > 0)
         yield values
-    if crc != item.attrs["crc32"]:
+    if crc != _attribute(item, "crc32", np.dtype(np.uint32)):
         raise TrajlabError(
             f"{source} is damaged: the checksum of {item.name} does not match; "
             f"restore it from a copy"
@@ -198,7 +207,8 @@ def _write_array(
 
 
 def _read_column(item: h5py.Dataset) -> Column:
-    attributes = {k: _plain(v) for k, v in item.attrs.items() if k not in _STRUCTURE}
+    # the values of the others are references, which take long to read
+    attributes = {k: _plain(item.attrs[k]) for k in item.attrs if k not in _STRUCTURE}
     return Column(
         item.name.rpartition("/")[2],
         tuple(dimension[0].name.rpartition("/")[2] for dimension in item.dims),
@@ -214,6 +224,14 @@ def _crc32(values: Array, crc: int = 0, *, more: bool = False) -> int:
     if values.dtype == object:
         return zlib.crc32(("\0" * more + "\0".join(values.ravel().tolist())).encode(), crc)
     return zlib.crc32(np.ascontiguousarray(values).data, crc)
+
+
+def _attribute(item: h5py.HLObject, name: str, dtype: np.dtype[Any]) -> Array:
+    """Read an attribute of known type: a third of the time of ``item.attrs``."""
+    attribute = h5py.h5a.open(item.id, name.encode())
+    values = np.empty(attribute.shape, dtype)
+    attribute.read(values)
+    return values
 
 
 def _write_attributes(item: h5py.HLObject, attributes: Mapping[str, Any]) -> None:

@@ -5,7 +5,6 @@ lock is dropped when *any* descriptor of its file is closed in the process, so a
 process already records is refused before the file is touched.
 """
 
-import fcntl
 import json
 import os
 import socket
@@ -13,6 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from trajlab.errors import TrajlabError
+
+try:
+    import fcntl
+except ImportError:
+    raise TrajlabError(
+        "trajlab needs Linux or macOS, for it locks and syncs files as POSIX does; on Windows, "
+        "use it in WSL"
+    ) from None
 
 _held: dict[Path, int] = {}
 

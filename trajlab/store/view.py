@@ -37,8 +37,9 @@ class View(Mapping[str, Array]):
         if self._sealed:
             source = self._sources[0]
             with source.open() as file:
-                if name in file[self.name]:
-                    return read(file[self.name], name, str(source.path))
+                group = file[self.name]
+                if name in group:
+                    return read(group, name, str(source.path))
         if name in self.declared.coordinates:
             return self._labels(name)
         return self._written([name])[name][self._kept]

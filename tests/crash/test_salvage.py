@@ -1,0 +1,74 @@
+"""Random bits flipped in a file that is then salvaged: no wrong number, nothing lost in silence."""
+
+import faulthandler
+import os
+import signal
+from collections import Counter
+
+import numpy as np
+
+from trajlab.store import Trajectory, Writer, standard
+from trajlab.store.salvage import salvage
+
+FLIPS = int(os.environ.get("TRAJLAB_FLIPS", "200"))
+TASKS = ["left", "right"]
+SECONDS = 20  # after which HDF5 is said to loop
+
+
+def columns(path):
+    run = Trajectory(path)
+    return {(t, name): run.table(t)[name] for t in run.tables for name in run.table(t)}
+
+
+def outcome(path, out, expected):
+    """Salvage a file, and say in one word what became of it."""
+    try:
+        image, lost = salvage(path)
+    except Exception:
+        return "nothing"
+    out.write_bytes(image)
+    found = columns(out)
+    for key, values in found.items():
+        if key not in expected or not np.array_equal(
+            values, expected[key], equal_nan=values.dtype.kind == "f"
+        ):
+            return "wrong"
+    if expected.keys() - found.keys():
+        return "some" if lost else "silent"
+    return "all"
+
+
+def test_what_is_salvaged_is_what_was_written(tmp_path):
+    generator = np.random.default_rng(0)
+    writer = Writer(tmp_path / "run.h5", TASKS, metadata={"seed": 1})
+    for name in ("losses", "hessian"):
+        writer.declare(standard(name, task=TASKS))
+    for step in range(20):
+        writer.append("losses", {"step": step, "loss": generator.normal(size=2)})
+        writer.append(
+            "hessian", {"step": step, "top": generator.normal(size=2), "reason": ["", "é"]}
+        )
+    writer.close()
+    expected, content = columns(writer.path), writer.path.read_bytes()
+    damaged = tmp_path / "damaged.h5"
+    outcomes: Counter[str] = Counter()
+    for _ in range(FLIPS):
+        flipped = bytearray(content)
+        flipped[generator.integers(len(content))] ^= 1 << int(generator.integers(8))
+        damaged.write_bytes(flipped)
+        told, tell = os.pipe()
+        child = os.fork()
+        if child == 0:
+            faulthandler.disable()
+            signal.alarm(SECONDS)
+            os.write(tell, outcome(damaged, tmp_path / "saved.h5", expected).encode())
+            os._exit(0)
+        os.close(tell)
+        outcomes[os.read(told, 100).decode() or "crash"] += 1
+        os.close(told)
+        os.waitpid(child, 0)
+    print(f"{FLIPS} flips: {dict(outcomes)}")
+    assert not outcomes["wrong"]
+    assert not outcomes["silent"]
+    assert outcomes["all"]
+    assert outcomes["some"]
