@@ -25,6 +25,7 @@ FACTORS = ["sharpness", "fisher", "gradient_covariance"]
 SIMILARITIES = ["to_update", "corrected"]
 LEVEL = 0.05
 STRONG = 0.5
+TARGETS = 3  # of the study; a verdict needs all of them
 
 
 def corrected(run: Trajectory) -> float:
@@ -136,9 +137,12 @@ def main(folder: Path, study: Path | None, out: Path | None) -> None:
             lines.append(("C8", x, "given K" if how == "given" else how, no_consistent_sign(own)))
         lines.append(("C9", x, "raw", strong(law[law["x"] == x])))
     verdicts = pd.DataFrame(lines, columns=["claim", "similarity", "how", "verdict"])
+    targets = points["task"].nunique()
     verdicts = verdicts.sort_values(["claim", "similarity", "how"]).assign(
-        sets=len(points), targets=points["task"].nunique()
+        sets=len(points), targets=targets
     )
+    if targets < TARGETS:  # what the rules say so far is no verdict on all targets
+        verdicts = verdicts.assign(so_far=verdicts["verdict"], verdict="undecided")
     for name, table in {
         "verdicts": verdicts,
         "similarity-and-K": law,

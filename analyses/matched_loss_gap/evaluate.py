@@ -151,7 +151,7 @@ def controls(runs: Runs, rate: float, epochs: int) -> pd.DataFrame:
 
 def trajectories(runs: Runs, ax: plt.Axes) -> None:
     """Draw accuracy over training loss, each run a line, as the paper's figure 1."""
-    styles = {"": ("C0", "-"), "+fashion": ("C2", "--"), "+noisy": ("C3", ":")}
+    styles = {"": ("0.4", "-"), "+fashion": ("#0173b2", "--"), "+noisy": ("#de8f05", ":")}
     for run in runs:
         condition = run.metadata["condition"]
         color, line = styles[condition]
