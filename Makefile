@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 STUDY ?= matched_loss_gap
 
-.PHONY: study demo page-check bench-store bench-resampling bench-curvature test crash-test lint env clean
+.PHONY: study demo page-check bench-coverage bench-store bench-resampling bench-curvature test crash-test lint env clean
 
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
@@ -19,6 +19,9 @@ page-check: demo  ## draw the demo's page in headless Chromium (apt-get install 
 
 bench-store: env  ## what recording, reading and merging a run costs, beside other ways
 	$(BIN)/python -m benchmarks.store --quick
+
+bench-coverage: env  ## how often intervals hold the truth, and tests find what is not there
+	$(BIN)/python -m benchmarks.coverage
 
 bench-resampling: env  ## how long permutations and bootstraps take, next to SciPy
 	$(BIN)/python benchmarks/resampling.py

@@ -133,5 +133,6 @@ ANALYSES: Mapping[str, Entry] = {
             "vary most; the mark is its end. It shows and tests nothing: what the two components "
             "leave out is not seen, and those of a random walk are smooth curves too."
         ),
+        shown="explained",
     ),
 }
