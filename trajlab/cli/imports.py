@@ -1,5 +1,7 @@
 """``trajlab import``: one command a format."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +9,30 @@ import click
 
 from trajlab.cli.options import DEBUG, options
 from trajlab.store.importers.csv import import_csv
+from trajlab.store.importers.lightning import read_lightning
+from trajlab.store.importers.series import LoggedRun, import_series
+from trajlab.store.importers.tensorboard import read_tensorboard
+from trajlab.store.importers.transformers import read_transformers
+from trajlab.store.importers.wandb import read_wandb
+
+_LOGS: dict[str, tuple[Callable[[Path], Iterable[LoggedRun]], str]] = {
+    "tensorboard": (read_tensorboard, "TensorBoard event files, one run a folder below SOURCE."),
+    "wandb": (read_wandb, "Weights & Biases: a folder of offline runs, or an exported CSV file."),
+    "lightning": (read_lightning, "Lightning's CSVLogger: the metrics.csv files below SOURCE."),
+    "transformers": (read_transformers, "Hugging Face: the trainer_state.json files below SOURCE."),
+}
 
 
 def _csv(file: Path, **settings: Any) -> None:
-    written = import_csv(file, **settings)
-    click.echo(f"{len(written)} runs written to {settings['out']}")
+    _say(import_csv(file, **settings), settings["out"])
+
+
+def _series(read: Callable[[Path], Iterable[LoggedRun]], source: Path, **settings: Any) -> None:
+    _say(import_series(source, read, **settings), settings["out"])
+
+
+def _say(written: list[Path], out: str) -> None:
+    click.echo(f"{len(written)} runs written to {out}")
 
 
 command = click.Group(
@@ -27,6 +48,19 @@ command = click.Group(
                 DEBUG,
             ],
             help="Bring in a table with one row a step and task, as one file a run.",
-        )
+        ),
+        *(
+            click.Command(
+                name,
+                callback=partial(_series, read),
+                params=[
+                    click.Argument(["source"], type=click.Path(path_type=Path)),
+                    *options(import_series, without={"source", "read"}),
+                    DEBUG,
+                ],
+                help=f"Bring in {text}",
+            )
+            for name, (read, text) in _LOGS.items()
+        ),
     ],
 )

@@ -7,7 +7,6 @@ from torch import Tensor
 from trajlab.measure import guard
 from trajlab.record.probes.probe import Moment, Probe, Row, Started
 from trajlab.record.rows import Rows
-from trajlab.store import NullWriter, Writer
 
 
 class Attached:
@@ -17,15 +16,12 @@ class Attached:
     ----------
     probe : Probe
         What measures.
-    writer : Writer or NullWriter
-        Where its table is declared.
     rows : Rows
-        Where its rows go.
+        Where its table is declared, and its rows go.
     """
 
-    def __init__(self, probe: Probe, writer: Writer | NullWriter, rows: Rows) -> None:
+    def __init__(self, probe: Probe, rows: Rows) -> None:
         self.probe = probe
-        self._writer = writer
         self._rows = rows
         self._table: str | None = None
         self._adding: Moment | None = None  # the first pass of an update that is measured
@@ -84,7 +80,7 @@ class Attached:
     def _append(self, moment: Moment, row: Row) -> Row:
         if self._table is None:
             table = self.probe.table(moment)
-            self._writer.declare(table)
+            self._rows.declare(table)
             self._table = table.name
         row = {"step": moment.step, **row}
         self._rows.append(self._table, row)

@@ -32,6 +32,7 @@ from trajlab.record.probes.probe import Moment, Predict, Probe, Started, TaskLos
 from trajlab.record.provenance import provenance
 from trajlab.record.rows import Rows
 from trajlab.record.shared import discover_shared, name_shared
+from trajlab.record.sinks import Mirror, Sink
 from trajlab.record.wrapped import is_sharded, refuse_compiled, unwrap
 from trajlab.store import NullWriter, Trajectory, Writer
 from trajlab.store.parts import exists
@@ -69,6 +70,8 @@ class Recorder:
         What to measure beside the losses.
     metadata : mapping, optional
         What tells runs apart: setting, condition, method, seed, ….
+    sinks : sequence of Sink
+        Where numbers are mirrored to as well: `trajlab.record.sinks.TensorBoard` or ``WandB``.
     task_losses : callable, optional
         ``fn(model, batch) -> {task: per-example losses (n,)}``, for probes that measure on data of
         their own. Where the loss is not their mean (class weights, ignored entries), a pair of
@@ -119,6 +122,7 @@ class Recorder:
         lower_is_better: Sequence[str] = (),
         probes: Sequence[Probe] = (),
         metadata: Mapping[str, Any] | None = None,
+        sinks: Sequence[Sink] = (),
         task_losses: TaskLosses | None = None,
         predict: Predict | None = None,
         resume: bool = False,
@@ -185,11 +189,11 @@ class Recorder:
         )
         self._created = datetime.fromisoformat(self._writer.created).timestamp()
         self._preemption = Preemption(self.flush)
-        self._rows = Rows(self._writer, self._preemption)
+        self._rows = Rows(self._writer, self._preemption, Mirror(() if _is_beside() else sinks))
         self._said = False
         self._scale = LossScale(scaler)
-        self._losses = Attached(Losses(self._scale.active), self._writer, self._rows)
-        self._probes = [Attached(probe, self._writer, self._rows) for probe in probes]
+        self._losses = Attached(Losses(self._scale.active), self._rows)
+        self._probes = [Attached(probe, self._rows) for probe in probes]
         self._clock = Clock(optimizer, self._complete)
         if earlier is not None:
             self._clock.resume(earlier, from_step)
@@ -320,7 +324,7 @@ class Recorder:
             self._clock.step = step
         row = evaluation_row(values, self._tasks)
         table = evaluation_table(split, self._tasks, row, self._lower_is_better)
-        self._writer.declare(table)
+        self._rows.declare(table)
         self._clock.evaluated()
         self._rows.append(table.name, {"step": self.step, "epoch": self.epoch, **row})
         if self._parameters is not None:

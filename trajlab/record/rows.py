@@ -9,7 +9,8 @@ from torch import Tensor
 
 from trajlab.errors import TrajlabError
 from trajlab.record.preemption import Preemption
-from trajlab.store import NullWriter, Writer
+from trajlab.record.sinks import Mirror
+from trajlab.store import NullWriter, Table, Writer
 
 _ROWS = 64  # of a device's memory, they take little
 _SECONDS = 1.0  # less than the writer buffers anyway
@@ -24,14 +25,22 @@ class Rows:
         Where the rows go.
     preemption : Preemption
         Waits while rows are on their way.
+    mirror : Mirror
+        Where copies of their numbers go.
     """
 
-    def __init__(self, writer: Writer | NullWriter, preemption: Preemption) -> None:
+    def __init__(self, writer: Writer | NullWriter, preemption: Preemption, mirror: Mirror) -> None:
         self._writer = writer
+        self._mirror = mirror
         self._preemption = preemption
         self._waiting: deque[tuple[str, Mapping[str, Any]]] = deque()
         self._since = time.monotonic()
         self._closed = False
+
+    def declare(self, table: Table) -> None:
+        """Declare a table before its first row, or with further columns."""
+        self._writer.declare(table)
+        self._mirror.declare(table)
 
     def append(self, table: str, row: Mapping[str, Any]) -> None:
         """Take one row of a declared table.
@@ -55,14 +64,17 @@ class Rows:
         """Give all rows to the writer."""
         while self._waiting:
             table, row = self._waiting[0]
-            self._writer.append(table, {name: _plain(value) for name, value in row.items()})
+            values = {name: _plain(value) for name, value in row.items()}
+            self._writer.append(table, values)
             self._waiting.popleft()
+            self._mirror.append(table, values)
         self._since = time.monotonic()
 
     def close(self) -> None:
         """Give all rows to the writer, and take no more."""
         self._closed = True
         self.hand_over()
+        self._mirror.close()
 
 
 def _plain(value: Any) -> Any:

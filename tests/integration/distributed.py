@@ -1,0 +1,74 @@
+"""A distributed training, run by ``torchrun``: KIND PATH [RANK THAT DIES]."""
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from tests.record.loops import TASKS, TwoHeads, batches, joined, losses
+from trajlab import Recorder, probes
+
+STEPS, SIZE = 4, 2
+DIES_AT = 20
+
+
+def rank_batch(step: int, rank: int) -> Any:
+    return batches(STEPS * SIZE)[SIZE * (step % STEPS) + rank]
+
+
+def global_batch(step: int) -> Any:
+    return joined([rank_batch(step, rank) for rank in range(SIZE)])
+
+
+def wrapped(kind: str, model: TwoHeads) -> nn.Module:
+    if kind.startswith("ddp"):
+        return DistributedDataParallel(model)
+    for layer in model.trunk:
+        if isinstance(layer, nn.Linear):
+            fully_shard(layer)
+    return fully_shard(model)
+
+
+def main(kind: str, path: str, dies: int | None) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
+    passes = 2 if kind.endswith("accumulated") else 1
+    model = TwoHeads(64)
+    called = wrapped(kind, model)
+    optimizer = torch.optim.SGD(called.parameters(), 0.3)
+    memory = 0 if kind.endswith("sketched") else 2**30
+    probe = probes.TaskGradients(memory=memory, update=not kind.endswith("sketched"))
+    steps = STEPS if dies is None else 10**6
+    with Recorder(
+        path, called, tasks=TASKS, shared=model.trunk, optimizer=optimizer, probes=[probe]
+    ) as recorder:
+        for i in range(steps):
+            recorder.backward(losses(called, rank_batch(i, rank)), accumulate=passes)
+            if i % passes == passes - 1:
+                optimizer.step()
+                optimizer.zero_grad()
+                recorder.flush() if i == DIES_AT else None
+            if i > DIES_AT and rank == dies:
+                time.sleep(0.5)
+                os.kill(os.getpid(), signal.SIGKILL)
+        if rank == 0:
+            recorder.evaluate("test", {"left": {"loss": 1.0}})
+    weights = {
+        name: p.full_tensor() if hasattr(p, "full_tensor") else p
+        for name, p in model.state_dict().items()
+    }
+    if rank == 0:
+        torch.save(weights, f"{path}.weights")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else None)

@@ -1,0 +1,107 @@
+"""Two processes on gloo, started by torchrun."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.integration.distributed import DIES_AT, STEPS, global_batch
+from tests.record.loops import TASKS, TwoHeads, joined, losses, true_gram
+from trajlab import Recorder, TrajlabError, probes
+from trajlab.store import Trajectory
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 120
+
+
+def torchrun(*arguments: object, expected: int | None = 0) -> str:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*command, "-m", "tests.integration.distributed", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert expected is None or done.returncode == expected, done.stderr[-3000:]
+    return done.stderr
+
+
+def alone(path: Path, passes: int) -> tuple[Trajectory, TwoHeads]:
+    """Train on the concatenated batches in this process."""
+    model = TwoHeads(64)
+    optimizer = torch.optim.SGD(model.parameters(), 0.3)
+    with Recorder(
+        path,
+        model,
+        tasks=TASKS,
+        shared=model.trunk,
+        optimizer=optimizer,
+        probes=[probes.TaskGradients(update=True)],
+    ) as recorder:
+        for step in range(STEPS):
+            recorder.backward(losses(model, global_batch(step)), accumulate=passes)
+            if step % passes == passes - 1:
+                optimizer.step()
+                optimizer.zero_grad()
+    return Trajectory(path), model
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp", "ddp-accumulated", "fsdp-accumulated"])
+def test_global_batch(tmp_path: Path, kind: str) -> None:
+    passes = 2 if kind.endswith("accumulated") else 1
+    torchrun(kind, tmp_path / "run.h5")
+    one, model = alone(tmp_path / "one.h5", passes)
+    run = Trajectory(tmp_path / "run.h5")
+    assert run.status == "complete"
+    assert run.shared == one.shared
+    assert np.allclose(run.gram(), one.gram(), rtol=1e-5)
+    first = joined([global_batch(step) for step in range(passes)])
+    assert np.allclose(run.gram()[0], true_gram(TwoHeads(64), first), rtol=1e-5)
+    ours, theirs = run.table("gradients"), one.table("gradients")
+    assert ours["step"].tolist() == theirs["step"].tolist()
+    for column in ("update_dot", "update_norm"):
+        assert np.allclose(ours[column], theirs[column], rtol=1e-4)
+    assert np.allclose(run.table("losses")["loss"], one.table("losses")["loss"], rtol=1e-5)
+    assert run.table("evaluations/test")["step"].tolist() == [STEPS // passes]
+    weights = torch.load(f"{tmp_path}/run.h5.weights")
+    for name, value in model.state_dict().items():
+        assert torch.allclose(weights[name], value, atol=1e-6)
+    assert [p.name for p in tmp_path.glob("run.h5*") if p.suffix == ".h5"] == ["run.h5"]
+
+
+def test_large_models_are_sketched(tmp_path: Path) -> None:
+    torchrun("ddp-sketched", tmp_path / "run.h5")
+    run = Trajectory(tmp_path / "run.h5")
+    assert run.table("gradients").attributes["method"] == "sketch"
+    true = true_gram(TwoHeads(64), global_batch(0)).numpy()
+    norms = np.sqrt(np.outer(true.diagonal(), true.diagonal()))
+    assert (np.abs(run.gram()[0] - true) < 4 / 64 * norms).all()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_killed_rank_leaves_a_readable_file(tmp_path: Path, rank: int) -> None:
+    torchrun("ddp", tmp_path / "run.h5", rank, expected=1)
+    run = Trajectory(tmp_path / "run.h5")
+    assert run.status == "recording"
+    steps = run.table("losses")["step"]
+    assert steps.tolist() == list(range(len(steps)))
+    assert len(steps) > DIES_AT
+    assert len(run.gram()) > DIES_AT
+    assert np.isfinite(run.gram()).all()
+
+
+def test_epochs_are_no_schedule_of_several_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trajlab.record.recorder.processes", lambda: 2)
+    model = TwoHeads()
+    with pytest.raises(TrajlabError, match="would wait for processes that do not evaluate"):
+        Recorder(
+            tmp_path / "run.h5", model, tasks=TASKS, probes=[probes.TaskGradients(every="epoch")]
+        )

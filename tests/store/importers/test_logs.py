@@ -1,0 +1,234 @@
+"""Logs that people have already, against the trajectory files of the same runs."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+
+from trajlab import Recorder, load, probes
+from trajlab.analysis import gap
+from trajlab.cli.main import main
+from trajlab.record.sinks import TensorBoard, WandB
+from trajlab.store import Trajectory
+
+SPLITS = {"train": "fit", "test": "held_out"}
+
+
+def curves() -> Iterator[tuple[str, int, list[dict[str, float]]]]:
+    """Two methods, three seeds: training loss and test accuracy at steps 0, 10, …."""
+    for method, final in (("single", 0.80), ("uniform", 0.76)):
+        for seed in range(3):
+            noise = np.random.default_rng([seed, len(method)])
+            rows = []
+            for k in range(20):
+                loss = float(np.float32(2 * 0.8**k * np.exp(0.02 * noise.normal())))
+                accuracy = float(np.float32(final - 0.3 * loss + 0.01 * noise.normal()))
+                rows.append({"loss": loss, "accuracy": accuracy})
+            yield method, seed, rows
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The gap table of the runs' trajectory files."""
+    folder = tmp_path_factory.mktemp("recorded")
+    model = nn.Linear(1, 1)
+    for method, seed, rows in curves():
+        metadata = {"setting": "toy", "method": method, "seed": seed}
+        with Recorder(
+            folder / f"{method}-{seed}.h5", model, tasks=["left"], metadata=metadata
+        ) as recorder:
+            for k, row in enumerate(rows):
+                recorder.evaluate("train", {"left": {"loss": row["loss"]}}, step=10 * k)
+                recorder.evaluate("test", {"left": {"accuracy": row["accuracy"]}}, step=10 * k)
+    return gap(load(folder)).summary
+
+
+def run(*arguments: Any) -> str:
+    result = CliRunner().invoke(main, ["import", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refused(*arguments: Any) -> str:
+    result = CliRunner().invoke(main, ["import", *map(str, arguments)])
+    assert result.exit_code == 2
+    return " ".join(result.output.split())
+
+
+MAP = ["--map", "train/left/loss=fit loss", "--map", "test/left/accuracy=held_out accuracy"]
+
+
+def test_tensorboard_folder_gives_the_same_gap(tmp_path: Path, recorded: pd.DataFrame) -> None:
+    for method, seed, rows in curves():
+        with SummaryWriter(str(tmp_path / "tb" / f"{method}-seed{seed}")) as writer:
+            for k, row in enumerate(rows):
+                writer.add_scalar("fit loss", row["loss"], 10 * k)
+                writer.add_scalar("held_out accuracy", row["accuracy"], 10 * k)
+                writer.add_scalar("something else", 1.0, k)
+    naming = ["--name", "{method}-seed{seed}", "--const", "setting=toy"]
+    said = run("tensorboard", tmp_path / "tb", "--out", tmp_path / "out", *MAP, *naming)
+    assert said == f"6 runs written to {tmp_path / 'out'}\n"
+    pd.testing.assert_frame_equal(gap(load(tmp_path / "out")).summary, recorded)
+
+
+def test_wandb_csv_gives_the_same_gap(tmp_path: Path, recorded: pd.DataFrame) -> None:
+    frames = [
+        pd.DataFrame(rows)
+        .rename(columns={"loss": "fit loss", "accuracy": "held_out accuracy"})
+        .assign(_step=lambda t: 10 * t.index, name=f"{method}-{seed}", method=method)
+        for method, seed, rows in curves()
+    ]
+    pd.concat(frames).to_csv(tmp_path / "export.csv", index=False)
+    naming = ["--name", "{method}-{seed}", "--const", "setting=toy"]
+    run("wandb", tmp_path / "export.csv", "--out", tmp_path / "out", *MAP, *naming)
+    pd.testing.assert_frame_equal(gap(load(tmp_path / "out")).summary, recorded)
+
+
+def test_wandb_page_csv(tmp_path: Path) -> None:
+    table = {"Step": [0, 10]}
+    for name in ("a", "b"):
+        table |= {f"{name} - fit loss": [1, 0.5], f"{name} - fit loss__MIN": [0, 0]}
+    pd.DataFrame(table).to_csv(tmp_path / "chart.csv", index=False)
+    arguments = ["--out", tmp_path / "out", *MAP[:2], "--name", "{condition}"]
+    run("wandb", tmp_path / "chart.csv", *arguments)
+    runs = load(tmp_path / "out")
+    assert [r.metadata["condition"] for r in runs] == ["a", "b"]
+    assert runs[0].table("evaluations/train")["loss"].tolist() == [[1], [0.5]]
+
+
+def test_offline_wandb_runs_with_their_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    config = {"method": "single", "seed": 3, "nested": {"not": "kept"}}
+    session = wandb.init(mode="offline", dir=str(tmp_path), project="toy", config=config)
+    for k in range(3):
+        session.log({"fit loss": 1 / (k + 1), "text": "x" * 40_000}, step=10 * k)
+    session.finish()
+    run("wandb", tmp_path / "wandb", "--out", tmp_path / "out", *MAP[:2])
+    (found,) = load(tmp_path / "out")
+    assert found.metadata == {"method": "single", "seed": 3}
+    table = found.table("evaluations/train")
+    assert table["step"].tolist() == [0, 10, 20]
+    assert table["loss"][:, 0] == pytest.approx([1, 1 / 2, 1 / 3])
+
+
+@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*")  # Lightning
+@pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+def test_lightning_csv_logger_has_the_recorders_steps(tmp_path: Path) -> None:
+    from lightning.pytorch.loggers import CSVLogger
+
+    from tests.integration.test_lightning import Module, callback, fit
+
+    module = Module()
+    module.save_hyperparameters({"seed": 0, "method": "uniform"})
+    logger = CSVLogger(str(tmp_path), "logs")
+    fit(module, callback(tmp_path / "run.h5", module), max_epochs=2, logger=logger)
+    mapping = ["--map", "validation/left/accuracy=val_left_accuracy"]
+    run("lightning", tmp_path / "logs", "--out", tmp_path / "out", *mapping)
+    (found,) = load(tmp_path / "out")
+    assert found.metadata == {"seed": 0, "method": "uniform"}
+    own = Trajectory(tmp_path / "run.h5").table("evaluations/validation")
+    table = found.table("evaluations/validation")
+    assert table["step"].tolist() == own["step"].tolist()
+    assert table["accuracy"][:, 0] == pytest.approx(own["accuracy"][:, 0], rel=1e-6)
+
+
+def test_trainer_state_of_the_latest_checkpoint(tmp_path: Path) -> None:
+    for step in (6, 12):
+        folder = tmp_path / "runs" / "single-0" / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        history = [
+            {"step": k, "epoch": k / 6, "eval_train_loss": 1 / k} for k in range(6, step + 1, 6)
+        ]
+        state = {"global_step": step, "log_history": history}
+        (folder / "trainer_state.json").write_text(json.dumps(state))
+    mapping = ["--map", "train/left/loss=eval_train_loss", "--name", "{method}-{seed}"]
+    run("transformers", tmp_path / "runs", "--out", tmp_path / "out", *mapping)
+    (found,) = load(tmp_path / "out")
+    assert found.metadata == {"method": "single", "seed": 0}
+    assert found.table("evaluations/train")["loss"][:, 0] == pytest.approx([1 / 6, 1 / 12])
+
+
+def test_trainer_state_as_the_trainer_writes_it(tmp_path: Path) -> None:
+    from tests.integration.test_transformers import TwoHeads, callback, sentences, train
+
+    model = TwoHeads()
+    data = {"train": sentences(24, 2), "test": sentences(10, 5)}
+    settings = {"eval_strategy": "epoch", "save_strategy": "epoch", "logging_strategy": "epoch"}
+    own = callback(tmp_path / "run.h5", model, probes=[])
+    train(tmp_path, model, own, eval_dataset=data, num_train_epochs=2, **settings)
+    arguments = ["--out", tmp_path / "in", "--map", "test/tone/accuracy=eval_test_tone_accuracy"]
+    run("transformers", tmp_path / "out", *arguments)
+    table = load(tmp_path / "in")[0].table("evaluations/test")
+    expected = Trajectory(tmp_path / "run.h5").table("evaluations/test")
+    assert table["step"].tolist() == expected["step"].tolist()
+    assert table["accuracy"][:, 0] == pytest.approx(expected["accuracy"][:, 1])
+
+
+def test_what_the_sinks_mirror_is_imported_without_a_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    session = wandb.init(mode="offline", dir=str(tmp_path), project="toy")
+    sinks = [TensorBoard(tmp_path / "tb"), WandB(session)]
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    with Recorder(
+        tmp_path / "run.h5",
+        model,
+        tasks=["left", "right"],
+        probes=[probes.TaskGradients()],
+        sinks=sinks,
+    ) as recorder:
+        for step in range(3):
+            recorder.evaluate("test", {"left": {"loss": 0.5**step}, "right": {"accuracy": step}})
+            out = model(torch.ones(1, 2))
+            recorder.backward({"left": out[0, 0], "right": out[0, 1]})
+    session.finish()
+    for kind, folder in (("tensorboard", "tb"), ("wandb", "wandb")):
+        run(kind, tmp_path / folder, "--out", tmp_path / kind)
+        (found,) = load(tmp_path / kind)
+        table = found.table("evaluations/test")
+        assert table["step"].tolist() == [0, 1, 2]
+        tasks = found.tasks
+        assert table["loss"][:, tasks.index("left")].tolist() == [1, 0.5, 0.25]
+        assert table["accuracy"][:, tasks.index("right")].tolist() == [0, 1, 2]
+    gram = Trajectory(tmp_path / "run.h5").gram()[0]
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "tb")).Reload()
+    cosine = events.Scalars("gradients/left-right/cosine")[0].value
+    assert cosine == pytest.approx(gram[0, 1] / np.sqrt(gram[0, 0] * gram[1, 1]), rel=1e-5)
+
+
+def test_errors_are_a_wizard(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("_step,fit loss,top-1\n0,1,2\n")
+    out = ["--out", tmp_path / "out"]
+    said = refused("wandb", tmp_path / "a.csv", *out)
+    assert "no series that --map names; found 'fit loss', 'top-1'; name each one" in said
+    assert "--map train/TASK/loss='fit loss'" in said
+    said = refused("wandb", tmp_path / "a.csv", *out, "--map", "train/left/loss=nope")
+    assert "no series 'nope'; found 'fit loss', 'top-1'" in said
+    said = refused("wandb", tmp_path / "a.csv", *out, "--map", "fit/left=fit loss")
+    assert "'fit/left' is nothing to map to; write SPLIT/TASK/METRIC" in said
+    said = refused("wandb", tmp_path / "a.csv", *out, *MAP[:2], "--name", "{m}-seed{s}")
+    assert "the run 'a' is not named like '{m}-seed{s}'" in said
+    said = refused("wandb", tmp_path / "a.csv", *out, *MAP[:2], "--meta", "seed=s")
+    assert "no hyperparameter 's'; it has none" in said
+    assert "holds no run of this format" in refused("tensorboard", tmp_path, *out, *MAP)
+    assert "does not exist" in refused("tensorboard", tmp_path / "nowhere", *out, *MAP)
+    (tmp_path / "b.csv").write_text("loss\n1\n")
+    assert "has no column of steps" in refused("wandb", tmp_path / "b.csv", *out, *MAP)
+    run("wandb", tmp_path / "a.csv", *out, *MAP[:2])
+    assert "exists; use force" in refused("wandb", tmp_path / "a.csv", *out, *MAP[:2])
