@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 STUDY ?= matched_loss_gap
 
-.PHONY: study demo page-check bench-coverage bench-store bench-resampling bench-curvature test crash-test lint env clean
+.PHONY: study demo page-check bench-coverage bench-store bench-resampling bench-integrations bench-curvature test crash-test lint env clean
 
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
@@ -28,6 +28,9 @@ bench-resampling: env  ## how long permutations and bootstraps take, next to Sci
 
 bench-curvature: env  ## accuracy of curvature against products and time, beside PyHessian and curvlinops
 	$(BIN)/python -m benchmarks.curvature --figure benchmarks/curvature.png
+
+bench-integrations: env  ## what recording adds to a step in each framework, next to its own logger
+	$(BIN)/python benchmarks/integrations.py
 
 test: lint  ## lint, then the whole test suite (two workers)
 	$(BIN)/python -m pytest -n 2

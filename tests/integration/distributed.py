@@ -67,6 +67,7 @@ def main(kind: str, path: str, dies: int | None) -> None:
     }
     if rank == 0:
         torch.save(weights, f"{path}.weights")
+    dist.barrier()  # gloo may hang where one process tears down while another still talks
     dist.destroy_process_group()
 
 
