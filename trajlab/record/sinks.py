@@ -3,6 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,7 @@ def _numbers(table: Table, row: Mapping[str, Any]) -> dict[str, float]:
         elif column.axes == ("step", "layer", "task", "other_task") and column.name == "gram":
             gram = value.sum(0)
             norms = np.sqrt(gram.diagonal())
-            for i, j in zip(*np.triu_indices(len(tasks), 1), strict=True):
+            for i, j in combinations(range(len(tasks)), 2):
                 cosine = gram[i, j] / (norms[i] * norms[j]) if norms[i] * norms[j] else np.nan
                 values[f"{first}/{tasks[i]}-{tasks[j]}/cosine"] = float(cosine)
     return {name: value for name, value in values.items() if not np.isnan(value)}

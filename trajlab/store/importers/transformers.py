@@ -33,7 +33,7 @@ def read_transformers(path: Path) -> Iterator[LoggedRun]:
 
 def _state(file: Path) -> dict[str, Any]:
     try:
-        state = json.loads(file.read_text())
+        state: dict[str, Any] = json.loads(file.read_text())
     except ValueError as error:
         raise TrajlabError(f"{file} is not JSON: {error}") from error
     if "log_history" not in state or "global_step" not in state:

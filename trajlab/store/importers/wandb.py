@@ -44,7 +44,7 @@ def _table(path: Path) -> Iterator[LoggedRun]:
             f"{', '.join(table.columns)}"
         )
     run = next((name for name in _RUN if name in table), None)
-    apart = {name: name.split(" - ", 1) for name in table if " - " in name}
+    apart = {n: n.split(" - ", 1) for n in map(str, table.columns) if " - " in n}
     if run is None and apart:
         chosen = {n: w for n, w in apart.items() if not n.endswith(("__MIN", "__MAX"))}
         for own in dict.fromkeys(words[0] for words in chosen.values()):
@@ -56,8 +56,8 @@ def _table(path: Path) -> Iterator[LoggedRun]:
     for name, rows in groups:
         numbers = rows.drop(columns=[c for c in (step, run) if c]).select_dtypes("number")
         texts = rows.select_dtypes(exclude="number").drop(columns=run or [], errors="ignore")
-        same = {c: texts[c].iloc[0] for c in texts if (texts[c] == texts[c].iloc[0]).all()}
-        series = {tag: _column(rows, step, tag) for tag in numbers}
+        same = {str(c): texts[c].iloc[0] for c in texts if (texts[c] == texts[c].iloc[0]).all()}
+        series = {tag: _column(rows, step, tag) for tag in map(str, numbers.columns)}
         yield LoggedRun(str(name), same, series)
 
 

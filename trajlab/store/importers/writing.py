@@ -107,7 +107,7 @@ def _write(path: Path, source: str, run: ImportedRun, lower_is_better: Sequence[
     tasks = list(dict.fromkeys(task for rows in tables.values() for task in rows["task"]))
     writer = Writer(path, tasks, metadata=metadata, provenance={"imported_from": source})
     for name, rows in tables.items():
-        columns = [column for column in rows if column not in ("step", "task")]
+        columns = [str(column) for column in rows if column not in ("step", "task")]
         table = _table(name, columns, tasks, lower_is_better)
         writer.declare(replace(table, attributes={"source": source}))
         steps = np.unique(rows["step"])
