@@ -12,8 +12,8 @@ from tests.zoo import build, reference_gram
 from trajlab import TrajlabError
 from trajlab.measure import guard, segments, task_gram
 from trajlab.measure.block_sums import TaskGram
-from trajlab.measure.blocks import choose_blocks
 from trajlab.measure.capture import Capture, modules_of
+from trajlab.measure.formulas import choose_blocks
 from trajlab.measure.graph import Graph
 from trajlab.measure.representation import representation_gram
 from trajlab.measure.segments import split

@@ -1,6 +1,6 @@
 """The Gram matrix of each layer, added up from its blocks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,11 +25,14 @@ class TaskGram:
     from_gradients : tuple of str
         The layers of which at least one parameter took the general way, by its gradients; the
         others took a formula that computes none.
+    standard_error : Tensor or None
+        Of each entry of `gram` where some are estimates; None if all are exact.
     """
 
     layers: tuple[str, ...]
     gram: Tensor
     from_gradients: tuple[str, ...]
+    standard_error: Tensor | None = None
 
 
 class BlockSums:
@@ -53,6 +56,7 @@ class BlockSums:
     ) -> None:
         self._device = device
         self._found: dict[str, Tensor | None] = dict.fromkeys(layers)
+        self._variance: dict[str, Tensor | None] = dict.fromkeys(self._found)
         self._tasks = len(losses)
         self._omitted = [t for t, loss in enumerate(losses) if loss is None]
         self._from_gradients: set[str] = set()
@@ -66,10 +70,10 @@ class BlockSums:
         if not rows:
             return
         present = sorted(rows)
-        found = block.gram([rows[t] for t in present]).to(self._device)
-        found = spread(found, present, self._tasks)
-        earlier = self._found[block.layer]
-        self._found[block.layer] = found if earlier is None else earlier + found
+        found, variance = block.estimate([rows[t] for t in present])
+        self._add(self._found, block.layer, found, present)
+        if variance is not None:
+            self._add(self._variance, block.layer, variance, present)
 
     @property
     def from_gradients(self) -> tuple[str, ...]:
@@ -91,18 +95,40 @@ class BlockSums:
 
     def result(self) -> TaskGram:
         """Return the sums: symmetric, omitted tasks NaN."""
-        layers = [self._zero() if found is None else found for found in self._found.values()]
+        estimated = any(variance is not None for variance in self._variance.values())
+        return TaskGram(
+            tuple(self._found),
+            self._finish(self._found),
+            self.from_gradients,
+            self._finish(self._variance, torch.sqrt) if estimated else None,
+        )
+
+    def _add(
+        self, sums: dict[str, Tensor | None], layer: str, found: Tensor, present: Sequence[int]
+    ) -> None:
+        found = spread(found.to(self._device), present, self._tasks)
+        earlier = sums[layer]
+        sums[layer] = found if earlier is None else earlier + found
+
+    def _finish(
+        self, sums: Mapping[str, Tensor | None], function: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Return the sums of all layers: symmetric, divided, what is lost or omitted NaN."""
+        layers = [self._zero() if found is None else found for found in sums.values()]
         gram = torch.stack(layers) if layers else self._zero()[None][:0]
         gram = (gram + gram.mT) / 2  # a product may round its triangles differently
+        if function is not None:
+            gram = function(gram)
         if self._weights is not None:
-            gram /= self._weights * self._weights[:, None]
+            weights = self._weights if function is None else self._weights.abs()
+            gram /= weights * weights[:, None]
         if self._lost is not None:
             task, lost = self._lost
             gram[:, task].masked_fill_(lost, torch.nan)
             gram[:, :, task].masked_fill_(lost, torch.nan)
         if self._omitted:
             gram[:, self._omitted, :] = gram[:, :, self._omitted] = torch.nan
-        return TaskGram(tuple(self._found), gram, self.from_gradients)
+        return gram
 
     def _zero(self) -> Tensor:
         return torch.zeros(self._tasks, self._tasks, dtype=torch.float64, device=self._device)

@@ -7,9 +7,11 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from trajlab.measure.block_sums import BlockSums, TaskGram
-from trajlab.measure.blocks import Block, choose_blocks
+from trajlab.measure.blocks import Block
 from trajlab.measure.capture import Call
+from trajlab.measure.formulas import choose_blocks
 from trajlab.measure.graph import Graph
+from trajlab.measure.projection import Projection
 from trajlab.measure.segments import split
 
 
@@ -40,6 +42,7 @@ def task_gram(
     losses: Sequence[Tensor | None],
     parameters: Mapping[str, Tensor],
     calls: Mapping[str, Call] | None = None,
+    projection: Projection | None = None,
 ) -> TaskGram:
     """Compute the Gram matrix of the losses' gradients for each layer.
 
@@ -57,6 +60,8 @@ def task_gram(
     calls : mapping of str to Call, optional
         What `Capture` caught of the layers in the forward pass. A Linear layer in it may need no
         weight gradient.
+    projection : Projection, optional
+        Estimate what is cheaper to estimate; by default everything is exact.
 
     Returns
     -------
@@ -70,7 +75,7 @@ def task_gram(
     """
     layers = group_by_layer(parameters)
     graph = Graph(losses)
-    blocks = choose_blocks(layers, parameters, calls or {}, graph, len(losses))
+    blocks = choose_blocks(layers, parameters, calls or {}, graph, len(losses), projection)
     device = next((p.device for p in parameters.values()), torch.device("cpu"))
     sums = BlockSums(layers, losses, device)
     roots: dict[int, tuple[Tensor | GradientEdge, Tensor | None]] = {

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from trajlab.measure.block_sums import BlockSums
-from trajlab.measure.blocks import Block, choose_blocks, gradient_block
+from trajlab.measure.blocks import Block, gradient_block
 from trajlab.measure.capture import Call
 from trajlab.measure.contributions import Contributions
+from trajlab.measure.formulas import choose_blocks
 from trajlab.measure.graph import Graph
 from trajlab.measure.guard import guard
+from trajlab.measure.projection import Projection
 from trajlab.measure.segments import Segment, split
 from trajlab.measure.task_gram import group_by_layer
 from trajlab.measure.total import Total
@@ -62,6 +64,7 @@ class TrainingGram:
         losses: Sequence[Tensor | None],
         weights: Sequence[Weight],
         calls: Mapping[str, Call],
+        projection: Projection | None = None,
     ) -> Watch:
         """Measure what has to be measured before the training backward.
 
@@ -73,6 +76,8 @@ class TrainingGram:
             Their weights in the total; of omitted tasks, anything.
         calls : mapping of str to Call
             What was captured of the layers in the forward pass.
+        projection : Projection, optional
+            Estimate what is cheaper to estimate; by default everything is exact.
 
         Returns
         -------
@@ -90,7 +95,7 @@ class TrainingGram:
         apart = self._arrivals(graph) if len(active) > 1 else None
         if apart is not None:
             return Contributions(apart, losses, weights, sums, self._guarded)
-        blocks = choose_blocks(self._layers, self.parameters, calls, graph, len(losses))
+        blocks = choose_blocks(self._layers, self.parameters, calls, graph, len(losses), projection)
         # Elsewhere nothing is pulled back in the midst of the training backward: another device's
         # thread may be accumulating gradients, and a compiled graph may refuse to be retained.
         segments = (

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.block_sums import BlockSums
+from trajlab.measure.block_sums import BlockSums, TaskGram
 from trajlab.measure.gradient_sums import GradientSums
 from trajlab.measure.processes import processes
+from trajlab.measure.projection import Projection
 from trajlab.measure.representation import representation_gram, watch_representation
 from trajlab.measure.task_gram import group_by_layer, task_gram
 from trajlab.measure.training_gram import TrainingGram
@@ -29,6 +30,12 @@ _UPDATE = (
     Column("update_norm", description="norm of the gradient that the optimizer took"),
 )
 
+_STANDARD_ERROR = Column(
+    "gram_se",
+    ("step", "layer", "task", "other_task"),
+    description="standard error of gram; over layers, the root of the sum of squares",
+)
+
 
 class TaskGradients(Probe):
     """Inner products of the unweighted task gradients of the training graph, layer by layer.
@@ -43,8 +50,11 @@ class TaskGradients(Probe):
     ----------
     every : int, "epoch", sequence of int or callable
         When to measure.
-    method : "exact"
-        How: exact products, by the cheapest formula that each layer allows.
+    method : "exact" or "projected"
+        Exact products, by the cheapest formula that each layer allows; or unbiased estimates with
+        their standard errors in ``gram_se``, where that is cheaper: of the weights of Linear layers
+        and convolutions with large inputs, of which random projections are drawn at each step. For
+        updates of several passes or processes every product is exact.
     layers : sequence of str, optional
         The layers to measure, by qualified name; nothing below the lowest one is computed. By
         default all that own shared parameters; a subset has no total, and the table says so.
@@ -58,6 +68,10 @@ class TaskGradients(Probe):
     memory : int
         Bytes that added gradients may take; beyond, sketches of them are added, and the products
         have errors of about 1/64 of the norms. The table's ``method`` says which.
+    size : int
+        Columns of a random projection; the errors fall with its square root.
+    seed : int
+        Of the projections.
 
     Raises
     ------
@@ -77,10 +91,20 @@ class TaskGradients(Probe):
         scope: str = "parameters",
         update: bool = False,
         memory: int = 2**30,
+        size: int = 32,
+        seed: int = 0,
     ) -> None:
         super().__init__(every)
-        if method != "exact":
-            raise TrajlabError(f"TaskGradients(method={method!r}) is not built; use 'exact'")
+        if method not in ("exact", "projected"):
+            raise TrajlabError(
+                f"TaskGradients(method={method!r}) is unknown; use 'exact' or 'projected'"
+            )
+        if method == "projected" and scope == "representation":
+            raise TrajlabError("gradients of the representation are exact; leave method= out")
+        if size < 2:
+            raise TrajlabError(
+                f"TaskGradients(size={size}) has no scatter to tell its error; give 2 or more"
+            )
         if scope not in ("parameters", "representation"):
             raise TrajlabError(
                 f"TaskGradients(scope={scope!r}) is unknown; use 'parameters' or 'representation'"
@@ -94,6 +118,9 @@ class TaskGradients(Probe):
         self.uses_calls = scope == "parameters" and not update
         self._update = update
         self._memory = memory
+        self._projected = method == "projected"
+        self._size = size
+        self._seed = seed
         self._sums: GradientSums | None = None
         self._scope = scope
         self._layers = None if layers is None else tuple(layers)
@@ -134,19 +161,25 @@ class TaskGradients(Probe):
         if self._update:
             table = replace(table, columns=(*table.columns, *_UPDATE))
         method = "sketch" if self._sums is not None and self._sums.sketched else "exact"
+        projection: dict[str, int] = {}
+        if self._projected and self._sums is None:
+            method = "projected"
+            projection = {"size": self._size, "seed": self._seed}
+            table = replace(table, columns=(*table.columns, _STANDARD_ERROR))
         complete = len(layers) == len(group_by_layer(moment.parameters))
-        return replace(
-            table, attributes={"method": method, "scope": "parameters", "complete": complete}
-        )
+        attributes = {"method": method, "scope": "parameters", "complete": complete, **projection}
+        return replace(table, attributes=attributes)
 
     def measure(self, moment: Moment) -> Row:
         """Return ``gram``, shape (layer, task, other_task)."""
         losses = _scaled(moment)
         if self._scope == "representation":
             return {"gram": representation_gram(losses) / moment.loss_scale**2}
-        found = task_gram(losses, self._wanted(moment), moment.calls)
+        projection = self._projection(moment)
+        found = task_gram(losses, self._wanted(moment), moment.calls, projection)
         self._say(moment, found.from_gradients)
-        return {"gram": found.gram / moment.loss_scale**2}
+        scale = moment.loss_scale**2
+        return self._estimates(found, scale) if self._projected else {"gram": found.gram / scale}
 
     def start(self, moment: Moment) -> Started:
         """Pull back all tasks but the one that the training backward supplies."""
@@ -159,7 +192,7 @@ class TaskGradients(Probe):
         if self._meter is None or self._meter.parameters is not wanted:
             self._meter = TrainingGram(moment.model, wanted)
         try:
-            watch = self._meter.start(losses, weights, moment.calls)
+            watch = self._meter.start(losses, weights, moment.calls, self._projection(moment))
         except RuntimeError as error:
             self._say_donated(error)
             shape = (len(group_by_layer(wanted)), len(losses), len(losses))
@@ -237,16 +270,28 @@ class TaskGradients(Probe):
         return self._chosen
 
     def _row(self, moment: Moment, sums: BlockSums) -> Row:
-        """Return the row, of which the products are finished when it is written."""
-        if self._scope == "parameters":
-            self._say(moment, sums.from_gradients)
-        scale, whole = moment.loss_scale, self._scope == "representation"
+        """Return the row; exact products are finished when it is written."""
+        scale = moment.loss_scale**2
+        if self._scope == "representation":
+            return {"gram": lambda: sums.result().gram[0] / scale}
+        self._say(moment, sums.from_gradients)
+        return (
+            self._estimates(sums.result(), scale)
+            if self._projected
+            else {"gram": lambda: sums.result().gram / scale}
+        )
 
-        def gram() -> Tensor:
-            found = sums.result().gram / scale**2
-            return found[0] if whole else found
+    def _estimates(self, found: TaskGram, scale: float) -> Row:
+        error = found.standard_error
+        error = torch.zeros_like(found.gram) if error is None else error
+        return {"gram": found.gram / scale, "gram_se": error / scale}
 
-        return {"gram": gram}
+    def _projection(self, moment: Moment) -> Projection | None:
+        """Return the random signs of this step, the same ones whenever it is trained."""
+        if not self._projected:
+            return None
+        generator = torch.Generator().manual_seed((self._seed << 32) + moment.step)
+        return Projection(self._size, generator)
 
     def _say(self, moment: Moment, from_gradients: Sequence[str]) -> None:
         if moment.calls and not self._said and from_gradients:
