@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 STUDY ?= matched_loss_gap
 
-.PHONY: study demo page-check bench-coverage bench-store bench-resampling bench-integrations bench-curvature test crash-test lint env clean
+.PHONY: study demo page-check bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature test crash-test lint env clean
 
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
@@ -31,6 +31,10 @@ bench-curvature: env  ## accuracy of curvature against products and time, beside
 
 bench-integrations: env  ## what recording adds to a step in each framework, next to its own logger
 	$(BIN)/python benchmarks/integrations.py
+
+bench-gram: env  ## what recording task gradients costs, beside others; QUICK=--quick takes under 2 minutes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
+	$(BIN)/python -m benchmarks.gram $(QUICK) --figure benchmarks/gram.png
 
 test: lint  ## lint, then the whole test suite (two workers)
 	$(BIN)/python -m pytest -n 2

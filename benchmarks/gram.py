@@ -180,6 +180,7 @@ class Lane:
             every = {"trajlab, every 10 steps": 10, "trajlab, off schedule": 10**9}.get(name, 1)
             options = {
                 "trajlab, representation": {"scope": "representation"},
+                "trajlab, projected": {"method": "projected"},
             }.get(name, {})
             self._recorder = Recorder(
                 f"{folder}/{name}.h5",
@@ -299,9 +300,10 @@ def peak(workload: str, tasks: int, name: str) -> None:
 TARGETS = {
     **{("mlp", t, "trajlab"): r for t, r in ((2, 1.45), (3, 1.6), (8, 2.2), (40, 4.6))},
     **{(w, t, "trajlab"): 1.05 * (1 + 2 * t) / 3 for w in ("cnn", "trf") for t in (2, 3, 8, 40)},
-    **{("mlp, own inputs", t, "trajlab"): 1.15 for t in (2, 3, 8, 20)},
+    **{(f"{w}, own inputs", t, "trajlab"): 1.15 for w in WORKLOADS for t in (2, 3, 8, 20)},
     **{(w, t, "trajlab, representation"): 1.1 for w in WORKLOADS for t in (2, 3, 8)},
     **{(w, 3, "trajlab, every 10 steps"): 1.15 for w in WORKLOADS},
+    **{("trf", t, "trajlab, projected"): r for t, r in ((3, 1.9), (8, 4.1))},
     **{(w, 3, "trajlab, off schedule"): 1.01 for w in WORKLOADS},
 }
 
@@ -362,12 +364,16 @@ def main() -> None:
             rows += cost(
                 workload,
                 tasks,
-                ["trajlab", "naive autograd"] if quick else every,
+                ["trajlab", "trajlab, projected", "naive autograd"]
+                if quick
+                else [*every, "trajlab, projected"],
                 3 if quick else 5,
                 own=False,
             )
     for tasks in (3,) if quick else (2, 3, 8, 20):
         rows += cost("mlp", tasks, ["trajlab", "naive autograd"], 9 if quick else 11, own=True)
+    for workload in () if quick else ("cnn", "trf"):
+        rows += cost(workload, 3, ["trajlab"], 3, own=True)
     for workload in ("mlp",) if quick else WORKLOADS:
         rounds = 9 if workload == "mlp" else 3
         rows += cost(

@@ -513,3 +513,31 @@ def test_two_probes_do_not_disturb_each_other(path: Path, model: TwoHeads) -> No
             expected = task_gram(list(values.values()), dict(r._parameters)).gram.sum(0)
             r.backward(values)
     assert np.allclose(Trajectory(path).gram()[-1], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scopes", [("parameters", "representation")[::i] for i in (1, -1)])
+def test_gradients_of_parameters_and_representation_are_recorded_together(
+    scopes: tuple[str, ...], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    trunk, heads = nn.Sequential(nn.Linear(3, 4), nn.Tanh()), [nn.Linear(4, 1) for _ in range(2)]
+    model = nn.ModuleDict({"trunk": trunk, "heads": nn.ModuleList(heads)})
+    both = [probes.TaskGradients(scope=scope) for scope in scopes]
+    x = torch.randn(5, 3)
+    path = tmp_path / "run.h5"
+    with Recorder(path, model, tasks=["a", "b"], shared=trunk, probes=both) as recorder:
+        for _ in range(3):
+            z = trunk(x)
+            losses = [heads[0](z).pow(2).mean(), heads[1](z).exp().mean()]
+            at_z = gradients(losses, [z])
+            at_weights = gradients(losses, list(trunk.parameters()))
+            recorder.backward(dict(zip("ab", losses, strict=True)))
+    run = Trajectory(path)
+    found = torch.as_tensor(run.table("representation_gradients")["gram"])
+    assert torch.allclose(found[-1], at_z @ at_z.T, rtol=1e-5)
+    assert torch.allclose(torch.as_tensor(run.gram()[-1]), at_weights @ at_weights.T, rtol=1e-5)
+
+
+def gradients(losses: list[Tensor], tensors: list[Tensor]) -> Tensor:
+    rows = [torch.autograd.grad(loss, tensors, retain_graph=True) for loss in losses]
+    return torch.stack([torch.cat([g.flatten() for g in row]) for row in rows]).double()

@@ -65,4 +65,6 @@ class Contributions(Watch):
             yield block.edge.node.register_prehook(lambda _, block=block: self._complete(block))
 
     def _complete(self, block: Block) -> None:
-        self.sums.add(block, self._arrivals.pop(block).rows)
+        arrivals = self._arrivals.pop(block, None)
+        if arrivals is not None:  # pull-backs of another watch, from here down, come by once more
+            self.sums.add(block, arrivals.rows)

@@ -135,9 +135,10 @@ class Recorder:
             refuse_compiled(model, "its graph hides what the tasks share", "pass shared=")
         if shared is None and is_sharded(model):
             raise TrajlabError("a sharded model's graph hides what the tasks share; pass shared=")
-        kinds = [type(probe).__name__ for probe in probes]
-        for probe, kind in zip(probes, kinds, strict=True):
-            if kinds.count(kind) > 1:
+        quantities = [probe.quantity for probe in probes]
+        for probe in probes:
+            kind = type(probe).__name__
+            if quantities.count(probe.quantity) > 1:
                 raise TrajlabError(f"two {kind} probes would write one table; give one")
             if not probe.survives_compilation:
                 refuse_compiled(

@@ -136,6 +136,11 @@ class Probe(ABC):
     needs_predict: bool = False
 
     @property
+    def quantity(self) -> str:
+        """What it measures: two probes of one quantity would write one table."""
+        return type(self).__name__
+
+    @property
     def survives_compilation(self) -> bool:
         """Whether it needs no graph of the model, or can do with a compiled one."""
         return not (self.needs_graph or self.needs_task_losses or self.needs_predict)

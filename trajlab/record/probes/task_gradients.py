@@ -131,6 +131,11 @@ class TaskGradients(Probe):
         self._donated = False
 
     @property
+    def quantity(self) -> str:
+        """Each scope has a table of its own."""
+        return f"{type(self).__name__}(scope={self._scope!r})"
+
+    @property
     def survives_compilation(self) -> bool:
         """A compiled graph can be differentiated once more, if not twice."""
         return self._scope == "parameters"
