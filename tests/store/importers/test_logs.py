@@ -114,6 +114,7 @@ def test_offline_wandb_runs_with_their_configuration(
     for k in range(3):
         session.log({"fit loss": 1 / (k + 1), "text": "x" * 40_000}, step=10 * k)
     session.finish()
+    wandb.teardown()  # its service may still be writing when finish returns
     run("wandb", tmp_path / "wandb", "--out", tmp_path / "out", *MAP[:2])
     (found,) = load(tmp_path / "out")
     assert found.metadata == {"method": "single", "seed": 3}
@@ -196,6 +197,7 @@ def test_what_the_sinks_mirror_is_imported_without_a_map(
             out = model(torch.ones(1, 2))
             recorder.backward({"left": out[0, 0], "right": out[0, 1]})
     session.finish()
+    wandb.teardown()  # its service may still be writing when finish returns
     for kind, folder in (("tensorboard", "tb"), ("wandb", "wandb")):
         run(kind, tmp_path / folder, "--out", tmp_path / kind)
         (found,) = load(tmp_path / kind)
