@@ -462,7 +462,7 @@ def test_closed_recorder_records_no_more(path: Path, model: TwoHeads) -> None:
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        ({"method": "projected"}, "is not built"),
+        ({"method": "sketched"}, "is unknown"),
         ({"scope": "all"}, "is unknown"),
         ({"scope": "representation", "layers": ["trunk.0"]}, "has no layers"),
     ],

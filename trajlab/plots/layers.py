@@ -54,7 +54,7 @@ def layers(result: Conflict, ax: Axes | None = None) -> Axes:
     ax.invert_yaxis()
     number = len(pairs[["task_a", "task_b"]].drop_duplicates())
     of = "" if number == 1 else f", mean of {number} pairs"
-    figure = ax.get_figure(root=True)
+    figure = ax.figure
     if figure is not None:
         figure.colorbar(mesh, ax=ax, label=f"cosine of the task gradients{of} (hatched below 0)")
     return ax

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation
 
 INK = "0.25"
 
@@ -85,8 +86,12 @@ def legend_below(ax: Axes) -> None:
     """Put the legend under the axes, where it hides no point; none where nothing is named."""
     if not ax.get_legend_handles_labels()[1]:
         return
-    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15)}
-    ax.legend(frameon=False, fontsize="small", ncols=2, **place)
+    inches = 0.45 + 0.2 * ax.get_xlabel().count("\n")  # tick labels and the axis label stand there
+    below = ScaledTranslation(0, -inches, ax.figure.dpi_scale_trans)
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0)}
+    ax.legend(
+        frameon=False, fontsize="small", ncols=2, **place, bbox_transform=ax.transAxes + below
+    )
 
 
 def _names(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
