@@ -8,7 +8,6 @@ import argparse
 import copy
 import json
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -284,16 +283,22 @@ def memory(workload: str, tasks: int, name: str) -> float:
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+def high_water() -> int:
+    """Return this process's peak in KiB (Linux): ru_maxrss would be that of its parent too."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
+
+
 def peak(workload: str, tasks: int, name: str) -> None:
     """Print by how many MiB three steps raise this process's peak."""
     torch.set_num_threads(1)
     model, x = WORKLOADS[workload](tasks)
     with tempfile.TemporaryDirectory() as folder:
         lane = Lane(name, model, x, folder, own=False)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = high_water()
         for _ in range(3):
             lane.step()
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+        print((high_water() - before) / 1024)
         lane.close()
 
 
