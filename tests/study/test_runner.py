@@ -125,7 +125,7 @@ def test_a_best_value_at_the_edge_is_warned_of(study: Make) -> None:
         train(made)
 
 
-KILLED = "[[stage]]\ncondition = ['', '+same', '+noisy']\nepochs = 10\n"
+KILLED = "[[stage]]\ncondition = ['', '+same', '+noisy']\nepochs = 30\n"
 
 
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
