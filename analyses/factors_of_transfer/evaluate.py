@@ -73,7 +73,7 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for method, own in rows.groupby("method"):
         by = {factor: part["sign"] for factor, part in own.groupby("factor")}
-        loss, metric = by["min_train_loss"], by["final_metric"]
+        loss, metric = by["log10_min_train_loss"], by["final_metric"]
         counts = [(loss > 0).sum(), (loss < 0).sum(), (metric > 0).sum(), (metric < 0).sum()]
         lines.append((method, *map(int, counts), len(metric)))
     columns = ["method", "loss_raised", "loss_lowered", "better", "worse", "tasks"]

@@ -34,15 +34,22 @@ def runs(study: Study, stage: Stage) -> list[Run] | None:
     for found in tried.values():
         if found is None or any(run.trajectory() is None for run in found):
             return None
+    chosen: dict[tuple[str, str], float] = {}  # one choice serves many configurations
+
+    def resolve(key: str, value: Best, configuration: Mapping[str, Any]) -> float:
+        what = key, repr((value, [configuration[name] for name in value.per]))
+        if what not in chosen:
+            found = best(key, value, configuration, tried[value.stage] or (), study.selection)
+            chosen[what] = value.times * found
+        return chosen[what]
+
     resolved = []
     for configuration in stage.configurations():
-        chosen = {
-            key: value.times
-            * best(key, value, configuration, tried[value.stage] or (), study.selection)
+        values = {
+            key: resolve(key, value, configuration) if isinstance(value, Best) else value
             for key, value in configuration.items()
-            if isinstance(value, Best)
         }
-        resolved.append(Run(study.runs, configuration | chosen, study.device, study.root))
+        resolved.append(Run(study.runs, values, study.device, study.root))
     return list({run.path: run for run in resolved}.values())
 
 
