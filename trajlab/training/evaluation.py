@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trajlab.training.metrics import mean
-from trajlab.training.setting import MultiTaskModel, Problem, Task
+from trajlab.training.setting import Problem
 
 BATCH = 250  # a larger one falls out of a core's cache: LeNet was four times slower at 25,000
 
@@ -29,10 +29,11 @@ def evaluate(problem: Problem, split: str) -> dict[str, dict[str, Any]]:
         ``{task: {"loss": nats, metric: value}}``; on the test split also ``"correct"``, whether
         each item is right, where that is a question.
     """
+    names = list(problem.tasks)
+    groups = [names] if problem.shared_inputs else [[name] for name in names]
     with _evaluating(problem.model):
-        return {
-            name: _scores(problem.model, name, split, task) for name, task in problem.tasks.items()
-        }
+        scores = [_scores(problem, group, split) for group in groups]
+    return {name: values for group in scores for name, values in group.items()}
 
 
 @contextmanager
@@ -46,19 +47,25 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-def _scores(model: MultiTaskModel, name: str, split: str, task: Task) -> dict[str, Any]:
-    inputs, targets = task.splits[split]
-    device = next(model.parameters()).device
-    metrics = {"loss": mean(task.loss), **task.metrics}
-    sums: dict[str, Any] = dict.fromkeys(metrics, 0)
-    right = []
-    for start in range(0, len(targets), BATCH):
-        rows = torch.arange(start, min(start + BATCH, len(targets)))
-        wanted = targets[rows].to(device)
-        outputs = model({name: inputs[rows].to(device)})[name]
-        for key, metric in metrics.items():
-            sums[key] = sums[key] + metric.count(outputs, wanted)
-        if split == "test" and task.correct:
-            right.append(task.correct(outputs, wanted).cpu())
-    items = {"correct": torch.cat(right)} if right else {}
-    return {key: metric.value(sums[key]) for key, metric in metrics.items()} | items
+def _scores(problem: Problem, names: list[str], split: str) -> dict[str, dict[str, Any]]:
+    """Score tasks that have the same inputs, which are read and go through the trunk once."""
+    tasks = {name: problem.tasks[name] for name in names}
+    inputs, _ = tasks[names[0]].splits[split]
+    device = next(problem.model.parameters()).device
+    metrics = {name: {"loss": mean(task.loss), **task.metrics} for name, task in tasks.items()}
+    sums: dict[str, Any] = {name: dict.fromkeys(own, 0) for name, own in metrics.items()}
+    right: dict[str, list[Tensor]] = {name: [] for name in names}
+    for start in range(0, len(inputs), BATCH):
+        rows = torch.arange(start, min(start + BATCH, len(inputs)))
+        outputs = problem.model(dict.fromkeys(names, inputs[rows].to(device)))
+        for name, task in tasks.items():
+            wanted = task.splits[split][1][rows].to(device)
+            for key, metric in metrics[name].items():
+                sums[name][key] += metric.count(outputs[name], wanted)
+            if split == "test" and task.correct:
+                right[name].append(task.correct(outputs[name], wanted).cpu())
+    return {
+        name: {key: metric.value(sums[name][key]) for key, metric in own.items()}
+        | ({"correct": torch.cat(right[name])} if right[name] else {})
+        for name, own in metrics.items()
+    }

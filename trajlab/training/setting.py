@@ -15,17 +15,17 @@ Module = TypeVar("Module", bound=nn.Module)
 Names = tuple[str, ...]
 
 
-class Inputs(Protocol):
+class Examples(Protocol):
     """A tensor, or what returns one when it is indexed with rows: images read when needed."""
 
     def __len__(self) -> int:
         """Return the number of examples."""
 
     def __getitem__(self, rows: Tensor, /) -> Tensor:
-        """Return the inputs of these rows ``(n,)``."""
+        """Return what belongs to these rows ``(n,)``."""
 
 
-Split = tuple[Inputs, Tensor]
+Split = tuple[Examples, Examples]
 """Inputs ``(n, ...)`` and targets ``(n, ...)`` of one split."""
 
 

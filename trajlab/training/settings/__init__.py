@@ -12,6 +12,7 @@ SETTINGS = {
     "exam": "trajlab.training.settings.exam:exam",
     "mnists": "trajlab.training.settings.mnists:mnists",
     "multi-fashion": "trajlab.training.settings.multi_fashion:multi_fashion",
+    "cifar-100": "trajlab.training.settings.cifar100:cifar100",
     "FashionMTL": "trajlab.training.settings.fashion_mtl:fashion_mtl",
 }
 

@@ -1,0 +1,33 @@
+"""Data for the settings."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training import layouts
+from trajlab.training.settings import cifar100, fashion_mtl, mnists, multi_fashion
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all data sets; made once."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for name in ("fashion-mnist", "mnist"):
+        layouts.mnist(folder / name, rng)
+    for make in (layouts.yeast, layouts.water_quality, layouts.exam, layouts.cifar100):
+        make(folder, rng)
+    return folder
+
+
+@pytest.fixture
+def data(files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of all data sets, where settings look for it, with sizes to match."""
+    monkeypatch.setenv("TRAJLAB_DATA", str(files))
+    monkeypatch.setattr(fashion_mtl, "_TRAIN", 50)
+    monkeypatch.setattr(fashion_mtl, "_VALIDATION", 10)
+    monkeypatch.setattr(mnists, "_VALIDATION", 20)
+    monkeypatch.setattr(multi_fashion, "_VALIDATION", 20)
+    monkeypatch.setattr(cifar100, "_VALIDATION", 5)
+    return files

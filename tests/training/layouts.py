@@ -1,0 +1,79 @@
+"""Small data sets in the layouts of the real ones."""
+
+import gzip
+import pickle
+import struct
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from scipy.io import savemat
+
+EXAM_COLUMNS = "rownames,school,normexam,schgend,schavg,vr,intake,standLRT,sex,type,student"
+
+
+def _idx(path: Path, array: np.ndarray) -> None:
+    sizes = np.array(array.shape, ">u4").tobytes()
+    path.write_bytes(gzip.compress(bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()))
+
+
+def mnist(folder: Path, rng: np.random.Generator) -> None:
+    folder.mkdir()
+    for name, count in (("train", 120), ("t10k", 30)):
+        pixels = rng.integers(0, 256, (count, 28, 28), np.uint8)
+        _idx(folder / f"{name}-images-idx3-ubyte.gz", pixels)
+        _idx(folder / f"{name}-labels-idx1-ubyte.gz", np.arange(count, dtype=np.uint8) % 10)
+
+
+def yeast(folder: Path, rng: np.random.Generator) -> None:
+    (folder / "yeast").mkdir()
+    table = np.column_stack((rng.normal(size=(2417, 103)), rng.integers(0, 2, (2417, 14))))
+    names = [f"Att{i}" for i in range(1, 104)] + [f"Class{i}" for i in range(1, 15)]
+    pd.DataFrame(table, columns=names).to_csv(folder / "yeast" / "yeast.csv.gz", index=False)
+
+
+def water_quality(folder: Path, rng: np.random.Generator) -> None:
+    (folder / "water-quality").mkdir()
+    days = {}
+    for part, count in (("tr", 423), ("te", 282)):
+        listed = np.empty((1, count), object)
+        listed[0] = [rng.normal(size=(37, 11)) for _ in range(count)]
+        days |= {f"X_{part}": listed, f"Y_{part}": rng.normal(size=(37, count))}
+    savemat(folder / "water-quality" / "water_dataset.mat", days)
+
+
+def exam(folder: Path, rng: np.random.Generator) -> None:
+    (folder / "exam").mkdir()
+    lines = [
+        f"{i},{1 + i % 65},{rng.normal()},mixed,0.1,mid 50%,top 25%,{rng.normal()},F,Mxd,{i}"
+        for i in range(1300)
+    ]
+    (folder / "exam" / "Exam.csv").write_text("\n".join([EXAM_COLUMNS, *lines]))
+
+
+class _Python2(pickle._Pickler):
+    """Writes bytes as Python 2 wrote its strings: with the opcode ``T``."""
+
+    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)
+
+    def save_string(self, content: bytes) -> None:
+        self.write(b"T" + struct.pack("<i", len(content)) + content)
+
+    dispatch[bytes] = save_string
+
+
+def cifar100(folder: Path, rng: np.random.Generator) -> None:
+    """Write one image of every class in the test file and four in the other."""
+    folder = folder / "cifar-100-python"
+    folder.mkdir()
+    for part, count in (("train", 4), ("test", 1)):
+        classes = rng.permutation(np.repeat(np.arange(100), count))
+        content: dict[Any, Any] = {
+            b"data": rng.integers(0, 256, (len(classes), 3072), np.uint8),
+            b"coarse_labels": [int(one) * 7 % 20 for one in classes],
+            b"fine_labels": classes.tolist(),
+            b"batch_label": b"training batch 1 of 1",
+        }
+        with (folder / part).open("wb") as file:
+            _Python2(file, 2).dump(content)
