@@ -16,8 +16,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     for name in ("fashion-mnist", "mnist"):
         layouts.mnist(folder / name, rng)
-    for make in (layouts.yeast, layouts.water_quality, layouts.exam, layouts.cifar100):
-        make(folder, rng)
+    layouts.yeast(folder, rng)
+    layouts.water_quality(folder, rng)
+    layouts.exam(folder, rng)
+    layouts.cifar100(folder, rng)
+    layouts.celeba(folder, rng)
     return folder
 
 

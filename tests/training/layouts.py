@@ -8,7 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from scipy.io import savemat
+
+from trajlab.training.settings.celeba import ATTRIBUTES
 
 EXAM_COLUMNS = "rownames,school,normexam,schgend,schavg,vr,intake,standLRT,sex,type,student"
 
@@ -77,3 +80,22 @@ def cifar100(folder: Path, rng: np.random.Generator) -> None:
         }
         with (folder / part).open("wb") as file:
             _Python2(file, 2).dump(content)
+
+
+def celeba(folder: Path, rng: np.random.Generator) -> None:
+    """Write 20 images: 12 to train on, 4 for validation, 4 to test."""
+    folder = folder / "celeba"
+    (folder / "img_align_celeba").mkdir(parents=True)
+    names = [f"{i:06}.jpg" for i in range(1, 21)]
+    for name in names:
+        pixels = rng.integers(0, 256, (218, 178, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "img_align_celeba" / name)
+    signs = rng.choice([-1, 1], (20, 40))
+    rows = [
+        f"{name} " + " ".join(f"{s:2}" for s in row) for name, row in zip(names, signs, strict=True)
+    ]
+    lines = ["20", " ".join(ATTRIBUTES.split()), *rows]
+    (folder / "list_attr_celeba.txt").write_text("\n".join(lines) + "\n")
+    parts = np.repeat([0, 1, 2], [12, 4, 4])
+    lines = [f"{name} {part}" for name, part in zip(names, parts, strict=True)]
+    (folder / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")

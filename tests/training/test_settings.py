@@ -23,11 +23,12 @@ def test_a_batch_goes_through_and_has_losses_and_metrics(name: str, data: Path) 
     assert tuple(problem.tasks) == found.tasks("")
     for key, task in problem.tasks.items():
         inputs, targets = task.splits["train"]
-        rows = torch.arange(min(4, len(targets)))
-        output = problem.model({key: inputs[rows]})[key].detach()
+        rows = torch.arange(min(2, len(targets)))
+        with torch.no_grad():
+            output = problem.model({key: inputs[rows]})[key]
         assert task.loss(output, targets[rows]).shape == (len(rows),)
         for metric in task.metrics.values():
-            assert np.isfinite(metric.value(metric.count(output, targets[rows])) or 0)
+            assert metric.count(output, targets[rows]).isfinite().all()
         if task.correct:
             assert task.correct(output, targets[rows]).dtype == torch.bool
 

@@ -13,6 +13,7 @@ SETTINGS = {
     "mnists": "trajlab.training.settings.mnists:mnists",
     "multi-fashion": "trajlab.training.settings.multi_fashion:multi_fashion",
     "cifar-100": "trajlab.training.settings.cifar100:cifar100",
+    "celeba": "trajlab.training.settings.celeba:celeba",
     "FashionMTL": "trajlab.training.settings.fashion_mtl:fashion_mtl",
 }
 

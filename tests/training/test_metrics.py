@@ -1,0 +1,45 @@
+"""Metrics: values worked out by hand, whatever the batches that they are counted in."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from trajlab.training.metrics import Metric, absolute_error, accuracy, binary_accuracy, f1
+
+LOGITS = torch.tensor([2.0, 1.0, 3.0, -1.0, -2.0, -1.0, 0.5, -4.0])
+LABELS = torch.tensor([1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0])  # 2 of 4 found, 2 of 4 right
+CLASSES = torch.tensor([[0.1, 0.9, 0.0], [0.5, 0.2, 0.3], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+
+# metric, outputs, targets, value, whether higher is better
+EXAMPLES = {
+    "f1": (f1, LOGITS, LABELS, 100 * 2 * 2 / (4 + 4), True),
+    "binary_accuracy": (binary_accuracy, LOGITS, LABELS, 50, True),
+    "accuracy": (accuracy, CLASSES, torch.tensor([1, 0, 0, 2]), 50, True),
+    "absolute_error": (
+        absolute_error,
+        torch.tensor([1.0, 2.0, 3.0]),
+        torch.tensor([1.5, 2.0, 1.0]),
+        2.5 / 3,
+        False,
+    ),
+}
+
+
+def scored(metric: Metric, outputs: Tensor, targets: Tensor, size: int) -> float:
+    batches = zip(outputs.split(size), targets.split(size), strict=True)
+    counts = [metric.count(*batch) for batch in batches]
+    return metric.value(torch.stack(counts).sum(0))
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_metric_is_as_worked_out_by_hand(name: str, size: int) -> None:
+    metric, outputs, targets, value, higher_is_better = EXAMPLES[name]
+    assert scored(metric, outputs, targets, size) == pytest.approx(value)
+    assert metric.higher_is_better is higher_is_better
+
+
+def test_f1_of_nothing_is_not_a_number() -> None:
+    assert math.isnan(scored(f1, -torch.ones(3), torch.zeros(3), 2))
