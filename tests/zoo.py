@@ -263,6 +263,22 @@ def only_functional() -> nn.Module:
     )
 
 
+def scaled_sum() -> nn.Module:
+    return Through(
+        lambda m, x: torch.addmm(m.linear.bias, x, m.linear.weight.T, beta=0.5, alpha=2.0),
+        linear=nn.Linear(20, 16),
+    )
+
+
+def plain_matrix() -> nn.Module:
+    return Through(
+        lambda m, x: torch.addmm(m.scalar, x @ m.matrix, m.square),
+        matrix=nn.Parameter(torch.randn(20, 16) / 5),
+        square=nn.Parameter(torch.randn(16, 16) / 4),
+        scalar=nn.Parameter(torch.randn(1)),  # added to every column
+    )
+
+
 def residual() -> nn.Module:
     return Through(
         lambda m, x: x + m.b(torch.relu_(m.a(x))), a=nn.Linear(20, 16), b=nn.Linear(16, 20)
@@ -278,10 +294,10 @@ def checkpointed() -> nn.Module:
     )
 
 
-def embedded(**options: object) -> nn.Module:
+def embedded(rows: int = 9, **options: object) -> nn.Module:
     return Through(
         lambda m, x: m.linear(m.table(x).mean(1)),
-        table=nn.Embedding(9, 6, **options),
+        table=nn.Embedding(rows, 6, **options),
         linear=nn.Linear(6, 5),
     )
 
@@ -350,6 +366,13 @@ CASES: dict[str, Case] = {
     "embedding sparse": lambda: Heads(embedded(sparse=True), tokens()),
     "embedding padded": lambda: Heads(embedded(padding_idx=0), tokens()),
     "embedding by frequency": lambda: Heads(embedded(scale_grad_by_freq=True), tokens()),
+    "embedding of many rows": lambda: Heads(embedded(30), tokens()),
+    "embedding of many rows, sparse": lambda: Heads(embedded(30, sparse=True), tokens()),
+    "embedding of many rows, padded": lambda: Heads(embedded(30, padding_idx=3), tokens()),
+    "embedding of many rows, clipped": lambda: Heads(embedded(30, max_norm=0.5), tokens()),
+    "embedding of many rows, by frequency": lambda: Heads(
+        embedded(30, scale_grad_by_freq=True), tokens()
+    ),
     "tied weights": lambda: Heads(tied(), vector()),
     "shared bias": lambda: Heads(shared_bias(), vector()),
     "module called twice": lambda: Heads(twice(), vector()),
@@ -357,6 +380,8 @@ CASES: dict[str, Case] = {
     "function alone": lambda: Heads(only_functional(), vector()),
     "parameters of the trunk's own": lambda: Heads(loose(), vector()),
     "gates and bilinear": lambda: Heads(gated(), vector()),
+    "product with a sum of two scales": lambda: Heads(scaled_sum(), vector()),
+    "matrix without a transposition": lambda: Heads(plain_matrix(), vector()),
     "parametrized": lambda: Heads(spectral(), vector()),
     "own forward": lambda: Heads(own_forward(), vector()),
     "detached path": lambda: Heads(detached(), vector()),

@@ -12,7 +12,7 @@ from tests.zoo import build, reference_gram
 from trajlab import TrajlabError
 from trajlab.measure import guard, segments, task_gram
 from trajlab.measure.block_sums import TaskGram
-from trajlab.measure.capture import Capture, modules_of
+from trajlab.measure.blocks import GradientBlock, gradient_block
 from trajlab.measure.formulas import choose_blocks
 from trajlab.measure.graph import Graph
 from trajlab.measure.representation import representation_gram
@@ -21,18 +21,13 @@ from trajlab.measure.task_gram import group_by_layer
 from trajlab.measure.training_gram import TrainingGram
 
 
-def captured(model: nn.Module) -> Capture:
-    return Capture(modules_of(model, group_by_layer(model.shared())))
-
-
 def measure(
     meter: TrainingGram, model: nn.Module, scales: list[float], order: list[int] | None = None
 ) -> TaskGram:
-    with captured(model) as capture:
-        losses = model.losses(0)
+    losses = model.losses(0)
     losses = [s * loss for s, loss in zip(scales, losses, strict=True)]
     losses = [losses[t] for t in order or range(len(losses))]
-    watch = meter.start(losses, [1.0] * len(losses), capture.calls)
+    watch = meter.start(losses, [1.0] * len(losses))
     with watch:
         sum(losses).backward()
     return watch.sums.result()
@@ -100,6 +95,42 @@ def test_linear_layers_get_no_weight_gradient_where_that_pays() -> None:
     assert found.from_gradients == ("trunk.0", "trunk.2")
 
 
+@pytest.mark.parametrize(
+    ("case", "from_gradients"),
+    [
+        ("function alone", ()),
+        ("module called twice", ("trunk.linear",)),
+        ("product with a sum of two scales", ("trunk.linear",)),
+        ("embedding", ("trunk.table",)),  # of which most rows are looked up
+        ("embedding of many rows", ()),
+        ("embedding of many rows, sparse", ()),
+        ("embedding of many rows, padded", ()),
+        ("embedding of many rows, by frequency", ("trunk.table",)),
+    ],
+)
+def test_parameters_go_by_their_use_on_the_graph(
+    case: str, from_gradients: tuple[str, ...]
+) -> None:
+    model = build(case, torch.float64)
+    assert task_gram(model.losses(0), model.shared()).from_gradients == from_gradients
+
+
+def test_packed_operands_are_not_unpacked_for_a_formula() -> None:
+    model = build("mlp", torch.float64)
+    unpacked = []
+
+    def unpack(tensor: Tensor) -> Tensor:
+        unpacked.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, unpack):
+        losses = model.losses(0)
+    layers = group_by_layer(model.shared())
+    blocks = choose_blocks(layers, model.shared(), Graph(losses), 3)
+    assert not unpacked
+    assert all(isinstance(block, GradientBlock) for block in blocks)
+
+
 def test_layer_that_the_derived_task_skips_is_exactly_zero() -> None:
     model = build("tasks skip layers", torch.float32)
     meter = TrainingGram(model, model.shared())
@@ -127,10 +158,9 @@ def test_weight_zero_still_measures_the_task(case: str, weights: list[float]) ->
     model = build(case, torch.float64)
     meter = TrainingGram(model, model.shared())
     for _ in range(2):
-        with captured(model) as capture:
-            losses = model.losses(0)
+        losses = model.losses(0)
         expected = reference_gram(losses, list(model.shared().values()))
-        watch = meter.start(losses, weights, capture.calls)
+        watch = meter.start(losses, weights)
         with watch:
             sum(w * loss for w, loss in zip(weights, losses, strict=True)).backward()
         assert torch.allclose(watch.sums.result().gram.sum(0), expected, rtol=1e-9, atol=1e-12)
@@ -148,7 +178,7 @@ def test_failing_backward_leaves_no_hook() -> None:
     model = build("mlp", torch.float64)
     meter = TrainingGram(model, model.shared())
     losses = model.losses(0)
-    watch = meter.start(losses, [1.0] * 3, {})
+    watch = meter.start(losses, [1.0] * 3)
     with pytest.raises(KeyError), watch:
         raise KeyError
     before = len(watch._waiting)
@@ -160,11 +190,11 @@ def test_low_precision_keeps_to_what_autograd_gives() -> None:
     model = build("mlp", torch.float32)
     meter = TrainingGram(model, model.shared())
     for _ in range(2):
-        with captured(model) as capture, torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16):
             losses = model.losses(0)
         with guard(model):
             expected = reference_gram(losses, list(model.shared().values()))
-        watch = meter.start(losses, [1.0] * 3, capture.calls)
+        watch = meter.start(losses, [1.0] * 3)
         with watch:
             sum(losses).backward()
         found = watch.sums.result().gram.sum(0)
@@ -217,8 +247,7 @@ def test_graph_is_split_below_large_gradients_but_through_no_tied_weight(
 ) -> None:
     model = build(case, torch.float32)
     graph = Graph(model.losses(0))
-    parameters = model.shared()
-    blocks = choose_blocks(group_by_layer(parameters), parameters, {}, graph, 3)
+    blocks = [gradient_block(n.rpartition(".")[0], n, p) for n, p in model.shared().items()]
     assert [len(segment.blocks) for segment in split(graph, blocks, 3)] == [0, len(blocks)]
     monkeypatch.setattr(segments, "_LARGE", 0)
     found = split(graph, blocks, 3)

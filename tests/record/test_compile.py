@@ -21,17 +21,22 @@ def fresh() -> Iterator[None]:
     torch._dynamo.reset()
 
 
-@pytest.mark.parametrize("given", ["compiled", "original", "in place"])
+@pytest.mark.parametrize("given", ["compiled", "original", "in place", "later", "a part"])
 def test_steps_are_recorded_without_recompiling_or_breaking_the_graph(
     tmp_path: Path, given: str
 ) -> None:
     recorded, plain = TwoHeads(), TwoHeads()
+    called: nn.Module = recorded
+    beside: nn.Module = plain
     if given == "in place":
         recorded.compile(backend="aot_eager")
-        called: nn.Module = recorded
-    else:
+    elif given == "a part":
+        for model in (recorded, plain):
+            model.trunk[0] = torch.compile(model.trunk[0], backend="aot_eager", fullgraph=True)
+    elif given != "later":
         called = torch.compile(recorded, backend="aot_eager", fullgraph=True)
-    beside = torch.compile(plain, backend="aot_eager", fullgraph=True)
+    if given != "a part":
+        beside = torch.compile(plain, backend="aot_eager", fullgraph=True)
     optimizers = [torch.optim.SGD(m.parameters(), 0.3) for m in (recorded, plain)]
     true, graphs = [], set()
     torch._dynamo.utils.counters.clear()
@@ -43,6 +48,8 @@ def test_steps_are_recorded_without_recompiling_or_breaking_the_graph(
         optimizer=optimizers[0],
         probes=[probes.TaskGradients(every=2)],
     ) as recorder:
+        if given == "later":
+            called = torch.compile(recorded, backend="aot_eager", fullgraph=True)
         for step, batch in enumerate(batches(6)):
             if step % 2 == 0:
                 true.append(true_gram(plain, batch))

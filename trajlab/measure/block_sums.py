@@ -65,10 +65,10 @@ class BlockSums:
 
     def add(self, block: Block, rows: Mapping[int, Tensor]) -> None:
         """Add what the gradients of some tasks, by position, amount to at one block."""
-        if isinstance(block, GradientBlock):
-            self._from_gradients.add(block.layer)
         if not rows:
             return
+        if isinstance(block, GradientBlock):
+            self._from_gradients.add(block.layer)
         present = sorted(rows)
         found, variance = block.estimate([rows[t] for t in present])
         self._add(self._found, block.layer, found, present)

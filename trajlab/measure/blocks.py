@@ -62,7 +62,7 @@ class GradientBlock(Block):
 
 @dataclass(frozen=True, eq=False)
 class LinearBlock(Block):
-    """Weight, and bias if it counts, of a Linear layer, without computing a weight gradient.
+    """Weight, and bias if it counts, of a linear map, without computing a weight gradient.
 
     With input A (rows x inputs) and output gradients B_t (rows x outputs) the weight gradients are
     B_tᵀ A, and their inner products ⟨B_s, (A Aᵀ) B_t⟩; the bias adds one to every entry of A Aᵀ.
@@ -76,12 +76,42 @@ class LinearBlock(Block):
 
     def gram(self, rows: Sequence[Tensor]) -> Tensor:
         """Return the inner products from the output gradients."""
-        a = at_least_single(self.input.reshape(-1, self.input.shape[-1]))
-        b = at_least_single(torch.stack([row.reshape(len(a), -1) for row in rows]))
+        a = at_least_single(self.input)
+        b = at_least_single(torch.stack([*rows]))
         kernel = a @ a.mT
         if len(self.parameters) == 2:
             kernel += 1.0
         return (b.flatten(1) @ (kernel @ b).flatten(1).mT).double()
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingBlock(Block):
+    """The rows of a table that were looked up, without a gradient of the whole table.
+
+    A row's gradient is the sum of the output gradients at the places where it was looked up, and
+    all other rows' gradients are zero.
+
+    Attributes
+    ----------
+    rows : Tensor
+        For each look-up a number of the table's row, below that of look-ups; or that, if it does
+        not count.
+    """
+
+    layer: str
+    parameters: tuple[str, ...]
+    edge: GradientEdge
+    size: int
+    rows: Tensor
+
+    def gram(self, rows: Sequence[Tensor]) -> Tensor:
+        """Return the inner products from the output gradients."""
+        return inner_products([self._sum(at_least_single(row)) for row in rows])
+
+    def _sum(self, row: Tensor) -> Tensor:
+        flat = row.reshape(len(self.rows), -1)
+        sums = flat.new_zeros(len(flat) + 1, flat.shape[1])
+        return sums.index_add_(0, self.rows, flat)[:-1]
 
 
 def gradient_block(layer: str, name: str, parameter: Tensor) -> GradientBlock:

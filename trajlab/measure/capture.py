@@ -40,9 +40,7 @@ class Capture:
 
     Only calls that autograd follows count: not those under ``no_grad``, nor the inside of a
     reentrant checkpoint. The hook is torch's global one, so that nothing is attached to the model:
-    copies and checkpoints of it stay clean, and fused inference paths stay on. Whether a call is
-    the only use of a layer's parameters, the graph tells (`Graph.used_only_in`), not the number of
-    calls: a call of another forward pass is then simply not found in it.
+    copies and checkpoints of it stay clean, and fused inference paths stay on.
 
     Parameters
     ----------

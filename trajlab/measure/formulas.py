@@ -1,25 +1,25 @@
-"""Which formula a layer's block comes by."""
+"""Which formula a parameter's block comes by."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
-from trajlab.measure.blocks import Block, LinearBlock, gradient_block
-from trajlab.measure.capture import Call
+from trajlab.measure.blocks import Block, EmbeddingBlock, LinearBlock, gradient_block
 from trajlab.measure.graph import Graph
-from trajlab.measure.projection import Projection, projected_block
+from trajlab.measure.operations import Operation
+from trajlab.measure.projection import Projection, projected_convolution, projected_product
 
 
 def choose_blocks(
     layers: Mapping[str, Sequence[str]],
     parameters: Mapping[str, Tensor],
-    calls: Mapping[str, Call],
     graph: Graph,
     tasks: int,
     projection: Projection | None = None,
 ) -> list[Block]:
-    """Choose for each layer the cheapest formula that its use on the graph allows.
+    """Choose for each parameter the cheapest formula that its use on the graph allows.
 
     Parameters
     ----------
@@ -27,8 +27,6 @@ def choose_blocks(
         The names of each layer's parameters.
     parameters : mapping of str to Tensor
         By name.
-    calls : mapping of str to Call
-        The captured calls of layers.
     graph : Graph
         Of the losses.
     tasks : int
@@ -43,48 +41,78 @@ def choose_blocks(
     """
     blocks: list[Block] = []
     for layer, names in layers.items():
-        wanted = {name: parameters[name] for name in names if parameters[name].requires_grad}
-        call = calls.get(layer)
-        formula = None
-        if call is not None and (own := _used_only_in(layer, wanted, call, graph)):
-            formula = _linear_block(layer, own, call, tasks)
-            if formula is None and projection is not None:
-                formula = projected_block(own[0], layer, call, projection, tasks)
-        if formula is not None:
-            blocks.append(formula)
-        blocks += [
-            gradient_block(layer, name, parameter)
-            for name, parameter in wanted.items()
-            if formula is None or name not in formula.parameters
-        ]
+        left = {name: parameters[name] for name in names if parameters[name].requires_grad}
+        uses = {
+            name: use
+            for name, parameter in left.items()
+            if not parameter._backward_hooks  # a user's hook may change the gradient
+            and (use := graph.only_use(parameter)) is not None
+        }
+        for name, use in uses.items():
+            formula: Block | None = None
+            match use.kind:
+                case ("AddmmBackward0", 2) | ("MmBackward0", 1):
+                    added = [n for n in uses if _is_bias(uses[n], use, parameters[n])]
+                    formula = _product(layer, name, use, added, tasks, projection)
+                case ("ConvolutionBackward0", 1) if projection is not None:
+                    formula = projected_convolution(layer, name, use, projection, tasks)
+                case ("EmbeddingBackward0", 0):
+                    formula = _embedding(layer, name, use, left[name])
+            if formula is not None:
+                blocks.append(formula)
+                left = {n: p for n, p in left.items() if n not in formula.parameters}
+        blocks += [gradient_block(layer, name, parameter) for name, parameter in left.items()]
     return blocks
 
 
-def _used_only_in(layer: str, wanted: Mapping[str, Tensor], call: Call, graph: Graph) -> list[str]:
-    """Return the names of the weight, and of the bias, if the call is their only use."""
-    if "forward" in vars(call.module) or call.input.is_nested:
-        return []
-    names = []
-    for own in ("weight", "bias"):
-        name = f"{layer}.{own}" if layer else own
-        if (
-            name in wanted
-            and call.module._parameters.get(own) is wanted[name]
-            and not wanted[name]._backward_hooks  # a user's hook may change the gradient
-            and graph.used_only_in(wanted[name], call.output.node)
-        ):
-            names.append(name)
-    return names if names and names[0].endswith("weight") else []
+def _is_bias(use: Operation, product: Operation, parameter: Tensor) -> bool:
+    """Say whether a parameter is added to each row of a product, and nothing else."""
+    return (
+        use.node is product.node
+        and use.kind == ("AddmmBackward0", 0)
+        and parameter.shape == (product.shape[1],)
+    )
 
 
-def _linear_block(layer: str, names: Sequence[str], call: Call, tasks: int) -> Block | None:
-    """Return the kernel form, if it is right for this call and pays."""
-    if type(call.module) is not nn.Linear:
+def _product(
+    layer: str,
+    name: str,
+    use: Operation,
+    added: Sequence[str],
+    tasks: int,
+    projection: Projection | None,
+) -> Block | None:
+    """Return the block of a matrix that rows are multiplied by, if a formula is right and pays."""
+    with_sum = use.kind[0] == "AddmmBackward0"
+    if with_sum and not use.setting("alpha") == use.setting("beta") == 1:
         return None
-    inputs, outputs = call.input.shape[-1], call.shape[-1]
-    r = prod(call.shape[:-1])
+    a = use.saved("mat1" if with_sum else "self")
+    if a is None:
+        return None
+    r, inputs = a.shape
+    outputs = use.shape[1]
     kernel = r * r * inputs + tasks * r * r * outputs + tasks**2 * r * outputs
     gradients = tasks * r * inputs * outputs + tasks**2 * inputs * outputs
-    if kernel >= gradients:
+    if kernel < gradients:
+        return LinearBlock(layer, (name, *added), use.output, prod(use.shape), a)
+    if projection is None:
         return None
-    return LinearBlock(layer, tuple(names), call.output, prod(call.shape), call.input)
+    return projected_product(layer, name, use, a, projection, tasks)
+
+
+def _embedding(layer: str, name: str, use: Operation, table: Tensor) -> Block | None:
+    """Return the block of a table of which fewer rows were looked up than it has."""
+    indices = use.saved("indices")
+    if (
+        indices is None
+        or indices.numel() >= len(table)
+        or table.is_complex()
+        or use.setting("scale_grad_by_freq")
+    ):
+        return None
+    indices = indices.flatten()
+    places = torch.arange(len(indices), device=indices.device)
+    place = places.new_empty(len(table)).scatter_(0, indices, places)  # one for each row
+    padding = use.setting("padding_idx")  # without one, a number larger than any index
+    rows = place[indices].masked_fill_(indices == min(padding, len(table)), len(indices))
+    return EmbeddingBlock(layer, (name,), use.output, prod(use.shape), rows)

@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.operations import Operation
 
 _Dominators = dict[Node, tuple[Node | None, int]]
-_LONGEST_CHAIN = 6  # output <- view <- product <- transpose <- cast <- weight, and one to spare
+_LAYOUT = {"TBackward0", "ToCopyBackward0", "TransposeBackward0", "ViewBackward0"}
 
 
 class Graph:
@@ -110,24 +111,28 @@ class Graph:
             )
         return edge
 
-    def used_only_in(self, parameter: Tensor, output: Node) -> bool:
-        """Say whether the parameter's one use is a simple chain up to the node of a layer's output.
+    def only_use(self, parameter: Tensor) -> Operation | None:
+        """Return the one operation that a parameter goes into; None if there is not just one.
+
+        On the way to it only its layout and its precision may change, which leave inner products
+        of gradients as they are.
 
         Parameters
         ----------
         parameter : Tensor
             A leaf.
-        output : Node
-            The node of a `Call.output`.
         """
-        users = self._users.get(get_gradient_edge(parameter).node, [])
-        for _ in range(_LONGEST_CHAIN):
-            if len(users) != 1:
-                return False
-            if users[0] is output:
-                return True
-            users = self._users[users[0]]
-        return False
+        node = get_gradient_edge(parameter).node
+        users = self._users.get(node, [])
+        while len(users) == 1 and type(users[0]).__name__ in _LAYOUT:
+            node = users[0]
+            if node in self._roots:
+                return None
+            users = self._users[node]
+        if len(users) != 1:
+            return None
+        operands = [operand for operand, _ in users[0].next_functions]
+        return Operation(users[0], operands.index(node))
 
     def dominators(self, nodes: Iterable[Node]) -> list[Node]:
         """Return the nodes that every path from a loss to any of the given nodes goes through.

@@ -6,18 +6,15 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import GradientEdge
+from torch.nn.functional import conv1d, conv2d, conv3d
 
 from trajlab.measure.blocks import Block
-from trajlab.measure.capture import Call
+from trajlab.measure.operations import Operation
 from trajlab.measure.products import at_least_single
 
-_CONVOLUTIONS: dict[type, Any] = {
-    nn.Conv1d: nn.functional.conv1d,
-    nn.Conv2d: nn.functional.conv2d,
-    nn.Conv3d: nn.functional.conv3d,
-}
+_CONVOLUTIONS: dict[int, Any] = {3: conv1d, 4: conv2d, 5: conv3d}  # by the filters' dimensions
 
 
 @dataclass(frozen=True)
@@ -82,42 +79,48 @@ class ProjectedBlock(Block):
         return tensor.reshape(-1, tensor.shape[-1])
 
 
-def projected_block(
-    name: str, layer: str, call: Call, projection: Projection, tasks: int
+def projected_product(
+    layer: str, name: str, use: Operation, inputs: Tensor, projection: Projection, tasks: int
 ) -> ProjectedBlock | None:
-    """Return the block of a weight of which the call is the only use, if it can be had and pays.
+    """Return the block of a matrix that the inputs are multiplied by, if it pays.
 
     Parameters
     ----------
-    name, layer : str
-        Of the weight, and of its layer.
-    call : Call
-        The call.
+    layer, name : str
+        Of the layer, and of its weight.
+    use : Operation
+        The product.
+    inputs : Tensor
+        Its other operand, shape (rows, inputs).
     projection : Projection
         Draws the signs.
     tasks : int
         The number of losses.
     """
-    module, x = call.module, call.input
-    convolve = _CONVOLUTIONS.get(type(module))
-    if convolve is None and type(module) is not nn.Linear:
+    rows, width = inputs.shape
+    if not _pays(rows, width, use.shape[1], projection.size, tasks):
         return None
-    weight = module.get_parameter("weight")
-    if convolve is not None and (
-        module.groups != 1 or module.padding_mode != "zeros" or x.dim() != weight.dim()
-    ):
+    a = inputs @ projection.signs(width, inputs)
+    return ProjectedBlock(layer, (name,), use.output, prod(use.shape), a, -1)
+
+
+def projected_convolution(
+    layer: str, name: str, use: Operation, projection: Projection, tasks: int
+) -> ProjectedBlock | None:
+    """Return the block of a convolution's filters, if it can be had and pays."""
+    inputs, filters = use.saved("input"), use.saved("weight")
+    if inputs is None or filters is None or use.setting("groups") != 1 or use.setting("transposed"):
         return None
-    outputs, inputs, columns = len(weight), weight[0].numel(), projection.size
-    r = prod(call.shape) // outputs
-    estimated = r * inputs * columns + tasks * (r + tasks) * outputs * columns
-    if estimated >= tasks * (r + tasks) * inputs * outputs:
+    outputs, width, columns = len(filters), filters[0].numel(), projection.size
+    if not _pays(prod(use.shape) // outputs, width, outputs, columns, tasks):
         return None
-    signs = projection.signs(inputs, x)
-    with torch.no_grad():
-        if convolve is None:
-            a = x @ signs
-        else:
-            filters = signs.mT.reshape(columns, *weight.shape[1:])
-            a = convolve(x, filters, None, module.stride, module.padding, module.dilation)
-    channels = -1 if convolve is None else 1
-    return ProjectedBlock(layer, (name,), call.output, prod(call.shape), a, channels)
+    random = projection.signs(width, inputs).mT.reshape(columns, *filters.shape[1:])
+    shape = [use.setting(name) for name in ("stride", "padding", "dilation")]
+    a = _CONVOLUTIONS[filters.dim()](inputs, random, None, *shape)
+    return ProjectedBlock(layer, (name,), use.output, prod(use.shape), a, 1)
+
+
+def _pays(rows: int, inputs: int, outputs: int, columns: int, tasks: int) -> bool:
+    """Compare the multiplications of an estimate with those of the weight gradients."""
+    estimated = rows * inputs * columns + tasks * (rows + tasks) * outputs * columns
+    return estimated < tasks * (rows + tasks) * inputs * outputs

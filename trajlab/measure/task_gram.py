@@ -1,4 +1,4 @@
-"""The exact Gram matrix of task gradients: one pull-back a task."""
+"""The Gram matrix of task gradients: one pull-back a task."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,6 @@ from torch.autograd.graph import GradientEdge
 
 from trajlab.measure.block_sums import BlockSums, TaskGram
 from trajlab.measure.blocks import Block
-from trajlab.measure.capture import Call
 from trajlab.measure.formulas import choose_blocks
 from trajlab.measure.graph import Graph
 from trajlab.measure.projection import Projection
@@ -41,7 +40,6 @@ def group_by_layer(parameters: Mapping[str, Tensor]) -> dict[str, list[str]]:
 def task_gram(
     losses: Sequence[Tensor | None],
     parameters: Mapping[str, Tensor],
-    calls: Mapping[str, Call] | None = None,
     projection: Projection | None = None,
 ) -> TaskGram:
     """Compute the Gram matrix of the losses' gradients for each layer.
@@ -57,9 +55,6 @@ def task_gram(
     parameters : mapping of str to Tensor
         The parameters to differentiate for, by qualified name. One that a loss does not reach, or
         that is frozen, has the gradient zero.
-    calls : mapping of str to Call, optional
-        What `Capture` caught of the layers in the forward pass. A Linear layer in it may need no
-        weight gradient.
     projection : Projection, optional
         Estimate what is cheaper to estimate; by default everything is exact.
 
@@ -75,7 +70,7 @@ def task_gram(
     """
     layers = group_by_layer(parameters)
     graph = Graph(losses)
-    blocks = choose_blocks(layers, parameters, calls or {}, graph, len(losses), projection)
+    blocks = choose_blocks(layers, parameters, graph, len(losses), projection)
     device = next((p.device for p in parameters.values()), torch.device("cpu"))
     sums = BlockSums(layers, losses, device)
     roots: dict[int, tuple[Tensor | GradientEdge, Tensor | None]] = {

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from trajlab.measure.block_sums import BlockSums
 from trajlab.measure.blocks import Block, gradient_block
-from trajlab.measure.capture import Call
 from trajlab.measure.contributions import Contributions
 from trajlab.measure.formulas import choose_blocks
 from trajlab.measure.graph import Graph
@@ -63,7 +62,6 @@ class TrainingGram:
         self,
         losses: Sequence[Tensor | None],
         weights: Sequence[Weight],
-        calls: Mapping[str, Call],
         projection: Projection | None = None,
     ) -> Watch:
         """Measure what has to be measured before the training backward.
@@ -74,8 +72,6 @@ class TrainingGram:
             One scalar a task; None for an omitted one.
         weights : sequence of float or Tensor
             Their weights in the total; of omitted tasks, anything.
-        calls : mapping of str to Call
-            What was captured of the layers in the forward pass.
         projection : Projection, optional
             Estimate what is cheaper to estimate; by default everything is exact.
 
@@ -95,7 +91,7 @@ class TrainingGram:
         apart = self._arrivals(graph) if len(active) > 1 else None
         if apart is not None:
             return Contributions(apart, losses, weights, sums, self._guarded)
-        blocks = choose_blocks(self._layers, self.parameters, calls, graph, len(losses), projection)
+        blocks = choose_blocks(self._layers, self.parameters, graph, len(losses), projection)
         # Elsewhere nothing is pulled back in the midst of the training backward: another device's
         # thread may be accumulating gradients, and a compiled graph may refuse to be retained.
         segments = (

@@ -24,16 +24,16 @@ from trajlab.record.attached import Attached
 from trajlab.record.batch import Weights, present_losses
 from trajlab.record.clock import Clock
 from trajlab.record.evaluations import Value, evaluation_row, evaluation_table
-from trajlab.record.forward import Forward
 from trajlab.record.loss_scale import LossScale
 from trajlab.record.preemption import Preemption
 from trajlab.record.probes.losses import Losses
 from trajlab.record.probes.probe import Moment, Predict, Probe, Started, TaskLosses
 from trajlab.record.provenance import provenance
 from trajlab.record.rows import Rows
+from trajlab.record.shards import Shards
 from trajlab.record.shared import discover_shared, name_shared
 from trajlab.record.sinks import Mirror, Sink
-from trajlab.record.wrapped import is_sharded, refuse_compiled, unwrap
+from trajlab.record.wrapped import has_compiled_graph, is_sharded, refuse_compiled, unwrap
 from trajlab.store import NullWriter, Trajectory, Writer
 from trajlab.store.parts import exists
 
@@ -165,7 +165,7 @@ class Recorder:
                     f"{kind} samples targets from the model's predictions; pass predict=fn to the "
                     "recorder"
                 )
-        self._forward = Forward(model)
+        self._shards = Shards(model)
         self._model = unwrap(model)
         self._tasks = tuple(tasks)
         self._parameters = None if shared is None else name_shared(self._model, shared)
@@ -198,7 +198,7 @@ class Recorder:
         self._clock = Clock(optimizer, self._complete)
         if earlier is not None:
             self._clock.resume(earlier, from_step)
-        self._catch_if_due(self.step)
+        self._look_if_due(self.step)
 
     @property
     def step(self) -> int:
@@ -320,7 +320,7 @@ class Recorder:
             If the split or a task is unknown, a value is not a number, or ``"correct"`` not a
             flat array of flags.
         """
-        self._forward.close()
+        self._shards.close()
         if step is not None:
             self._clock.step = step
         row = evaluation_row(values, self._tasks)
@@ -333,7 +333,7 @@ class Recorder:
             for attached in self._probes:
                 if attached.probe.schedule.every == "epoch" and not attached.probe.needs_graph:
                     attached.measure_if_due(moment, self._clock.boundary)
-        self._catch_if_due(self.step)
+        self._look_if_due(self.step)
 
     def flush(self) -> None:
         """Write what is buffered: when this returns it survives a power loss.
@@ -361,8 +361,8 @@ class Recorder:
             If the disk refuses; nothing is lost, and `close` can be called again.
         """
         self._clock.stop()
-        self._forward.close()
-        self._forward.clear()
+        self._shards.close()
+        self._shards.clear()
         with self._preemption:
             try:
                 self._mark_skipped()
@@ -387,7 +387,7 @@ class Recorder:
         self._rows.hand_over()
         self._writer.rewind(state["step"])
         self._clock.load_state_dict(state)
-        self._catch_if_due(self.step)
+        self._look_if_due(self.step)
 
     def __enter__(self) -> Self:
         return self
@@ -422,10 +422,9 @@ class Recorder:
         """Record the losses of this pass, and return the moment for the probes."""
         if accumulate < 1:
             raise TrajlabError(f"accumulate={accumulate} is no number of passes; give 1 or more")
-        self._forward.close()
-        compiled = self._forward.is_compiled(losses)
+        self._shards.close()
         if self._parameters is None:
-            if compiled:
+            if has_compiled_graph(losses.values()):
                 raise TrajlabError(
                     "the losses come from a compiled graph, which hides what the tasks share; pass "
                     "shared="
@@ -465,7 +464,7 @@ class Recorder:
 
     def _end_pass(self, accumulate: int) -> None:
         self._clock.end_pass(accumulate)
-        self._catch_if_due(self._clock.next_step(accumulate))
+        self._look_if_due(self._clock.next_step(accumulate))
 
     def _complete(self) -> None:
         """Complete what was measured over the passes of the update that has just been made."""
@@ -474,12 +473,14 @@ class Recorder:
         for attached in self._probes:
             attached.complete(update)
 
-    def _catch_if_due(self, step: int) -> None:
-        """Catch what the probes that are due at that step use of the forward pass."""
-        self._forward.clear()
-        due = [a.probe for a in self._probes if a.due(step, self._clock.boundary)]
-        if self._parameters is not None and any(probe.needs_graph for probe in due):
-            self._forward.open(self._parameters, any(probe.uses_calls for probe in due))
+    def _look_if_due(self, step: int) -> None:
+        """Look for a sharded model's parameters in the forward pass of a step that is measured."""
+        self._shards.clear()
+        if self._parameters is not None and any(
+            attached.probe.needs_graph and attached.due(step, self._clock.boundary)
+            for attached in self._probes
+        ):
+            self._shards.open(self._parameters)
 
     def _moment(
         self, losses: Mapping[str, Tensor], weights: Weights, accumulate: int = 1
@@ -497,12 +498,11 @@ class Recorder:
             model=self._model,
             tasks=self._tasks,
             parameters=parameters,
-            leaves=self._forward.leaves(parameters),
+            leaves=self._shards.leaves(parameters),
             losses=losses,
             weights=weights,
             task_losses=self._task_losses,
             predict=self._predict,
-            calls=self._forward.calls if losses else {},
         )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from trajlab.measure.capture import Call
 from trajlab.measure.guard import guard
 from trajlab.measure.likelihood import Likelihood
 from trajlab.record.schedule import Every, Schedule
@@ -62,9 +61,6 @@ class Moment:
         denominators, both (n,).
     predict : callable or None
         ``fn(model, batch) -> {task: class logits or a likelihood}``.
-    calls : mapping of str to Call
-        The calls of the layers that own shared parameters, as captured in the forward pass of the
-        current batch; empty unless a due probe asked for them.
     """
 
     step: int
@@ -83,7 +79,6 @@ class Moment:
     weights: Mapping[str, float | Tensor]
     task_losses: TaskLosses | None
     predict: Predict | None
-    calls: Mapping[str, Call]
 
     @property
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -124,14 +119,11 @@ class Probe(ABC):
         Whether it measures on the graph of the current batch.
     needs_task_losses : bool
         Whether it measures on data of its own, through the recorder's ``task_losses=``.
-    uses_calls : bool
-        Whether it can do with captured calls better than without.
     needs_predict : bool
         Whether it needs the model's predictions, through the recorder's ``predict=``.
     """
 
     needs_graph: bool = False
-    uses_calls: bool = False
     needs_task_losses: bool = False
     needs_predict: bool = False
 

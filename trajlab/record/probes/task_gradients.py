@@ -81,7 +81,6 @@ class TaskGradients(Probe):
     """
 
     needs_graph = True
-    uses_calls = True
 
     def __init__(
         self,
@@ -115,7 +114,6 @@ class TaskGradients(Probe):
             raise TrajlabError(
                 "the optimizer takes no gradient of the representation; use update=False"
             )
-        self.uses_calls = scope == "parameters" and not update
         self._update = update
         self._memory = memory
         self._projected = method == "projected"
@@ -181,8 +179,8 @@ class TaskGradients(Probe):
         if self._scope == "representation":
             return {"gram": representation_gram(losses) / moment.loss_scale**2}
         projection = self._projection(moment)
-        found = task_gram(losses, self._wanted(moment), moment.calls, projection)
-        self._say(moment, found.from_gradients)
+        found = task_gram(losses, self._wanted(moment), projection)
+        self._say(found.from_gradients)
         scale = moment.loss_scale**2
         return self._estimates(found, scale) if self._projected else {"gram": found.gram / scale}
 
@@ -197,7 +195,7 @@ class TaskGradients(Probe):
         if self._meter is None or self._meter.parameters is not wanted:
             self._meter = TrainingGram(moment.model, wanted)
         try:
-            watch = self._meter.start(losses, weights, moment.calls, self._projection(moment))
+            watch = self._meter.start(losses, weights, self._projection(moment))
         except RuntimeError as error:
             self._say_donated(error)
             shape = (len(group_by_layer(wanted)), len(losses), len(losses))
@@ -279,7 +277,7 @@ class TaskGradients(Probe):
         scale = moment.loss_scale**2
         if self._scope == "representation":
             return {"gram": lambda: sums.result().gram[0] / scale}
-        self._say(moment, sums.from_gradients)
+        self._say(sums.from_gradients)
         return (
             self._estimates(sums.result(), scale)
             if self._projected
@@ -298,8 +296,8 @@ class TaskGradients(Probe):
         generator = torch.Generator().manual_seed((self._seed << 32) + moment.step)
         return Projection(self._size, generator)
 
-    def _say(self, moment: Moment, from_gradients: Sequence[str]) -> None:
-        if moment.calls and not self._said and from_gradients:
+    def _say(self, from_gradients: Sequence[str]) -> None:
+        if from_gradients and not self._said:
             self._said = True
             _logger.info(
                 "trajlab takes the task gradients' products from weight gradients in the layers "
