@@ -1,12 +1,14 @@
 """Data for the settings."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.training import layouts
-from trajlab.training.settings import cifar100, fashion_mtl, mnists, multi_fashion
+from trajlab.training.deeplab import deeplab_v3
+from trajlab.training.settings import cifar100, cityscapes, fashion_mtl, mnists, multi_fashion
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +23,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     layouts.exam(folder, rng)
     layouts.cifar100(folder, rng)
     layouts.celeba(folder, rng)
+    layouts.cityscapes(folder, rng)
     return folder
 
 
@@ -33,4 +36,7 @@ def data(files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(mnists, "_VALIDATION", 20)
     monkeypatch.setattr(multi_fashion, "_VALIDATION", 20)
     monkeypatch.setattr(cifar100, "_VALIDATION", 5)
+    monkeypatch.setattr(cityscapes, "_VALIDATION", 2)
+    monkeypatch.setattr(cityscapes, "_SIZE", (64, 32))
+    monkeypatch.setattr(cityscapes, "deeplab_v3", partial(deeplab_v3, (1, 1, 1, 1)))
     return files

@@ -99,3 +99,21 @@ def celeba(folder: Path, rng: np.random.Generator) -> None:
     parts = np.repeat([0, 1, 2], [12, 4, 4])
     lines = [f"{name} {part}" for name, part in zip(names, parts, strict=True)]
     (folder / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
+
+
+def cityscapes(folder: Path, rng: np.random.Generator) -> None:
+    """Write six scenes to train on and two to test, a sixteenth as wide and high."""
+    for part, cities in (("train", ("aachen", "bochum")), ("val", ("lindau",))):
+        for city in cities:
+            count = 3 if part == "train" else 2
+            for scene in (f"{city}_000000_{19 + i:06}" for i in range(count)):
+                images = {
+                    "leftImg8bit": rng.integers(0, 256, (64, 128, 3), np.uint8),
+                    "gtFine": rng.integers(0, 34, (64, 128), np.uint8),
+                    "disparity": rng.integers(0, 32_258, (64, 128), np.uint16),
+                }
+                for kind, pixels in images.items():
+                    end = "gtFine_labelIds" if kind == "gtFine" else kind
+                    path = folder / "cityscapes" / kind / part / city / f"{scene}_{end}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(pixels).save(path)

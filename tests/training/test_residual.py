@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from trajlab.training.residual import Residual, deeplab_v3, resnet18
+from trajlab.training.deeplab import deeplab_v3
+from trajlab.training.residual import Residual, resnet18
 
 # Published numbers of parameters, less those of the last layer that is not in a trunk:
 # ResNet-18 on ImageNet 11,689,512; on CIFAR-10 11,173,962; DeepLabv3 on ResNet-101 with 21 classes

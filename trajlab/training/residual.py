@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 Block = Callable[[int, int, int, int], "Residual"]
 
@@ -46,7 +45,7 @@ def resnet18(*, small: bool = False) -> nn.Sequential:
     ----------
     He et al. (2016), Deep residual learning for image recognition, CVPR.
     """
-    stem = nn.Sequential(*_convolution(3, 64, 3), nn.ReLU()) if small else _stem()
+    stem = nn.Sequential(*convolution(3, 64, 3), nn.ReLU()) if small else _stem()
     return _initialised(
         nn.Sequential(
             stem, *_stages(_basic, (2, 2, 2, 2), 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
@@ -54,77 +53,41 @@ def resnet18(*, small: bool = False) -> nn.Sequential:
     )
 
 
-def deeplab_v3(blocks: Sequence[int] = (3, 4, 23, 3)) -> nn.Sequential:
-    """Return DeepLabv3 up to its last layer, on a residual network with bottlenecks.
+def dilated_resnet(blocks: Sequence[int]) -> nn.Sequential:
+    """Return a residual network of bottlenecks whose last two stages dilate and keep their size.
 
     Parameters
     ----------
     blocks
-        Of each of the four stages; by default those of ResNet-101. The last two keep the size and
-        dilate instead.
+        Of each of the four stages: ``(3, 4, 23, 3)`` is ResNet-101.
 
     Returns
     -------
     nn.Sequential
-        From ``(n, 3, height, width)`` to ``(n, 256, height / 8, width / 8)``. Batch normalization
-        of its pooled branch needs two images or more in training.
-
-    References
-    ----------
-    Chen et al. (2017), Rethinking atrous convolution for semantic image segmentation,
-    arXiv:1706.05587.
+        From ``(n, 3, height, width)`` to ``(n, 2048, height / 8, width / 8)``.
     """
-    backbone = nn.Sequential(_stem(), *_stages(_bottleneck, blocks, 4, dilate=True))
-    return nn.Sequential(
-        _initialised(backbone),
-        Pyramid(2048, 256, (12, 24, 36)),
-        nn.Dropout(0.5),
-        *_convolution(256, 256, 3),
-        nn.ReLU(),
-    )
+    return _initialised(nn.Sequential(_stem(), *_stages(_bottleneck, blocks, 4, dilate=True)))
 
 
-class Pyramid(nn.Module):
-    """Convolutions of several dilations and the mean of the image, side by side.
+def convolution(
+    inputs: int, outputs: int, size: int, stride: int = 1, dilation: int = 1
+) -> list[nn.Module]:
+    """Return a convolution that keeps the size, or divides it by its stride, and normalization.
 
     Parameters
     ----------
     inputs, outputs
         Numbers of channels.
-    dilations
-        Of the convolutions of 3 × 3, beside one of 1 × 1.
+    size, stride, dilation
+        Of the kernel.
     """
-
-    def __init__(self, inputs: int, outputs: int, dilations: Sequence[int]) -> None:
-        super().__init__()
-        shapes = [(1, 1), *((3, dilation) for dilation in dilations)]
-        self.branches = nn.ModuleList(
-            nn.Sequential(*_convolution(inputs, outputs, size, dilation=dilation), nn.ReLU())
-            for size, dilation in shapes
-        )
-        self.pooled = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), *_convolution(inputs, outputs, 1), nn.ReLU()
-        )
-        joined = (len(shapes) + 1) * outputs
-        self.last = nn.Sequential(*_convolution(joined, outputs, 1), nn.ReLU())
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return maps ``(n, outputs, height, width)``."""
-        whole = interpolate(self.pooled(maps), maps.shape[2:])
-        joined: Tensor = self.last(torch.cat([*(one(maps) for one in self.branches), whole], 1))
-        return joined
-
-
-def _convolution(
-    inputs: int, outputs: int, size: int, stride: int = 1, dilation: int = 1
-) -> list[nn.Module]:
     padding = dilation * (size // 2)
     convolution = nn.Conv2d(inputs, outputs, size, stride, padding, dilation, bias=False)
     return [convolution, nn.BatchNorm2d(outputs)]
 
 
 def _stem() -> nn.Sequential:
-    return nn.Sequential(*_convolution(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+    return nn.Sequential(*convolution(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
 
 
 def _stages(
@@ -148,25 +111,25 @@ def _stages(
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
     if inputs == outputs and stride == 1:
         return nn.Identity()
-    return nn.Sequential(*_convolution(inputs, outputs, 1, stride))
+    return nn.Sequential(*convolution(inputs, outputs, 1, stride))
 
 
 def _basic(inputs: int, width: int, stride: int, dilation: int) -> Residual:
     body = nn.Sequential(
-        *_convolution(inputs, width, 3, stride, dilation),
+        *convolution(inputs, width, 3, stride, dilation),
         nn.ReLU(),
-        *_convolution(width, width, 3, dilation=dilation),
+        *convolution(width, width, 3, dilation=dilation),
     )
     return Residual(body, _shortcut(inputs, width, stride))
 
 
 def _bottleneck(inputs: int, width: int, stride: int, dilation: int) -> Residual:
     body = nn.Sequential(
-        *_convolution(inputs, width, 1),
+        *convolution(inputs, width, 1),
         nn.ReLU(),
-        *_convolution(width, width, 3, stride, dilation),
+        *convolution(width, width, 3, stride, dilation),
         nn.ReLU(),
-        *_convolution(width, 4 * width, 1),
+        *convolution(width, 4 * width, 1),
     )
     return Residual(body, _shortcut(inputs, 4 * width, stride))
 

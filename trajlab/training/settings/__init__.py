@@ -14,6 +14,7 @@ SETTINGS = {
     "multi-fashion": "trajlab.training.settings.multi_fashion:multi_fashion",
     "cifar-100": "trajlab.training.settings.cifar100:cifar100",
     "celeba": "trajlab.training.settings.celeba:celeba",
+    "cityscapes": "trajlab.training.settings.cityscapes:cityscapes",
     "FashionMTL": "trajlab.training.settings.fashion_mtl:fashion_mtl",
 }
 
