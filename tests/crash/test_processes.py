@@ -159,6 +159,18 @@ def test_a_worker_that_is_terminated_or_exits_changes_nothing(tmp_path):
     assert len(Trajectory(tmp_path / "run.h5").table("losses")["step"]) == 5
 
 
+def test_a_process_that_ends_without_closing_seals_its_run(tmp_path):
+    code = """
+    recorder = Recorder(path, model, tasks=["left", "right"], shared=model)
+    train(recorder, 5)
+    """
+    done = run(code, tmp_path / "run.h5")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    found = Trajectory(tmp_path / "run.h5")
+    assert found.status == "recording"
+    assert len(found.table("losses")["step"]) == 5
+
+
 def test_rank_0_writes_and_the_others_nothing(tmp_path):
     code = f"""
     import torch.distributed as dist

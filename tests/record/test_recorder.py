@@ -1,7 +1,10 @@
 """The recorder in a training loop: what it stores, and what it leaves alone."""
 
+import gc
 import logging
 import math
+import signal
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -316,6 +319,37 @@ def test_shared_parameters_are_found_on_the_first_step(
     assert Trajectory(path).shared == [f"trunk.{n}" for n, _ in model.trunk.named_parameters()]
     assert len(caplog.records) == 1
     assert "trunk.0, trunk.2" in caplog.text
+
+
+@pytest.mark.parametrize("update", [False, True])
+def test_recorder_that_nobody_holds_is_freed_and_its_run_sealed(
+    path: Path, model: TwoHeads, update: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    before = signal.getsignal(signal.SIGTERM)
+    r = recorder(
+        path,
+        model,
+        shared=model.trunk,
+        optimizer=optimizer,
+        probes=[probes.TaskGradients(update=update)],
+    )
+    kept = weakref.ref(r)
+    for batch in batches(3):
+        r.backward(losses(model, batch))
+        optimizer.step()
+        optimizer.zero_grad()
+    del r
+    gc.collect()
+    assert kept() is None
+    assert signal.getsignal(signal.SIGTERM) == before
+    run = Trajectory(path)
+    assert run.status == "recording"
+    assert run.gram().shape == (3, 2, 2)
+    assert "was not closed" in caplog.text
+    optimizer.step()  # what watched it is gone
+    with recorder(path, model, shared=model.trunk, resume=True) as resumed:
+        assert resumed.step == 3
 
 
 def test_errors_of_the_users_code_are_raised_unchanged_and_the_run_is_sealed(

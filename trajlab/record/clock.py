@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakMethod
 
 import numpy as np
 from torch.optim import Optimizer
@@ -20,8 +21,8 @@ class Clock:
     ----------
     optimizer : Optimizer, optional
         Its updates advance the step.
-    on_update : callable
-        Called after each of them, before the step advances.
+    on_update : method
+        Called after each of them, before the step advances, as long as its object lives.
 
     Attributes
     ----------
@@ -37,9 +38,7 @@ class Clock:
         Epoch boundaries so far, the beginning of training not counted.
     """
 
-    def __init__(
-        self, optimizer: Optimizer | None, on_update: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, optimizer: Optimizer | None, on_update: Callable[[], None]) -> None:
         self.step = 0
         self.micro_step = 0
         self.first = True
@@ -47,7 +46,7 @@ class Clock:
         self.boundary = 0
         self._counts_epochs = True
         self._counts_passes = optimizer is None
-        self._on_update = on_update
+        self._on_update = WeakMethod(on_update)  # the optimizer must not keep a recorder alive
         self._passes = 0  # of the present update
         self._last_pass = -1
         self._trained = False
@@ -119,5 +118,7 @@ class Clock:
             self._updated()
 
     def _updated(self) -> None:
-        self._on_update()
+        on_update = self._on_update()
+        if on_update is not None:
+            on_update()
         self.step += 1

@@ -42,7 +42,8 @@ class Preemption:
         """Give SIGTERM back to the user's own handler."""
         if self._active and os.getpid() == self._pid:
             self._active = False
-            if signal.getsignal(signal.SIGTERM) is self._handler:
+            main = threading.current_thread() is threading.main_thread()
+            if main and signal.getsignal(signal.SIGTERM) is self._handler:
                 signal.signal(signal.SIGTERM, self._users or signal.SIG_DFL)
 
     def __enter__(self) -> None:

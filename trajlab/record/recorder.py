@@ -1,9 +1,11 @@
 """The recorder: attaches to a training loop and writes its trajectory."""
 
+import atexit
 import logging
 import operator
 import os
 import time
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
@@ -25,7 +27,6 @@ from trajlab.record.batch import Weights, present_losses
 from trajlab.record.clock import Clock
 from trajlab.record.evaluations import Value, evaluation_row, evaluation_table
 from trajlab.record.loss_scale import LossScale
-from trajlab.record.preemption import Preemption
 from trajlab.record.probes.losses import Losses
 from trajlab.record.probes.probe import Moment, Predict, Probe, Started, TaskLosses
 from trajlab.record.provenance import provenance
@@ -98,7 +99,8 @@ class Recorder:
     -----
     Under ``torch.distributed`` rank 0 writes; the others measure along, for measuring may
     communicate, and write nothing. SIGTERM writes what is buffered, then does what it would have
-    done without.
+    done without. A recorder that is not closed seals its file, with the status ``recording``, when
+    the last reference to it goes or the process ends.
 
     Examples
     --------
@@ -189,13 +191,16 @@ class Recorder:
             )
         )
         self._created = datetime.fromisoformat(self._writer.created).timestamp()
-        self._preemption = Preemption(self.flush)
-        self._rows = Rows(self._writer, self._preemption, Mirror(() if _is_beside() else sinks))
+        self._rows = Rows(self._writer, Mirror(() if _is_beside() else sinks))
         self._said = False
         self._scale = LossScale(scaler)
         self._losses = Attached(Losses(self._scale.active), self._rows)
         self._probes = [Attached(probe, self._rows) for probe in probes]
         self._clock = Clock(optimizer, self._complete)
+        parts = (self._clock, self._shards, self._scale, self._rows)  # none holds the recorder
+        self._unclosed = weakref.finalize(self, _abandon, os.getpid(), self._writer.path, *parts)
+        self._unclosed.atexit = False  # too late: h5py has put its converters away by then
+        atexit.register(self._unclosed)
         if earlier is not None:
             self._clock.resume(earlier, from_step)
         self._look_if_due(self.step)
@@ -343,9 +348,7 @@ class Recorder:
         TrajlabError
             If the disk refuses; nothing is lost, and the next flush tries again.
         """
-        with self._preemption:
-            self._rows.hand_over()
-            self._writer.flush()
+        self._rows.flush()
 
     def close(self, status: str = "complete") -> None:
         """Seal the file; a second time this does nothing.
@@ -360,16 +363,9 @@ class Recorder:
         TrajlabError
             If the disk refuses; nothing is lost, and `close` can be called again.
         """
-        self._clock.stop()
-        self._shards.close()
-        self._shards.clear()
-        with self._preemption:
-            try:
-                self._mark_skipped()
-                self._rows.close()
-            finally:
-                self._writer.close(status)
-            self._preemption.stop()
+        _seal(self._clock, self._shards, self._scale, self._rows, status)
+        self._unclosed.detach()
+        atexit.unregister(self._unclosed)
 
     def state_dict(self) -> dict[str, Any]:
         """Flush, and return what a checkpoint must hold to resume from here."""
@@ -407,16 +403,9 @@ class Recorder:
             _logger.error("trajlab could not seal %s: %s", self._writer.path, failure)
 
     def _begin_pass(self, step: int | None) -> None:
-        if self._mark_skipped():
+        if _mark_skipped(self._scale, self._rows):
             self._clock.retry()
         self._clock.begin_pass(step)
-
-    def _mark_skipped(self) -> bool:
-        """Mark the passes of the last update if the loss scaler skipped it."""
-        rows = self._scale.skipped()
-        for row in rows:
-            self._rows.append("losses", {**row, "skipped": True})  # in the place of the former row
-        return bool(rows)
 
     def _recorded(self, losses: Mapping[str, Tensor], weights: Weights, accumulate: int) -> Moment:
         """Record the losses of this pass, and return the moment for the probes."""
@@ -504,6 +493,38 @@ class Recorder:
             task_losses=self._task_losses,
             predict=self._predict,
         )
+
+
+def _mark_skipped(scale: LossScale, rows: Rows) -> bool:
+    """Mark the passes of the last update if the loss scaler skipped it."""
+    skipped = scale.skipped()
+    for row in skipped:
+        rows.append("losses", {**row, "skipped": True})  # in the place of the former row
+    return bool(skipped)
+
+
+def _seal(clock: Clock, shards: Shards, scale: LossScale, rows: Rows, status: str) -> None:
+    """Watch no more, and seal the file."""
+    clock.stop()
+    shards.close()
+    shards.clear()
+    try:
+        _mark_skipped(scale, rows)
+    finally:
+        rows.close(status)
+
+
+def _abandon(
+    pid: int, path: Path, clock: Clock, shards: Shards, scale: LossScale, rows: Rows
+) -> None:
+    """Seal the file of a recorder that nobody holds any more, or as the process ends."""
+    if os.getpid() != pid:  # a forked process's copy of it
+        return
+    try:
+        _seal(clock, shards, scale, rows, "recording")
+        _logger.warning("trajlab sealed %s, whose recorder was not closed; call close()", path)
+    except Exception as failure:  # there is nobody to raise it to
+        _logger.error("trajlab could not seal %s: %s", path, failure)
 
 
 def _is_beside() -> bool:

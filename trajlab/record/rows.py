@@ -23,16 +23,14 @@ class Rows:
     ----------
     writer : Writer or NullWriter
         Where the rows go.
-    preemption : Preemption
-        Waits while rows are on their way.
     mirror : Mirror
         Where copies of their numbers go.
     """
 
-    def __init__(self, writer: Writer | NullWriter, preemption: Preemption, mirror: Mirror) -> None:
+    def __init__(self, writer: Writer | NullWriter, mirror: Mirror) -> None:
         self._writer = writer
         self._mirror = mirror
-        self._preemption = preemption
+        self._preemption = Preemption(self.flush)
         self._waiting: deque[tuple[str, Mapping[str, Any]]] = deque()
         self._since = time.monotonic()
         self._closed = False
@@ -70,11 +68,22 @@ class Rows:
             self._mirror.append(table, values)
         self._since = time.monotonic()
 
-    def close(self) -> None:
-        """Give all rows to the writer, and take no more."""
+    def flush(self) -> None:
+        """Give all rows to the writer, and let it write them."""
+        with self._preemption:
+            self.hand_over()
+            self._writer.flush()
+
+    def close(self, status: str) -> None:
+        """Give all rows to the writer, seal its file, and take no more."""
         self._closed = True
-        self.hand_over()
-        self._mirror.close()
+        with self._preemption:
+            try:
+                self.hand_over()
+                self._mirror.close()
+            finally:
+                self._writer.close(status)
+            self._preemption.stop()
 
 
 def _plain(value: Any) -> Any:
