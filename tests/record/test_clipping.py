@@ -62,6 +62,7 @@ def test_without_an_optimizer_to_watch_the_update_is_not_known(tmp_path: Path) -
     assert np.isfinite(table["gram"]).all()
 
 
-def test_representation_has_no_update() -> None:
-    with pytest.raises(TrajlabError, match="no gradient of the representation"):
-        probes.TaskGradients(scope="representation", update=True)
+@pytest.mark.parametrize("scope", ["representation", "all"])
+def test_update_is_of_the_shared_parameters_alone(scope: str) -> None:
+    with pytest.raises(TrajlabError, match=r"of the shared parameters alone; use scope="):
+        probes.TaskGradients(scope=scope, update=True)

@@ -9,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 from trajlab.measure.block_sums import BlockSums
 from trajlab.measure.blocks import Block
 from trajlab.measure.segments import Segment
-from trajlab.measure.watch import Arrivals, Guarded, Watch
+from trajlab.measure.watch import Arrivals, Guarded, Watch, is_training
 from trajlab.measure.weights import Weight, is_one, is_zero, vector
 
 
@@ -65,6 +65,5 @@ class Contributions(Watch):
             yield block.edge.node.register_prehook(lambda _, block=block: self._complete(block))
 
     def _complete(self, block: Block) -> None:
-        arrivals = self._arrivals.pop(block, None)
-        if arrivals is not None:  # pull-backs of another watch, from here down, come by once more
-            self.sums.add(block, arrivals.rows)
+        if is_training():
+            self.sums.add(block, self._arrivals.pop(block).rows)

@@ -10,7 +10,7 @@ from trajlab.measure.block_sums import BlockSums
 from trajlab.measure.blocks import Block
 from trajlab.measure.graph import Graph
 from trajlab.measure.segments import Segment
-from trajlab.measure.watch import Arrivals, Gradients, Guarded, Watch
+from trajlab.measure.watch import Arrivals, Gradients, Guarded, Watch, is_training, pulling_back
 from trajlab.measure.weights import Weight, is_one, is_zero, plain
 
 
@@ -75,7 +75,6 @@ class Total(Watch):
             if derived is not None and graph.reaches(derived, block.edge.node)
         }
         self._carried: dict[int, Tensor] = {}  # gradients at the edge where the next one begins
-        self._pulling = False
         first = segments[0].following if not segments[0].blocks else None
         self._lost = {t for t, weight in enumerate(weights) if is_zero(weight)}
         arrivals = None if first is None else Arrivals(graph, first)
@@ -111,7 +110,7 @@ class Total(Watch):
 
     def _descend(self, segment: Segment, source: GradientEdge) -> None:
         """Pull back through a segment when the total has come to its source."""
-        if self._pulling:
+        if not is_training():
             return
         rows, self._carried = self._carried, {}
         if self._arrivals is not None:
@@ -130,22 +129,18 @@ class Total(Watch):
     ) -> None:
         if not starts:
             return
-        self._pulling = True  # what follows goes through nodes that are watched
-        try:
-            with self._guarded():
-                for t, (root, gradient) in starts.items():
-                    rows, following = segment.pull_back(root, gradient)
-                    for block, row in rows.items():
-                        self._waiting[block][t] = row
-                    if following is not None:
-                        self._carried[t] = following
-        finally:
-            self._pulling = False
+        with pulling_back(), self._guarded():  # through nodes that are watched
+            for t, (root, gradient) in starts.items():
+                rows, following = segment.pull_back(root, gradient)
+                for block, row in rows.items():
+                    self._waiting[block][t] = row
+                if following is not None:
+                    self._carried[t] = following
 
     def _pass(self, block: Block, passed: Gradients) -> None:
         """Complete one block by the total that passes it."""
         total = passed[block.edge.output_nr]
-        if self._pulling or total is None:
+        if total is None or not is_training():
             return
         rows = self._waiting.pop(block)
         if self.derived is None and self._conclude is not None:

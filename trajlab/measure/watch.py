@@ -1,8 +1,9 @@
 """What looks at the gradients that pass in one training backward, and leaves them as they are."""
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +16,28 @@ from trajlab.measure.graph import Graph
 
 Gradients = tuple[Tensor | None, ...]
 Guarded = Callable[[], AbstractContextManager[None]]
+
+
+class _Thread(threading.local):
+    pulls_back = False
+
+
+_thread = _Thread()  # of several watches, one may pull back while the others watch
+
+
+@contextmanager
+def pulling_back() -> Iterator[None]:
+    """Let no watch look at the backward passes that this thread runs meanwhile."""
+    _thread.pulls_back = True
+    try:
+        yield
+    finally:
+        _thread.pulls_back = False
+
+
+def is_training() -> bool:
+    """Say whether what passes a hook belongs to the training backward."""
+    return not _thread.pulls_back
 
 
 class Watch(ABC):
@@ -95,6 +118,8 @@ class Arrivals:
         slots = [slot for slot, edge in enumerate(user.next_functions) if edge == to]
 
         def hook(passed: Gradients, _: Gradients) -> None:
+            if not is_training():
+                return
             for gradient in (passed[slot] for slot in slots):
                 if gradient is not None:
                     row = self.rows.get(loss)

@@ -37,6 +37,13 @@ _STANDARD_ERROR = Column(
 )
 
 
+_TABLES = {
+    "parameters": "gradients",
+    "all": "all_gradients",
+    "representation": "representation_gradients",
+}
+
+
 class TaskGradients(Probe):
     """Inner products of the unweighted task gradients of the training graph, layer by layer.
 
@@ -58,10 +65,11 @@ class TaskGradients(Probe):
     layers : sequence of str, optional
         The layers to measure, by qualified name; nothing below the lowest one is computed. By
         default all that own shared parameters; a subset has no total, and the table says so.
-    scope : "parameters" or "representation"
-        With respect to the shared parameters; or to the last tensor on which all losses depend,
-        usually the trunk's output: nearly free, but another quantity, in a table of its own; of the
-        first backward pass, in the process that records.
+    scope : "parameters", "all" or "representation"
+        With respect to the shared parameters; to all parameters of the model, each task's head too;
+        or to the last tensor on which all losses depend, usually the trunk's output: nearly free,
+        but another quantity, of the first backward pass, in the process that records. Each scope
+        has a table of its own.
     update : bool
         Record beside them the gradient that the optimizer takes, after clipping: its norm, and its
         inner product with each task's gradient. Takes a pull-back and a gradient a task.
@@ -76,8 +84,8 @@ class TaskGradients(Probe):
     Raises
     ------
     TrajlabError
-        If an option has a value that there is not; or, when it measures, if a layer owns no shared
-        parameter or the losses leave no common tensor.
+        If an option has a value that there is not; or, when it measures, if a layer owns no
+        parameter in scope or the losses leave no common tensor.
     """
 
     needs_graph = True
@@ -104,15 +112,16 @@ class TaskGradients(Probe):
             raise TrajlabError(
                 f"TaskGradients(size={size}) has no scatter to tell its error; give 2 or more"
             )
-        if scope not in ("parameters", "representation"):
+        if scope not in _TABLES:
             raise TrajlabError(
-                f"TaskGradients(scope={scope!r}) is unknown; use 'parameters' or 'representation'"
+                f"TaskGradients(scope={scope!r}) is unknown; use one of {', '.join(_TABLES)}"
             )
         if scope == "representation" and layers is not None:
             raise TrajlabError("the representation has no layers; leave layers= out")
-        if scope == "representation" and update:
+        if scope != "parameters" and update:
             raise TrajlabError(
-                "the optimizer takes no gradient of the representation; use update=False"
+                "the gradient that the optimizer takes is recorded of the shared parameters alone; "
+                "use scope='parameters'"
             )
         self._update = update
         self._memory = memory
@@ -136,7 +145,7 @@ class TaskGradients(Probe):
     @property
     def survives_compilation(self) -> bool:
         """A compiled graph can be differentiated once more, if not twice."""
-        return self._scope == "parameters"
+        return self._scope != "representation"
 
     @property
     def survives_sharding(self) -> bool:
@@ -144,11 +153,11 @@ class TaskGradients(Probe):
         return self._scope == "parameters"
 
     def table(self, moment: Moment) -> Table:
-        """Declare ``gradients``, or ``representation_gradients``."""
+        """Declare ``gradients``, ``all_gradients`` or ``representation_gradients``."""
         tasks = list(moment.tasks)
         if self._scope == "representation":
             return Table(
-                "representation_gradients",
+                _TABLES[self._scope],
                 (
                     Column(
                         "gram",
@@ -169,9 +178,11 @@ class TaskGradients(Probe):
             method = "projected"
             projection = {"size": self._size, "seed": self._seed}
             table = replace(table, columns=(*table.columns, _STANDARD_ERROR))
-        complete = len(layers) == len(group_by_layer(moment.parameters))
-        attributes = {"method": method, "scope": "parameters", "complete": complete, **projection}
-        return replace(table, attributes=attributes)
+        complete = self._layers is None or len(layers) == len(
+            group_by_layer(self._in_scope(moment))
+        )
+        attributes = {"method": method, "scope": self._scope, "complete": complete, **projection}
+        return replace(table, name=_TABLES[self._scope], attributes=attributes)
 
     def measure(self, moment: Moment) -> Row:
         """Return ``gram``, shape (layer, task, other_task)."""
@@ -204,7 +215,7 @@ class TaskGradients(Probe):
 
     def adds_up(self, moment: Moment) -> bool:
         """Say whether gradients of several passes or processes make up the update."""
-        return self._scope == "parameters" and (
+        return self._scope != "representation" and (
             self._update
             or moment.passes > 1
             or processes() > 1
@@ -222,7 +233,7 @@ class TaskGradients(Probe):
         try:
             self._sums.add(
                 [moment.losses.get(task) for task in moment.tasks],
-                {name: moment.leaves[name] for name in wanted},
+                {name: moment.leaves.get(name, wanted[name]) for name in wanted},
                 1 / moment.passes,
                 moment.loss_scale,
             )
@@ -255,22 +266,30 @@ class TaskGradients(Probe):
             )
 
     def _wanted(self, moment: Moment) -> Mapping[str, nn.Parameter]:
-        """Return the shared parameters of the chosen layers; the same object for the same ones."""
+        """Return the parameters of the chosen layers; the same object for the same shared ones."""
         if self._shared is not moment.parameters:
-            found = group_by_layer(moment.parameters)
+            parameters = self._in_scope(moment)
+            found = group_by_layer(parameters)
             for layer in self._layers or ():
                 if layer not in found:
                     raise TrajlabError(
-                        f"layer {layer!r} owns no shared parameter; choose among {', '.join(found)}"
+                        f"layer {layer!r} owns no parameter in scope {self._scope!r}; choose among "
+                        f"{', '.join(found)}"
                     )
             self._shared = moment.parameters
             self._chosen = {
-                name: moment.parameters[name]
+                name: parameters[name]
                 for layer, names in found.items()
                 if self._layers is None or layer in self._layers
                 for name in names
             }
         return self._chosen
+
+    def _in_scope(self, moment: Moment) -> Mapping[str, nn.Parameter]:
+        """Return the parameters in scope."""
+        if self._scope == "parameters":
+            return moment.parameters
+        return {n: p for n, p in moment.model.named_parameters() if p.requires_grad}
 
     def _row(self, moment: Moment, sums: BlockSums) -> Row:
         """Return the row; exact products are finished when it is written."""
