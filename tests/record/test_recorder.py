@@ -498,7 +498,7 @@ def test_closed_recorder_records_no_more(path: Path, model: TwoHeads) -> None:
     ("option", "sentence"),
     [
         ({"method": "sketched"}, "is unknown"),
-        ({"scope": "all"}, "is unknown"),
+        ({"scope": "heads"}, "is unknown"),
         ({"scope": "representation", "layers": ["trunk.0"]}, "has no layers"),
     ],
 )
