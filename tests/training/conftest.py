@@ -8,7 +8,7 @@ import pytest
 
 from tests.training import layouts
 from trajlab.training.deeplab import deeplab_v3
-from trajlab.training.settings import cifar100, cityscapes, fashion_mtl, mnists, multi_fashion
+from trajlab.training.settings import cifar100, cityscapes, fashion_mtl, glue, mnists, multi_fashion
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     layouts.cifar100(folder, rng)
     layouts.celeba(folder, rng)
     layouts.cityscapes(folder, rng)
+    layouts.glue(folder, rng)
+    layouts.roberta(folder / "roberta")
     return folder
 
 
@@ -37,6 +39,7 @@ def data(files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(multi_fashion, "_VALIDATION", 20)
     monkeypatch.setattr(cifar100, "_VALIDATION", 5)
     monkeypatch.setattr(cityscapes, "_VALIDATION", 2)
+    monkeypatch.setattr(glue, "_MODEL", str(files / "roberta"))
     monkeypatch.setattr(cityscapes, "_SIZE", (64, 32))
     monkeypatch.setattr(cityscapes, "deeplab_v3", partial(deeplab_v3, (1, 1, 1, 1)))
     return files

@@ -117,3 +117,87 @@ def cityscapes(folder: Path, rng: np.random.Generator) -> None:
                     path = folder / "cityscapes" / kind / part / city / f"{scene}_{end}.png"
                     path.parent.mkdir(parents=True, exist_ok=True)
                     Image.fromarray(pixels).save(path)
+
+
+WORDS = 'the a cat dog sat ran on mat None NA quickly, is it? "yes" no'
+# The columns of each task's files, the texts among them, and the label's.
+GLUE = {
+    "CoLA": ("source label mark sentence", "sentence", "label", "0 1"),
+    "SST-2": ("sentence label", "sentence", "label", "0 1"),
+    "MRPC": ("Quality,#1 ID,#2 ID,#1 String,#2 String", "#1 String,#2 String", "Quality", "0 1"),
+    "QQP": (
+        "id qid1 qid2 question1 question2 is_duplicate",
+        "question1 question2",
+        "is_duplicate",
+        "0 1",
+    ),
+    "STS-B": (
+        "index genre filename year old_index source1 source2 sentence1 sentence2 score",
+        "sentence1 sentence2",
+        "score",
+        "0.000 2.500 5.000 3.750",
+    ),
+    "MNLI": (
+        "index promptID pairID genre sentence1_binary_parse sentence2_binary_parse sentence1_parse "
+        "sentence2_parse sentence1 sentence2 label1 gold_label",
+        "sentence1 sentence2",
+        "gold_label",
+        "contradiction neutral entailment",
+    ),
+    "QNLI": (
+        "index question sentence label",
+        "question sentence",
+        "label",
+        "entailment not_entailment",
+    ),
+    "RTE": (
+        "index sentence1 sentence2 label",
+        "sentence1 sentence2",
+        "label",
+        "entailment not_entailment",
+    ),
+}
+
+
+def glue(folder: Path, rng: np.random.Generator) -> None:
+    """Write 20 rows to train on and 6 to test for every task, and a row that is cut off."""
+    for task, (listed, texts, label, labels) in GLUE.items():
+        separator = "," if "," in listed else None
+        columns, chosen = listed.split(separator), texts.split(separator)
+        (folder / "glue" / task).mkdir(parents=True)
+        for file, count in (("train", 20), ("dev_matched" if task == "MNLI" else "dev", 6)):
+            lines = [] if task == "CoLA" else ["\t".join(columns)]
+            for row in range(count):
+                values = dict.fromkeys(columns, str(row))
+                for text in chosen:
+                    values[text] = " ".join(rng.choice(WORDS.split(), rng.integers(1, 9)))
+                values[label] = labels.split()[row % len(labels.split())]
+                lines.append("\t".join(values.values()))
+            lines.append("cut")
+            (folder / "glue" / task / f"{file}.tsv").write_text("\n".join(lines) + "\n")
+
+
+def roberta(folder: Path) -> None:
+    """Save a tiny model of RoBERTa's kind with random weights, and a tokenizer of its words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+
+    names = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    words = {word: number for number, word in enumerate([*names, *WORDS.split()])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        **dict(zip(["bos_token", "pad_token", "eos_token", "unk_token"], names, strict=False)),
+    ).save_pretrained(folder)
+    config = RobertaConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=140,
+        type_vocab_size=1,
+    )
+    RobertaModel(config).save_pretrained(folder)

@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from trajlab.training.metrics import Metric, absolute_error, accuracy, binary_accuracy, f1
+from trajlab.training.metrics import (
+    Metric,
+    absolute_error,
+    accuracy,
+    binary_accuracy,
+    f1,
+    matthews,
+    pearson,
+)
 
 LOGITS = torch.tensor([2.0, 1.0, 3.0, -1.0, -2.0, -1.0, 0.5, -4.0])
 LABELS = torch.tensor([1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0])  # 2 of 4 found, 2 of 4 right
@@ -16,6 +24,25 @@ CLASSES = torch.tensor([[0.1, 0.9, 0.0], [0.5, 0.2, 0.3], [0.0, 0.0, 1.0], [1.0,
 EXAMPLES = {
     "f1": (f1, LOGITS, LABELS, 100 * 2 * 2 / (4 + 4), True),
     "binary_accuracy": (binary_accuracy, LOGITS, LABELS, 50, True),
+    # of LOGITS and LABELS: 2 true positives, 2 false ones, 2 false negatives, 2 true ones
+    "matthews of chance": (matthews, LOGITS, LABELS, 0, True),
+    # 1 true positive, 0 false ones, 1 false negative, 2 true ones
+    "matthews": (
+        matthews,
+        torch.tensor([1.0, -1.0, -1.0, -1.0]),
+        torch.tensor([1.0, 1.0, 0.0, 0.0]),
+        100 * (1 * 2 - 0 * 1) / math.sqrt(1 * 2 * 2 * 3),
+        True,
+    ),
+    "matthews of one class": (matthews, torch.ones(4), torch.tensor([1.0, 0, 0, 1]), 0, True),
+    # deviations from the means: -1, 0, 1 and -2, 1, 1
+    "pearson": (
+        pearson,
+        torch.tensor([4.0, 5.0, 6.0]),
+        torch.tensor([1.0, 4.0, 4.0]),
+        100 * 3 / math.sqrt(2 * 6),
+        True,
+    ),
     "accuracy": (accuracy, CLASSES, torch.tensor([1, 0, 0, 2]), 50, True),
     "absolute_error": (
         absolute_error,

@@ -82,5 +82,38 @@ binary_accuracy = mean(lambda outputs, targets: correct_sign(outputs, targets).d
 f1 = Metric(_confusion, _f1)
 """F1 of the positive class, in percent; NaN where nothing is positive in prediction and truth."""
 
+
+def _outcomes(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Count what is (in truth negative, positive) × (predicted negative, positive)."""
+    pairs = 2 * targets.long() + (outputs > 0).long()
+    return torch.bincount(pairs, minlength=4).double()
+
+
+def _matthews(counts: Tensor) -> float:
+    table = counts.reshape(2, 2)
+    spread = float(torch.cat((table.sum(0), table.sum(1))).prod().sqrt())
+    return 100 * float(torch.linalg.det(table)) / spread if spread else 0.0
+
+
+matthews = Metric(_outcomes, _matthews)
+"""Matthews' correlation of the logits' signs with the targets, in percent; 0 where either of them
+never varies."""
+
+
+def _moments(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Sum the products of 1, output and target, ``(3, 3)``."""
+    columns = torch.stack((torch.ones_like(targets), outputs, targets)).double()
+    return columns @ columns.T
+
+
+def _pearson(moments: Tensor) -> float:
+    means = moments[0] / moments[0, 0]
+    covariance = moments / moments[0, 0] - means.outer(means)
+    return 100 * float(covariance[1, 2] / (covariance[1, 1] * covariance[2, 2]).sqrt())
+
+
+pearson = Metric(_moments, _pearson)
+"""Pearson's correlation of outputs and targets ``(n,)``, in percent."""
+
 absolute_error = mean(lambda outputs, targets: (outputs - targets).abs(), higher_is_better=False)
 """Mean absolute error."""

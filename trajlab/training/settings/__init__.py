@@ -15,6 +15,7 @@ SETTINGS = {
     "cifar-100": "trajlab.training.settings.cifar100:cifar100",
     "celeba": "trajlab.training.settings.celeba:celeba",
     "cityscapes": "trajlab.training.settings.cityscapes:cityscapes",
+    "glue": "trajlab.training.settings.glue:glue",
     "FashionMTL": "trajlab.training.settings.fashion_mtl:fashion_mtl",
 }
 
