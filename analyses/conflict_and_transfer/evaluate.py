@@ -8,9 +8,9 @@ of auxiliary tasks, and within each K; with two similarities: the cosine to the 
 has it, and the noise-corrected cosine to the other tasks.
 """
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import click
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -18,14 +18,17 @@ import pandas as pd
 from trajlab import analysis
 from trajlab.analysis.groups import group
 from trajlab.analysis.run_summary import summarise_runs
+from trajlab.errors import TrajlabError
 from trajlab.store import Runs, Trajectory
-from trajlab.study.results import finished
+from trajlab.study.file import read
+from trajlab.study.results import command, finished
 
 FACTORS = ["sharpness", "fisher", "gradient_covariance"]
 SIMILARITIES = ["to_update", "corrected"]
+RAW: Mapping[str, Mapping[str, str]] = {"raw": {}}
+WAYS = {**RAW, "given K": {"given": "K"}, "within K": {"within": "K"}}
 LEVEL = 0.05
 STRONG = 0.5
-TARGETS = 3  # of the study; a verdict needs all of them
 
 
 def corrected(run: Trajectory) -> float:
@@ -50,41 +53,43 @@ def units(runs: Runs) -> pd.DataFrame:
     return found.assign(law=1 / np.sqrt(found["K"] + 1))
 
 
-def correlations(table: Path, pairs: list[tuple[str, str]]) -> pd.DataFrame:
-    """Correlate over sets: raw, given K, within K."""
+def correlations(
+    points: pd.DataFrame,
+    others: Iterable[str],
+    ways: Mapping[str, Mapping[str, str]] = WAYS,
+) -> pd.DataFrame:
+    """Correlate both similarities with other columns over sets, in several ways."""
     found = []
-    for x, y in pairs:
-        ways = [{}, {"within": "K"}] if y == "law" else [{}, {"given": "K"}, {"within": "K"}]
-        for way in ways[:1] if y == "law" else ways:
-            result = analysis.correlate(x=x, y=y, table=str(table), unit="condition", **way)
-            rows = result.correlations
-            rows = rows[rows["statistic"].str.contains("spearman", case=False)]
-            found.append(rows.assign(how=next(iter(way), "raw")))
+    for x in SIMILARITIES:
+        for y in others:
+            for how, way in ways.items():
+                rows = analysis.correlate(x=x, y=y, table=points, unit="condition", **way)
+                found.append(rows.correlations.query("statistic == 'spearman'").assign(how=how))
     columns = ["x", "y", "task", "how", "group", "estimate", "low", "high", "p_adjusted", "n"]
     joined = pd.concat(found)
     return joined[[*columns, "smallest_detectable", "reason"]].reset_index(drop=True)
 
 
-def signs(rows: pd.DataFrame) -> list[int]:
-    """Return the sign of each target's correlation where it is significant, else 0."""
+def signs(rows: pd.DataFrame) -> set[int]:
+    """Return the signs of the targets' correlations, 0 where one is not significant."""
     clear = rows["p_adjusted"] < LEVEL
-    return [int(sign) for sign in np.sign(rows["estimate"]).where(clear, 0)]
+    return {int(sign) for sign in np.sign(rows["estimate"]).where(clear, 0)}
 
 
 def worsens(rows: pd.DataFrame) -> str:
     """Return C7's verdict: significant correlations are negative."""
-    found = {sign for sign in signs(rows) if sign}
-    return {frozenset({-1}): "supported", frozenset({1}): "not supported"}.get(
-        frozenset(found), "undecided"
-    )
+    found = signs(rows) - {0}
+    if found == {-1}:
+        return "supported"
+    return "not supported" if found == {1} else "undecided"
 
 
 def no_consistent_sign(rows: pd.DataFrame) -> str:
     """Return C8's verdict: opposite targets support it, one sign in all contradicts it."""
     found = signs(rows)
-    if {1, -1} <= set(found):
+    if found >= {1, -1}:
         return "supported"
-    return "not supported" if set(found) in ({1}, {-1}) else "undecided"
+    return "not supported" if found in ({1}, {-1}) else "undecided"
 
 
 def strong(rows: pd.DataFrame) -> str:
@@ -94,65 +99,55 @@ def strong(rows: pd.DataFrame) -> str:
     return "not supported" if (rows["high"] < STRONG).any() else "undecided"
 
 
+def verdicts(law: pd.DataFrame, factors: pd.DataFrame, metric: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a claim, similarity and way; `tested` counts the correlations it is from."""
+    rules = [("C7", factors, worsens), ("C8", metric, no_consistent_sign), ("C9", law, strong)]
+    lines = []
+    for claim, table, rule in rules:
+        kept = table[table["how"] != "within K"]  # eight sets a K: to look at, not to judge by
+        for (x, how), rows in kept.groupby(["x", "how"], sort=False):
+            lines.append((claim, x, how, rule(rows), int(rows["estimate"].notna().sum())))
+    return pd.DataFrame(lines, columns=["claim", "similarity", "how", "verdict", "tested"])
+
+
 def draw(points: pd.DataFrame, path: Path) -> None:
     """Draw similarity over K, and accuracy over similarity, one point a set."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
-    for marker, (task, own) in zip("o^s", points.groupby("task"), strict=False):
+    for marker, (task, own) in zip("o^sDvP", points.groupby("task"), strict=False):
         for ax, y in zip(axes, SIMILARITIES, strict=False):
             ax.plot(own["K"] + 1, own[y], marker, ms=5, mfc="none", label=task)
         centred = own["final_metric"] - own["final_metric"].mean()
-        axes[2].plot(own["corrected"], centred, marker, ms=5, mfc="none", label=task)
+        axes[2].plot(own["corrected"], centred, marker, ms=5, mfc="none")
     count = np.linspace(2, points["K"].max() + 1, 50)
     axes[0].plot(count, 1 / np.sqrt(count), "k--", lw=1, label="orthogonal: 1/√(K+1)")
     axes[0].set(xlabel="tasks, K + 1", ylabel="cosine to the update")
     axes[1].set(xlabel="tasks, K + 1", ylabel="corrected cosine to the other tasks")
     axes[2].set(xlabel="corrected cosine", ylabel="accuracy, points from the target's mean")
-    axes[0].legend(frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=7)
     figure.savefig(path, dpi=120)
+    plt.close(figure)
 
 
-@click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--study", type=click.Path(path_type=Path), help="The study file of the runs.")
-@click.option("--out", type=click.Path(path_type=Path), help="Where tables and figures go.")
-def main(folder: Path, study: Path | None, out: Path | None) -> None:
-    """Read the runs in FOLDER; print verdicts, write tables and figures."""
-    here = Path(__file__).parent
-    study, out = study or here / "study.toml", out or here / "results"
-    out.mkdir(exist_ok=True)
-    points = units(finished(study, ["sets", "more seeds"], folder))
-    whole = points.groupby("task")["K"].nunique() == points["K"].nunique()
-    points = points[points["task"].isin(whole.index[whole])]
-    points.to_csv(out / "units.csv", index=False, float_format="%.6g")
-    law = correlations(out / "units.csv", [(x, "law") for x in SIMILARITIES])
-    factors = correlations(out / "units.csv", [(x, y) for x in SIMILARITIES for y in FACTORS])
-    metric = correlations(out / "units.csv", [(x, "final_metric") for x in SIMILARITIES])
-    lines = []
-    for x in SIMILARITIES:
-        raw = factors[(factors["x"] == x) & (factors["how"] == "raw")]
-        given = factors[(factors["x"] == x) & (factors["how"] == "given")]
-        lines += [("C7", x, "raw", worsens(raw)), ("C7", x, "given K", worsens(given))]
-        for how in ("raw", "given"):
-            own = metric[(metric["x"] == x) & (metric["how"] == how)]
-            lines.append(("C8", x, "given K" if how == "given" else how, no_consistent_sign(own)))
-        lines.append(("C9", x, "raw", strong(law[law["x"] == x])))
-    verdicts = pd.DataFrame(lines, columns=["claim", "similarity", "how", "verdict"])
-    targets = points["task"].nunique()
-    verdicts = verdicts.sort_values(["claim", "similarity", "how"]).assign(
-        sets=len(points), targets=targets
-    )
-    if targets < TARGETS:  # what the rules say so far is no verdict on all targets
-        verdicts = verdicts.assign(so_far=verdicts["verdict"], verdict="undecided")
-    for name, table in {
-        "verdicts": verdicts,
+def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]:
+    """Test claims C7 to C9 on the runs in RUNS: print verdicts, write tables and figures."""
+    stages = [stage.name for stage in read(study).stages]
+    found = finished(study, [name for name in stages if name in ("sets", "more seeds")], folder)
+    if not found.seeds:
+        raise TrajlabError("no seed is finished in every set; train one with `trajlab study run`")
+    points = units(found.runs)
+    law = correlations(points, ["law"], RAW)
+    factors, metric = correlations(points, FACTORS), correlations(points, ["final_metric"])
+    draw(points, out / "similarity.png")
+    decided = found.withhold(verdicts(law, factors, metric)).assign(sets=len(points))
+    return {
+        "verdicts": decided,
         "similarity-and-K": law,
         "similarity-and-factors": factors,
         "similarity-and-accuracy": metric,
-    }.items():
-        table.to_csv(out / f"{name}.csv", index=False, float_format="%.4g")
-        click.echo(f"\n{name}\n{table.to_string(index=False, float_format='%.3g')}")
-    draw(points, out / "similarity.png")
+        "units": points,
+    }
 
 
+main = command(evaluate, Path(__file__).parent)
 if __name__ == "__main__":
     main()

@@ -7,17 +7,19 @@ raise the minimum training loss, and few tasks change.
 The tasks are those of one network: every number is conditional on them.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
-import click
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from trajlab import analysis
 from trajlab.analysis import Factors
+from trajlab.analysis.quadrants import quadrant_frame
+from trajlab.errors import TrajlabError
 from trajlab.store import Runs
-from trajlab.study.results import finished
+from trajlab.study.results import command, finished
 
 FACTORS = ["sharpness", "fisher", "gradient_covariance"]
 OPTIMIZERS = ["mgda", "pcgrad", "gradnorm"]
@@ -44,7 +46,7 @@ def association(rows: pd.DataFrame) -> pd.DataFrame:
         rank = both["x"].corr(both["y"], method="spearman")
         if up and down:
             verdict = "supported"
-        elif up + down == len(product):
+        elif up + down == len(product) > 0:
             verdict = "not supported"
         else:
             verdict = "undecided"
@@ -81,14 +83,20 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def few_change(counts: pd.DataFrame) -> str:
-    """Return C6's verdict: the loss is raised in over half of the points, the metric in fewer."""
+    """Return C6's verdict: the loss is raised in over half of the points, the metric in fewer.
+
+    Half of the losses lowered, or half of the metrics changed, contradict it; too many unclear
+    differences of the loss leave it undecided.
+    """
     total = counts["tasks"].sum()
-    raised = counts["loss_raised"].sum() / total
+    raised, lowered = counts["loss_raised"].sum() / total, counts["loss_lowered"].sum() / total
     changed = (counts["better"] + counts["worse"]).sum() / total
-    return "supported" if raised > 0.5 > changed else "not supported"
+    if lowered >= 0.5 or changed >= 0.5:
+        return "not supported"
+    return "supported" if raised > 0.5 else "undecided"
 
 
-def quadrants(rows: pd.DataFrame, path: Path) -> None:
+def draw(rows: pd.DataFrame, path: Path) -> None:
     """Draw the change in metric over the change in each factor, one point a task and optimizer."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
     keys = ["method", "task"]
@@ -101,43 +109,39 @@ def quadrants(rows: pd.DataFrame, path: Path) -> None:
                 ax.plot(x, metric[method].reindex(x.index), marker, ms=5, mfc="none", label=method)
         ax.axhline(0, color="0.7", lw=0.8)
         ax.axvline(0, color="0.7", lw=0.8)
-        ax.set_xscale("symlog", linthresh=float(own.abs().median() or 1))
-        ax.set_xlabel(f"difference in {factor.replace('_', ' ')}")
+        ax.set_xscale("symlog", linthresh=float(own.abs().median() or 1), linscale=2)
+        ax.margins(0.08)
+        ax.set_xlabel(f"difference in {factor.replace('_', ' ')} (less is better)")
     axes[0].set_ylabel("difference in accuracy, points")
     axes[0].legend(frameon=False)
     figure.savefig(path, dpi=120)
+    plt.close(figure)
 
 
-def whole_seeds(runs: Runs) -> Runs:
-    """Return the runs of the seeds that are finished in every group."""
-    groups: dict[tuple[str, str], set[int]] = {}
-    for run in runs:
-        key = run.metadata["condition"], run.metadata["method"]
-        groups.setdefault(key, set()).add(run.metadata["seed"])
-    common = set.intersection(*groups.values())
-    return Runs([run for run in runs if run.metadata["seed"] in common])
-
-
-@click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--study", type=click.Path(path_type=Path), help="The study file of the runs.")
-@click.option("--out", type=click.Path(path_type=Path), help="Where tables and figures go.")
-def main(folder: Path, study: Path | None, out: Path | None) -> None:
-    """Read the runs in FOLDER; print verdicts, write tables and figures."""
-    here = Path(__file__).parent
-    study, out = study or here / "study.toml", out or here / "results"
-    out.mkdir(exist_ok=True)
-    runs = whole_seeds(finished(study, ["main"], folder))
-    seeds = len({run.metadata["seed"] for run in runs})
-    if seeds < 2:
-        raise click.ClickException(f"{seeds} seeds are finished in every group; train two at least")
+def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]:
+    """Test claims C4 to C6 on the runs in RUNS: print verdicts, write tables and figures."""
+    found = finished(study, ["main"], folder)
+    if found.seeds < 2:
+        raise TrajlabError(
+            f"{found.seeds} of {found.wanted} seeds are finished with every method; an interval "
+            "needs two: go on with `trajlab study run`"
+        )
+    runs = found.runs
     tasks = len({task for run in runs for task in run.tasks})
-    options = {"metric": "accuracy", "confidence": 1 - LEVEL / tasks}  # Bonferroni over tasks
-    transfer = association(at_end(analysis.factors(runs, against={"method": "uniform"}, **options)))
+    confidence = 1 - LEVEL / tasks  # Bonferroni over tasks
+    transfer = association(
+        at_end(
+            analysis.factors(
+                runs, against={"method": "uniform"}, metric="accuracy", confidence=confidence
+            )
+        )
+    )
     multi = Runs([run for run in runs if run.metadata["method"] != "single"])
-    against = analysis.factors(multi, baseline={"method": "uniform"}, **options)
+    against = analysis.factors(
+        multi, baseline={"method": "uniform"}, metric="accuracy", confidence=confidence
+    )
     rows = at_end(against)
-    shares = analysis.factors(multi, baseline={"method": "uniform"}, metric="accuracy").quadrants
+    shares = quadrant_frame(against.delta, 1 - LEVEL)
     shares = shares[(shares["at"] == "end") & shares["factor"].isin(FACTORS)]
     shares = shares[["factor", "method", "explained", "total", "share", "low", "high"]]
     pooled = shares[shares["method"] == "all"]
@@ -151,17 +155,15 @@ def main(folder: Path, study: Path | None, out: Path | None) -> None:
         ],
         columns=["claim", "verdict", "from"],
     )
-    tables = {
-        "verdicts": verdicts.assign(seeds=seeds, tasks=tasks),
+    draw(rows, out / "quadrants.png")
+    return {
+        "verdicts": found.withhold(verdicts).assign(tasks=tasks),
         "transfer": transfer,
         "shares": shares,
         "changes": counts,
     }
-    for name, table in tables.items():
-        table.to_csv(out / f"{name}.csv", index=False, float_format="%.4g")
-        click.echo(f"\n{name}\n{table.to_string(index=False, float_format='%.3g')}")
-    quadrants(rows, out / "quadrants.png")
 
 
+main = command(evaluate, Path(__file__).parent)
 if __name__ == "__main__":
     main()

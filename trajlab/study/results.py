@@ -1,45 +1,127 @@
-"""What a study has trained, by stage."""
+"""What a study has trained, and the command that goes from there to tables of verdicts."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import click
+import pandas as pd
+
 from trajlab.errors import TrajlabError
-from trajlab.store import Runs
+from trajlab.store import Runs, Trajectory
 from trajlab.study.file import read
+from trajlab.study.keys import check_keys
 from trajlab.study.selection import runs
 
+FEWEST = 3  # seeds; with fewer, numbers are descriptive
+SHOWN = 30  # rows; longer tables are written and not printed
+Evaluate = Callable[[Path, Path, Path], Mapping[str, pd.DataFrame]]
 
-def finished(file: Path, stages: Sequence[str] = (), folder: Path | None = None) -> Runs:
-    """Return the finished runs of some stages of a study, each once.
+
+@dataclass(frozen=True)
+class Finished:
+    """Finished runs of some stages.
+
+    Attributes
+    ----------
+    runs
+        Of the seeds that are whole: with which every run of these stages is finished.
+    seeds
+        How many these are.
+    wanted
+        How many the study file has.
+    """
+
+    runs: Runs
+    seeds: int
+    wanted: int
+
+    @property
+    def lacks(self) -> str:
+        """Why a verdict on them is withheld; empty if it is not."""
+        if self.seeds < self.wanted:
+            return f"{self.seeds} of {self.wanted} seeds are trained"
+        return f"{self.seeds} seeds are too few" if self.seeds < FEWEST else ""
+
+    def withhold(self, verdicts: pd.DataFrame) -> pd.DataFrame:
+        """Return a table with a `verdict` a row as it stands for these runs.
+
+        Without all seeds, verdicts are ``undecided``; `so_far` is what the rules make of the seeds
+        there are, and `lacks` says what is missing.
+        """
+        so_far = verdicts["verdict"]
+        held = "undecided" if self.lacks else so_far
+        return verdicts.assign(verdict=held, so_far=so_far, lacks=self.lacks, n=self.seeds)
+
+
+def finished(file: Path, stages: Sequence[str], folder: Path) -> Finished:
+    """Return what is finished of some stages of a study.
 
     Parameters
     ----------
     file
         The study file.
     stages
-        Names of its stages; all of them by default.
+        Names of its stages.
     folder
-        Where the trajectory files are, if not where the file says.
+        Where the trajectory files are.
 
     Raises
     ------
     TrajlabError
-        If the file cannot be read, or none of these runs is finished.
+        If the file cannot be read, or has no such stage.
     """
-    study = read(file)
-    if folder is not None:
-        study = replace(study, runs=folder)
-    found = {
-        run.path: trajectory
-        for stage in study.stages
-        if not stages or stage.name in stages
-        for run in runs(study, stage) or ()
-        if (trajectory := run.trajectory()) is not None
-    }
-    if not found:
-        raise TrajlabError(
-            f"no run of {', '.join(stages) or file} is finished in {study.runs}; "
-            f"train them with `trajlab study run {file}`"
-        )
-    return Runs(list(found.values()))
+    study = replace(read(file), runs=folder)
+    by_name = {stage.name: stage for stage in study.stages}
+    check_keys(stages, by_name, f"the stages of {file}")
+    seen: dict[int, dict[Path, Trajectory | None]] = {}
+    for stage in (by_name[name] for name in stages):
+        wanted = runs(study, stage)
+        for configuration in stage.configurations():
+            own = seen.setdefault(configuration["seed"], {})
+            if wanted is None:  # not chosen yet what these runs are
+                own[Path(stage.name)] = None
+        for run in wanted or ():
+            seen[run.configuration["seed"]][run.path] = run.trajectory()
+    whole = {seed: found for seed, found in seen.items() if all(found.values())}
+    kept = [run for seed in sorted(whole) for run in whole[seed].values() if run is not None]
+    return Finished(Runs(kept), len(whole), len(seen))
+
+
+def command(evaluate: Evaluate, folder: Path) -> click.Command:
+    """Make the command of an analysis: from a folder of runs to printed and written tables.
+
+    Parameters
+    ----------
+    evaluate
+        From the study file, the folder of runs and that for figures to tables by name, which are
+        written there too; its docstring is the help.
+    folder
+        Of the analysis: ``study.toml`` and ``results`` in it are the defaults.
+    """
+    place = click.Path(path_type=Path)
+
+    @click.command(help=evaluate.__doc__)
+    @click.argument(
+        "trained", metavar="RUNS", type=click.Path(path_type=Path, exists=True, file_okay=False)
+    )
+    @click.option("--study", type=place, default=folder / "study.toml", help="Their study file.")
+    @click.option("--out", type=place, default=folder / "results", help="For tables and figures.")
+    def main(trained: Path, study: Path, out: Path) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda text, *_, **__: click.echo(f"Warning: {text}", err=True)
+            try:
+                tables = evaluate(study, trained, out)
+            except (TrajlabError, OSError) as error:
+                raise click.ClickException(str(error)) from error
+        for name, table in tables.items():
+            file = out / f"{name}.csv"
+            table.to_csv(file, index=False, float_format="%.4g")
+            shown = table.to_string(index=False, float_format="%.3g", na_rep="")
+            click.echo(
+                f"\n{name}\n{shown if len(table) <= SHOWN else f'{len(table)} rows: {file}'}"
+            )
+
+    return main
