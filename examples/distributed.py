@@ -9,22 +9,28 @@ from torch.nn.parallel import DistributedDataParallel
 from toy import TASKS, Model, batches, task_losses
 from trajlab import Recorder, probes
 
+
+def train(path: str) -> None:
+    """Train a replica in each process; the recorder of the first one writes."""
+    torch.manual_seed(0)
+    model = Model()
+    replica = DistributedDataParallel(model)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    with Recorder(
+        path,
+        replica,
+        tasks=TASKS,
+        shared=model.trunk,
+        optimizer=optimizer,
+        probes=[probes.TaskGradients()],
+    ) as recorder:
+        for batch in batches(seed=dist.get_rank()):
+            recorder.backward(task_losses(replica, batch))
+            optimizer.step()
+            optimizer.zero_grad()
+
+
 dist.init_process_group("gloo")
-torch.manual_seed(0)
-model = Model()
-replica = DistributedDataParallel(model)
-optimizer = torch.optim.Adam(model.parameters(), 0.01)
-with Recorder(  # in every process; the first one writes
-    sys.argv[1],
-    replica,
-    tasks=TASKS,
-    shared=model.trunk,
-    optimizer=optimizer,
-    probes=[probes.TaskGradients()],
-) as recorder:
-    for batch in batches(seed=dist.get_rank()):
-        recorder.backward(task_losses(replica, batch))
-        optimizer.step()
-        optimizer.zero_grad()
+train(sys.argv[1])  # a function: a replica that lives on would keep gloo's threads at work
 dist.barrier()  # gloo may hang where one process ends while another still talks
 dist.destroy_process_group()

@@ -182,14 +182,18 @@ def test_rank_0_writes_and_the_others_nothing(tmp_path):
     dist.init_process_group(
         "gloo", init_method="file://{tmp_path}/meet", rank=rank, world_size=2
     )
-    parallel = DistributedDataParallel(model)
-    with Recorder(path, model, tasks=["left", "right"], shared=model) as recorder:
-        for _ in range(3):
-            left, right = parallel(torch.full((1, 2), float(rank)))[0]
-            recorder.backward({{"left": left, "right": right}})
-        recorder.evaluate("test", {{"left": {{"loss": float(rank)}}}})
-        state = recorder.state_dict()
-    assert state == {{"step": 3, "epoch": 1}}, state
+
+    def main():
+        parallel = DistributedDataParallel(model)
+        with Recorder(path, model, tasks=["left", "right"], shared=model) as recorder:
+            for _ in range(3):
+                left, right = parallel(torch.full((1, 2), float(rank)))[0]
+                recorder.backward({{"left": left, "right": right}})
+            recorder.evaluate("test", {{"left": {{"loss": float(rank)}}}})
+            state = recorder.state_dict()
+        assert state == {{"step": 3, "epoch": 1}}, state
+
+    main()
     dist.destroy_process_group()
     if rank:
         os._exit(0)
@@ -200,3 +204,36 @@ def test_rank_0_writes_and_the_others_nothing(tmp_path):
     found = Trajectory(tmp_path / "run.h5")
     assert found.table("losses")["step"].tolist() == [0, 1, 2]
     assert found.table("evaluations/test")["loss"][:, 0].tolist() == [0]
+
+
+def test_gloo_s_threads_end_with_the_group(tmp_path):
+    """One that outlives it may abort the process when the interpreter is torn down."""
+    code = f"""
+    import torch.distributed as dist
+    from torch.nn.parallel import DistributedDataParallel
+
+    def threads():
+        names = [open(f"/proc/self/task/{{n}}/comm").read() for n in os.listdir("/proc/self/task")]
+        return [name for name in names if "gloo" in name]
+
+    dist.init_process_group(
+        "gloo", init_method="file://{tmp_path}/meet", rank=0, world_size=1
+    )
+
+    def main():
+        parallel = DistributedDataParallel(model)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        with Recorder(
+            path, parallel, tasks=["left", "right"], shared=model, optimizer=optimizer
+        ) as recorder:
+            left, right = parallel(torch.ones(1, 2))[0]
+            recorder.backward({{"left": left, "right": right}})
+            optimizer.step()
+
+    main()
+    assert threads()
+    dist.destroy_process_group()
+    assert not threads(), threads()
+    """
+    done = run(code, tmp_path / "run.h5")
+    assert done.returncode == 0, done.stderr

@@ -6,6 +6,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+if dist.is_available():
+    # Its functions take the group there is at its import as their default, for ever. The first
+    # optimizer imports it, after init_process_group: gloo's threads would then outlive
+    # destroy_process_group, and one that lets go of its last message while the interpreter is torn
+    # down aborts the process (pytorch/pytorch#179291). Imported before, there is no group to keep.
+    import torch.distributed.nn.functional
+
 
 def processes() -> int:
     """Return how many processes train together; 1 outside ``torch.distributed``."""
