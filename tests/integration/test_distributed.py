@@ -42,7 +42,7 @@ def alone(path: Path, passes: int) -> tuple[Trajectory, TwoHeads]:
         tasks=TASKS,
         shared=model.trunk,
         optimizer=optimizer,
-        probes=[probes.TaskGradients(update=True)],
+        probes=[probes.TaskGradients(update=True), probes.GradientSketch(every=1)],
     ) as recorder:
         for step in range(STEPS):
             recorder.backward(losses(model, global_batch(step)), accumulate=passes)
@@ -67,6 +67,11 @@ def test_global_batch(tmp_path: Path, kind: str) -> None:
     assert ours["step"].tolist() == theirs["step"].tolist()
     for column in ("update_dot", "update_norm"):
         assert np.allclose(ours[column], theirs[column], rtol=1e-4)
+    if kind.startswith("ddp"):
+        sketches, expected = run.table("sketches"), one.table("sketches")
+        assert sketches["step"].tolist() == expected["step"].tolist()
+        for column in ("sketch", "weights", "weights_norm"):
+            assert np.allclose(sketches[column], expected[column], rtol=1e-4, atol=1e-6)
     assert np.allclose(run.table("losses")["loss"], one.table("losses")["loss"], rtol=1e-5)
     assert run.table("evaluations/test")["step"].tolist() == [STEPS // passes]
     weights = torch.load(f"{tmp_path}/run.h5.weights")

@@ -49,3 +49,12 @@ def test_cosines_are_unbiased_with_the_stated_error(structured: bool) -> None:
     stated = (1 - truth**2) / size**0.5
     assert abs(errors.mean()) < 4 * stated / 200**0.5
     assert 0.8 < errors.square().mean().sqrt() / stated < 1.25
+
+
+def test_norms_are_as_precise_as_a_sketch_says() -> None:
+    size = 128
+    x = vector(1)
+    truth = torch.cat([t.flatten() for t in x.values()]).norm()
+    norms = torch.stack([Sketch(_SHAPES, size, seed)(x).norm() for seed in range(200)])
+    stated = truth / (2 * size) ** 0.5
+    assert 0.8 < (norms - truth).square().mean().sqrt() / stated < 1.25

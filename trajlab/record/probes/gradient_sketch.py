@@ -1,21 +1,27 @@
 """Sketches of the task gradients and of the weights."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.processes import processes
 from trajlab.measure.sketch import Sketch
+from trajlab.measure.task_sums import TaskSums, task_gradient
 from trajlab.record.probes.probe import Moment, Probe, Row
 from trajlab.record.schedule import Every
 from trajlab.store import Column, Table
 
 
 class GradientSketch(Probe):
-    """A linear sketch of each task's gradient and of the weights, with their exact norms.
+    """A linear sketch of each task's gradient and of the weights, with their norms.
 
-    From the file alone, cosines between any two steps, tasks, runs or ranks follow, as long as
-    size, seed and shared parameters are the same (`trajlab.analysis.sketch_similarity`). Sketches
-    of gradients add up over micro-batches and ranks; Gram matrices do not.
+    From the file alone, cosines between any two steps, tasks or runs follow, as long as size, seed
+    and shared parameters are the same (`trajlab.analysis.sketch_similarity`). Sketches add up:
+    where an update is made of several backward passes, or by several processes, they are those of
+    the whole batch, and no gradient is kept or sent. Norms do not add up, so those of the task
+    gradients are then the sketches' own, with their standard errors in ``norm_se``.
 
     Parameters
     ----------
@@ -42,6 +48,8 @@ class GradientSketch(Probe):
         self._seed = seed
         self._shared: object = None
         self._sketch: Sketch | None = None
+        self._sums: TaskSums | None = None
+        self._weights: Row = {}
 
     @property
     def survives_compilation(self) -> bool:
@@ -55,7 +63,8 @@ class GradientSketch(Probe):
             "sketches",
             (
                 Column("sketch", ("step", "task", "k"), "float32", "", "sketched task gradient"),
-                Column("norm", ("step", "task"), description="exact norm of the task gradient"),
+                Column("norm", ("step", "task"), description="norm of the task gradient"),
+                Column("norm_se", ("step", "task"), description="standard error of norm"),
                 Column("weights", ("step", "k"), "float32", "", "sketched shared weights"),
                 Column("weights_norm", description="exact norm of the shared weights"),
             ),
@@ -65,35 +74,58 @@ class GradientSketch(Probe):
 
     def measure(self, moment: Moment) -> Row:
         """Return ``sketch`` (task, k), ``norm`` (task,), ``weights`` (k,), ``weights_norm``."""
+        sketch, weights = self._sketched(moment)
+        like = weights["weights"]
+        sketches, norms = [], []
+        for task in moment.tasks:
+            loss = moment.losses.get(task)
+            absent = torch.nan if loss is None else 0.0
+            gradients = {} if loss is None else _gradient(loss, moment)
+            sketches.append(sketch(gradients) + absent)
+            norms.append(_norm(gradients, like) + absent)
+        norm = torch.stack(norms)
+        return {"sketch": torch.stack(sketches), "norm": norm, "norm_se": 0 * norm, **weights}
+
+    def adds_up(self, moment: Moment) -> bool:
+        """Say whether gradients of several passes or processes make up the update."""
+        return moment.passes > 1 or processes() > 1
+
+    def add(self, moment: Moment) -> None:
+        """Add the sketches of one pass."""
+        if moment.first:
+            sketch, self._weights = self._sketched(moment)
+            zeros = {"sketch": torch.zeros_like(self._weights["weights"])}
+            self._sums = TaskSums(
+                len(moment.tasks), zeros, lambda g: {"sketch": sketch(g)}, together=True
+            )
+        assert self._sums is not None
+        losses = [moment.losses.get(task) for task in moment.tasks]
+        self._sums.add(losses, moment.parameters, 1 / moment.passes, moment.loss_scale)
+
+    def complete(self, moment: Moment, update: Mapping[str, Tensor]) -> Row:
+        """Return the row of `measure`, of all passes and processes together."""
+        assert self._sums is not None
+        self._sums.average()
+        sketch = self._sums.stacked("sketch")
+        norm = torch.linalg.vector_norm(sketch, dim=1, dtype=torch.float64)
+        error = norm / (2 * self._size) ** 0.5
+        return {"sketch": sketch, "norm": norm, "norm_se": error, **self._weights}
+
+    def _sketched(self, moment: Moment) -> tuple[Sketch, Row]:
+        """Return what sketches, and the columns of the weights."""
         if self._sketch is None or self._shared is not moment.parameters:
             self._shared = moment.parameters
             self._sketch = Sketch(moment.parameters, self._size, self._seed)
         weights = {name: parameter.detach() for name, parameter in moment.parameters.items()}
-        sketches, norms = [], []
-        like = self._sketch(weights)
-        for task in moment.tasks:
-            loss = moment.losses.get(task)
-            gradients = _gradients(loss, moment)
-            absent = torch.nan if loss is None else 0.0
-            sketches.append(self._sketch(gradients) + absent)
-            norms.append(_norm(gradients, like) + absent)
-        return {
-            "sketch": torch.stack(sketches),
-            "norm": torch.stack(norms),
-            "weights": like,
-            "weights_norm": _norm(weights, like),
-        }
+        sketch = self._sketch(weights)
+        return self._sketch, {"weights": sketch, "weights_norm": _norm(weights, sketch)}
 
 
-def _gradients(loss: Tensor | None, moment: Moment) -> dict[str, Tensor]:
-    wanted = {n: p for n, p in moment.parameters.items() if p.requires_grad}
-    if loss is None or not loss.requires_grad or not wanted:
-        return {}
-    found = torch.autograd.grad(loss, list(wanted.values()), retain_graph=True, allow_unused=True)
-    return {name: g.to_dense() for name, g in zip(wanted, found, strict=True) if g is not None}
+def _gradient(loss: Tensor, moment: Moment) -> dict[str, Tensor]:
+    return task_gradient(loss, moment.parameters, loss_scale=moment.loss_scale)
 
 
-def _norm(tensors: dict[str, Tensor], like: Tensor) -> Tensor:
+def _norm(tensors: Mapping[str, Tensor], like: Tensor) -> Tensor:
     total = torch.zeros((), dtype=torch.float64, device=like.device)
     for tensor in tensors.values():
         total += torch.linalg.vector_norm(tensor, dtype=torch.float64).square().to(like.device)
