@@ -53,6 +53,13 @@ def test_what_a_run_is_does_not_depend_on_where_it_is_trained(study: Make) -> No
     assert (there.device, there.root) == ("cuda", Path("/data"))
 
 
+def test_a_setting_has_defaults_and_the_file_has_the_last_word(tmp_path: Path) -> None:
+    stages = "setting = 'FashionMTL'\nlearning_rate = 0.1\n[[stage]]\n[[stage]]\nepochs = 3\n"
+    (tmp_path / "study.toml").write_text(stages)
+    made = read(tmp_path / "study.toml")
+    assert [stage.grid["epochs"] for stage in made.stages] == [[99], [3]]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -98,7 +98,7 @@ def celeba(folder: Path, rng: np.random.Generator) -> None:
     (folder / "list_attr_celeba.txt").write_text("\n".join(lines) + "\n")
     parts = np.repeat([0, 1, 2], [12, 4, 4])
     lines = [f"{name} {part}" for name, part in zip(names, parts, strict=True)]
-    (folder / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
+    (folder / "list_eval_partition.txt").write_text("\n".join(lines[::-1]) + "\n")
 
 
 def cityscapes(folder: Path, rng: np.random.Generator) -> None:

@@ -11,6 +11,7 @@ from trajlab.study import recorded
 from trajlab.study.grid import Stage
 from trajlab.study.keys import check_keys
 from trajlab.study.values import HYPER, listed
+from trajlab.training.settings import SETTINGS, setting
 
 _STUDY = ["runs", "device", "root", "select", "stage"]
 _SELECT = {"task": None, "metric": "accuracy", "split": "validation"}
@@ -83,7 +84,9 @@ def read(file: Path) -> Study:
     for number, table in enumerate(tables, 1):
         where = f"stage {table.get('name', number)!r} of {file}"
         check_keys(table, ["name", "record", *HYPER], where)
-        values = {k: default for k, (_, default) in HYPER.items()} | {"record": {}} | shared | table
+        written = shared | table
+        values = {k: default for k, (_, default) in HYPER.items()} | {"record": {}}
+        values |= {**_defaults(written.get("setting")), **written}
         name = str(values.pop("name", number))
         record = values.pop("record")
         recorded.check(record, where)
@@ -100,6 +103,11 @@ def read(file: Path) -> Study:
         content.get("device", "cpu"),
         Path(content["root"]) if "root" in content else None,
     )
+
+
+def _defaults(name: Any) -> Mapping[str, float]:
+    """Return a setting's own defaults; none where it is unknown or one of several."""
+    return setting(name).defaults if isinstance(name, str) and name in SETTINGS else {}
 
 
 def _selection(table: Mapping[str, Any], file: Path) -> Selection:

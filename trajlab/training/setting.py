@@ -127,7 +127,7 @@ class Setting:
     source
         Where the data come from.
     defaults
-        Hyper-parameters to use where a study names none.
+        Hyper-parameters to use where a study of this setting alone names none.
     """
 
     name: str

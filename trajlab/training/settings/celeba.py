@@ -102,4 +102,5 @@ celeba = Setting(
     tasks=_tasks,
     build=_build,
     source="CelebA (Liu et al. 2015), aligned and cropped images, for research only",
+    defaults={"epochs": 50},
 )

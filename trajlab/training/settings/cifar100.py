@@ -118,4 +118,5 @@ cifar100 = Setting(
     tasks=_tasks,
     build=_build,
     source="CIFAR-100 (Krizhevsky 2009), 20 superclasses of 5 classes",
+    defaults={"epochs": 200},
 )

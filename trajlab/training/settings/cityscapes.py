@@ -150,4 +150,5 @@ cityscapes = Setting(
     tasks=_tasks,
     build=_build,
     source="Cityscapes (Cordts et al. 2016), fine annotations; needs a registration",
+    defaults={"epochs": 150},
 )

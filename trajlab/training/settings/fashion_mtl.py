@@ -62,4 +62,5 @@ fashion_mtl = Setting(
     tasks=_tasks,
     build=_build,
     source="Fashion-MNIST (Xiao et al. 2017, MIT); MNIST (LeCun et al. 1998)",
+    defaults={"epochs": 99},
 )
