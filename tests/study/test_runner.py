@@ -1,5 +1,6 @@
 """Training a study: kept runs, choices, interruptions, failures."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,8 @@ from trajlab.study import runner
 from trajlab.study.file import Study
 from trajlab.study.run import Run
 from trajlab.study.selection import runs
-from trajlab.study.status import state
+from trajlab.study.status import measured, outlook, state
+from trajlab.training import checkpoint
 
 Make = Callable[..., Study]
 GRID = "[[stage]]\ncondition = ['', '+same']\nseed = [0, 1]\n"
@@ -110,8 +113,9 @@ def test_the_best_on_validation_is_used_and_a_diverged_run_is_kept_but_not_chose
     assert len(seen.trained) == 8
     chosen = {run.plan.learning_rate for run in runs(made, made.stages[1]) or []}
     assert chosen == {0.1}
-    tuning = state(made, made.stages[0])
-    assert (tuning.wanted, tuning.finished, tuning.diverged, tuning.cost_left) == (6, 6, 2, 0)
+    tuning = state(made, made.stages[0], pace=1.0)
+    assert (tuning.wanted, tuning.finished, tuning.diverged) == (6, 6, 2)
+    assert tuning.worker_hours_left == 0
     diverged = [run for run in load(made.runs) if run.metadata["learning_rate"] == 1e6]
     for run in diverged:
         assert run.status == "complete"
@@ -123,6 +127,58 @@ def test_a_best_value_at_the_edge_is_warned_of(study: Make) -> None:
     made = study(TUNED.replace("[1e-5, 0.05, 1e6]", "[1e-5, 0.05]"))
     with pytest.warns(UserWarning, match="0.05, is at the edge of those tried; extend them"):
         train(made)
+
+
+SHARED = """
+[[stage]]
+name = "few"
+condition = ["", "+same"]
+seed = 0
+[[stage]]
+name = "more"
+condition = ["", "+same"]
+seed = [0, 1]
+"""
+
+
+def test_runs_of_two_stages_are_counted_once(study: Make) -> None:
+    made = study(SHARED)
+    found = outlook(made)
+    assert (found.wanted, found.left, found.passes, found.known) == (4, 4, 12, True)
+    assert np.isnan(measured(made))
+    for run in runs(made, made.stages[0]) or []:
+        run.train()
+    found = outlook(made)
+    assert (found.wanted, found.left, found.passes) == (4, 2, 6)
+    pace = measured(made)
+    assert pace > 0
+    left = [state(made, stage, pace).worker_hours_left for stage in made.stages]
+    assert left == pytest.approx([0, 6 * pace / 3600])
+    assert not outlook(study(TUNED, "open")).known
+
+
+def test_a_full_disk_at_a_checkpoint_fails_one_run_and_loses_nothing(
+    study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, twin = study(GRID), study(GRID, "twin")
+    full, *others = [run.path for run in runs(made, made.stages[0]) or []]
+    save = checkpoint.save
+
+    def refuse(path: Path, states: dict[str, Any]) -> None:
+        if path == full:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save(path, states)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(checkpoint, "save", refuse)
+        seen = train(made)
+    assert seen.trained == others
+    ((sentence, failed),) = seen.failures.items()
+    assert "No space left on device" in sentence
+    assert [run.path for run in failed] == [full]
+    assert train(made).trained == [full]
+    train(twin)
+    assert_equal(made.runs, twin.runs)
 
 
 KILLED = "[[stage]]\ncondition = ['', '+same', '+noisy']\nepochs = 30\n"

@@ -1,5 +1,6 @@
 """``trajlab study``: train a grid of runs."""
 
+import math
 import os
 import sys
 from dataclasses import asdict, replace
@@ -9,8 +10,9 @@ from pathlib import Path
 import click
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from trajlab.cli.options import DEBUG, JSON
 from trajlab.cli.output import show
@@ -18,7 +20,7 @@ from trajlab.study.file import Study, read
 from trajlab.study.grid import cost
 from trajlab.study.run import Run
 from trajlab.study.runner import Progress, cluster, local, train
-from trajlab.study.status import seconds_each, state
+from trajlab.study.status import measured, outlook, state, tried
 
 FILE = click.Argument(["file"], type=click.Path(path_type=Path))
 RUNS = click.Option(
@@ -34,13 +36,31 @@ def _study(file: Path, runs: Path | None) -> Study:
     return replace(study, runs=runs) if runs else study
 
 
-class _Shown(Progress):
-    """Progress as a bar over the passes left, with the time that they will take."""
+class _TimeLeft(TimeRemainingColumn):
+    """The time remaining; by earlier runs' pace until one of these is finished."""
 
-    def __init__(self, bar: Bar) -> None:
+    def render(self, task: Task) -> Text:
+        pace = task.fields["pace"]
+        if task.time_remaining is None and task.total and math.isfinite(pace):
+            return Text(f"about {timedelta(seconds=round(task.remaining * pace))}")
+        return super().render(task)
+
+
+class _Shown(Progress):
+    """Progress as a bar over the passes left, with the time that they will take.
+
+    Parameters
+    ----------
+    bar
+        Where it is drawn.
+    pace
+        Seconds of a pass, NaN if no run was finished before.
+    """
+
+    def __init__(self, bar: Bar, pace: float) -> None:
         super().__init__()
         self._bar = bar
-        self._task = bar.add_task("training", total=0)
+        self._task = bar.add_task("training", total=0, pace=pace)
         self._total = 0
 
     def wanted(self, run: Run) -> None:
@@ -67,12 +87,12 @@ def _run(file: Path, runs: Path | None, workers: int, dask: str | None, dry_run:
     columns = (TextColumn("passes over a task"), BarColumn(), MofNCompleteColumn())
     bar = Bar(
         *columns,
-        TimeRemainingColumn(elapsed_when_finished=True),
+        _TimeLeft(elapsed_when_finished=True),
         console=Console(stderr=True, highlight=False),
         speed_estimate_period=3600,
     )
     with bar:
-        progress = _Shown(bar)
+        progress = _Shown(bar, math.nan if dask else measured(study) / workers)
         try:
             train(study, cluster(dask) if dask else local(workers), progress)
         except KeyboardInterrupt:
@@ -85,18 +105,19 @@ def _run(file: Path, runs: Path | None, workers: int, dask: str | None, dry_run:
 
 
 def _estimate(study: Study, workers: int) -> None:
-    states = [state(study, stage) for stage in study.stages]
-    left = sum(item.wanted - item.finished for item in states)
-    seconds = seconds_each(study) * sum(item.cost_left for item in states) / workers
+    found = outlook(study)
+    pace = measured(study)
+    seconds = found.passes * (pace if math.isfinite(pace) else tried(study)) / workers
     click.echo(
-        f"{sum(item.wanted for item in states)} runs, {left} of them to train: about "
-        f"{timedelta(seconds=round(seconds))} with {workers} at a time."
+        f"{found.wanted} runs{'' if found.known else ' at most'}, {found.left} of them to train: "
+        f"about {timedelta(seconds=round(seconds))} with {workers} at a time."
     )
 
 
 def _status(file: Path, runs: Path | None, as_json: bool) -> None:
     study = _study(file, runs)
-    rows = pd.DataFrame([asdict(state(study, stage)) for stage in study.stages])
+    pace = measured(study)
+    rows = pd.DataFrame([asdict(state(study, stage, pace)) for stage in study.stages])
     show({"stages": rows}, as_json=as_json)
 
 

@@ -12,6 +12,8 @@ from trajlab.study.file import Study
 from trajlab.study.grid import Stage, cost
 from trajlab.study.selection import runs
 
+HOUR = 3600
+
 
 @dataclass(frozen=True)
 class State:
@@ -26,8 +28,8 @@ class State:
     finished, diverged, begun
         Runs that are complete, those of them whose loss ended infinite or NaN, and runs to go on
         with.
-    cost_left
-        Passes of a task over its data that are not yet trained.
+    worker_hours_left
+        Hours that the rest takes one worker, by what finished runs took; NaN without any.
     """
 
     stage: str
@@ -35,14 +37,23 @@ class State:
     finished: int
     diverged: int
     begun: int
-    cost_left: int
+    worker_hours_left: float
 
 
-def state(study: Study, stage: Stage) -> State:
-    """Look at the files of one stage's runs."""
+def state(study: Study, stage: Stage, pace: float) -> State:
+    """Look at the files of one stage's runs.
+
+    Parameters
+    ----------
+    study, stage
+        Which.
+    pace
+        Seconds of one pass of a task over its data, as `measured` returns it.
+    """
     found = runs(study, stage)
     if found is None:
-        return State(stage.name, len(stage.configurations()), 0, 0, 0, stage.cost)
+        hours = stage.cost * pace / HOUR
+        return State(stage.name, len(stage.configurations()), 0, 0, 0, hours)
     trajectories = [run.trajectory() for run in found]
     missing = [run for run, seen in zip(found, trajectories, strict=True) if seen is None]
     finished = [seen for seen in trajectories if seen is not None]
@@ -52,25 +63,60 @@ def state(study: Study, stage: Stage) -> State:
         finished=len(finished),
         diverged=sum(map(_diverged, finished)),
         begun=sum(exists(run.path) for run in missing),
-        cost_left=sum(cost(run.configuration) for run in missing),
+        worker_hours_left=sum(cost(run.configuration) for run in missing) * pace / HOUR,
     )
 
 
-def seconds_each(study: Study) -> float:
+@dataclass(frozen=True)
+class Outlook:
+    """What a study is and still costs, runs that stages share counted once.
+
+    Attributes
+    ----------
+    wanted, left
+        Runs in all, and those not finished.
+    passes
+        Passes of a task over its data that are not yet trained.
+    known
+        Whether all choices are made; if not, runs that turn out equal are counted apart.
+    """
+
+    wanted: int
+    left: int
+    passes: int
+    known: bool
+
+
+def outlook(study: Study) -> Outlook:
+    """Count the runs of all stages."""
+    resolved = [(stage, runs(study, stage)) for stage in study.stages]
+    known = {run.path: run for _, found in resolved for run in found or ()}
+    open_ = [c for stage, found in resolved if found is None for c in stage.configurations()]
+    missing = [run.configuration for run in known.values() if run.trajectory() is None]
+    return Outlook(
+        wanted=len(known) + len(open_),
+        left=len(missing) + len(open_),
+        passes=sum(map(cost, [*missing, *open_])),
+        known=not open_,
+    )
+
+
+def measured(study: Study) -> float:
     """Return the seconds that one pass of a task over its data takes, with its evaluation.
 
-    From finished runs; without any, the first run is trained for two epochs in a temporary folder.
-
-    Parameters
-    ----------
-    study
-        The study.
+    The median over the finished runs of the last stage that has any, for what is left is most like
+    them; NaN without finished runs.
     """
-    for stage in study.stages:
-        seen = [(run, run.trajectory()) for run in runs(study, stage) or []]
-        rates = [_epoch_seconds(found) / len(found.tasks) for _, found in seen if found is not None]
+    for stage in reversed(study.stages):
+        found = [run.trajectory() for run in runs(study, stage) or ()]
+        rates = [_epoch_seconds(run) / len(run.tasks) for run in found if run is not None]
         if np.isfinite(rates).any():
             return float(np.nanmedian(rates))
+    return float("nan")
+
+
+def tried(study: Study) -> float:
+    """Return what `measured` does, from two epochs of the first run in a temporary folder."""
     first = (runs(study, study.stages[0]) or [])[0]
     with tempfile.TemporaryDirectory() as folder:
         short = replace(

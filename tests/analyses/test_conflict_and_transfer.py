@@ -1,0 +1,131 @@
+"""Verdicts on C7 to C9 of runs whose similarities are made up."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trajlab.study.run import Run
+
+from .conftest import Evaluate, Evaluated, Recorded, module
+
+NAME = "conflict_and_transfer"
+TARGETS = ("class7", "class13")
+OTHERS = [f"class{number}" for number in (1, 2, 3, 4)]
+SETS = [
+    "+".join((target, *chosen))
+    for target in TARGETS
+    for K in (1, 2, 3)
+    for chosen in list(combinations(OTHERS, K))[:3]
+]
+STUDY = """
+setting = "yeast"
+epochs = 20
+[[stage]]
+name = "sets"
+condition = {sets}
+seed = 0
+[[stage]]
+name = "more seeds"
+condition = {sets}
+seed = [1, 2]
+"""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the full garbage collection at every call of statsmodels' multipletests."""
+    monkeypatch.setattr("gc.collect", lambda: 0)
+
+
+def recorded(run: Run, factor: int, accuracy: dict[str, int]) -> Recorded:
+    """Factors and accuracies follow the cosine to the update with these signs.
+
+    It falls with K as orthogonal gradients do, and from set to set; the corrected cosine rises.
+    """
+    own = run.plan.setting.tasks(run.plan.condition)
+    place = SETS.index(run.plan.condition) % 3
+    cosine = len(own) ** -0.5 + 0.005 * place
+    step = np.array([0, *range(30, 50)])  # of which 20 are late
+    ones = np.ones((len(step), len(own)))
+    pairs = np.full((len(step), len(own), len(own)), 0.8 - cosine)
+    seed = 1e-4 * run.plan.seed
+    scores = {
+        "step": step,
+        "loss": ones * np.linspace(1, 0.1, len(step))[:, None],
+        "accuracy": ones * (80 + accuracy[own[0]] * cosine + seed),
+    }
+    shift = ones * (5 + factor * cosine + seed)
+    return {
+        **{f"evaluations/{split}": scores for split in ("train", "validation", "test")},
+        "sharpness": {"step": step, "value": shift[:, :, None]},
+        "noise": {"step": step, "covariance_trace": shift},
+        "fisher": {"step": step, "trace": shift},
+        "similarity": {"step": step, "cosine": pairs, "cosine_to_update": ones * (cosine + seed)},
+    }
+
+
+def verdicts(found: Evaluated, how: str) -> dict[tuple[str, str], str]:
+    table = found.table("verdicts").query("how == @how")
+    return dict(
+        zip(zip(table["claim"], table["similarity"], strict=True), table["verdict"], strict=True)
+    )
+
+
+def test_what_is_made_up_is_found(evaluate: Evaluate) -> None:
+    opposite = dict(zip(TARGETS, (1, -1), strict=True))
+    found = evaluate(
+        NAME, STUDY.format(sets=SETS), lambda run: recorded(run, -1, opposite), draw=True
+    )
+    claims = {
+        ("C7", "to_update"): "supported",
+        ("C7", "corrected"): "not supported",  # it falls where the other rises
+        ("C8", "to_update"): "supported",
+        ("C8", "corrected"): "supported",
+    }
+    of_k = {("C9", "to_update"): "supported", ("C9", "corrected"): "not supported"}
+    assert verdicts(found, "raw") == claims | of_k
+    assert verdicts(found, "given K") == claims
+    assert (found.table("verdicts")["n"] == 3).all()
+    assert (found.table("similarity-and-factors").query("how == 'within K'")["n"] == 3).all()
+    assert (found.out / "similarity.png").exists()
+
+
+def test_the_other_way_round_it_is_not_found() -> None:
+    """From the table of sets on."""
+    script = module(NAME)
+    K = np.repeat([1, 2, 3], 4)
+    cosine = (K + 1) ** -0.5 + 0.005 * np.tile(np.arange(4), 3)
+    columns = {"K": K, "to_update": cosine, "corrected": 0.8 - cosine}
+    same = dict.fromkeys([*script.FACTORS, "final_metric"], cosine)
+    sets = [f"set{number}" for number in range(12)]
+    points = pd.concat(
+        pd.DataFrame({"task": target, "condition": sets, **columns, **same}) for target in TARGETS
+    )
+    points = points.assign(setting="yeast", law=(points["K"] + 1) ** -0.5)
+    factors = script.correlations(points, ["sharpness"])
+    metric = script.correlations(points, ["final_metric"])
+    table = script.verdicts(script.correlations(points, ["law"], script.RAW), factors, metric)
+    told = table.set_index(["claim", "similarity", "how"])["verdict"].to_dict()
+    for how in ("raw", "given K"):
+        assert told["C7", "to_update", how] == "not supported"
+        assert told["C7", "corrected", how] == "supported"
+        assert told["C8", "to_update", how] == "not supported"
+        assert told["C8", "corrected", how] == "not supported"
+
+
+def test_seeds_that_are_not_whole_withhold_verdicts(evaluate: Evaluate) -> None:
+    def make_up(run: Run) -> Recorded | None:
+        return None if run.plan.seed > 0 else recorded(run, -1, dict.fromkeys(TARGETS, 1))
+
+    table = evaluate(NAME, STUDY.format(sets=SETS[:9]), make_up).table("verdicts")
+    assert (table["verdict"] == "undecided").all()
+    assert (table["lacks"] == "1 of 3 seeds are trained").all()
+    assert "supported" in set(table["so_far"])
+
+
+def test_without_a_whole_seed_there_is_one_sentence(evaluate: Evaluate) -> None:
+    found = evaluate(NAME, STUDY.format(sets=SETS[:1]), lambda run: None)
+    assert found.code == 1
+    assert "no seed is finished in every set" in found.said
