@@ -265,7 +265,7 @@ def only_functional() -> nn.Module:
 
 def scaled_sum() -> nn.Module:
     return Through(
-        lambda m, x: torch.addmm(m.linear.bias, x, m.linear.weight.T, beta=0.5, alpha=2.0),
+        lambda m, x: torch.addmm(m.linear.bias, x, m.linear.weight.t(), beta=0.5, alpha=2.0),
         linear=nn.Linear(20, 16),
     )
 
