@@ -115,7 +115,7 @@ def test_the_best_on_validation_is_used_and_a_diverged_run_is_kept_but_not_chose
     assert chosen == {0.1}
     tuning = state(made, made.stages[0], pace=1.0)
     assert (tuning.wanted, tuning.finished, tuning.diverged) == (6, 6, 2)
-    assert tuning.worker_hours_left == 0
+    assert tuning.worker_minutes_left == 0
     diverged = [run for run in load(made.runs) if run.metadata["learning_rate"] == 1e6]
     for run in diverged:
         assert run.status == "complete"
@@ -152,8 +152,8 @@ def test_runs_of_two_stages_are_counted_once(study: Make) -> None:
     assert (found.wanted, found.left, found.passes) == (4, 2, 6)
     pace = measured(made)
     assert pace > 0
-    left = [state(made, stage, pace).worker_hours_left for stage in made.stages]
-    assert left == pytest.approx([0, 6 * pace / 3600])
+    left = [state(made, stage, pace).worker_minutes_left for stage in made.stages]
+    assert left == pytest.approx([0, 6 * pace / 60])
     assert not outlook(study(TUNED, "open")).known
 
 

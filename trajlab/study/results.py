@@ -37,22 +37,25 @@ class Finished:
     seeds: int
     wanted: int
 
-    @property
-    def lacks(self) -> str:
-        """Why a verdict on them is withheld; empty if it is not."""
-        if self.seeds < self.wanted:
-            return f"{self.seeds} of {self.wanted} seeds are trained"
-        return f"{self.seeds} seeds are too few" if self.seeds < FEWEST else ""
-
-    def withhold(self, verdicts: pd.DataFrame) -> pd.DataFrame:
+    def withhold(self, verdicts: pd.DataFrame, fewest: int = FEWEST) -> pd.DataFrame:
         """Return a table with a `verdict` a row as it stands for these runs.
 
         Without all seeds, verdicts are ``undecided``; `so_far` is what the rules make of the seeds
         there are, and `lacks` says what is missing.
+
+        Parameters
+        ----------
+        verdicts
+            As the rules have it.
+        fewest
+            Seeds without which there is none: fewer do where the unit is not the seed.
         """
+        lacks = f"{self.seeds} seeds are too few" if self.seeds < fewest else ""
+        if self.seeds < self.wanted:
+            lacks = f"{self.seeds} of {self.wanted} seeds are trained"
         so_far = verdicts["verdict"]
-        held = "undecided" if self.lacks else so_far
-        return verdicts.assign(verdict=held, so_far=so_far, lacks=self.lacks, n=self.seeds)
+        held = "undecided" if lacks else so_far
+        return verdicts.assign(verdict=held, so_far=so_far, lacks=lacks, n=self.seeds)
 
 
 def finished(file: Path, stages: Sequence[str], folder: Path) -> Finished:

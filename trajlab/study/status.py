@@ -12,7 +12,7 @@ from trajlab.study.file import Study
 from trajlab.study.grid import Stage, cost
 from trajlab.study.selection import runs
 
-HOUR = 3600
+MINUTE = 60
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class State:
     finished, diverged, begun
         Runs that are complete, those of them whose loss ended infinite or NaN, and runs to go on
         with.
-    worker_hours_left
-        Hours that the rest takes one worker, by what finished runs took; NaN without any.
+    worker_minutes_left
+        Minutes that the rest takes one worker, by what finished runs took; NaN without any.
     """
 
     stage: str
@@ -37,7 +37,7 @@ class State:
     finished: int
     diverged: int
     begun: int
-    worker_hours_left: float
+    worker_minutes_left: float
 
 
 def state(study: Study, stage: Stage, pace: float) -> State:
@@ -52,8 +52,8 @@ def state(study: Study, stage: Stage, pace: float) -> State:
     """
     found = runs(study, stage)
     if found is None:
-        hours = stage.cost * pace / HOUR
-        return State(stage.name, len(stage.configurations()), 0, 0, 0, hours)
+        minutes = stage.cost * pace / MINUTE
+        return State(stage.name, len(stage.configurations()), 0, 0, 0, minutes)
     trajectories = [run.trajectory() for run in found]
     missing = [run for run, seen in zip(found, trajectories, strict=True) if seen is None]
     finished = [seen for seen in trajectories if seen is not None]
@@ -63,7 +63,7 @@ def state(study: Study, stage: Stage, pace: float) -> State:
         finished=len(finished),
         diverged=sum(map(_diverged, finished)),
         begun=sum(exists(run.path) for run in missing),
-        worker_hours_left=sum(cost(run.configuration) for run in missing) * pace / HOUR,
+        worker_minutes_left=sum(cost(run.configuration) for run in missing) * pace / MINUTE,
     )
 
 
