@@ -6,7 +6,7 @@ C3: the final training loss does not explain it: differences of one sign in the 
 differences of both signs in accuracy.
 
 The comparison is made with one learning rate for all conditions, with each condition's own, and,
-where the study has them, with runs of the paper's length. Pre-registered are two differences and
+where the study has them, with longer runs. Pre-registered are two differences and
 two gaps at matched loss, tested together by Holm's method in each of the comparisons; everything
 else is exploratory. A claim is decided by a length of training under both rules for the rate; two
 lengths that decide it differently leave it undecided.
@@ -29,11 +29,11 @@ from trajlab.study.results import Finished, command, finished
 MAIN = {"": "single", "+fashion": "+fashion", "+noisy": "+noisy"}
 WANTED = {"+fashion": 1, "+noisy": -1}
 # Comparisons, and the stages that they are made of.
-ONE_RATE, OWN_RATES, FULL_LENGTH = "one rate", "own rates", "full length"
+ONE_RATE, OWN_RATES, LONGER = "one rate", "own rates", "longer"
 COMPARISONS = {
     ONE_RATE: ("shared", "more seeds"),
     OWN_RATES: ("own",),
-    FULL_LENGTH: ("full length",),
+    LONGER: ("longer",),
 }
 # What else could make the difference: a stage, and the condition to look at in it.
 CONTROLS = {
@@ -162,7 +162,7 @@ def overall(rows: pd.DataFrame, *, one_rule: bool) -> pd.DataFrame:
         short = by.get(ONE_RATE) if one_rule or by.get(OWN_RATES) == by.get(ONE_RATE) else None
         lengths = {"the study's length": short}
         if one_rule:
-            lengths[FULL_LENGTH] = by.get(FULL_LENGTH)
+            lengths[LONGER] = by.get(LONGER)
         decided = {k: v for k, v in lengths.items() if v in ("supported", "not supported")}
         if len(set(decided.values())) == 1:
             verdict, because = next(iter(decided.values())), f"by {' and '.join(decided)}"

@@ -39,7 +39,7 @@ name = "pooled"
 condition = "pooled"
 epochs = 10
 [[stage]]
-name = "full length"
+name = "longer"
 epochs = 99
 """
 SAME, OTHER = STUDY.format(own=""), STUDY.format(own="learning_rate = 0.3")
@@ -125,7 +125,7 @@ def test_every_control_has_its_difference(evaluate: Evaluate) -> None:
     assert table["delta"].to_dict() == pytest.approx(expected, abs=0.2)
 
 
-def test_full_length_decides_what_the_short_runs_do_not_reach(evaluate: Evaluate) -> None:
+def test_longer_decides_what_the_short_runs_do_not_reach(evaluate: Evaluate) -> None:
     def make_up(run: Run) -> Recorded | None:
         decades = {20: 0.7, 99: DECADES}.get(run.plan.epochs)
         if decades is None or run.plan.learning_rate != 0.1 or run.plan.options:
@@ -135,17 +135,17 @@ def test_full_length_decides_what_the_short_runs_do_not_reach(evaluate: Evaluate
     found = evaluate(NAME, SAME, make_up, draw=True)
     assert found.verdicts["C2"] == "supported"
     rows = found.table("by-comparison").query("claim == 'C2'").set_index("comparison")["verdict"]
-    assert rows.to_dict() == {"one rate": "undecided", "full length": "supported"}
+    assert rows.to_dict() == {"one rate": "undecided", "longer": "supported"}
     numbers = found.table("pre-registered").set_index(["comparison", "quantity"])
-    gap = numbers.loc[("full length", "gap at 10 L_c +fashion")]
+    gap = numbers.loc[("longer", "gap at 10 L_c +fashion")]
     assert gap["estimate"] == pytest.approx(1 + 0.4, abs=0.2)  # it is .1 decades of loss ahead
     assert gap["low"] > 0
     assert gap["n"] == 3
-    assert (found.out / "gap-full-length.png").exists()
+    assert (found.out / "gap-longer.png").exists()
 
 
 @pytest.mark.parametrize(
-    ("one_rate", "own_rates", "full_length", "verdict"),
+    ("one_rate", "own_rates", "longer", "verdict"),
     [
         ("supported", None, "undecided", "supported"),
         ("undecided", None, "not supported", "not supported"),
@@ -157,10 +157,10 @@ def test_full_length_decides_what_the_short_runs_do_not_reach(evaluate: Evaluate
     ],
 )
 def test_a_verdict_holds_under_both_rules_for_the_rate_and_at_every_length_that_decides(
-    one_rate: str, own_rates: str | None, full_length: str | None, verdict: str
+    one_rate: str, own_rates: str | None, longer: str | None, verdict: str
 ) -> None:
     """Without own rates, both rules choose the same ones."""
-    by = {"one rate": one_rate, "own rates": own_rates, "full length": full_length}
+    by = {"one rate": one_rate, "own rates": own_rates, "longer": longer}
     rows = [("C1", name, value) for name, value in by.items() if value is not None]
     table = pd.DataFrame(rows, columns=["claim", "comparison", "verdict"])
     found = module(NAME).overall(table, one_rule=own_rates is None)
