@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from trajlab.errors import TrajlabError
 from trajlab.store.parts import exists, sync_folder
 
 
@@ -27,7 +28,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
     Raises
     ------
-    OSError
+    TrajlabError
         If the disk refuses.
     """
     content = io.BytesIO()  # torch tells a full disk by an error that does not say so
@@ -39,9 +40,12 @@ def save(path: Path, state: dict[str, Any]) -> None:
             opened.flush()
             os.fsync(opened.fileno())
         temporary.replace(file(path))
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise
+        raise TrajlabError(
+            f"{file(path)} cannot be written ({error.strerror}); make room or give permission, and "
+            "train again: it goes on from the checkpoint before"
+        ) from error
     sync_folder(path.parent)
 
 
