@@ -12,7 +12,7 @@ else is exploratory. A claim is decided by a length of training under both rules
 lengths that decide it differently leave it undecided.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -84,22 +84,36 @@ def holm(runs: Runs) -> pd.DataFrame:
     )
 
 
+def paired(
+    runs: Runs, name: str, value: Callable[[Trajectory], float], confidence: float
+) -> pd.DataFrame:
+    """Difference of a run's value to single, over pairs of seeds, with intervals."""
+    by = {(r.metadata["condition"], r.metadata["seed"]): value(r) for r in runs}
+    seeds = sorted({seed for _, seed in by})
+    rows = []
+    for condition in WANTED:
+        pairs = np.array([by[condition, seed] - by["", seed] for seed in seeds])
+        found = mean_interval(pairs, confidence)
+        rows.append((f"{name} {condition}", *map(float, (found.estimate, found.low, found.high))))
+    return pd.DataFrame(rows, columns=["quantity", "estimate", "low", "high"])
+
+
 def log_loss(runs: Runs) -> pd.DataFrame:
     """Difference of log10 of the smallest training loss to single, with paired intervals."""
 
     def least(run: Trajectory) -> float:
         return float(np.log10(run.table("evaluations/train")["loss"][:, 0].min()))
 
-    by = {(r.metadata["condition"], r.metadata["seed"]): least(r) for r in runs}
-    seeds = sorted({seed for _, seed in by})
-    rows = []
-    for condition in WANTED:
-        pairs = np.array([by[condition, seed] - by["", seed] for seed in seeds])
-        found = mean_interval(pairs, 1 - LEVEL / 2)  # two of them
-        rows.append(
-            (f"Δ log10 min L {condition}", *map(float, (found.estimate, found.low, found.high)))
-        )
-    return pd.DataFrame(rows, columns=["quantity", "estimate", "low", "high"])
+    return paired(runs, "Δ log10 min L", least, 1 - LEVEL / 2)  # two of them
+
+
+def last_epoch(runs: Runs) -> pd.DataFrame:
+    """Difference in accuracy at the last epoch, which no checkpoint is selected from."""
+
+    def last(run: Trajectory) -> float:
+        return float(run.table("evaluations/test")["accuracy"][-1, 0])
+
+    return paired(runs, "Δ last accuracy", last, 1 - LEVEL)
 
 
 def verdicts(numbers: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
@@ -279,6 +293,7 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
             "by-comparison": own.withhold(verdicts(numbers, losses)),
             "pre-registered": numbers.assign(n=own.seeds),
             "training-loss": losses.assign(n=own.seeds),
+            "last-epoch": last_epoch(own.runs).assign(n=own.seeds),
             "levels": levels(own.runs),
         }
         for table, rows in tables.items():

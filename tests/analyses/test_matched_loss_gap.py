@@ -97,6 +97,9 @@ def test_what_is_made_up_is_found(
 ) -> None:
     found = evaluate(NAME, SAME, made(effects))
     assert found.verdicts == verdicts
+    last = found.table("last-epoch").set_index("quantity")["estimate"].to_dict()
+    late = {f"Δ last accuracy {c}": effects.get(c, NONE)[1] for c in ("+fashion", "+noisy")}
+    assert last == pytest.approx(late, abs=0.2)
 
 
 def test_every_control_has_its_difference(evaluate: Evaluate) -> None:
