@@ -194,6 +194,12 @@ def test_a_seed_that_is_not_whole_withholds_verdicts(evaluate: Evaluate) -> None
     assert (rows["lacks"] == "2 of 3 seeds are trained").all()
 
 
+def test_a_study_of_two_seeds_gives_no_verdict(evaluate: Evaluate) -> None:
+    found = evaluate(NAME, SAME.replace("seed = [0, 1, 2]", "seed = [0, 1]"), made(CLAIMED))
+    assert set(found.verdicts.values()) == {"undecided"}
+    assert (found.table("by-comparison")["lacks"] == "2 seeds are too few").all()
+
+
 def test_without_two_seeds_there_is_one_sentence(evaluate: Evaluate) -> None:
     found = evaluate(NAME, SAME, lambda run: None if run.plan.seed else made(CLAIMED)(run))
     assert found.code == 1
