@@ -338,7 +338,7 @@ def draw(rows: list[dict], path: Path) -> None:
         kind="line",
         markers=True,
         height=3,
-        facet_kws={"sharey": False},
+        facet_kws={"sharex": False, "sharey": False},
     )
     grid.set_axis_labels("tasks", "time / plain step")
     grid.savefig(path)
