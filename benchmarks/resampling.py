@@ -14,8 +14,8 @@ from time import process_time
 import numpy as np
 from scipy import stats
 
-from trajlab.analysis.association import associate
-from trajlab.analysis.resampling import RESAMPLES, bootstrap_means, permutation_test
+from trajlab.analysis.correlate.association import associate
+from trajlab.analysis.statistics.resampling import RESAMPLES, bootstrap_means, permutation_test
 
 RUNS, CHECKPOINTS = 1_000, 200
 PAIRED = 499  # resamples that both sides of a pair draw

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from trajlab import analysis
-from trajlab.analysis.groups import group
-from trajlab.analysis.run_summary import summarise_runs
+from trajlab.analysis.runs.groups import group
+from trajlab.analysis.summary import summarise_runs
 from trajlab.errors import TrajlabError
 from trajlab.store import Runs, Trajectory
 from trajlab.study.results import command, finished

@@ -16,7 +16,7 @@ import pandas as pd
 
 from trajlab import analysis
 from trajlab.analysis import Factors
-from trajlab.analysis.quadrants import quadrant_frame
+from trajlab.analysis.factors.quadrants import quadrant_frame
 from trajlab.errors import TrajlabError
 from trajlab.store import Runs
 from trajlab.study.results import command, finished

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from trajlab import analysis, plots
-from trajlab.analysis.intervals import mean_interval
+from trajlab.analysis.statistics.intervals import mean_interval
 from trajlab.errors import TrajlabError
 from trajlab.store import Runs, Trajectory
 from trajlab.study.file import read

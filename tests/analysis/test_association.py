@@ -7,9 +7,9 @@ from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
 from trajlab.analysis import correlate
-from trajlab.analysis.association import associate
-from trajlab.analysis.multiplicity import benjamini_hochberg
-from trajlab.analysis.resampling import bootstrap_means, permutation_test
+from trajlab.analysis.correlate.association import associate
+from trajlab.analysis.statistics.multiplicity import benjamini_hochberg
+from trajlab.analysis.statistics.resampling import bootstrap_means, permutation_test
 
 
 def within(levels, rng):
@@ -86,7 +86,7 @@ def test_nothing_can_be_exchanged_where_every_given_value_is_its_own():
 @pytest.mark.parametrize("interval", ["fisher", "bootstrap"])
 def test_intervals_cover(statistic, coverage, interval, monkeypatch):
     """At ρ = .5 and 25 units; 2,000 bootstrap samples instead of 9,999, for time."""
-    monkeypatch.setattr("trajlab.analysis.association.RESAMPLES", 1999)
+    monkeypatch.setattr("trajlab.analysis.correlate.association.RESAMPLES", 1999)
     rng, runs = np.random.default_rng(4), 150
     truth = 0.5 if statistic == "pearson" else 6 / np.pi * np.arcsin(0.25)
     hits = 0
@@ -132,7 +132,7 @@ def test_equivalence_within_three_tenths_needs_about_92_units():
 
 
 def associate_equivalence(x, y, margin):
-    from trajlab.analysis.association import STATISTICS, _equivalence
+    from trajlab.analysis.correlate.association import STATISTICS, _equivalence
 
     error = STATISTICS["pearson"].error(len(x), 0)
     return _equivalence(float(np.corrcoef(x, y)[0, 1]), margin, error)

@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from trajlab.analysis import conflict, multitask, similarity, verdict
-from trajlab.analysis.corrected import reading
+from trajlab.analysis import conflict
+from trajlab.analysis.conflict import multitask, similarity
+from trajlab.analysis.diagnosis import verdict
+from trajlab.analysis.conflict.corrected import reading
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard

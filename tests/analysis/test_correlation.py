@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from trajlab.analysis import correlate
-from trajlab.analysis.association import associate
-from trajlab.analysis.run_summary import largest_mean, late_mean
+from trajlab.analysis.correlate.association import associate
+from trajlab.analysis.summary import largest_mean, late_mean
 from trajlab.errors import TrajlabError
 
 COLUMN = arrays(np.float64, 6, elements=st.integers(-50, 50).map(float), unique=True)

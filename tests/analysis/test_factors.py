@@ -7,10 +7,10 @@ from scipy import stats
 
 from trajlab import plots
 from trajlab.analysis import factors
-from trajlab.analysis.factor_deltas import difference
-from trajlab.analysis.groups import group
-from trajlab.analysis.quadrants import quadrant_frame, share_interval
-from trajlab.analysis.run_summary import summarise_runs
+from trajlab.analysis.factors.deltas import difference
+from trajlab.analysis.runs.groups import group
+from trajlab.analysis.factors.quadrants import quadrant_frame, share_interval
+from trajlab.analysis.summary import summarise_runs
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard

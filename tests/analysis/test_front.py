@@ -6,10 +6,10 @@ import pytest
 
 from trajlab import plots
 from trajlab.analysis import front
-from trajlab.analysis.evaluations import Evaluations
-from trajlab.analysis.front_runs import scores
-from trajlab.analysis.front_sets import Configurations, distance_row
-from trajlab.analysis.pareto import (
+from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.front.rows import scores
+from trajlab.analysis.front.configurations import Configurations, distance_row
+from trajlab.analysis.front.pareto import (
     hypervolume,
     non_dominated,
     resampled_means,

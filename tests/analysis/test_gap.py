@@ -8,10 +8,10 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from trajlab.analysis import gap
-from trajlab.analysis.decomposition import TERMS, decompose, run_terms
-from trajlab.analysis.evaluations import Evaluations
-from trajlab.analysis.intervals import mean_interval, two_sd, welch
-from trajlab.analysis.matching import (
+from trajlab.analysis.gap.decomposition import TERMS, decompose, run_terms
+from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.statistics.intervals import mean_interval, two_sd, welch
+from trajlab.analysis.gap.matching import (
     RULES,
     bins,
     first_passage,
@@ -21,7 +21,7 @@ from trajlab.analysis.matching import (
     isotonic,
     last_passage,
 )
-from trajlab.analysis.onset import first, persistence, sustained
+from trajlab.analysis.gap.onset import first, persistence, sustained
 from trajlab.errors import TrajlabError
 
 STEPS = np.arange(1, 101)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from trajlab.analysis.groups import compare, group
+from trajlab.analysis.runs.groups import compare, group
 from trajlab.errors import TrajlabError
 
 

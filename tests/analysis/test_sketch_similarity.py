@@ -9,7 +9,7 @@ from torch import nn
 
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.analysis import conflict
-from trajlab.analysis.sketch_similarity import (
+from trajlab.analysis.conflict.sketches import (
     cosine_to_step,
     similarity_across_time,
     sketch_cosine,

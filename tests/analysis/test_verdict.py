@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from trajlab.analysis import diagnose, verdict
-from trajlab.analysis.decomposition import TERMS
-from trajlab.analysis.gap_statements import seeds_needed
+from trajlab.analysis import diagnose
+from trajlab.analysis.diagnosis import verdict
+from trajlab.analysis.gap.decomposition import TERMS
+from trajlab.analysis.gap.sentences import seeds_needed
 from trajlab.analysis.wording import MOST
 from trajlab.errors import TrajlabError
 

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy
 
-from trajlab.measure.capture import Capture, modules_of
-from trajlab.measure.fisher import fisher_norms, fisher_trace
-from trajlab.measure.likelihood import Bernoulli, Categorical, Gaussian, Likelihood
+from trajlab.measure.examples.capture import Capture, modules_of
+from trajlab.measure.examples.fisher import fisher_norms, fisher_trace
+from trajlab.measure.examples.likelihood import Bernoulli, Categorical, Gaussian, Likelihood
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -66,7 +66,7 @@ def test_sampling_beyond_ten_outcomes_is_unbiased(
 ) -> None:
     model, x, _ = network(4)
     exact = norms(kind(model(x)), model)
-    monkeypatch.setattr("trajlab.measure.likelihood.EXACT", 3)
+    monkeypatch.setattr("trajlab.measure.examples.likelihood.EXACT", 3)
     logits = model(x)
     draws = torch.stack([norms(kind(logits), model, seed) for seed in range(400)])
     z = (draws.mean(0) - exact) / (draws.std(0) / 20)

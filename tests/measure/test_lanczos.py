@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from trajlab.measure.lanczos import Ends, lanczos
+from trajlab.measure.curvature.lanczos import Ends, lanczos
 
 spectra = st.lists(
     st.floats(-100, 100, allow_subnormal=False).map(lambda x: round(x, 3)), min_size=1, max_size=40

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.noise import NoiseOverBatches, gradient_noise
+from trajlab.measure.examples.noise import NoiseOverBatches, gradient_noise
 
 
 def population(n: int = 96, p: int = 5) -> tuple[np.ndarray, float, float]:

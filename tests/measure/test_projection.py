@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from trajlab import Recorder, TrajlabError, probes
-from trajlab.measure import task_gram
-from trajlab.measure.block_sums import TaskGram
-from trajlab.measure.projection import Projection
-from trajlab.measure.training_gram import TrainingGram
+from trajlab.measure.gram import task_gram
+from trajlab.measure.gram.layer_sums import TaskGram
+from trajlab.measure.gram.projection import Projection
+from trajlab.measure.gram.training_gram import TrainingGram
 from trajlab.store import Trajectory
 
 CASES: dict[str, Callable[[], tuple[nn.Module, Tensor]]] = {

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.attention import attention_norms, capture_attention
-from trajlab.measure.capture import Capture, modules_of
-from trajlab.measure.sample_norms import refuse_batch_statistics, sample_norms
-from trajlab.measure.task_gram import group_by_layer
+from trajlab.measure.examples.attention import attention_norms, capture_attention
+from trajlab.measure.examples.capture import Capture, modules_of
+from trajlab.measure.examples.norms import refuse_batch_statistics, sample_norms
+from trajlab.measure.gram.task_gram import group_by_layer
 
 # The function of the same name hides the module from attribute look-up.
-MODULE = import_module("trajlab.measure.sample_norms")
+MODULE = import_module("trajlab.measure.examples.norms")
 layer_norms = MODULE._layer_norms
 N = 5
 

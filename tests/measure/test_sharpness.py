@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from trajlab.measure.sharpness import _checkpoints, average_sharpness, sharpness
+from trajlab.measure.curvature.sharpness import _checkpoints, average_sharpness, sharpness
 
 Loss = Callable[[Mapping[str, Tensor]], Tensor]
 

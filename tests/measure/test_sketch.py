@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trajlab.measure.sketch import Sketch
+from trajlab.measure.sums.sketch import Sketch
 
 _SHAPES = {"a": torch.empty(37, 100), "b": torch.empty(50), "c": torch.empty(())}
 

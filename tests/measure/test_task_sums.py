@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trajlab.measure.task_sums import TaskSums
+from trajlab.measure.sums.task_sums import TaskSums
 
 
 @pytest.mark.parametrize(("together", "messages"), [(True, 1), (False, 3)])
@@ -20,8 +20,8 @@ def test_another_process_is_averaged_in(
         sent.append(tensors)
         return [tensors[0] * 2, *(3 * tensor for tensor in tensors[1:])]
 
-    monkeypatch.setattr("trajlab.measure.task_sums.processes", lambda: 2)
-    monkeypatch.setattr("trajlab.measure.task_sums.sum_over_processes", sum_with_another)
+    monkeypatch.setattr("trajlab.measure.sums.task_sums.processes", lambda: 2)
+    monkeypatch.setattr("trajlab.measure.sums.task_sums.sum_over_processes", sum_with_another)
     w = {"a": torch.ones(2, requires_grad=True), "b": torch.ones(3, requires_grad=True)}
     zeros = {name: torch.zeros(p.shape) for name, p in w.items()}
     sums = TaskSums(3, zeros, lambda gradients: gradients, together)

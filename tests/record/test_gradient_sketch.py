@@ -8,7 +8,7 @@ import torch
 
 from tests.record.loops import TASKS, Batch, TwoHeads, batches, joined, losses, true_gradients
 from trajlab import Recorder, probes
-from trajlab.measure.sketch import Sketch
+from trajlab.measure.sums.sketch import Sketch
 from trajlab.store import Trajectory
 
 SIZE = 64

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from trajlab import TrajlabError
-from trajlab.record.shared import discover_shared, name_shared
+from trajlab.record.loop.shared import discover_shared, name_shared
 
 
 class Branching(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tests.zoo import CASES, build, reference_gram
 from trajlab import Recorder, probes
-from trajlab.measure import segments
+from trajlab.measure.gram import segments
 from trajlab.measure.guard import guard
 from trajlab.store import Trajectory
 

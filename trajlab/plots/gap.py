@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Gap
-from trajlab.analysis.recorded import is_quantity
+from trajlab.analysis.runs.quantities import is_quantity
 from trajlab.plots.style import INK, Series, say, series
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.evaluation import evaluate_at
+from trajlab.measure.functional import evaluate_at
 from trajlab.record.probes.probe import TaskLosses
 
 Data = Iterable[Any] | Mapping[str, Iterable[Any]]

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from trajlab.measure.likelihood import Likelihood
+from trajlab.measure.examples.likelihood import Likelihood
 from trajlab.training.metrics import Metric
 
 Module = TypeVar("Module", bound=nn.Module)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trajlab.measure.likelihood import Likelihood
+from trajlab.measure.examples.likelihood import Likelihood
 from trajlab.record import Recorder
 from trajlab.training.batches import Batches
 from trajlab.training.evaluation import evaluate

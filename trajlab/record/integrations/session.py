@@ -10,8 +10,8 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.processes import sum_over_processes
-from trajlab.record.batch import Weights
+from trajlab.measure.sums.processes import sum_over_processes
+from trajlab.record.loop.losses import Weights
 from trajlab.record.recorder import Recorder
 
 

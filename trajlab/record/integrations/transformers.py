@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.record.batch import Weights
+from trajlab.record.loop.losses import Weights
 from trajlab.record.integrations.session import Session, weighted_sum
 
 try:

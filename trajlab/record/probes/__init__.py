@@ -1,6 +1,6 @@
 """One file a quantity: what it measures, when, and the table it declares."""
 
-from trajlab.measure.likelihood import Bernoulli, Categorical, Gaussian
+from trajlab.measure.examples.likelihood import Bernoulli, Categorical, Gaussian
 from trajlab.record.probes.affinity import TaskAffinity
 from trajlab.record.probes.fisher import FisherTrace
 from trajlab.record.probes.gradient_sketch import GradientSketch

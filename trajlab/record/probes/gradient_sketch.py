@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.processes import processes
-from trajlab.measure.sketch import Sketch
-from trajlab.measure.task_sums import TaskSums, task_gradient
+from trajlab.measure.sums.processes import processes
+from trajlab.measure.sums.sketch import Sketch
+from trajlab.measure.sums.task_sums import TaskSums, task_gradient
 from trajlab.record.probes.probe import Moment, Probe, Row
 from trajlab.record.schedule import Every
 from trajlab.store import Column, Table
@@ -18,7 +18,7 @@ class GradientSketch(Probe):
     """A linear sketch of each task's gradient and of the weights, with their norms.
 
     From the file alone, cosines between any two steps, tasks or runs follow, as long as size, seed
-    and shared parameters are the same (`trajlab.analysis.sketch_similarity`). Sketches add up:
+    and shared parameters are the same (`trajlab.analysis.conflict.sketches`). Sketches add up:
     where an update is made of several backward passes, or by several processes, they are those of
     the whole batch, and no gradient is kept or sent. Norms do not add up, so those of the task
     gradients are then the sketches' own, with their standard errors in ``norm_se``.

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from trajlab.measure.hessian_density import spectral_density
+from trajlab.measure.curvature.density import spectral_density
 from trajlab.record.probes.probe import Moment
 from trajlab.record.probes.sampled import NO_DATA
 from trajlab.record.probes.second_order import SecondOrder

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trajlab.measure.processes import processes, sum_over_processes
+from trajlab.measure.sums.processes import processes, sum_over_processes
 from trajlab.record.probes.probe import Moment, Probe
 from trajlab.store import Column, Table, standard
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from trajlab.measure.hessian_product import HessianProduct, Loss
+from trajlab.measure.curvature.product import HessianProduct, Loss
 from trajlab.record.probes.probe import Moment
 from trajlab.record.probes.sampled import Sampled, losses_function
 from trajlab.record.sample import Data

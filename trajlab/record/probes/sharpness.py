@@ -6,7 +6,7 @@ from math import nan
 from typing import Any, Literal
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.sharpness import average_sharpness, sharpness
+from trajlab.measure.curvature.sharpness import average_sharpness, sharpness
 from trajlab.record.probes.probe import Moment
 from trajlab.record.probes.sampled import NO_DATA, Sampled, losses_function
 from trajlab.record.sample import Data

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.likelihood import Bernoulli
+from trajlab.measure.examples.likelihood import Bernoulli
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
 from trajlab.training.image_files import ImageFiles

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.likelihood import Categorical, Gaussian
+from trajlab.measure.examples.likelihood import Categorical, Gaussian
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
 from trajlab.training.deeplab import deeplab_v3

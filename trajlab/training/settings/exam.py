@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.likelihood import Gaussian
+from trajlab.measure.examples.likelihood import Gaussian
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
 from trajlab.training.metrics import absolute_error

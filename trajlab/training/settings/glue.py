@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.likelihood import Bernoulli, Gaussian
+from trajlab.measure.examples.likelihood import Bernoulli, Gaussian
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
 from trajlab.training.metrics import (

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from trajlab.measure.likelihood import Bernoulli
+from trajlab.measure.examples.likelihood import Bernoulli
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
 from trajlab.training.metrics import binary_accuracy, correct_sign, f1

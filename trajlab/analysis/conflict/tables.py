@@ -1,0 +1,150 @@
+"""The tables of :func:`trajlab.analysis.conflict` for one group of runs."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from trajlab.analysis.conflict import multitask
+from trajlab.analysis.conflict.rows import MISSING, ZERO, measured_frames, run_frames
+from trajlab.analysis.conflict.corrected import corrected_frame, summarise_corrected
+from trajlab.analysis.runs.groups import Group
+from trajlab.analysis.statistics.intervals import mean_interval
+from trajlab.analysis.conflict.sketches import time_frame
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory
+
+PAIR = ["task_a", "task_b", "layer"]
+
+
+def summarise(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+    """Return one row a pair of tasks and layer: the mean over training, then over runs.
+
+    Parameters
+    ----------
+    pairs
+        Rows of :func:`pair_frame` with the column `run`.
+    confidence
+        Coverage of the t interval over runs of `mean_cosine`: `low` to `high`.
+    """
+    rows = []
+    for names, part in pairs.groupby(PAIR, sort=False):
+        known = part[part["cosine"].notna()]
+        runs = known.groupby("run", sort=False)[["cosine", "conflicting"]].mean()
+        mean = mean_interval(runs["cosine"].to_numpy(), confidence)
+        times = multitask.over_training(part, (), ("cosine",), confidence).iloc[0]
+        rows.append(
+            {
+                **dict(zip(PAIR, names, strict=True)),
+                "mean_cosine": float(mean.estimate),
+                "low": float(mean.low),
+                "high": float(mean.high),
+                "share_conflicting": float(runs["conflicting"].mean()),
+                "cosine_early": times["cosine_early"],
+                "cosine_late": times["cosine_late"],
+                "n_runs": len(runs),
+                "n_zero": int((part["reason"] == ZERO).sum()),
+                "n_missing": int((part["reason"] == MISSING).sum()),
+                "reason": "" if len(runs) > 1 else "fewer than two runs: no interval",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def group_tables(item: Group, layers: bool, confidence: float) -> dict[str, pd.DataFrame]:
+    """Return a group's rows of each table of :func:`conflict`; none without gradients.
+
+    Parameters
+    ----------
+    item
+        The group.
+    layers, confidence
+        As in :func:`conflict`.
+
+    Raises
+    ------
+    TrajlabError
+        If runs differ in their shared parameters.
+    """
+    runs = [run for run in item.runs if "gradients" in run.tables]
+    if len(item.tasks) < 2 or not runs:
+        return {}
+    for run in runs:
+        if set(run.shared) != set(runs[0].shared):
+            raise TrajlabError(
+                f"{runs[0].path} and {run.path} share different parameters, so their gradients "
+                "cannot be averaged; group by what tells them apart"
+            )
+    read = [run_frames(run, item.tasks, layers) for run in runs]
+    pairs = pd.concat([frames[0] for frames in read], ignore_index=True)
+    similarities = pd.concat([frames[1] for frames in read], ignore_index=True)
+    corrected = pd.concat([corrected_frame(run, item.tasks) for run in runs])
+    summary = summarise(pairs, confidence)
+    if not corrected.empty:
+        beside = summarise_corrected(corrected, confidence).assign(layer="all")
+        summary = summary.merge(beside, how="left", on=PAIR)
+    totals = similarities.drop_duplicates(["run", "step"])
+    tasks = multitask.over_training(similarities, ("task",), multitask.MEASURES, confidence)
+    overall = multitask.over_training(totals, (), multitask.TOTALS, confidence)
+    for name, rows in _measured(runs, item.tasks).items():
+        known = multitask.over_training(rows, ("task",), (name,), confidence)
+        tasks = tasks.merge(known, how="left", on="task")
+        if name == "noise_scale":
+            noise = rows.groupby(["run", "step"])[name].mean().rename("noise").reset_index()
+            overall = overall.join(multitask.over_training(noise, (), ("noise",), confidence))
+    times = pd.concat([time_frame(run, item.tasks) for run in runs])
+    head: dict[str, str | int] = {**item.keys, "baseline": "", "n_baseline": 0, "n_runs": len(runs)}
+    frames = {
+        "pairs": pairs,
+        "similarity": similarities.drop(columns=[*multitask.TOTALS]),
+        "summary": summary,
+        "tasks": tasks,
+        "overall": overall,
+        "corrected": corrected,
+        "across_time": summarise_times(times, confidence),
+    }
+    return {name: _labelled(head, frame) for name, frame in frames.items()}
+
+
+def _measured(runs: Sequence[Trajectory], tasks: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Join the runs' rows of each measure that any of them has."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for run in runs:
+        for name, rows in measured_frames(run, tasks).items():
+            if len(rows):
+                parts.setdefault(name, []).append(rows)
+    return {name: pd.concat(rows, ignore_index=True) for name, rows in parts.items()}
+
+
+def summarise_times(rows: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+    """Return one row a task and lag: the mean over runs.
+
+    Parameters
+    ----------
+    rows
+        Of :func:`trajlab.analysis.conflict.sketches.time_frame`, of the runs of one group.
+    confidence
+        Coverage of the t interval over runs of `mean_cosine`: `low` to `high`.
+    """
+    made = []
+    for (task, lag), part in rows.groupby(["task", "lag"], sort=False) if len(rows) else ():
+        mean = mean_interval(part["cosine"].dropna().to_numpy(), confidence)
+        made.append(
+            {
+                "task": task,
+                "lag": lag,
+                "steps_apart": part["steps_apart"].median(),
+                "mean_cosine": float(mean.estimate),
+                "low": float(mean.low),
+                "high": float(mean.high),
+                "mean_sign": part["sign"].mean(),
+            }
+        )
+    return pd.DataFrame(made)
+
+
+def _labelled(head: Mapping[str, str | int], frame: pd.DataFrame) -> pd.DataFrame:
+    """Put the columns that name the group in front."""
+    frame = frame.copy()
+    for name in head.keys() - set(frame):
+        frame[name] = head[name]
+    return frame[list(dict.fromkeys([*head, *frame]))]

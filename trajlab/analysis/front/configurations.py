@@ -1,0 +1,195 @@
+"""What a method's configurations reach: chosen on one set of runs, measured on fresh ones."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.analysis.front.pareto import (
+    hypervolume,
+    non_dominated,
+    resampled_means,
+    set_distance,
+    utility_weights,
+)
+
+Key = tuple[str, ...]
+SPARSE = 3  # configurations of a sparse grid
+GRIDS = 1_000
+_FEW = "no configuration has two runs: no interval"
+
+
+@dataclass(frozen=True)
+class Configurations:
+    """The configurations of one method in one setting; every objective is to be maximised.
+
+    Attributes
+    ----------
+    names
+        Of the k configurations.
+    validation
+        (k, m) means on the split that is chosen on.
+    runs
+        For each configuration its (n, m) runs on the split that is reported; the fresh ones where
+        there are any, none where the configuration was not run again.
+    trials
+        Runs in all that were chosen from.
+    """
+
+    names: tuple[Key, ...]
+    validation: FloatArray
+    runs: tuple[FloatArray, ...]
+    trials: int
+
+    @property
+    def chosen(self) -> FloatArray:
+        """(k,) whether a configuration is on the front of validation, and was measured."""
+        measured = np.array([len(own) > 0 for own in self.runs], bool)
+        chosen = np.zeros(len(self.names), bool)
+        usable = np.isfinite(self.validation).all(axis=1)
+        if usable.any():
+            chosen[usable] = non_dominated(self.validation[usable])
+        return np.asarray(chosen & measured)
+
+    def front(self) -> list[FloatArray]:
+        """Return the runs of each chosen configuration."""
+        return [own for own, taken in zip(self.runs, self.chosen, strict=True) if taken]
+
+    def best(self, weights: FloatArray) -> FloatArray | None:
+        """Return the runs of the configuration with the largest utility on validation."""
+        usable = [i for i, own in enumerate(self.runs) if len(own)]
+        usable = [i for i in usable if np.isfinite(self.validation[i]).all()]
+        if not usable:
+            return None
+        return self.runs[max(usable, key=lambda i: float(self.validation[i] @ weights))]
+
+
+def distance_row(
+    method: Configurations, baseline: Configurations, confidence: float, seed: int
+) -> dict[str, Any]:
+    """Return the signed distance of a method's front to the baseline's, with its interval."""
+    sides = method.front(), baseline.front()
+    row: dict[str, Any] = {
+        "signed_distance": np.nan,
+        "low": np.nan,
+        "high": np.nan,
+        "n_chosen": len(sides[0]),
+        "n_chosen_baseline": len(sides[1]),
+        "n_trials": method.trials,
+        "n_trials_baseline": baseline.trials,
+    }
+    if not all(sides):
+        return {**row, "reason": "no configuration was chosen and measured"}
+    means = [np.stack([own.mean(axis=0) for own in side]) for side in sides]
+    row["signed_distance"] = float(set_distance(*means))
+    if not all(any(len(own) > 1 for own in side) for side in sides):
+        return {**row, "reason": _FEW}
+    drawn = [resampled_means(side, seed=seed + i) for i, side in enumerate(sides)]
+    spread = set_distance(*drawn)
+    low, high = np.quantile(spread - spread.mean(), [(1 - confidence) / 2, (1 + confidence) / 2])
+    row |= {"low": row["signed_distance"] + low, "high": row["signed_distance"] + high}
+    unequal = method.trials != baseline.trials
+    return {**row, "reason": "unequal numbers of trials favour the larger" if unequal else ""}
+
+
+def volume_row(method: Configurations, reference: FloatArray) -> dict[str, Any]:
+    """Return the hypervolume of a method's front above a reference point."""
+    side = method.front()
+    means = np.array([own.mean(axis=0) for own in side])
+    volume = hypervolume(means, reference) if side else np.nan
+    return {"hypervolume": volume, "n_chosen": len(side), "n_trials": method.trials}
+
+
+def flip_rows(
+    first: Configurations,
+    second: Configurations,
+    objectives: Sequence[str],
+    confidence: float,
+    seed: int,
+) -> Iterator[dict[str, Any]]:
+    """Yield the difference in utility of two methods' best configurations, for each weight."""
+    for weights in utility_weights(len(objectives)):
+        sides = [side.best(weights) for side in (first, second)]
+        row: dict[str, Any] = {
+            "weights": ", ".join(f"{n}={w:.1f}" for n, w in zip(objectives, weights, strict=True)),
+            **dict.fromkeys(("difference", "low", "high"), np.nan),
+            "reason": "no configuration was measured",
+        }
+        if sides[0] is not None and sides[1] is not None:
+            values = [side @ weights[:, None] for side in sides if side is not None]
+            row["difference"] = float(values[0].mean() - values[1].mean())
+            row["reason"] = _FEW
+            if all(len(side) > 1 for side in values):
+                drawn = [resampled_means([v], seed=seed + i) for i, v in enumerate(values)]
+                apart = (drawn[0] - drawn[1]).ravel()
+                ends = (1 - confidence) / 2, (1 + confidence) / 2
+                row["low"], row["high"] = np.quantile(apart, ends)
+                row["reason"] = ""
+        yield row
+
+
+def spread_row(method: Configurations, weights: FloatArray, seed: int) -> dict[str, Any]:
+    """Return how much the best of a sparse grid varies, against how much seeds do."""
+    measured = [i for i, own in enumerate(method.runs) if len(own)]
+    several = [own @ weights for own in method.runs if len(own) > 1]
+    row: dict[str, Any] = dict.fromkeys(("grid_sd", "seed_sd", "ratio"), np.nan)
+    row |= {"n_configurations": len(measured), "grid_size": SPARSE}
+    if len(measured) <= SPARSE:
+        return {**row, "reason": f"no more than {SPARSE} configurations"}
+    if not several:
+        return {**row, "reason": _FEW}
+    score = method.validation @ weights
+    reached = np.array([own.mean(axis=0) @ weights if len(own) else np.nan for own in method.runs])
+    every = list(combinations(measured, SPARSE))
+    if len(every) > GRIDS:
+        rng = np.random.default_rng(seed)
+        every = [tuple(rng.choice(measured, SPARSE, replace=False)) for _ in range(GRIDS)]
+    best = [max(grid, key=lambda i: score[i]) for grid in every]
+    free = sum(len(own) - 1 for own in several)
+    squares = sum(float(((own - own.mean()) ** 2).sum()) for own in several)
+    row["grid_sd"] = float(np.std(reached[best]))
+    row["seed_sd"] = float(np.sqrt(squares / free))
+    row["ratio"] = row["grid_sd"] / row["seed_sd"] if row["seed_sd"] else np.nan
+    return {**row, "reason": "" if row["seed_sd"] else "seeds do not differ"}
+
+
+def configurations(
+    chosen_on: pd.DataFrame,
+    measured_on: pd.DataFrame,
+    objectives: Mapping[str, bool],
+    keys: Sequence[str],
+) -> Configurations:
+    """Collect one method's configurations.
+
+    Parameters
+    ----------
+    chosen_on, measured_on
+        One row a run, with a column an objective.
+    objectives
+        Whether more of each is better.
+    keys
+        Columns that name a configuration.
+    """
+    sign = np.where(list(objectives.values()), 1.0, -1.0)
+    names = list(objectives)
+
+    def runs(frame: pd.DataFrame) -> dict[Key, FloatArray]:
+        known = frame[np.isfinite(frame[names].to_numpy(float)).all(axis=1)]
+        labels = known[list(keys)].astype(str).agg("\n".join, axis=1) if len(known) else known
+        return {
+            tuple(str(label).split("\n")): part[names].to_numpy(float) * sign
+            for label, part in (known.groupby(labels, sort=False) if len(known) else ())
+        }
+
+    on, off = runs(chosen_on), runs(measured_on)
+    nothing = np.empty((0, len(names)))
+    return Configurations(
+        names=tuple(on),
+        validation=np.array([own.mean(axis=0) for own in on.values()]).reshape(-1, len(names)),
+        runs=tuple(off.get(name, nothing) for name in on),
+        trials=sum(len(own) for own in on.values()),
+    )

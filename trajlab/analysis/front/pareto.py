@@ -1,0 +1,134 @@
+"""Sets of points that trade objectives off: fronts, distances between them, utility.
+
+Every objective is to be maximised; negate those that are not.
+"""
+
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+
+from trajlab.analysis.statistics.intervals import FloatArray
+
+RESAMPLES = 1_999
+_BLOCK = 500  # bootstrap samples at once
+
+
+def non_dominated(points: FloatArray) -> FloatArray:
+    """Return which points no other point is at least as good as everywhere, and better somewhere.
+
+    Parameters
+    ----------
+    points
+        (n, m) finite values.
+
+    Returns
+    -------
+    (n,) bool array
+        Equal points do not dominate each other.
+    """
+    return np.asarray(moocore.is_nondominated(points, maximise=True, keep_weakly=True))
+
+
+def hypervolume(points: FloatArray, reference: FloatArray) -> float:
+    """Return the volume that points dominate above a reference point.
+
+    Parameters
+    ----------
+    points
+        (n, m) finite values.
+    reference
+        (m,) values that every counted point exceeds.
+    """
+    return float(moocore.hypervolume(points, ref=reference, maximise=True))
+
+
+def signed_distance(points: FloatArray, front: FloatArray) -> FloatArray:
+    """Return how far each point lies beyond (positive) or inside (negative) a front.
+
+    The least number that, taken off every objective of the point, makes some point of the front at
+    least as good: the additive ε of one point.
+
+    Parameters
+    ----------
+    points
+        (…, n, m) values.
+    front
+        (…, k, m) values.
+
+    Returns
+    -------
+    (…, n) array
+
+    References
+    ----------
+    E. Zitzler et al. (2003), IEEE Transactions on Evolutionary Computation 7, 117-132.
+    """
+    lead = points[..., :, None, :] - front[..., None, :, :]
+    return np.asarray(lead.max(axis=-1).min(axis=-1))
+
+
+def set_distance(points: FloatArray, front: FloatArray) -> FloatArray:
+    """Return how far one set lies beyond another: half of its mean distance less the reverse one.
+
+    Two sets that are alike but for noise have no distance on average, and a set moved by δ in every
+    objective has δ; neither holds for the distance of one set alone.
+
+    Parameters
+    ----------
+    points, front
+        (…, n, m) and (…, k, m) values.
+    """
+    forth = signed_distance(points, front).mean(axis=-1)
+    back = signed_distance(front, points).mean(axis=-1)
+    return np.asarray((forth - back) / 2)
+
+
+def resampled_means(
+    runs: Sequence[FloatArray], resamples: int = RESAMPLES, seed: int = 0
+) -> FloatArray:
+    """Return means of configurations with their seeds resampled.
+
+    Residuals of all configurations are drawn together, because two or three seeds of one say little
+    of its spread; they are widened by √(n/(n−1)), which their mean took off.
+
+    Parameters
+    ----------
+    runs
+        One (n, m) array a configuration, its runs.
+    resamples, seed
+        How many, and of the draws.
+
+    Returns
+    -------
+    (resamples, k, m) array
+    """
+    rng = np.random.default_rng(seed)
+    several = [own for own in runs if len(own) > 1]
+    residuals = np.concatenate(
+        [(own - own.mean(axis=0)) * np.sqrt(len(own) / (len(own) - 1)) for own in several]
+    )
+    residuals -= residuals.mean(axis=0)
+    means = np.empty((resamples, len(runs), runs[0].shape[1]))
+    for i, own in enumerate(runs):
+        for first in range(0, resamples, _BLOCK):
+            rows = means[first : first + _BLOCK]
+            drawn = rng.integers(len(residuals), size=(len(rows), len(own)))
+            rows[:, i] = own.mean(axis=0) + residuals[drawn].mean(axis=1)
+    return means
+
+
+def utility_weights(objectives: int, steps: int = 10) -> FloatArray:
+    """Return weights of a utility Σ w_k E_k: all multiples of 1/steps that sum to 1.
+
+    Parameters
+    ----------
+    objectives
+        How many.
+    steps
+        Of the grid.
+    """
+    grids = np.indices((steps + 1,) * (objectives - 1)).reshape(objectives - 1, -1).T
+    kept = grids[grids.sum(axis=1) <= steps]
+    last = steps - kept.sum(axis=1, keepdims=True)
+    return np.asarray(np.hstack([kept, last]) / steps)

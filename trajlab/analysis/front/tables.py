@@ -1,0 +1,231 @@
+"""The tables of :func:`trajlab.analysis.front`, from one row a run."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trajlab.analysis.front.configurations import (
+    Configurations,
+    configurations,
+    distance_row,
+    flip_rows,
+    spread_row,
+    volume_row,
+)
+from trajlab.analysis.statistics.intervals import mean_interval
+from trajlab.analysis.front.pareto import non_dominated
+from trajlab.errors import TrajlabError
+
+SCALARIZATION: Mapping[str, str] = MappingProxyType({"method": "scalarization"})
+_SAME_RUNS = "chosen and measured on the same runs"
+_SAME_SPLIT = "chosen on the split that is reported"
+_TABLES = ("points", "distance", "hypervolume", "flips", "spread", "optimism")
+
+
+def fronts(
+    rows: pd.DataFrame,
+    objectives: Mapping[str, bool],
+    *,
+    baseline: Mapping[str, str] = SCALARIZATION,
+    fresh: Mapping[str, str] | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    group_by: Sequence[str] = (),
+) -> dict[str, pd.DataFrame]:
+    """Return the tables of :func:`front` from rows alone.
+
+    Parameters
+    ----------
+    rows
+        One row a run and `on` (``selection`` or ``report``), with `setting, condition, method`, the
+        `group_by` columns and the objectives.
+    objectives
+        Whether more of each is better.
+    baseline, fresh, confidence, seed, group_by
+        As in :func:`front`.
+
+    Raises
+    ------
+    TrajlabError
+        If a key is missing, or no method is the baseline.
+    """
+    for key in (*group_by, *baseline, *(fresh or {})):
+        if key not in rows:
+            raise TrajlabError(f"there is no key {key!r}; there are {', '.join(map(str, rows))}")
+    for name in objectives:
+        if name not in rows:
+            rows = rows.assign(**{name: np.nan})
+    is_new = _selects(rows, fresh) if fresh else pd.Series(False, rows.index)
+    selection = rows[(rows["on"] == "selection") & ~is_new]
+    report = rows[(rows["on"] == "report") & (is_new if fresh else True)]
+    names = list(objectives)
+    unselected = bool(selection[names].isna().all(axis=None))
+    if unselected:
+        selection = rows[(rows["on"] == "report") & ~is_new]
+    doubts = [
+        sentence
+        for sentence, holds in ((_SAME_RUNS, not fresh), (_SAME_SPLIT, unselected))
+        if holds
+    ]
+    doubt = "; ".join(doubts)
+    keys = ["condition", *group_by]
+    made: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
+    for setting, own in selection.groupby("setting", sort=False):
+        measured = report[report["setting"] == setting]
+        sets = {
+            str(method): configurations(
+                part, measured[measured["method"] == method], objectives, keys
+            )
+            for method, part in own.groupby("method", sort=False)
+        }
+        base = own.loc[_selects(own, baseline), "method"].unique()
+        if len(base) != 1:
+            wanted = ", ".join(f"{key}={value}" for key, value in baseline.items())
+            raise TrajlabError(
+                f"{len(base) or 'no'} method is the baseline ({wanted}) "
+                f"of {str(setting) or 'the runs'}; there are {', '.join(sets)}: name one of them"
+            )
+        head = {"setting": str(setting), "condition": ""}
+        for name, found in _setting(sets, str(base[0]), objectives, keys, confidence, seed).items():
+            made[name].extend({**head, **row} for row in found)
+        made["optimism"].extend(_optimism(rows, str(setting), names, head, confidence))
+    for name in ("distance", "hypervolume", "flips"):
+        for row in made[name]:
+            row["reason"] = "; ".join(filter(None, (row.get("reason", ""), doubt)))
+    return {name: pd.DataFrame(found) for name, found in made.items()}
+
+
+def _setting(
+    sets: Mapping[str, Configurations],
+    base: str,
+    objectives: Mapping[str, bool],
+    keys: Sequence[str],
+    confidence: float,
+    seed: int,
+) -> dict[str, list[dict[str, Any]]]:
+    sign = np.where(list(objectives.values()), 1.0, -1.0)
+    names = list(objectives)
+    heads = {
+        method: {
+            "method": method,
+            "task": "",
+            "baseline": f"method={base}",
+            "n_baseline": sum(map(len, sets[base].runs)),
+            "n_runs": sum(map(len, own.runs)),
+        }
+        for method, own in sets.items()
+    }
+    points = []
+    for method, own in sets.items():
+        for name, runs, chosen in zip(own.names, own.runs, own.chosen, strict=True):
+            mean = runs.mean(axis=0) if len(runs) else np.full(len(names), np.nan)
+            points.append(
+                {
+                    **heads[method],
+                    "n_runs": len(runs),
+                    "configuration": ", ".join(
+                        f"{k}={v}" for k, v in zip(keys, name, strict=True) if v
+                    ),
+                    "chosen": bool(chosen),
+                    "non_dominated": False,
+                    **dict(zip(names, mean * sign, strict=True)),
+                    "reason": "" if len(runs) else "not measured",
+                }
+            )
+    means = (
+        np.array([[row[name] for name in names] for row in points]).reshape(-1, len(names)) * sign
+    )
+    known = np.isfinite(means).all(axis=1)
+    if known.any():
+        for i, on_front in zip(np.flatnonzero(known), non_dominated(means[known]), strict=True):
+            points[i]["non_dominated"] = bool(on_front)
+        low, high = means[known].min(axis=0), means[known].max(axis=0)
+        reference = low - np.where(high > low, 0.1 * (high - low), 1.0)
+    else:
+        reference = np.full(len(names), np.nan)
+    pair_rows = [
+        {
+            **heads[first],
+            "baseline": f"method={second}",
+            "n_baseline": heads[second]["n_runs"],
+            **row,
+        }
+        for first, second in combinations(sets, 2)
+        for row in flip_rows(sets[first], sets[second], names, confidence, seed)
+    ]
+    equal = np.full(len(names), 1 / len(names))
+    return {
+        "points": points,
+        "distance": [
+            {**heads[method], **distance_row(own, sets[base], confidence, seed)}
+            for method, own in sets.items()
+            if method != base
+        ],
+        "hypervolume": [
+            {
+                **heads[method],
+                **volume_row(own, reference),
+                "reference": ", ".join(f"{v:.4g}" for v in reference * sign),
+            }
+            for method, own in sets.items()
+        ],
+        "flips": _flipped(pair_rows),
+        "spread": [
+            {**heads[method], **spread_row(own, equal, seed)} for method, own in sets.items()
+        ],
+    }
+
+
+def _flipped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mark the weights at which a pair's order is surely the reverse of that at other weights."""
+    for row in rows:
+        pair = [r for r in rows if (r["method"], r["baseline"]) == (row["method"], row["baseline"])]
+        ways = {np.sign(r["low"]) for r in pair if r["low"] > 0 or r["high"] < 0}
+        sure = row["low"] > 0 or row["high"] < 0
+        row["significant"] = bool(sure)
+        row["flips"] = bool(sure and len(ways) > 1)
+    return rows
+
+
+def _optimism(
+    rows: pd.DataFrame,
+    setting: str,
+    names: Sequence[str],
+    head: Mapping[str, str],
+    confidence: float,
+) -> list[dict[str, Any]]:
+    own = rows[(rows["setting"] == setting) & (rows["on"] == "report")]
+    made = []
+    for method, part in own.groupby("method", sort=False):
+        for name in names:
+            if f"optimism {name}" not in part:
+                continue
+            values = part[f"optimism {name}"].dropna().to_numpy(float)
+            found = mean_interval(values, confidence)
+            made.append(
+                {
+                    **head,
+                    "method": method,
+                    "task": name,
+                    "baseline": "",
+                    "n_baseline": 0,
+                    "n_runs": len(values),
+                    "optimism": float(found.estimate),
+                    "low": float(found.low),
+                    "high": float(found.high),
+                    "reason": "" if len(values) > 1 else "fewer than two runs with validation",
+                }
+            )
+    return made
+
+
+def _selects(rows: pd.DataFrame, wanted: Mapping[str, str]) -> pd.Series:
+    """Return which rows have the values."""
+    chosen = pd.Series(True, rows.index)
+    for key, value in wanted.items():
+        chosen &= rows[key].astype(str) == str(value)
+    return chosen

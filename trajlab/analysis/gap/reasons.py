@@ -1,0 +1,88 @@
+"""Why numbers of a comparison are missing, and what the others stand on: its column `reason`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.groups import Comparison
+from trajlab.analysis.gap.matching import POINTS_PER_DECADE, GapCurve
+from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.gap.sides import Side
+
+HOLE = "neighbouring evaluations more than half a decade apart"
+
+
+def missing(comparison: Comparison, metric: str, runs: Side, baseline: Side) -> str:
+    """Say why nothing can be compared; empty if something can.
+
+    Parameters
+    ----------
+    comparison, metric
+        What was to be compared.
+    runs, baseline
+        What there is of it.
+    """
+    if comparison.baseline is None:
+        setting = comparison.group.keys["setting"] or "this setting"
+        return f"no baseline trains {comparison.task} in {setting}"
+    for side, name in ((runs, comparison.group.label), (baseline, comparison.baseline.label)):
+        if not side.runs and is_quantity(metric):
+            return f"no complete run of {name} recorded {metric} and its training loss"
+        if not side.runs:
+            return (
+                f"no usable run of {name}: {side.n_incomplete} incomplete, {side.n_diverged} "
+                f"diverged, {side.n_excluded} evaluations without finite values"
+            )
+    return ""
+
+
+def caveats(row: Mapping[str, Any], matched: GapCurve) -> str:
+    """Say why numbers of a row are missing, or what they stand on.
+
+    Parameters
+    ----------
+    row
+        The row so far.
+    matched
+        The curve at equal loss.
+    """
+    fewest = min(row["n_runs"], row["n_baseline"])
+    told = {
+        "one run on a side, so descriptive only: no interval": fewest < 2,
+        "no common range of training loss": matched.low > matched.high,
+        "the common range of training loss holds no point of the grid": (
+            matched.low <= matched.high and not matched.log_loss.size
+        ),
+        "the common loss lies below a run's curve, whose last block is read there": (
+            row["overlap_low"] > row["common_loss"] * 10 ** (1 / POINTS_PER_DECADE)
+        ),
+        HOLE: matched.low <= matched.high
+        and bool(np.isnan([row["matched"], *matched.gap.estimate]).any()),
+        "no selection split with more than ten evaluations, so selection is 0 by definition": (
+            row["selection_split"] == "none" and not is_quantity(row["metric"])
+        ),
+        f"checkpoints chosen on the {row['split']} split itself": (
+            row["selection_split"] == row["split"]
+        ),
+    }
+    return "; ".join(sentence for sentence, true in told.items() if true)
+
+
+def cadence(runs: Sequence[Evaluations], baseline: Sequence[Evaluations]) -> str:
+    """Warn of sides that were evaluated at different distances.
+
+    Parameters
+    ----------
+    runs, baseline
+        The runs of each side.
+    """
+    every = [
+        float(np.median(np.concatenate([np.diff(run.step) for run in side])))
+        for side in (runs, baseline)
+        if any(run.step.size > 1 for run in side)
+    ]
+    if len(set(every)) < 2:
+        return ""
+    return f"evaluated every {every[0]:g} steps against every {every[1]:g}"

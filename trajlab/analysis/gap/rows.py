@@ -1,0 +1,169 @@
+"""The rows that one comparison gives in the tables of :func:`trajlab.analysis.gap`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, missing
+from trajlab.analysis.gap.decomposition import TERMS, decompose
+from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.groups import Comparison
+from trajlab.analysis.statistics.intervals import Difference
+from trajlab.analysis.gap.item_error import item_unit
+from trajlab.analysis.gap.matching import GapCurve, StepGap, gap_curve, step_gap
+from trajlab.analysis.gap.onset import ONSETS, persistence
+from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.gap.sides import Side
+
+_TERM_COLUMNS = (f"{term}{end}" for term in TERMS for end in ("", "_low", "_high", "_p"))
+_NUMBERS = (
+    *("overlap_low", "overlap_high", "onset_loss", "onset_step_baseline", "onset_step", "sign"),
+    *("persistence", *_TERM_COLUMNS, "delta_se", "delta_df", "common_loss", "common_loss_low"),
+    *("matched_first_passage", "matched_last_passage", "last_common_step"),
+    *("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high"),
+)
+
+
+def compare(
+    comparison: Comparison, metric: str, settings: Mapping[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Return the rows of `curve` and `steps` and the row of `summary` for one comparison."""
+    runs = Side.of(comparison.group, comparison.task, metric, settings)
+    baseline = Side.of(comparison.baseline, comparison.task, metric, settings)
+    head = {
+        **comparison.row,
+        "n_baseline": len(baseline.runs),
+        "n_runs": len(runs.runs),
+        "metric": metric,
+        "split": "" if is_quantity(metric) else settings["split"],
+    }
+    row = {
+        **head,
+        "rule": settings["rule"],
+        "interval": settings["interval"],
+        "onset_rule": settings["onset"],
+        **dict.fromkeys(_NUMBERS, np.nan),
+        "selection_split": "none",
+        "pairs": False,
+        "scope": "",
+        **runs.counts(),
+        **baseline.counts("_baseline"),
+        "reason": missing(comparison, metric, runs, baseline),
+    }
+    matched = stepwise = None
+    if not row["reason"]:
+        pairs = runs.paired_with(baseline)
+        sides = (runs.by_pair(), baseline.by_pair()) if pairs else (runs.runs, baseline.runs)
+        options = settings["interval"], settings["confidence"]
+        drawn: dict[str, Any] = {"pairs": pairs, "seed": settings["seed"]}
+        matched = gap_curve(*sides, settings["rule"], *options, **drawn)
+        stepwise = step_gap(*sides, *options, **drawn)
+        row |= {"pairs": pairs, "scope": _scope(metric, settings, *sides)}
+        row |= _onset_columns(matched, settings["onset"], *sides)
+        row |= _term_columns(*sides, settings, pairs=pairs)
+        row |= _last_step(stepwise)
+        row["reason"] = "; ".join(filter(None, [caveats(row, matched), cadence(*sides)]))
+    curve = pd.DataFrame({**head, **_curve_columns(matched)})
+    return curve, pd.DataFrame({**head, **_step_columns(stepwise)}), row
+
+
+def _scope(
+    metric: str,
+    settings: Mapping[str, Any],
+    runs: Sequence[Evaluations],
+    baseline: Sequence[Evaluations],
+) -> str:
+    """Say what the intervals are conditional on."""
+    if is_quantity(metric):
+        return "over runs"
+    if not item_unit([*runs, *baseline]):
+        return f"conditional on this {settings['split']} set"
+    whole = f"over runs and {settings['split']} items"
+    return whole if settings["interval"] == "t" else f"{whole}; the curve over runs alone"
+
+
+def _step_columns(stepwise: StepGap | None) -> dict[str, Any]:
+    if stepwise is None:
+        return dict.fromkeys(("step", "gap", "low", "high", "significant"), np.empty(0))
+    gap = stepwise.gap
+    return {
+        "step": stepwise.step,
+        "gap": gap.estimate,
+        "low": gap.low,
+        "high": gap.high,
+        "significant": gap.significant,
+    }
+
+
+def _last_step(stepwise: StepGap) -> dict[str, float]:
+    if not stepwise.step.size:
+        return {}
+    gap = stepwise.gap
+    return {
+        "last_common_step": float(stepwise.step[-1]),
+        "at_equal_steps": float(gap.estimate[-1]),
+        "at_equal_steps_low": float(gap.low[-1]),
+        "at_equal_steps_high": float(gap.high[-1]),
+    }
+
+
+def _curve_columns(matched: GapCurve | None) -> dict[str, Any]:
+    if matched is None:
+        empty = np.empty(0)
+        nothing = Difference(empty, empty, empty, empty, empty)
+        matched = GapCurve(empty, nothing, np.nan, np.nan, (empty, empty))
+    return {
+        "train_loss": 10**matched.log_loss,
+        "gap": matched.gap.estimate,
+        "low": matched.gap.low,
+        "high": matched.gap.high,
+        "significant": matched.gap.significant,
+        "band_low": matched.band[0],
+        "band_high": matched.band[1],
+        "reason": np.where(np.isnan(matched.gap.estimate), HOLE, ""),
+    }
+
+
+def _term_columns(
+    runs: Sequence[Evaluations],
+    baseline: Sequence[Evaluations],
+    settings: Mapping[str, Any],
+    *,
+    pairs: bool,
+) -> dict[str, Any]:
+    parts = decompose(runs, baseline, settings["rule"], settings["confidence"], pairs=pairs)
+    columns: dict[str, Any] = {
+        "common_loss": parts.common_loss,
+        "common_loss_low": parts.common_loss_low,
+        "selection_split": settings["selection_split"] if parts.selected else "none",
+        "matched_first_passage": parts.first,
+        "matched_last_passage": parts.last,
+    }
+    found = parts.terms
+    for i, term in enumerate(TERMS):
+        columns[term], columns[f"{term}_p"] = found.estimate[i], found.p_value[i]
+        columns[f"{term}_low"], columns[f"{term}_high"] = found.low[i], found.high[i]
+    return {**columns, "delta_se": found.error[0], "delta_df": found.freedom[0]}
+
+
+def _onset_columns(
+    matched: GapCurve, rule: str, runs: Sequence[Evaluations], baseline: Sequence[Evaluations]
+) -> dict[str, float]:
+    if matched.low > matched.high:
+        return {}
+    columns = {"overlap_low": 10**matched.low, "overlap_high": 10**matched.high}
+    gap, significant = matched.gap.estimate, matched.gap.significant
+    start = ONSETS[rule](gap, significant)
+    if start is None:
+        return columns
+    loss = float(10 ** matched.log_loss[start])
+    return {
+        **columns,
+        "onset_loss": loss,
+        "onset_step_baseline": float(np.median([run.step_at(loss) for run in baseline])),
+        "onset_step": float(np.median([run.step_at(loss) for run in runs])),
+        "sign": float(np.sign(gap[start])),
+        "persistence": persistence(gap, significant, start),
+    }

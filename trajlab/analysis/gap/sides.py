@@ -1,0 +1,57 @@
+"""The two sides of a comparison: which runs each has, and what was left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any, Self
+
+from trajlab.analysis.runs.evaluations import Evaluations, read
+from trajlab.analysis.runs.groups import Group
+from trajlab.analysis.runs.quantities import is_quantity, over_loss
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: the runs it uses, and how much was left out."""
+
+    runs: tuple[Evaluations, ...]
+    n_incomplete: int = 0
+    n_diverged: int = 0
+    n_excluded: int = 0
+    pair_ids: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, group: Group | None, task: str, metric: str, settings: Mapping[str, Any]) -> Self:
+        """Read a group's runs of `task`."""
+        if group is None:
+            return cls(())
+        members = group.with_task(task)
+        if is_quantity(metric):
+            runs = [over_loss(run, task, metric) for run in members]
+        else:
+            splits = settings["split"], settings["selection_split"]
+            runs = [read(run, task, metric, *splits, bits=True) for run in members]
+        used = [run.step.size > 0 and not run.diverged for run in runs]
+        return cls(
+            tuple(compress(runs, used)),
+            len(group.incomplete),
+            sum(run.diverged for run in runs),
+            sum(run.excluded for run in runs),
+            tuple(str(run.metadata.get("pair_id", "")) for run in compress(members, used)),
+        )
+
+    def paired_with(self, other: Self) -> bool:
+        """Tell whether every run has exactly one partner on the other side."""
+        own, others = set(self.pair_ids), set(other.pair_ids)
+        sizes = {len(own), len(self.runs), len(other.runs)}
+        return own == others and "" not in own and len(sizes) == 1 and len(own) > 1
+
+    def by_pair(self) -> tuple[Evaluations, ...]:
+        """Return the runs in the order of their `pair_id`."""
+        order = sorted(range(len(self.runs)), key=lambda i: self.pair_ids[i])
+        return tuple(self.runs[i] for i in order)
+
+    def counts(self, suffix: str = "") -> dict[str, int]:
+        """Return what was left out, as columns."""
+        names = ("n_incomplete", "n_diverged", "n_excluded")
+        return {name + suffix: getattr(self, name) for name in names}

@@ -1,0 +1,1 @@
+"""What analyses read from runs: groups, evaluations, recorded quantities."""

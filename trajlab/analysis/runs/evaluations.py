@@ -1,0 +1,225 @@
+"""One run's evaluations of one task: training loss and a metric, joined on step."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory, items
+
+SELECTED = 10  # checkpoints that are chosen on the selection split
+_NOT_METRICS = ("step", "task", "epoch", "loss", "items", "correct")
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """One run's evaluations of one task, in order of step, that can be placed on a loss axis.
+
+    Attributes
+    ----------
+    step
+        (n,) optimizer updates completed.
+    train_loss
+        (n,) loss on the whole training set, positive and finite.
+    score
+        (n,) the metric, negated where lower is better, so that more is better.
+    selection
+        (n,) the same metric on the split that checkpoints are chosen on, NaN where missing.
+    excluded
+        Evaluations after step 0 that were dropped: a missing, infinite or NaN value, or a loss
+        that is not positive and so has no logarithm.
+    diverged
+        Whether the last training loss is NaN or infinite.
+    correct
+        (n, item) whether each item of the test set was right, where it was recorded.
+    """
+
+    step: npt.NDArray[np.int64]
+    train_loss: FloatArray
+    score: FloatArray
+    selection: FloatArray
+    excluded: int = 0
+    diverged: bool = False
+    correct: npt.NDArray[np.bool_] | None = None
+
+    @classmethod
+    def clean(
+        cls,
+        step: npt.ArrayLike,
+        train_loss: npt.ArrayLike,
+        score: npt.ArrayLike,
+        selection: npt.ArrayLike | None = None,
+        correct: npt.NDArray[np.bool_] | None = None,
+    ) -> "Evaluations":
+        """Drop step 0 (the initial point) and what is not finite, and count the latter.
+
+        Parameters
+        ----------
+        step, train_loss, score, selection
+            (n,) each, as recorded; `selection` may be missing.
+        correct
+            (n, item), or missing.
+        """
+        steps = np.asarray(step, dtype=np.int64)
+        loss, value = np.asarray(train_loss, float), np.asarray(score, float)
+        chosen = np.full(len(steps), np.nan) if selection is None else np.asarray(selection, float)
+        trained = steps > 0
+        good = trained & np.isfinite(loss) & np.isfinite(value) & (loss > 0)
+        return cls(
+            steps[good],
+            loss[good],
+            value[good],
+            chosen[good],
+            excluded=int(trained.sum() - good.sum()),
+            diverged=bool(trained.any() and not np.isfinite(loss[trained][-1])),
+            correct=None if correct is None else correct[good],
+        )
+
+    def selectable(self, number: int = SELECTED) -> bool:
+        """Tell whether there are more evaluations to choose checkpoints from than are chosen."""
+        return bool(np.isfinite(self.selection).sum() > number)
+
+    @property
+    def end_score(self) -> FloatArray:
+        """Mean score of the last 10 % of evaluations."""
+        return np.asarray(self.score[-math.ceil(len(self.score) / 10) :].mean(axis=0))
+
+    def best_score(self, number: int = SELECTED) -> FloatArray:
+        """Return the mean score of the evaluations best on the selection split, earlier first."""
+        best = np.argsort(-self.selection, kind="stable")[:number]
+        return np.asarray(self.score[best].mean(axis=0))
+
+    def step_at(self, train_loss: float) -> float:
+        """Return the first step whose training loss is at most `train_loss`, NaN if none."""
+        reached = np.flatnonzero(self.train_loss <= train_loss)
+        return float(self.step[reached[0]]) if reached.size else np.nan
+
+
+def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> list[str]:
+    """Return the metrics that any run recorded on `split`; the loss only if there is no other.
+
+    Parameters
+    ----------
+    runs, split
+        Where to look.
+    task
+        Count only the metrics with a value for this task.
+    """
+    names: dict[str, None] = {}
+    for run in runs:
+        if _name(split) not in run.tables:
+            continue
+        table = run.table(_name(split))
+        for name in table:
+            if name in _NOT_METRICS or table.axes(name) != ("step", "task"):
+                continue
+            if task is None or np.isfinite(_column(run, split, task, name)[1]).any():
+                names[name] = None
+    return list(names) or ["loss"]
+
+
+def check_metric(metric: str, runs: Iterable[Trajectory], split: str) -> None:
+    """Raise a `TrajlabError` if no run has the metric on the split."""
+    if metric not in ("loss", *(known := metrics(runs, split))):
+        raise TrajlabError(
+            f"no run has the metric {metric!r} on the {split} split; there is {', '.join(known)}"
+        )
+
+
+def read(
+    run: Trajectory,
+    task: str,
+    metric: str,
+    split: str = "test",
+    selection_split: str = "",
+    *,
+    bits: bool = False,
+) -> Evaluations:
+    """Read one run's evaluations of `task`.
+
+    Parameters
+    ----------
+    run
+        A run with tables ``evaluations/train`` and ``evaluations/<split>``.
+    task, metric, split
+        What `score` is. A metric that the run lacks is NaN throughout.
+    selection_split
+        Where `selection` comes from; NaN if that split or the metric on it is missing.
+    bits
+        Read which items of `split` were right too, where that was recorded.
+
+    Raises
+    ------
+    TrajlabError
+        If the run has no evaluations on the training set or on `split`.
+    """
+    if not evaluated(run, split):
+        missing = "train" if _name("train") not in run.tables else split
+        raise TrajlabError(
+            f"{run.path} has no table {_name(missing)}; record it with evaluate({missing!r}, …), "
+            "or leave the run out"
+        )
+    step, train_loss = _column(run, "train", task, "loss")
+    sign = 1 if higher_is_better(run, split, metric) else -1
+    return Evaluations.clean(
+        step,
+        train_loss,
+        sign * _at(step, *_column(run, split, task, metric)),
+        sign * _at(step, *_column(run, selection_split, task, metric)),
+        _correct(run, task, split, step) if bits else None,
+    )
+
+
+def evaluated(run: Trajectory, split: str) -> bool:
+    """Tell whether a run was evaluated on the training set and on `split`."""
+    return {_name("train"), _name(split)} <= set(run.tables)
+
+
+def higher_is_better(run: Trajectory, split: str, metric: str) -> bool:
+    """Tell a metric's direction, as recorded; without a record only of a loss less is better."""
+    table = run.table(_name(split))
+    attributes = table.column_attributes(metric) if metric in table else {}
+    return bool(attributes.get("higher_is_better", metric != "loss"))
+
+
+def _name(split: str) -> str:
+    return f"evaluations/{split}"
+
+
+def _column(run: Trajectory, split: str, task: str, metric: str) -> tuple[FloatArray, FloatArray]:
+    """Return steps and values; empty if there are none."""
+    if _name(split) not in run.tables:
+        return np.empty(0), np.empty(0)
+    table = run.table(_name(split))
+    tasks: Sequence[str] = list(table["task"])
+    if metric not in table or task not in tasks:
+        return np.empty(0), np.empty(0)
+    return table["step"], np.asarray(table[metric][:, tasks.index(task)], float)
+
+
+def _correct(
+    run: Trajectory, task: str, split: str, step: FloatArray
+) -> npt.NDArray[np.bool_] | None:
+    """Return (n, item) which items were right at `step`, none where it was not recorded."""
+    table = run.table(_name(split))
+    tasks: Sequence[str] = list(table["task"])
+    if "correct" not in table or task not in tasks:
+        return None
+    _, here, there = np.intersect1d(step, table["step"], return_indices=True)
+    own = (there, slice(tasks.index(task), tasks.index(task) + 1))
+    flags = items.unpack(table["items"][own], table["correct"][own])[:, 0]
+    correct = np.zeros((len(step), flags.shape[1]), bool)
+    correct[here] = flags.filled(False)
+    return correct
+
+
+def _at(step: FloatArray, own_step: FloatArray, values: FloatArray) -> FloatArray:
+    """Return `values` at `step`, NaN where they were not recorded."""
+    joined = np.full(step.shape, np.nan)
+    _, here, there = np.intersect1d(step, own_step, return_indices=True)
+    joined[here] = values[there]
+    return joined

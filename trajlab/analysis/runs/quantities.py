@@ -1,0 +1,90 @@
+"""Any recorded number of a task, over steps or over training loss, by its name ``table/column``."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlab.analysis.runs.evaluations import Evaluations, evaluated, read
+from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory
+
+PAPER_RHO = 1e-3
+_AXES = (("step",), ("step", "task"), ("step", "task", "rho"))
+
+
+def is_quantity(name: str) -> bool:
+    """Tell whether a name is that of a recorded quantity, ``table/column``, and not of a metric."""
+    return "/" in name
+
+
+def quantities(runs: Iterable[Trajectory]) -> list[str]:
+    """Return the names of what any run recorded as one number a step, or a step and task."""
+    names: dict[str, None] = {}
+    for run in runs:
+        for name in run.tables:
+            if name.startswith("evaluations/"):
+                continue  # metrics, which have a direction and a split of their own
+            table = run.table(name)
+            for column in table.declared.columns:
+                if column.axes in _AXES and column.dtype not in ("str", "bool"):
+                    names[f"{name}/{column.name}"] = None
+    return list(names)
+
+
+def check_quantity(name: str, runs: Iterable[Trajectory]) -> None:
+    """Raise a `TrajlabError` if no run recorded the quantity."""
+    if name not in (known := quantities(runs)):
+        raise TrajlabError(
+            f"no run recorded one number a step named {name!r}; there is "
+            f"{', '.join(known) or 'none'}"
+        )
+
+
+def recorded(run: Trajectory, task: str, name: str) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Return the steps and values of a quantity; empty if it was not recorded.
+
+    Parameters
+    ----------
+    run, task
+        Whose.
+    name
+        ``table/column``. What has no task axis is the same for all tasks. Sharpness is read at the
+        paper's ρ, or the first, where there are more.
+    """
+    held, _, column = name.rpartition("/")
+    if held not in run.tables or column not in run.table(held):
+        return np.empty(0, np.int64), np.empty(0)
+    table = run.table(held)
+    values, axes = table[column], table.axes(column)
+    if "task" in axes:
+        tasks = list(table["task"])
+        if task not in tasks:
+            return np.empty(0, np.int64), np.empty(0)
+        values = values[:, tasks.index(task)]
+    if "rho" in axes:
+        values = values[:, int(np.argmax(table["rho"] == PAPER_RHO))]
+    return table["step"], np.asarray(values, float)
+
+
+def over_loss(run: Trajectory, task: str, name: str) -> Evaluations:
+    """Return a quantity as a score where the training loss is known.
+
+    Between evaluations of the training loss its logarithm is taken to be linear.
+
+    Parameters
+    ----------
+    run, task, name
+        As in :func:`recorded`.
+    """
+    step, values = recorded(run, task, name)
+    if not step.size or not evaluated(run, "train"):
+        return Evaluations.clean([], [], [])
+    own = read(run, task, "loss", "train")
+    if not own.step.size:
+        return Evaluations.clean([], [], [])
+    inside = (step >= own.step[0]) & (step <= own.step[-1])
+    loss = 10 ** np.interp(step[inside], own.step, np.log10(own.train_loss))
+    return replace(Evaluations.clean(step[inside], loss, values[inside]), diverged=own.diverged)

@@ -1,0 +1,1 @@
+"""Intervals, tests and corrections, on arrays: nothing here knows of runs."""

@@ -1,0 +1,61 @@
+"""Bands that are to hold a whole curve of differences at once."""
+
+import numpy as np
+from scipy import stats
+
+from trajlab.analysis.statistics.bootstrap import RESAMPLES
+from trajlab.analysis.statistics.difference import difference
+from trajlab.analysis.statistics.intervals import FloatArray
+
+
+def simultaneous(
+    runs: FloatArray,
+    baseline: FloatArray,
+    confidence: float = 0.95,
+    *,
+    pairs: bool = False,
+    seed: int = 0,
+    items: FloatArray | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Return an approximate band that holds the whole curve of differences at once.
+
+    Multiplier sup-t: residuals of whole runs, times normal draws, give the largest deviation over
+    the curve in standard errors; its quantile is carried to the t distribution, for runs are few.
+
+    Parameters
+    ----------
+    runs, baseline
+        One row a run, one column a point: shapes (n, g) and (m, g).
+    confidence, pairs, seed, items
+        As in :func:`difference`.
+
+    Returns
+    -------
+    low, high
+        (g,) each, NaN where a group has fewer than two runs.
+
+    References
+    ----------
+    J. L. Montiel Olea, M. Plagborg-Møller, "Simultaneous confidence bands", Journal of Applied
+    Econometrics 2019: sup-t bands.
+    """
+    found = difference(runs, baseline, "t", confidence, pairs=pairs, items=items)
+    known = np.isfinite(found.error) & (found.error > 0)
+    if not known.any():
+        return found.low, found.high
+    groups = [runs - baseline] if pairs else [runs, baseline]
+    groups = [g[:, known] for g in groups]
+    if items is not None:
+        groups.append(items[known].T)
+    residuals = np.concatenate([_residuals(g) for g in groups])
+    draws = np.random.default_rng(seed).normal(size=(RESAMPLES, len(residuals)))
+    largest = np.abs(draws @ residuals / found.error[known]).max(axis=1)
+    outside = stats.norm.sf(np.quantile(largest, confidence))
+    half_width = stats.t.isf(outside, found.freedom) * found.error
+    return found.estimate - half_width, found.estimate + half_width
+
+
+def _residuals(group: FloatArray) -> FloatArray:
+    """Return rows whose products are the covariance of the columns' means; few for many items."""
+    rows = (group - group.mean(axis=0)) / np.sqrt(len(group) * (len(group) - 1))
+    return rows if len(rows) <= rows.shape[1] else np.asarray(np.linalg.qr(rows, mode="r"))

@@ -1,0 +1,1 @@
+"""The Gram matrix of task gradients."""

@@ -1,0 +1,126 @@
+"""An unbiased estimate of a layer's block that computes no weight gradient."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge
+from torch.nn.functional import conv1d, conv2d, conv3d
+
+from trajlab.measure.gram.blocks import Block
+from trajlab.measure.gram.operations import Operation
+from trajlab.measure.gram.products import at_least_single
+
+_CONVOLUTIONS: dict[int, Any] = {3: conv1d, 4: conv2d, 5: conv3d}  # by the filters' dimensions
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Random signs that the inputs of layers are multiplied by.
+
+    Attributes
+    ----------
+    size : int
+        Columns; two at least, for their scatter gives the standard error.
+    generator : torch.Generator
+        Draws the signs of one measurement, on the CPU.
+    """
+
+    size: int
+    generator: torch.Generator
+
+    def signs(self, width: int, like: Tensor) -> Tensor:
+        """Draw independent signs, shape (width, size)."""
+        drawn = torch.randint(0, 2, (width, self.size), generator=self.generator)
+        return (2 * drawn - 1).to(like)
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectedBlock(Block):
+    """The weight of a Linear layer or convolution, by projecting the layer's input on one side.
+
+    With (unfolded) input A (rows x inputs) and output gradients B_t (rows x outputs) the weight
+    gradients are W_t = B_tᵀ A. For a vector p of random signs W_t p = B_tᵀ (A p) costs one column,
+    and ⟨W_s p, W_t p⟩ has the mean ⟨W_s, W_t⟩, for p pᵀ has the mean 1. The estimate is the mean
+    over independent columns, and their scatter gives its standard error.
+
+    Attributes
+    ----------
+    input : Tensor
+        A P, of shape (batch, …, columns), or (batch, columns, …) for a convolution.
+    channels : int
+        The dimension of channels in outputs and in `input`.
+    """
+
+    layer: str
+    parameters: tuple[str, ...]
+    edge: GradientEdge
+    size: int
+    input: Tensor
+    channels: int
+
+    def gram(self, rows: Sequence[Tensor]) -> Tensor:
+        """Return the estimates."""
+        return self.estimate(rows)[0]
+
+    def estimate(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the estimates, and their squared standard errors."""
+        a = self._by_rows(self.input)
+        projected = torch.stack([self._by_rows(row).mT @ a for row in rows], -1).double()
+        columns = torch.einsum("ocs,oct->cst", projected, projected)
+        return columns.mean(0), columns.var(0) / len(columns)
+
+    def _by_rows(self, tensor: Tensor) -> Tensor:
+        """Flatten to a matrix of which the columns are channels."""
+        tensor = at_least_single(tensor.movedim(self.channels, -1))
+        return tensor.reshape(-1, tensor.shape[-1])
+
+
+def projected_product(
+    layer: str, name: str, use: Operation, inputs: Tensor, projection: Projection, tasks: int
+) -> ProjectedBlock | None:
+    """Return the block of a matrix that the inputs are multiplied by, if it pays.
+
+    Parameters
+    ----------
+    layer, name : str
+        Of the layer, and of its weight.
+    use : Operation
+        The product.
+    inputs : Tensor
+        Its other operand, shape (rows, inputs).
+    projection : Projection
+        Draws the signs.
+    tasks : int
+        The number of losses.
+    """
+    rows, width = inputs.shape
+    if not _pays(rows, width, use.shape[1], projection.size, tasks):
+        return None
+    a = inputs @ projection.signs(width, inputs)
+    return ProjectedBlock(layer, (name,), use.output, prod(use.shape), a, -1)
+
+
+def projected_convolution(
+    layer: str, name: str, use: Operation, projection: Projection, tasks: int
+) -> ProjectedBlock | None:
+    """Return the block of a convolution's filters, if it can be had and pays."""
+    inputs, filters = use.saved("input"), use.saved("weight")
+    if inputs is None or filters is None or use.setting("groups") != 1 or use.setting("transposed"):
+        return None
+    outputs, width, columns = len(filters), filters[0].numel(), projection.size
+    if not _pays(prod(use.shape) // outputs, width, outputs, columns, tasks):
+        return None
+    random = projection.signs(width, inputs).mT.reshape(columns, *filters.shape[1:])
+    shape = [use.setting(name) for name in ("stride", "padding", "dilation")]
+    a = _CONVOLUTIONS[filters.dim()](inputs, random, None, *shape)
+    return ProjectedBlock(layer, (name,), use.output, prod(use.shape), a, 1)
+
+
+def _pays(rows: int, inputs: int, outputs: int, columns: int, tasks: int) -> bool:
+    """Compare the multiplications of an estimate with those of the weight gradients."""
+    estimated = rows * inputs * columns + tasks * (rows + tasks) * outputs * columns
+    return estimated < tasks * (rows + tasks) * inputs * outputs

@@ -1,0 +1,145 @@
+"""Gram matrices around the training backward, which supplies what pull-backs then need not."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from trajlab.measure.gram.layer_sums import BlockSums
+from trajlab.measure.gram.blocks import Block, gradient_block
+from trajlab.measure.gram.watch_separate import Contributions
+from trajlab.measure.gram.formulas import choose_blocks
+from trajlab.measure.gram.graph import Graph
+from trajlab.measure.guard import guard
+from trajlab.measure.gram.projection import Projection
+from trajlab.measure.gram.segments import Segment, split
+from trajlab.measure.gram.task_gram import group_by_layer
+from trajlab.measure.gram.watch_total import Total
+from trajlab.measure.gram.watch import Arrivals, Watch
+from trajlab.measure.gram.weights import Weight, is_zero, vector
+
+_NEGLIGIBLE = 1e-4  # of the largest norm: below it, total - rest leaves rounding in float32
+_REREAD = 100  # measurements; on a device, reading the norms waits for all work that is queued
+
+
+class TrainingGram:
+    """Measures the Gram matrix of one training run's task gradients, step after step.
+
+    The training backward of Σ w_t L_t runs as it would without: hooks only look at the gradients
+    that pass. Where the tasks share inputs, all tasks but one are pulled back, and the last one's
+    gradient is (total - Σ others) / w; it is the task whose share was the largest one at the last
+    measurement, for the difference cancels where it is small. Where no task's graph meets another's
+    (each has inputs of its own), nothing is pulled back at all.
+
+    The first measurement pulls back all tasks, and takes later differences only if the total is
+    their weighted sum: hooks that clip, or a low precision, may prevent it.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model that is trained; pull-backs leave it as it is.
+    parameters : mapping of str to Tensor
+        The parameters to differentiate for, by qualified name.
+
+    Attributes
+    ----------
+    parameters : mapping of str to Tensor
+    """
+
+    def __init__(self, model: nn.Module, parameters: Mapping[str, Tensor]) -> None:
+        self.parameters = parameters
+        self._guarded = partial(guard, model)
+        self._layers = group_by_layer(parameters)
+        self._device = next((p.device for p in parameters.values()), torch.device("cpu"))
+        self._on_one_device = len({p.device for p in model.parameters()}) == 1
+        self._linear: bool | None = None  # whether the total is the weighted sum; None: not known
+        self._shares: Tensor | None = None  # (task,), squared norms of w_t g_t
+        self._ranking: list[float] = []  # the shares as last read
+        self._age = 0
+
+    def start(
+        self,
+        losses: Sequence[Tensor | None],
+        weights: Sequence[Weight],
+        projection: Projection | None = None,
+    ) -> Watch:
+        """Measure what has to be measured before the training backward.
+
+        Parameters
+        ----------
+        losses : sequence of Tensor or None
+            One scalar a task; None for an omitted one.
+        weights : sequence of float or Tensor
+            Their weights in the total; of omitted tasks, anything.
+        projection : Projection, optional
+            Estimate what is cheaper to estimate; by default everything is exact.
+
+        Returns
+        -------
+        Watch
+            To be entered around ``sum(w * loss).backward()``; then it gives the Gram matrix.
+
+        Raises
+        ------
+        TrajlabError
+            If the graph goes through a reentrant checkpoint.
+        """
+        graph = Graph(losses)
+        active = [t for t, loss in enumerate(losses) if loss is not None and loss.requires_grad]
+        sums = BlockSums(self._layers, losses, self._device)
+        apart = self._arrivals(graph) if len(active) > 1 else None
+        if apart is not None:
+            return Contributions(apart, losses, weights, sums, self._guarded)
+        blocks = choose_blocks(self._layers, self.parameters, graph, len(losses), projection)
+        # Elsewhere nothing is pulled back in the midst of the training backward: another device's
+        # thread may be accumulating gradients, and a compiled graph may refuse to be retained.
+        segments = (
+            split(graph, blocks, len(losses))
+            if self._on_one_device and not graph.compiled
+            else [Segment(None, tuple(blocks), None)]
+        )
+        derived = self._choose(active, weights)
+        return Total(
+            graph,
+            segments,
+            losses,
+            weights,
+            sums,
+            self._guarded,
+            derived,
+            None if derived is None and self._linear is not None else self._conclude,
+        )
+
+    def _arrivals(self, graph: Graph) -> dict[Block, Arrivals] | None:
+        """Return what arrives at each parameter if all of it can be told apart."""
+        found: dict[Block, Arrivals] = {}
+        for layer, names in self._layers.items():
+            for name in names:
+                parameter = self.parameters[name]
+                if parameter.requires_grad:
+                    block = gradient_block(layer, name, parameter)
+                    found[block] = Arrivals(graph, block.edge)
+                    if parameter._backward_hooks or not found[block].separable:
+                        return None
+        return found
+
+    def _choose(self, active: Sequence[int], weights: Sequence[Weight]) -> int | None:
+        """Return the task whose gradient can be derived from the total, if there is one."""
+        if not self._linear or self._shares is None:
+            return None
+        if self._age % _REREAD == 0 or self._shares.device.type == "cpu":
+            self._ranking = self._shares.tolist()
+        self._age += 1
+        known = [t for t in active if self._ranking[t] > 0 and not is_zero(weights[t])]
+        return max(known, key=lambda t: self._ranking[t], default=None)
+
+    def _conclude(self, total: Total) -> None:
+        """Check that the difference, or the linearity that it needs, is sound."""
+        norms = total.sums.squared_norms()
+        self._shares = vector(total.weights, norms.dtype).to(norms.device).square() * norms
+        negligible = self._shares.nan_to_num().amax() * _NEGLIGIBLE**2  # an omitted task has none
+        if total.derived is not None:
+            total.sums.lose(total.derived, self._shares[total.derived] < negligible)
+        else:
+            self._linear = bool(total.residual <= negligible)

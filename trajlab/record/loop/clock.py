@@ -1,0 +1,124 @@
+"""What step and what epoch it is."""
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakMethod
+
+import numpy as np
+from torch.optim import Optimizer
+
+from trajlab.record.loop.loss_scale import LossScale
+from trajlab.store import Trajectory
+
+
+class Clock:
+    """Counts optimizer updates, the backward passes between them, and epochs.
+
+    A step is an optimizer update completed: what is measured at step k was measured before update
+    k, so the first step is 0. Without an optimizer to watch, every pass is one step.
+
+    Parameters
+    ----------
+    optimizer : Optimizer, optional
+        Its updates advance the step.
+    on_update : method
+        Called after each of them, before the step advances, as long as its object lives.
+
+    Attributes
+    ----------
+    step : int
+        Updates completed.
+    micro_step : int
+        Number of the current pass within the step, from 0.
+    first : bool
+        Whether the current pass is the first one of an update.
+    epoch : int
+        Epochs completed: counted by `evaluated`, or as `set_epoch` said.
+    boundary : int
+        Epoch boundaries so far, the beginning of training not counted.
+    """
+
+    def __init__(self, optimizer: Optimizer | None, on_update: Callable[[], None]) -> None:
+        self.step = 0
+        self.micro_step = 0
+        self.first = True
+        self.epoch = 0
+        self.boundary = 0
+        self._counts_epochs = True
+        self._counts_passes = optimizer is None
+        self._on_update = WeakMethod(on_update)  # the optimizer must not keep a recorder alive
+        self._passes = 0  # of the present update
+        self._last_pass = -1
+        self._trained = False
+        self._hook = optimizer.register_step_post_hook(self._stepped) if optimizer else None
+
+    def next_step(self, passes: int = 1) -> int:
+        """Return the step of the next pass, right after one of so many that make an update."""
+        return self.step if self._counts_passes or self._passes < passes else self.step + 1
+
+    def begin_pass(self, step: int | None = None) -> None:
+        """Begin a backward pass; `step` corrects the count."""
+        if step is not None:
+            self.step = step
+        if self.step != self._last_pass:
+            self.micro_step, self._passes = 0, 0
+        else:
+            self.micro_step += 1
+        self.first = self._passes == 0
+        self._passes += 1
+        self._last_pass = self.step
+
+    def retry(self) -> None:
+        """Note that the last update was skipped: what comes is its first pass again."""
+        self._passes = 0
+
+    def end_pass(self, passes: int = 1) -> None:
+        """End a backward pass, of so many that make an update."""
+        self._trained = True
+        if self._counts_passes and self._passes >= passes:
+            self._updated()
+
+    def evaluated(self) -> None:
+        """Note an evaluation: the first one after training ends an epoch."""
+        if self._trained:
+            self._trained = False
+            self.boundary += 1
+            self.epoch += self._counts_epochs
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch; from now on it is not counted any more."""
+        self.epoch = epoch
+        self._counts_epochs = False
+
+    def resume(self, run: Trajectory, from_step: int | None) -> None:
+        """Go on from `from_step`, by default after the last step that was recorded."""
+        steps = run.table("losses")["step"] if "losses" in run.tables else np.array([], int)
+        self.step = int(steps.max(initial=-1)) + 1 if from_step is None else from_step
+        for name in run.tables:
+            if name.startswith("evaluations/"):
+                table = run.table(name)
+                completed = table["epoch"][table["step"] <= self.step]
+                self.epoch = max(self.epoch, int(completed.max(initial=0)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs to go on counting."""
+        return {"step": self.step, "epoch": self.epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint's counts."""
+        self.step, self.epoch = state["step"], state["epoch"]
+
+    def stop(self) -> None:
+        """Watch the optimizer no more."""
+        if self._hook is not None:
+            self._hook.remove()
+
+    def _stepped(self, optimizer: Optimizer, *_: object) -> None:
+        if not LossScale.skips_inside(optimizer):
+            self._updated()
+
+    def _updated(self) -> None:
+        on_update = self._on_update()
+        if on_update is not None:
+            on_update()
+        self.step += 1
