@@ -15,12 +15,13 @@ from trajlab.analysis import (
     correlate,
     diagnose,
     factors,
-    frames,
+
     front,
     gap,
     runs_from_frame,
     verdict,
 )
+from trajlab.analysis.runs import from_frame
 from trajlab.errors import TrajlabError
 
 COLUMNS = {
@@ -102,7 +103,7 @@ def test_wrong_frames_are_told_in_a_sentence(frame):
 
 
 def test_the_example_runs():
-    assert doctest.testmod(frames).failed == 0
+    assert doctest.testmod(from_frame).failed == 0
 
 
 def test_what_the_documentation_names_is_there():

@@ -1,6 +1,6 @@
 """All analyses in one, and the verdict in plain words."""
 
-from trajlab.analysis.diagnosis.diagnose.diagnose import Diagnosis, diagnose
-from trajlab.analysis.diagnosis.diagnose.verdict import verdict
+from trajlab.analysis.diagnosis.diagnose import Diagnosis, diagnose
+from trajlab.analysis.diagnosis.verdict import verdict
 
 __all__ = ["Diagnosis", "diagnose", "verdict"]
