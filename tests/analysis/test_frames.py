@@ -15,7 +15,6 @@ from trajlab.analysis import (
     correlate,
     diagnose,
     factors,
-
     front,
     gap,
     runs_from_frame,
