@@ -12,10 +12,10 @@ from tests.zoo import build, reference_gram
 from trajlab import TrajlabError
 from trajlab.measure import guard
 from trajlab.measure.gram import segments, task_gram
-from trajlab.measure.gram.layer_sums import TaskGram
 from trajlab.measure.gram.blocks import GradientBlock, gradient_block
 from trajlab.measure.gram.formulas import choose_blocks
 from trajlab.measure.gram.graph import Graph
+from trajlab.measure.gram.layer_sums import TaskGram
 from trajlab.measure.gram.representation import representation_gram
 from trajlab.measure.gram.segments import split
 from trajlab.measure.gram.task_gram import group_by_layer
