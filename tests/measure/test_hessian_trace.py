@@ -9,8 +9,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from trajlab.errors import TrajlabError
-from trajlab.measure import spectral_density, top_eigenvalue
-from trajlab.measure.curvature import trace as hessian_trace
+from trajlab.measure import hessian_trace, spectral_density, top_eigenvalue
 from trajlab.measure.curvature.product import HessianProduct
 
 # torch.func uses it itself

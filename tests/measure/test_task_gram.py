@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
-from trajlab.measure import group_by_layer
-from trajlab.measure.gram import task_gram
+from trajlab.measure import group_by_layer, task_gram
 
 Losses = Callable[[nn.Module], list[Tensor]]
 

@@ -10,8 +10,8 @@ from torch.utils.checkpoint import checkpoint
 
 from tests.zoo import build, reference_gram
 from trajlab import TrajlabError
-from trajlab.measure import guard
-from trajlab.measure.gram import segments, task_gram
+from trajlab.measure import guard, task_gram
+from trajlab.measure.gram import segments
 from trajlab.measure.gram.blocks import GradientBlock, gradient_block
 from trajlab.measure.gram.formulas import choose_blocks
 from trajlab.measure.gram.graph import Graph

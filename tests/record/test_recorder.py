@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from trajlab import Recorder, TrajlabError, probes
-from trajlab.measure.gram import task_gram
+from trajlab.measure import task_gram
 from trajlab.store import Trajectory
 
 
