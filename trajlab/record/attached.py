@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from trajlab.measure import guard
-from trajlab.record.probes.probe import Moment, Probe, Row, Started
+from trajlab.record.moment import Moment
+from trajlab.record.probes.probe import Probe, Row, Started
 from trajlab.record.rows import Rows
 
 

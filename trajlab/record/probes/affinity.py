@@ -10,7 +10,7 @@ from torch import Tensor
 from trajlab.errors import TrajlabError
 from trajlab.measure.affinity import task_affinity
 from trajlab.measure.functional import evaluate_at
-from trajlab.record.probes.probe import Moment
+from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import Sampled, losses_function
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every

@@ -12,7 +12,7 @@ from trajlab.errors import TrajlabError
 from trajlab.measure.examples.fisher import FisherTrace as Trace
 from trajlab.measure.examples.fisher import fisher_norms, fisher_trace
 from trajlab.measure.examples.likelihood import Categorical, Likelihood
-from trajlab.record.probes.probe import Moment
+from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import NO_DATA, Sampled, capture_shared
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every

@@ -9,7 +9,8 @@ from trajlab.errors import TrajlabError
 from trajlab.measure.sums.processes import processes
 from trajlab.measure.sums.sketch import Sketch
 from trajlab.measure.sums.task_sums import TaskSums, task_gradient
-from trajlab.record.probes.probe import Moment, Probe, Row
+from trajlab.record.moment import Moment
+from trajlab.record.probes.probe import Probe, Row
 from trajlab.record.schedule import Every
 from trajlab.store import Column, Table
 

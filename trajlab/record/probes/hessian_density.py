@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from trajlab.measure.curvature.density import spectral_density
-from trajlab.record.probes.probe import Moment
+from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import NO_DATA
 from trajlab.record.probes.second_order import SecondOrder
 from trajlab.record.sample import Data

@@ -12,7 +12,7 @@ from trajlab.errors import TrajlabError
 from trajlab.measure.examples.noise import GradientNoise as Noise
 from trajlab.measure.examples.noise import NoiseOverBatches
 from trajlab.measure.examples.norms import sample_norms
-from trajlab.record.probes.probe import Moment
+from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import NO_DATA, Sampled, capture_shared, losses_function
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every

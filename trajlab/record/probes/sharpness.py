@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from trajlab.errors import TrajlabError
 from trajlab.measure.curvature.sharpness import average_sharpness, sharpness
-from trajlab.record.probes.probe import Moment
+from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import NO_DATA, Sampled, losses_function
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every

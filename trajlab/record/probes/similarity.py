@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from trajlab.measure.similarity import CrossBatchSimilarity
-from trajlab.record.probes.probe import Moment
+from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import Sampled, losses_function
 from trajlab.record.sample import BatchLosses, Data
 from trajlab.record.schedule import Every

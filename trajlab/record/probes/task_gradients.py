@@ -15,7 +15,8 @@ from trajlab.measure.gram.task_gram import group_by_layer, task_gram
 from trajlab.measure.gram.training_gram import TrainingGram
 from trajlab.measure.sums.gradient_sums import GradientSums
 from trajlab.measure.sums.processes import processes
-from trajlab.record.probes.probe import Moment, Probe, Row, Started
+from trajlab.record.moment import Moment
+from trajlab.record.probes.probe import Probe, Row, Started
 from trajlab.record.schedule import Every
 from trajlab.store import Column, Table, standard
 

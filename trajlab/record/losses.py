@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from trajlab.measure.sums.processes import processes, sum_over_processes
-from trajlab.record.probes.probe import Moment, Probe
+from trajlab.record.moment import Moment
+from trajlab.record.probes.probe import Probe
 from trajlab.store import Column, Table, standard
 
 _SCALED = (
