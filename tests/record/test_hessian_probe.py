@@ -255,7 +255,7 @@ def test_falls_back_to_torch_func_and_says_so_once(
         left, right = model(x)
         return {"left": cube(left).mean(1), "right": right.cosh().mean(1)}
 
-    probe = probes.HessianTop(every=1, data=[x[:7], x[7:]], trace_probes=20, layers=True)
+    probe = probes.HessianTop(every=1, data=[x[:7], x[7:]], trace_probes=20, by_layer=True)
     with recorder(path, model, probe, task_losses=losses) as r:
         for _ in range(2):
             r.backward({task: loss.mean() for task, loss in losses(model, x).items()})

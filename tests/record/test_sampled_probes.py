@@ -230,7 +230,7 @@ def test_parameters_distance_update_and_path(tmp_path: Path) -> None:
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
     path = tmp_path / "run.h5"
     points = []
-    probe = probes.Parameters(layers=True)
+    probe = probes.Parameters(by_layer=True)
     with Recorder(path, model, tasks=["one"], optimizer=optimizer, probes=[probe]) as recorder:
         for _ in range(5):
             points.append([p.detach().clone() for p in model.parameters()])

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trajlab.errors import TrajlabError
 from trajlab.record.attached import Attached
+from trajlab.record.failures import Failures
 from trajlab.record.loop.setup import Setup
 from trajlab.record.moment import Moment
 from trajlab.record.probes.probe import Probe, Started
@@ -25,10 +26,12 @@ class Measurements:
         What measures.
     rows : Rows
         Where their tables are declared, and their rows go.
+    failures : Failures
+        What is told of measurements that fail.
     """
 
-    def __init__(self, probes: Sequence[Probe], rows: Rows) -> None:
-        self._probes = [Attached(probe, rows) for probe in probes]
+    def __init__(self, probes: Sequence[Probe], rows: Rows, failures: Failures) -> None:
+        self._probes = [Attached(probe, rows, failures) for probe in probes]
         self._told = False
 
     def needs_graph(self, step: int, boundary: int) -> bool:

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from trajlab.record.attached import Attached
 from trajlab.record.evaluations import Evaluations, Values
+from trajlab.record.failures import Failures
 from trajlab.record.loop.loop import Loop
 from trajlab.record.loop.losses import Weights, present_losses, weighted_sum
 from trajlab.record.loop.setup import Setup, check_tasks
@@ -76,6 +77,9 @@ class Recorder(Recording):
         superseded. By default, and without `load_state_dict`, after the last step recorded.
     allow_changes : bool
         Resume although metadata or shared parameters differ from what was recorded.
+    strict : bool
+        Raise what fails beside training: a probe, a sink, the disk. By default it is told once, a
+        row holds the reason, and training goes on.
 
     Raises
     ------
@@ -119,6 +123,7 @@ class Recorder(Recording):
         resume: bool = False,
         from_step: int | None = None,
         allow_changes: bool = False,
+        strict: bool = False,
     ) -> None:
         self._tasks = check_tasks(tasks)
         inner = unwrap(model)
@@ -151,8 +156,9 @@ class Recorder(Recording):
         created = datetime.fromisoformat(writer.created).timestamp()
         loop = Loop(setup, optimizer, scaler, created, self._complete)
         super().__init__(writer, loop, Rows(writer, Mirror(() if beside else sinks)))
-        self._losses = Attached(Losses(loop.scale.active), self._rows)
-        self._measurements = Measurements(probes, self._rows)
+        failures = Failures(strict)
+        self._losses = Attached(Losses(loop.scale.active), self._rows, failures)
+        self._measurements = Measurements(probes, self._rows, failures)
         self._evaluations = Evaluations(self._tasks, lower_is_better, self._rows)
         if earlier is not None:
             loop.clock.resume(earlier, from_step)

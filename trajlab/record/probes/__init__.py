@@ -1,5 +1,9 @@
 """One file a quantity: what it measures, when, and the table it declares."""
 
+from importlib import import_module
+from inspect import isabstract
+from pkgutil import iter_modules
+
 from trajlab.measure.examples.likelihood import Bernoulli, Categorical, Gaussian
 from trajlab.record.moment import Moment
 from trajlab.record.probes.affinity import TaskAffinity
@@ -15,7 +19,16 @@ from trajlab.record.probes.sharpness import Sharpness
 from trajlab.record.probes.similarity import GradientSimilarity
 from trajlab.record.probes.task_gradients import TaskGradients
 
+PROBES: dict[str, type[Probe]] = {
+    name: kind
+    for module in iter_modules(__path__, f"{__name__}.")
+    for name, kind in vars(import_module(module.name)).items()
+    if isinstance(kind, type) and issubclass(kind, Probe) and not isabstract(kind)
+}
+globals().update(PROBES)  # a new file is all that a new probe takes; above for type checkers
+
 __all__ = [
+    "PROBES",
     "Bernoulli",
     "Categorical",
     "FisherTrace",

@@ -25,7 +25,7 @@ class SecondOrder(Sampled):
         As for `Sampled`.
     """
 
-    def __init__(self, every: Every, data: Data, seed: int = 0) -> None:
+    def __init__(self, every: Every, data: Data | None, seed: int = 0) -> None:
         super().__init__(every, data, seed)
         self._by_function: dict[str, bool] = {}
 
