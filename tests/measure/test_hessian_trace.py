@@ -9,8 +9,9 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from trajlab.errors import TrajlabError
-from trajlab.measure import hessian_trace, spectral_density, top_eigenvalue
+from trajlab.measure import spectral_density, top_eigenvalue
 from trajlab.measure.curvature.product import HessianProduct
+from trajlab.measure.curvature.trace import hessian_trace
 
 # torch.func uses it itself
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")

@@ -12,7 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 from trajlab import Recorder, probes
-from trajlab.measure import guard, hessian_trace, spectral_density, top_eigenvalue
+from trajlab.measure import guard, spectral_density, top_eigenvalue
+from trajlab.measure.curvature.trace import hessian_trace
 from trajlab.store import Trajectory
 
 

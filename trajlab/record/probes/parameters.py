@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from trajlab.measure import group_by_layer
 from trajlab.measure.geometry import layer_distances
+from trajlab.measure.layers import group_by_layer
 from trajlab.record.moment import Moment
 from trajlab.record.probes.probe import Probe
 from trajlab.record.schedule import Every

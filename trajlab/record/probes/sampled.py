@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from trajlab.errors import TrajlabError
-from trajlab.measure import group_by_layer
 from trajlab.measure.examples.attention import capture_attention
-from trajlab.measure.examples.capture import Capture, modules_of
+from trajlab.measure.examples.capture import Capture
 from trajlab.measure.examples.norms import refuse_batch_statistics
+from trajlab.measure.layers import group_by_layer, modules_of
 from trajlab.record.loop.setup import Setup
 from trajlab.record.moment import Moment, TaskLosses
 from trajlab.record.probes.probe import Probe

@@ -1,12 +1,13 @@
 """The Gram matrix of the tasks' gradients."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.measure import group_by_layer
+from trajlab.measure.layers import group_by_layer
 from trajlab.measure.sums.processes import processes
 from trajlab.record.loop.setup import Setup
 from trajlab.record.moment import Moment
@@ -17,6 +18,8 @@ from trajlab.record.probes.gradients.scope import TABLES, Scope
 from trajlab.record.probes.probe import Probe, Row, Started
 from trajlab.record.schedule import Every
 from trajlab.store import Table, standard
+
+_logger = logging.getLogger("trajlab")
 
 
 class TaskGradients(Probe):
@@ -126,9 +129,9 @@ class TaskGradients(Probe):
         """Raise if it cannot measure in this loop, or a layer is not there."""
         super().check(setup)
         if self._update and not setup.has_optimizer:
-            raise TrajlabError(
-                "TaskGradients(update=True) looks at what the optimizer takes; pass optimizer= to "
-                "the recorder"
+            _logger.warning(
+                "trajlab cannot know the gradient that the optimizer takes, and records NaN for "
+                "update_dot and update_norm; pass optimizer= to the recorder"
             )
         if self._representation is None:
             self._scope.check(setup.inner, setup.parameters)

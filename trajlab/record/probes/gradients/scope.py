@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
-from trajlab.measure import group_by_layer
+from trajlab.measure.layers import group_by_layer
 from trajlab.record.moment import Moment
 
 TABLES = {
