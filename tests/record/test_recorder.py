@@ -530,7 +530,7 @@ def test_two_probes_do_not_disturb_each_other(path: Path, model: TwoHeads) -> No
     with recorder(path, model, shared=model.trunk, probes=both) as r:
         for batch in batches(3):
             values = losses(model, batch)
-            expected = task_gram(list(values.values()), dict(r._loop.parameters)).gram.sum(0)
+            expected = task_gram(list(values.values()), dict(r._loop.shared.parameters)).gram.sum(0)
             r.backward(values)
     assert np.allclose(Trajectory(path).gram()[-1], expected, rtol=1e-4)
 

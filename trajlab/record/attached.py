@@ -9,6 +9,7 @@ from torch import Tensor
 from trajlab.measure import guard
 from trajlab.record.failures import Failures
 from trajlab.record.moment import Moment
+from trajlab.record.placing import placed
 from trajlab.record.probes.probe import Probe, Row, Started
 from trajlab.record.rows import Rows
 from trajlab.store import Column, Table
@@ -35,7 +36,9 @@ class Attached:
         self.probe = probe
         self._rows = rows
         self._failures = failures
-        self._table: Table | None = None
+        self._table: Table | None = None  # as the probe declares it
+        self._stored: Table | None = None  # as the file holds it, with all layers there ever were
+        self._shared: object = None
         self._adding: Moment | None = None  # the first pass of an update that is measured
         self._error: Exception | None = None  # in one of its passes
         self._boundary = -1  # the epoch boundary that it measured last
@@ -105,11 +108,12 @@ class Attached:
         return self._append(moment, self.probe.measure(moment))
 
     def _append(self, moment: Moment, row: Row) -> Row:
-        if self._table is None:
-            self._table = self.probe.table(moment)
-            self._rows.declare(self._table)
+        if self._table is None or self._shared is not moment.parameters:
+            self._table, self._shared = self.probe.table(moment), moment.parameters
+            self._stored = self._rows.declare(self._table)
+        assert self._stored is not None
         row = {"step": moment.step, **row}
-        self._rows.append(self._table.name, row)
+        self._rows.append(self._table.name, placed(row, self._table, self._stored))
         return row
 
     @contextmanager

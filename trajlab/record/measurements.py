@@ -34,6 +34,10 @@ class Measurements:
         self._probes = [Attached(probe, rows, failures) for probe in probes]
         self._told = False
 
+    def due(self, step: int, boundary: int) -> bool:
+        """Say whether a probe will measure at that step, in that epoch."""
+        return any(attached.due(step, boundary) for attached in self._probes)
+
     def needs_graph(self, step: int, boundary: int) -> bool:
         """Say whether a probe will measure on the graph of that step.
 

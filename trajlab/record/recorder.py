@@ -9,15 +9,16 @@ from typing import Any
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.optim import Optimizer
 
 from trajlab.record.attached import Attached
 from trajlab.record.evaluations import Evaluations, Values
 from trajlab.record.failures import Failures
+from trajlab.record.loop.following import CHANGES, Following
 from trajlab.record.loop.loop import Loop
 from trajlab.record.loop.losses import Weights, present_losses, weighted_sum
 from trajlab.record.loop.setup import Setup, check_tasks
 from trajlab.record.loop.shared import name_shared
+from trajlab.record.loop.updates import check_optimizer
 from trajlab.record.loop.wrappers import unwrap
 from trajlab.record.losses import Losses
 from trajlab.record.measurements import Measurements, check_probes, watching
@@ -48,9 +49,10 @@ class Recorder(Recording):
     shared : nn.Module or iterable of nn.Parameter, optional
         The part of the model that the tasks share. By default it is found from the graph on the
         first step: the parameters that two or more losses reach.
-    optimizer : Optimizer, optional
+    optimizer : Optimizer or a wrapper of one, optional
         Advances the step and supplies the learning rate (of its first group). Without it, every
-        `backward` or `observe` is one step. Of several optimizers, the shared parameters'.
+        `backward` or `observe` is one step. Of several optimizers, the shared parameters'; one
+        that is made in its place later is followed.
     scaler : GradScaler, optional
         The one that scales the losses in mixed precision. `backward` then leaves what
         ``scaler.scale(total).backward()`` leaves; all that is recorded is without the scale, and
@@ -112,7 +114,7 @@ class Recorder(Recording):
         *,
         tasks: Sequence[str],
         shared: nn.Module | Iterable[nn.Parameter] | None = None,
-        optimizer: Optimizer | None = None,
+        optimizer: Any | None = None,
         scaler: GradScaler | None = None,
         lower_is_better: Sequence[str] = (),
         probes: Sequence[Probe] = (),
@@ -127,15 +129,18 @@ class Recorder(Recording):
     ) -> None:
         self._tasks = check_tasks(tasks)
         inner = unwrap(model)
+        given = shared if shared is None or isinstance(shared, nn.Module) else list(shared)
         setup = Setup(
             model=model,
             tasks=self._tasks,
-            parameters=None if shared is None else name_shared(inner, shared),
+            parameters=None if given is None else name_shared(inner, given),
             has_optimizer=optimizer is not None,
             task_losses=task_losses,
             predict=predict,
         )
         setup.check()
+        if optimizer is not None:
+            check_optimizer(optimizer, inner.parameters())
         check_probes(probes, setup)
         earlier = Trajectory(path) if resume and exists(Path(path)) else None
         beside = dist.is_available() and dist.is_initialized() and dist.get_rank() > 0
@@ -154,7 +159,8 @@ class Recorder(Recording):
             )
         )
         created = datetime.fromisoformat(writer.created).timestamp()
-        loop = Loop(setup, optimizer, scaler, created, self._complete)
+        following = Following(inner, self._tasks, given, setup.parameters)
+        loop = Loop(setup, following, optimizer, scaler, created, self._complete)
         super().__init__(writer, loop, Rows(writer, Mirror(() if beside else sinks)))
         failures = Failures(strict)
         self._losses = Attached(Losses(loop.scale.active), self._rows, failures)
@@ -195,7 +201,7 @@ class Recorder(Recording):
         if accumulate > 1:
             total = total / accumulate
         with watching(started):
-            self._loop.scale.apply(total).backward()  # type: ignore[no-untyped-call]
+            self._loop.backward(total)
         for attached, measurement in started:
             attached.finish(moment, measurement)
         self._end_pass(accumulate)
@@ -260,7 +266,10 @@ class Recorder(Recording):
             flat array of flags.
         """
         row = self._evaluations.row(split, values)
-        moment = self._loop.evaluate(step)
+        self._loop.clock.correct(step)
+        if self._loop.shared.parameters is not None:
+            self._follow({})
+        moment = self._loop.evaluate()
         self._evaluations.record(split, row, moment)
         if moment.parameters:
             self._measurements.evaluate(moment, self._loop.clock.boundary)
@@ -281,11 +290,24 @@ class Recorder(Recording):
         if mark_skipped(self._loop.scale, self._rows):
             self._loop.clock.retry()
         weights = weights or dict.fromkeys(losses, 1.0)
+        clock, following = self._loop.clock, self._loop.shared
+        due = self._measurements.due(clock.step if step is None else step, clock.boundary)
+        if due or following.parameters is None:
+            self._follow(losses)
         moment = self._loop.begin_pass(losses, weights, accumulate, step)
-        if not self._writer.shared:
-            self._writer.shared = list(moment.parameters)
         self._loop.scale.remember(self._losses.measure(moment), moment.first)
         return moment
+
+    def _follow(self, losses: Mapping[str, Tensor]) -> None:
+        """Look which parameters are shared at present, and mark where they change."""
+        following = self._loop.shared
+        added, removed = following.follow(losses)
+        if added or removed:
+            self._rows.declare(CHANGES)
+            row = {"added": ", ".join(added), "removed": ", ".join(removed)}
+            self._rows.append(CHANGES.name, {"step": self.step, **row})
+        if following.ever != tuple(self._writer.shared):
+            self._writer.shared = list(following.ever)
 
     def _end_pass(self, accumulate: int) -> None:
         self._loop.clock.end_pass(accumulate)

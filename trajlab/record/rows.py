@@ -35,10 +35,12 @@ class Rows:
         self._since = time.monotonic()
         self._closed = False
 
-    def declare(self, table: Table) -> None:
-        """Declare a table before its first row, or with further columns."""
-        self._writer.declare(table)
-        self._mirror.declare(table)
+    def declare(self, table: Table) -> Table:
+        """Declare a table before its first row, or with further columns; return it as it is."""
+        self.hand_over()  # rows of the earlier declaration
+        stored = self._writer.declare(table)
+        self._mirror.declare(stored)
+        return stored
 
     def append(self, table: str, row: Mapping[str, Any]) -> None:
         """Take one row of a declared table.

@@ -68,7 +68,7 @@ class Buffer:
             array = np.full((count, *shape), column.fill, column.storage)
             for i, row in enumerate(rows):
                 if column.name in row:
-                    array[i] = row[column.name]
+                    array[i] = column.widened(np.asarray(row[column.name])[None], shape)[0]
             arrays[column.name] = array
         return Block(self.table, count, {name: [array] for name, array in arrays.items()})
 

@@ -14,6 +14,7 @@ SPLITS = ("train", "validation", "test")
 _TASK = ("step", "task")
 _RHO = ("step", "task", "rho")
 _PAIR = ("step", "task", "other_task")
+_NOT_SHARED = {"unlisted": 0.0}  # the gradient of a layer that was not shared then
 _REASON = Column("reason", _TASK, "str", "", "why a number is missing")
 
 STANDARD = {
@@ -38,6 +39,7 @@ STANDARD = {
                     "gram",
                     ("step", "layer", "task", "other_task"),
                     description="inner products of the unweighted task gradients",
+                    attributes=_NOT_SHARED,
                 ),
                 Column(
                     "update_dot",
@@ -131,6 +133,7 @@ FURTHER = {
             "gram_se",
             ("step", "layer", "task", "other_task"),
             description="standard error of gram; over layers, the root of the sum of squares",
+            attributes=_NOT_SHARED,
         ),
         Column("update_norm", description="norm of the gradient that the optimizer took"),
     ),

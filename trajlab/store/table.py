@@ -22,6 +22,7 @@ _FILLS: dict[str, Any] = {
     "str": "",
 }
 
+GROWING = {"layer"}  # axes that may gain labels at their end while a run is recorded
 _SHOWN = 20  # labels that an error lists
 
 RESERVED = {
@@ -59,6 +60,10 @@ def _check_attributes(owner: str, attributes: Mapping[str, Any]) -> None:
                 f"attribute {name} of {owner} is {value!r}; give text, a number, a flag or a flat "
                 f"list of them, under a name that HDF5 and trajlab do not use"
             )
+
+
+def _joined(before: Sequence[Any], now: Sequence[Any]) -> tuple[Any, ...]:
+    return (*before, *(label for label in now if label not in before))
 
 
 class AbsentError(TrajlabError, KeyError):
@@ -114,6 +119,19 @@ class Column:
     def fill(self) -> Any:
         """What stands in a row that was written without this column."""
         return _FILLS[self.dtype]
+
+    @property
+    def unlisted(self) -> Any:
+        """What stands at a label of a growing axis that a row was written without."""
+        return self.attributes.get("unlisted", self.fill)
+
+    def widened(self, values: "np.ndarray[Any, Any]", shape: tuple[int, ...]) -> Any:
+        """Return values of rows with fewer labels as rows of the given shape."""
+        if values.shape[1:] == shape:
+            return values
+        wide = np.full((len(values), *shape), self.unlisted, self.storage)
+        wide[(slice(None), *(slice(n) for n in values.shape[1:]))] = values
+        return wide
 
     @property
     def storage(self) -> np.dtype[Any]:
@@ -209,14 +227,18 @@ class Table:
         )
 
     def joined(self, later: "Table") -> "Table":
-        """Return this table with the columns, axes and attributes that `later` adds or renews.
+        """Return this table with the columns, layers and attributes that `later` adds or renews.
 
         Raises
         ------
         TrajlabError
             If the two contradict each other: another axis, dtype, coordinate, key or kind.
         """
-        for axis in self.coordinates.keys() & later.coordinates.keys():
+        grown = {
+            axis: _joined(self.coordinates[axis], later.coordinates[axis])
+            for axis in GROWING & self.coordinates.keys() & later.coordinates.keys()
+        }
+        for axis in (self.coordinates.keys() & later.coordinates.keys()) - GROWING:
             before, now = self.coordinates[axis], later.coordinates[axis]
             if len(before) != len(now) and max(len(before), len(now)) > _SHOWN:
                 raise TrajlabError(
@@ -242,6 +264,6 @@ class Table:
         return replace(
             self,
             columns=tuple(columns.values()),
-            coordinates={**self.coordinates, **later.coordinates},
+            coordinates={**self.coordinates, **later.coordinates, **grown},
             attributes={**self.attributes, **later.attributes},
         )

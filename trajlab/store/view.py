@@ -108,7 +108,11 @@ class View(Mapping[str, Array]):
                 # where the column is missing, its fill takes the place of the steps
                 present = name in group
                 for read_rows in slices(group, name if present else "step", str(source.path)):
-                    values = read_rows if present else self._filled(name, len(read_rows))
+                    values = (
+                        self._widened(name, read_rows)
+                        if present
+                        else self._filled(name, len(read_rows))
+                    )
                     yield values[self._mask[first : first + len(values)]]
                     first += len(values)
 
@@ -160,10 +164,19 @@ class View(Mapping[str, Array]):
                 group = file[self.name]
                 for name in pieces:
                     if name in group:
-                        pieces[name].append(read(group, name, str(source.path)))
+                        values = read(group, name, str(source.path))
+                        pieces[name].append(self._widened(name, values))
                     else:
                         pieces[name].append(self._filled(name, length))
         return {name: np.concatenate(arrays) for name, arrays in pieces.items()}
+
+    def _widened(self, name: str, values: Array) -> Array:
+        """Return a column with all labels that later files have."""
+        if name == "step":
+            return values
+        column = self.declared.column(name)
+        widened: Array = column.widened(values, self.declared.shape(column))
+        return widened
 
     def _filled(self, name: str, length: int) -> Array:
         column = self.declared.column(name)

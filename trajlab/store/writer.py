@@ -134,8 +134,13 @@ class Writer:
         sessions = (*earlier, replace(session, rewind_to=step))
         self._header = replace(self._header, sessions=sessions)
 
-    def declare(self, table: Table) -> None:
-        """Make a table, or add columns and renew attributes of one declared before.
+    def declare(self, table: Table) -> Table:
+        """Make a table, or add columns and layers and renew attributes of one declared before.
+
+        Returns
+        -------
+        Table
+            The declaration that holds, joined with the earlier one.
 
         Raises
         ------
@@ -150,10 +155,11 @@ class Writer:
         buffer = self._buffers.get(table.name)
         if buffer is None:
             self._buffers[table.name] = Buffer(table)
-            return
+            return table
         joined = buffer.table.joined(table)
         if repr(joined) != repr(buffer.table):
             buffer.declare(joined)
+        return joined
 
     def append(self, table: str, row: Mapping[str, Any]) -> None:
         """Buffer one row; every few seconds this also flushes.

@@ -1,13 +1,13 @@
 """What step and what epoch it is."""
 
 from collections.abc import Callable
+from operator import index
 from typing import Any
 from weakref import WeakMethod
 
 import numpy as np
-from torch.optim import Optimizer
 
-from trajlab.record.loop.loss_scale import LossScale
+from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
 
@@ -19,10 +19,10 @@ class Clock:
 
     Parameters
     ----------
-    optimizer : Optimizer, optional
-        Its updates advance the step.
+    watches : bool
+        Whether an optimizer is watched; without, every pass counts.
     on_update : method
-        Called after each of them, before the step advances, as long as its object lives.
+        Called after each update, before the step advances, as long as its object lives.
 
     Attributes
     ----------
@@ -34,32 +34,40 @@ class Clock:
         Whether the current pass is the first one of an update.
     epoch : int
         Epochs completed: counted by `evaluated`, or as `set_epoch` said.
+    trained_passes : int
+        Backward passes so far.
     boundary : int
         Epoch boundaries so far, the beginning of training not counted.
     """
 
-    def __init__(self, optimizer: Optimizer | None, on_update: Callable[[], None]) -> None:
+    def __init__(self, watches: bool, on_update: Callable[[], None]) -> None:
         self.step = 0
         self.micro_step = 0
         self.first = True
         self.epoch = 0
         self.boundary = 0
+        self.trained_passes = 0
         self._counts_epochs = True
-        self._counts_passes = optimizer is None
+        self._counts_passes = not watches
         self._on_update = WeakMethod(on_update)  # the optimizer must not keep a recorder alive
         self._passes = 0  # of the present update
         self._last_pass = -1
         self._trained = False
-        self._hook = optimizer.register_step_post_hook(self._stepped) if optimizer else None
 
     def next_step(self, passes: int = 1) -> int:
         """Return the step of the next pass, right after one of so many that make an update."""
         return self.step if self._counts_passes or self._passes < passes else self.step + 1
 
     def begin_pass(self, step: int | None = None) -> None:
-        """Begin a backward pass; `step` corrects the count."""
-        if step is not None:
-            self.step = step
+        """Begin a backward pass; `step` corrects the count.
+
+        Raises
+        ------
+        TrajlabError
+            If the step is no count.
+        """
+        self.correct(step)
+        self.trained_passes += 1
         if self.step != self._last_pass:
             self.micro_step, self._passes = 0, 0
         else:
@@ -67,6 +75,17 @@ class Clock:
         self.first = self._passes == 0
         self._passes += 1
         self._last_pass = self.step
+
+    def correct(self, step: int | None) -> None:
+        """Set the step, unless it is None.
+
+        Raises
+        ------
+        TrajlabError
+            If it is no count.
+        """
+        if step is not None:
+            self.step = _count(step, "step")
 
     def retry(self) -> None:
         """Note that the last update was skipped: what comes is its first pass again."""
@@ -76,7 +95,7 @@ class Clock:
         """End a backward pass, of so many that make an update."""
         self._trained = True
         if self._counts_passes and self._passes >= passes:
-            self._updated()
+            self.updated()
 
     def evaluated(self) -> None:
         """Note an evaluation: the first one after training ends an epoch."""
@@ -86,8 +105,14 @@ class Clock:
             self.epoch += self._counts_epochs
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch; from now on it is not counted any more."""
-        self.epoch = epoch
+        """Set the epoch; from now on it is not counted any more.
+
+        Raises
+        ------
+        TrajlabError
+            If it is no count.
+        """
+        self.epoch = _count(epoch, "epoch")
         self._counts_epochs = False
 
     def resume(self, run: Trajectory, from_step: int | None) -> None:
@@ -108,17 +133,15 @@ class Clock:
         """Go on from a checkpoint's counts."""
         self.step, self.epoch = state["step"], state["epoch"]
 
-    def stop(self) -> None:
-        """Watch the optimizer no more."""
-        if self._hook is not None:
-            self._hook.remove()
-
-    def _stepped(self, optimizer: Optimizer, *_: object) -> None:
-        if not LossScale.skips_inside(optimizer):
-            self._updated()
-
-    def _updated(self) -> None:
+    def updated(self) -> None:
+        """Count an update."""
         on_update = self._on_update()
         if on_update is not None:
             on_update()
         self.step += 1
+
+
+def _count(value: int, name: str) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not 0 <= value < 2**63:
+        raise TrajlabError(f"{name}={value!r} is no count; give a whole number from 0 on")
+    return index(value)

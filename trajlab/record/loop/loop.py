@@ -3,19 +3,19 @@
 import time
 from collections.abc import Callable, Mapping
 from math import nan
+from typing import Any
 
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.optim import Optimizer
 
 from trajlab.errors import TrajlabError
 from trajlab.record.loop.clock import Clock
+from trajlab.record.loop.following import Following
 from trajlab.record.loop.loss_scale import LossScale
 from trajlab.record.loop.losses import Weights
 from trajlab.record.loop.setup import Setup
 from trajlab.record.loop.shards import Shards
-from trajlab.record.loop.shared import discover_shared
-from trajlab.record.loop.wrappers import has_compiled_graph
+from trajlab.record.loop.updates import Updates
 from trajlab.record.moment import Moment
 
 
@@ -26,7 +26,9 @@ class Loop:
     ----------
     setup : Setup
         What the recorder is made with.
-    optimizer : Optimizer, optional
+    shared : Following
+        The shared parameters.
+    optimizer : Optimizer or a wrapper of one, optional
         Its updates advance the step, and its first group tells the learning rate.
     scaler : GradScaler, optional
         What scales the losses.
@@ -43,26 +45,32 @@ class Loop:
         What the losses are multiplied by.
     shards : Shards
         The whole parameters of a sharded model.
-    parameters : mapping of str to nn.Parameter, or None
-        The shared parameters by qualified name; None until they are found.
+    shared : Following
+        The shared parameters.
     """
 
     def __init__(
         self,
         setup: Setup,
-        optimizer: Optimizer | None,
+        shared: Following,
+        optimizer: Any | None,
         scaler: GradScaler | None,
         created: float,
         on_update: Callable[[], None],
     ) -> None:
         self._setup = setup
         self._model: nn.Module = setup.inner
-        self._optimizer = optimizer
         self._created = created
-        self.clock = Clock(optimizer, on_update)
+        self.clock = Clock(optimizer is not None, on_update)
+        self.shared = shared
+        self._backward = False
+        self._updates = (
+            None
+            if optimizer is None
+            else Updates(optimizer, lambda: (shared.parameters or {}).values(), self.clock.updated)
+        )
         self.scale = LossScale(scaler)
         self.shards = Shards(setup.model)
-        self.parameters = setup.parameters
 
     def begin_pass(
         self, losses: Mapping[str, Tensor], weights: Weights, accumulate: int, step: int | None
@@ -72,25 +80,19 @@ class Loop:
         Raises
         ------
         TrajlabError
-            If `accumulate` is no number of passes, or the shared parameters cannot be found.
+            If `accumulate` is no number of passes, or the step no count.
         """
         if accumulate < 1:
             raise TrajlabError(f"accumulate={accumulate} is no number of passes; give 1 or more")
         self.clock.begin_pass(step)
+        if self._updates is not None and step is None:
+            self._updates.begin_pass(accumulate)
         self.shards.close()
-        if self.parameters is None:
-            if has_compiled_graph(losses.values()):
-                raise TrajlabError(
-                    "the losses come from a compiled graph, which hides what the tasks share; pass "
-                    "shared="
-                )
-            self.parameters = discover_shared(self._model, self._setup.tasks, losses)
         return self.moment(losses, weights, accumulate)
 
     def moment(self, losses: Mapping[str, Tensor], weights: Weights, accumulate: int = 1) -> Moment:
         """Return the present moment, with the losses of the current batch."""
-        parameters = self.parameters or {}
-        rate = float(self._optimizer.param_groups[0]["lr"]) if self._optimizer else nan
+        parameters = self.shared.parameters or {}
         return Moment(
             step=self.clock.step,
             micro_step=self.clock.micro_step,
@@ -99,7 +101,7 @@ class Loop:
             loss_scale=self.scale.value,
             epoch=self.clock.epoch,
             wall_time=time.time() - self._created,
-            learning_rate=rate,
+            learning_rate=nan if self._updates is None else self._updates.learning_rate,
             model=self._model,
             tasks=self._setup.tasks,
             parameters=parameters,
@@ -110,29 +112,40 @@ class Loop:
             predict=self._setup.predict,
         )
 
-    def evaluate(self, step: int | None) -> Moment:
+    def evaluate(self) -> Moment:
         """Note an evaluation, and return its moment."""
         self.shards.close()
-        if step is not None:
-            self.clock.step = step
         self.clock.evaluated()
         return self.moment({}, {})
 
+    def backward(self, total: Tensor) -> None:
+        """Run the training backward of the total, scaled."""
+        self._backward = True
+        try:
+            self.scale.apply(total).backward()  # type: ignore[no-untyped-call]
+        finally:
+            self._backward = False
+
     def update(self) -> dict[str, Tensor]:
-        """Return the gradients that the optimizer is about to take, by name; empty without it."""
-        if self._optimizer is None:
+        """Return the gradients that the optimizer is about to take, by name.
+
+        Empty where they are not known: without an optimizer, or where updates are made parameter
+        by parameter in the midst of the backward.
+        """
+        if self._updates is None or self._backward:
             return {}
-        gradients = {name: p.grad for name, p in (self.parameters or {}).items()}
+        gradients = {name: p.grad for name, p in (self.shared.parameters or {}).items()}
         return {name: gradient for name, gradient in gradients.items() if gradient is not None}
 
     def look(self, wanted: bool) -> None:
         """Look for a sharded model's parameters in the forward pass that follows, or do not."""
         self.shards.clear()
-        if wanted and self.parameters is not None:
-            self.shards.open(self.parameters)
+        if wanted and self.shared.parameters is not None:
+            self.shards.open(self.shared.parameters)
 
     def stop(self) -> None:
         """Watch the optimizer and the modules no more."""
-        self.clock.stop()
+        if self._updates is not None:
+            self._updates.stop()
         self.shards.close()
         self.shards.clear()
