@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trajlab.analysis.statistics.intervals import Difference, FloatArray
+from trajlab.analysis.statistics.intervals import Difference, FloatArray, varies
 from trajlab.errors import TrajlabError
 
 RESAMPLES = 4000
@@ -51,6 +51,7 @@ def bootstrap(
     ends = np.nanquantile(ratio, [(1 + confidence) / 2, (1 - confidence) / 2], axis=0)
     estimate = np.asarray(sum(group.mean(axis=0) for group in groups))
     own = np.sqrt(sum(group.var(axis=0, ddof=1) / len(group) for group in groups))
+    own = np.where(np.logical_and.reduce([varies(group) for group in groups]), own, np.nan)
     low, high = (estimate - end * own for end in ends)
     return Difference(estimate, low, high, *np.full((2, *estimate.shape), np.nan))
 
