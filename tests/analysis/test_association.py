@@ -7,6 +7,7 @@ from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
 from trajlab.analysis import correlate
+from trajlab.analysis.correlate import association
 from trajlab.analysis.correlate.association import associate
 from trajlab.analysis.statistics.multiplicity import benjamini_hochberg
 from trajlab.analysis.statistics.resampling import bootstrap_means, permutation_test
@@ -86,7 +87,7 @@ def test_nothing_can_be_exchanged_where_every_given_value_is_its_own():
 @pytest.mark.parametrize("interval", ["fisher", "bootstrap"])
 def test_intervals_cover(statistic, coverage, interval, monkeypatch):
     """At ρ = .5 and 25 units; 2,000 bootstrap samples instead of 9,999, for time."""
-    monkeypatch.setattr("trajlab.analysis.correlate.association.RESAMPLES", 1999)
+    monkeypatch.setattr(association, "DRAWS", 1999)
     rng, runs = np.random.default_rng(4), 150
     truth = 0.5 if statistic == "pearson" else 6 / np.pi * np.arcsin(0.25)
     hits = 0
@@ -203,3 +204,37 @@ def test_clusters_are_drawn_together():
     expected = values[::4].std(axis=0) / np.sqrt(30)
     assert spread == pytest.approx(expected, rel=0.06)
     assert bootstrap_means(values, clusters, 7, seed=1).shape == (7, 2)
+
+
+def strata_world(rng, n=12):
+    """Return x, y and K: both fall in K, in different shapes, and are independent given K."""
+    k = np.repeat([1.0, 4.0, 9.0], n // 3)
+    return 1 / np.sqrt(k) + 0.05 * rng.normal(size=n), -np.log(k) + 0.05 * rng.normal(size=n), k
+
+
+@pytest.mark.parametrize("statistic", ["pearson", "spearman", "kendall"])
+def test_what_repeats_is_held_fixed_within_its_strata(statistic):
+    """A line through K leaves what bends in it; strata leave nothing."""
+    rng = np.random.default_rng(0)
+    found = [associate(*world[:2], statistic, given=world[2]) for world in
+             (strata_world(rng) for _ in range(100))]
+    assert np.mean([one.estimate for one in found]) == pytest.approx(0, abs=0.1)
+    assert np.mean([one.p_value < 0.05 for one in found]) <= 0.1
+    assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.9
+    x, y, k = strata_world(rng)
+    text = np.array([f"+{value:g}" for value in k])
+    assert associate(x, y, statistic, given=text).estimate == pytest.approx(
+        associate(x, y, statistic, given=k).estimate
+    )
+
+
+def test_strata_by_hand_and_on_either_side_of_the_rule():
+    x, y = np.array([1.0, 2, 11, 13]), np.array([5.0, 9, 1, 3])
+    two = np.array([0.0, 0, 1, 1])  # two values for four units: strata
+    by_hand = (0.5 * 2 * 2 + 1 * 1 * 2) / np.sqrt((0.5 + 2) * (8 + 2))
+    assert associate(x, y, given=two).estimate == pytest.approx(by_hand)
+    assert associate(x, y, "kendall", given=two).estimate == pytest.approx(1)
+    three = np.array([0.0, 0, 1, 2])  # three values for four units: a quantity
+    r = np.corrcoef([x, y, three])
+    partial = (r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
+    assert associate(x, y, given=three).estimate == pytest.approx(partial)

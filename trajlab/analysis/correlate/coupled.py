@@ -1,8 +1,8 @@
 """The sign error over environments: two configurations that differ in one hyper-parameter alone.
 
-An environment is a directed pair of configurations, (a to b) and (b to a); its error is the share
-of the pairs of their runs, one of each, that x orders unlike y. Runs are not averaged first: that
-would leave one pair an environment, which errs or does not.
+An environment is a directed pair of configurations, a to b; its error is the share of the pairs of
+their runs, one of each, that x orders unlike y. Runs are not averaged first: that would leave one
+pair an environment, which errs or does not. Both directions have the same error.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis.correlate.association import Association
-from trajlab.analysis.correlate.granulation import NO_INTERVAL, missing, one_axis_pairs, tested
+from trajlab.analysis.correlate.granulation import (
+    NO_INTERVAL,
+    missing,
+    numbered,
+    one_axis_pairs,
+    tested,
+)
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.statistics.resampling import IntArray, permutation_test
 
@@ -19,72 +25,123 @@ FEWEST_EFFECTIVE = 12.0  # pairs that an environment has to be worth, where pair
 LEAST_WEIGHT = 0.5
 
 
-@dataclass(frozen=True)
-class Environments:
-    """Sign errors, one an environment in one direction; the other direction has the same.
-
-    Attributes
-    ----------
-    first, second
-        (e,) positions of the two configurations.
-    axis
-        (e,) number of the hyper-parameter they differ in.
-    error
-        (e,) between 0 and 1; NaN where the pairs are worth too little.
-    effective
-        (e,) pairs that it is worth: (Σ weight)² / Σ weight².
-    """
-
-    first: IntArray
-    second: IntArray
-    axis: IntArray
-    error: FloatArray
-    effective: FloatArray
-
-
-def environments(
+def sign_error(
     x: FloatArray,
     y: FloatArray,
-    configuration: IntArray,
     axes: pd.DataFrame,
+    seed: int = 0,
     *,
+    worst: bool = False,
     test_size: int | None = None,
-) -> Environments:
-    """Find how often x orders runs unlike y, in every environment.
+) -> Association:
+    """How often x orders two runs unlike y, when one hyper-parameter alone changes.
 
     Parameters
     ----------
     x, y
         (n,) finite values, one a run.
-    configuration
-        (n,) position of its configuration in `axes`.
     axes
-        (u, m) values of the m hyper-parameters of each configuration.
+        (n, m) values of the hyper-parameters; runs of equal ones differ in seed.
+    seed
+        Of the permutations of configurations, whose runs move together.
+    worst
+        The largest error of any environment, instead of their mean.
     test_size
-        Items that y, a rate between 0 and 1, is the mean over. With it a pair weighs by how sure
-        the order of its two y is, max(0, max(0, 1 − 2 exp(−m Δ²/2))² − ½), and environments that
-        are worth fewer than 12 pairs are left out.
+        As in :func:`environments`.
+
+    Returns
+    -------
+    Association
+        Between 0 and 1; 0.5 is no better than chance. `n` are configurations; there is no p where
+        they have unequal numbers of runs.
 
     References
     ----------
-    G. K. Dziugaite et al., "In Search of Robust Measures of Generalization", NeurIPS 2020: coupled
-    networks, Hoeffding's weights, and the least effective sample, which their code sets.
+    G. K. Dziugaite et al., "In Search of Robust Measures of Generalization", NeurIPS 2020.
     """
-    pairs = one_axis_pairs(axes)
-    members = [np.flatnonzero(configuration == i) for i in range(len(axes))]
-    count = len(pairs.first)
-    error, effective = np.full(count, np.nan), np.zeros(count)
-    for i, (a, b) in enumerate(zip(pairs.first, pairs.second, strict=True)):
-        own, other = np.ix_(members[a], members[b])
-        weight = pair_weights(y[own] - y[other], test_size)
-        if (total := weight.sum()) == 0:
-            continue
-        effective[i] = total**2 / (weight**2).sum()
-        unlike = (1 - np.sign(x[own] - x[other]) * np.sign(y[own] - y[other])) / 2
-        error[i] = (weight * unlike).sum() / total
-    if test_size is not None:
-        error = np.where(effective < FEWEST_EFFECTIVE, np.nan, error)
-    return Environments(pairs.first, pairs.second, pairs.axis, error, effective)
+    own = _Configurations.of(x, y, axes)
+    n = len(own.members)
+    if nothing := missing(x, y, own.axes):
+        return nothing
+    if test_size is not None and (y.min() < 0 or y.max() > 1):
+        return Association(n=n, reason="Hoeffding's weights need y between 0 and 1")
+    pairs = one_axis_pairs(own.axes)
+    errors, _ = own.errors(pairs.first, pairs.second, test_size)
+    known = np.isfinite(errors)
+    if not known.any():
+        return Association(
+            n=n,
+            reason=f"no environment is worth {FEWEST_EFFECTIVE:g} pairs of runs whose y differ by "
+            "more than their test set's error",
+        )
+    reasons = [NO_INTERVAL]
+    if not known.all():
+        reasons.append(f"{2 * (~known).sum()} of {2 * len(known)} environments left out")
+    if len({len(runs) for runs in own.members}) > 1:
+        reasons.append("no p: configurations have unequal numbers of runs")
+        estimate = errors[known].max() if worst else errors[known].mean()
+        return Association(float(estimate), n=n, reason="; ".join(reasons))
+    first, second = pairs.first[known], pairs.second[known]
+    order = np.array(own.members)
+    gap = y[order][first][:, :, None] - y[order][second][:, None, :]
+    weight = pair_weights(gap, test_size)
+    signs = np.sign(gap) * weight / weight.sum(axis=(1, 2), keepdims=True)
+    values = x[order]
+
+    def statistic(index: IntArray) -> FloatArray:
+        moved = values[index]
+        apart = np.sign(moved[:, first, :, None] - moved[:, second, None, :])
+        found = (1 - (apart * signs).sum(axis=(2, 3))) / 2
+        return np.asarray(found.max(axis=1) if worst else found.mean(axis=1))
+
+    test = permutation_test(statistic, np.zeros(n, np.intp), seed, width=signs.size)
+    return tested(test, n, "; ".join(reasons))
+
+
+def environments(
+    x: FloatArray, y: FloatArray, axes: pd.DataFrame, *, test_size: int | None = None
+) -> pd.DataFrame:
+    """Return the sign error of every environment: its distribution.
+
+    Parameters
+    ----------
+    x, y, axes
+        As in :func:`sign_error`.
+    test_size
+        Items that y, a rate between 0 and 1, is the mean over. With it a pair of runs weighs by how
+        sure the order of its two y is, max(0, max(0, 1 − 2 exp(−m Δ²/2))² − ½), and environments
+        that are worth fewer than 12 pairs have no error.
+
+    Returns
+    -------
+    DataFrame
+        One row a directed environment: `axis, from, to, held, sign_error, effective_sample`, the
+        latter (Σ weight)² / Σ weight² over pairs of runs.
+
+    References
+    ----------
+    G. K. Dziugaite et al., NeurIPS 2020: coupled networks and Hoeffding's weights; the least
+    weight and the least effective sample are those of their code.
+    """
+    own = _Configurations.of(x, y, axes)
+    pairs = one_axis_pairs(own.axes)
+    errors, effective = own.errors(pairs.first, pairs.second, test_size)
+    rows = []
+    for start, end in ((pairs.first, pairs.second), (pairs.second, pairs.first)):
+        for i, (a, b) in enumerate(zip(start, end, strict=True)):
+            axis = own.axes.columns[pairs.axis[i]]
+            held = own.axes.iloc[a].drop(axis)
+            rows.append(
+                {
+                    "axis": str(axis),
+                    "from": str(own.axes.iloc[a][axis]),
+                    "to": str(own.axes.iloc[b][axis]),
+                    "held": ", ".join(f"{name}={value}" for name, value in held.items()),
+                    "sign_error": errors[i],
+                    "effective_sample": effective[i],
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def pair_weights(difference: FloatArray, test_size: int | None) -> FloatArray:
@@ -103,103 +160,35 @@ def pair_weights(difference: FloatArray, test_size: int | None) -> FloatArray:
     return np.asarray(np.maximum(0, sure - LEAST_WEIGHT))
 
 
-def sign_errors(
-    x: FloatArray,
-    y: FloatArray,
-    configuration: IntArray,
-    axes: pd.DataFrame,
-    seed: int = 0,
-    *,
-    test_size: int | None = None,
-) -> dict[str, Association]:
-    """Return the mean, the 90th percentile and the largest sign error over environments.
+@dataclass(frozen=True)
+class _Configurations:
+    """Runs by configuration: positions of the runs of each, and its hyper-parameters."""
 
-    Parameters
-    ----------
-    x, y, configuration, axes, test_size
-        As in :func:`environments`.
-    seed
-        Of the permutations of configurations, whose runs move together.
+    x: FloatArray
+    y: FloatArray
+    members: list[IntArray]
+    axes: pd.DataFrame
 
-    Returns
-    -------
-    dict
-        ``sign_error``, ``sign_error_90`` and ``worst_sign_error``; 0.5 is no better than chance.
-        Their p needs as many runs of every configuration.
-    """
-    names = {
-        "sign_error": lambda errors: errors.mean(axis=-1),
-        "sign_error_90": lambda errors: np.quantile(errors, 0.9, axis=-1),
-        "worst_sign_error": lambda errors: errors.max(axis=-1),
-    }
-    n = len(axes)
-    if nothing := missing(x, y, axes):
-        return dict.fromkeys(names, nothing)
-    if test_size is not None and (y.min() < 0 or y.max() > 1):
-        reason = "Hoeffding's weights need y between 0 and 1"
-        return dict.fromkeys(names, Association(n=n, reason=reason))
-    every = environments(x, y, configuration, axes, test_size=test_size)
-    known = np.isfinite(every.error)
-    if not known.any():
-        reason = f"no environment is worth {FEWEST_EFFECTIVE:g} pairs by its test set's error"
-        return dict.fromkeys(names, Association(n=n, reason=reason))
-    reasons = [NO_INTERVAL]
-    if not known.all():
-        reasons.append(f"{(~known).sum()} of {len(known)} pairs of configurations left out")
-    sizes = np.bincount(configuration, minlength=n)
-    if len(set(sizes)) > 1:
-        reasons.append("no p: configurations have unequal numbers of runs")
-        return {
-            name: Association(float(of(every.error[known])), n=n, reason="; ".join(reasons))
-            for name, of in names.items()
-        }
-    order = np.argsort(configuration, kind="stable").reshape(n, -1)
-    own, other = y[order][every.first[known]], y[order][every.second[known]]
-    gap = own[:, :, None] - other[:, None, :]
-    weight = pair_weights(gap, test_size)
-    signs = np.sign(gap) * weight / weight.sum(axis=(1, 2), keepdims=True)
-    values = x[order]
+    @classmethod
+    def of(cls, x: FloatArray, y: FloatArray, axes: pd.DataFrame) -> "_Configurations":
+        number = pd.factorize(pd.MultiIndex.from_frame(axes))[0]
+        members = [np.flatnonzero(number == i) for i in range(int(number.max(initial=-1)) + 1)]
+        return cls(x, y, members, axes.iloc[[runs[0] for runs in members]])
 
-    def errors(index: IntArray) -> FloatArray:
-        moved = values[index]
-        a, b = moved[:, every.first[known]], moved[:, every.second[known]]
-        return (1 - (np.sign(a[..., :, None] - b[..., None, :]) * signs).sum(axis=(2, 3))) / 2
-
-    made = {}
-    for name, of in names.items():
-        test = permutation_test(
-            lambda index, of=of: np.asarray(of(errors(index))),
-            np.zeros(n, np.intp),
-            seed,
-            width=signs.size,
-        )
-        made[name] = tested(test, n, "; ".join(reasons))
-    return made
-
-
-def environment_frame(found: Environments, axes: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a directed environment: what is held, what changes, its error.
-
-    Parameters
-    ----------
-    found
-        The environments.
-    axes
-        The configurations.
-    """
-    rows = []
-    for start, end in ((found.first, found.second), (found.second, found.first)):
-        for i, (a, b) in enumerate(zip(start, end, strict=True)):
-            axis = axes.columns[found.axis[i]]
-            held = axes.iloc[a].drop(axis)
-            rows.append(
-                {
-                    "axis": str(axis),
-                    "from": str(axes.iloc[a][axis]),
-                    "to": str(axes.iloc[b][axis]),
-                    "held": ", ".join(f"{name}={value}" for name, value in held.items()),
-                    "sign_error": found.error[i],
-                    "effective_sample": found.effective[i],
-                }
-            )
-    return pd.DataFrame(rows)
+    def errors(
+        self, first: IntArray, second: IntArray, test_size: int | None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the error and the effective sample of each pair of configurations."""
+        error, effective = np.full(len(first), np.nan), np.zeros(len(first))
+        for i, (a, b) in enumerate(zip(first, second, strict=True)):
+            one, other = np.ix_(self.members[a], self.members[b])
+            gap = self.y[one] - self.y[other]
+            weight = pair_weights(gap, test_size)
+            total = float(weight.sum())
+            if total == 0:
+                continue
+            effective[i] = total**2 / float((weight**2).sum())
+            unlike = (1 - np.sign(self.x[one] - self.x[other]) * np.sign(gap)) / 2
+            if test_size is None or effective[i] >= FEWEST_EFFECTIVE:
+                error[i] = float((weight * unlike).sum()) / total
+        return error, effective

@@ -1,6 +1,6 @@
 """How much the order of x tells of that of y, given what two units have of the hyper-parameters."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -12,17 +12,34 @@ from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.statistics.resampling import IntArray, permutation_test
 
 CONDITIONED = 2  # hyper-parameters that the mutual information is conditioned on at most
-INFORMATION_RESAMPLES = 999
+INFORMATION_DRAWS = 999
+
+
+def conditioning_sets(axes: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return the sets of at most two hyper-parameters, the empty one first.
+
+    Parameters
+    ----------
+    axes
+        (n, m) values of the hyper-parameters.
+    """
+    names = [str(name) for name in axes]
+    sizes = range(min(CONDITIONED, len(names)) + 1)
+    return [held for size in sizes for held in combinations(names, size)]
 
 
 def conditional_information(
-    x: FloatArray, y: FloatArray, axes: pd.DataFrame, seed: int = 0
-) -> dict[tuple[str, ...] | None, Association]:
-    """Mutual information of the orders of x and y, given each set of up to two hyper-parameters.
+    x: FloatArray,
+    y: FloatArray,
+    axes: pd.DataFrame,
+    seed: int = 0,
+    *,
+    given: Sequence[str] | None = None,
+) -> Association:
+    """Mutual information of the orders of x and y, given hyper-parameters.
 
     Over all ordered pairs of units: I(sign Δx; sign Δy | U) / H(sign Δy | U), where U holds the
-    values that both units of the pair have of a set of hyper-parameters. The source's measure is
-    the smallest over sets. Sets that leave nothing of sign Δy unknown have a reason and no value.
+    values that both units of the pair have of `given`.
 
     Parameters
     ----------
@@ -32,12 +49,14 @@ def conditional_information(
         (n, m) values of the hyper-parameters.
     seed
         Of the permutations of units.
+    given
+        Columns of `axes`; without, the smallest over sets of at most two, the source's measure.
+        Sets that leave nothing of sign Δy unknown are passed over.
 
     Returns
     -------
-    dict
-        By the set's names, and the smallest under None: between 0 and 1, with the p of its upper
-        tail.
+    Association
+        Between 0 and 1, with the p of its upper tail.
 
     References
     ----------
@@ -45,47 +64,41 @@ def conditional_information(
     equations 6 to 8.
     """
     if nothing := missing(x, y, axes):
-        return {None: nothing}
+        return nothing
     n = len(x)
     first, second = (ends[~np.eye(n, dtype=bool)] for ends in np.indices((n, n)))
     order = 1 + np.sign(y[first] - y[second]).astype(np.intp)
-    known = {held: 3 * u + order for held, u in _conditions(axes, first, second)}
-    open_sets = {held: each for held, each in known.items() if not _determined(each)}
+    wanted = conditioning_sets(axes) if given is None else [tuple(given)]
+    every = [3 * _condition(axes, held, first, second) + order for held in wanted]
+    sets = [known for known in every if not _determined(known)]
+    if not sets:
+        which = "two hyper-parameters" if given is None else " and ".join(given)
+        return Association(n=n, reason=f"{which} determine the order of y")
 
-    def test(sets: list[IntArray]) -> Association:
-        def statistic(index: IntArray) -> FloatArray:
-            sign = 1 + np.sign(x[index][:, first] - x[index][:, second]).astype(np.intp)
-            return np.asarray(np.min([_information(sign, each) for each in sets], axis=0))
+    def statistic(index: IntArray) -> FloatArray:
+        sign = 1 + np.sign(x[index][:, first] - x[index][:, second]).astype(np.intp)
+        return np.asarray(np.min([_information(sign, known) for known in sets], axis=0))
 
-        return tested(
-            permutation_test(
-                statistic,
-                np.zeros(n, np.intp),
-                seed,
-                alternative="greater",
-                resamples=INFORMATION_RESAMPLES,
-                width=4 * first.size,
-            ),
-            n,
-        )
-
-    determined = Association(n=n, reason="these hyper-parameters determine the order of y")
-    made: dict[tuple[str, ...] | None, Association] = {
-        held: test([open_sets[held]]) if held in open_sets else determined for held in known
-    }
-    return made | {None: test(list(open_sets.values())) if open_sets else determined}
+    test = permutation_test(
+        statistic,
+        np.zeros(n, np.intp),
+        seed,
+        alternative="greater",
+        resamples=INFORMATION_DRAWS,
+        width=4 * first.size,
+    )
+    return tested(test, n)
 
 
-def _conditions(
-    axes: pd.DataFrame, first: IntArray, second: IntArray
-) -> Iterator[tuple[tuple[str, ...], IntArray]]:
-    """Yield each set of at most two hyper-parameters, and a number of each pair's values of it."""
-    values = codes(axes)
-    for size in range(min(CONDITIONED, values.shape[1]) + 1):
-        for chosen in combinations(range(values.shape[1]), size):
-            held = values[:, list(chosen)]
-            rows = np.hstack([np.zeros((len(first), 1), np.intp), held[first], held[second]])
-            yield tuple(str(axes.columns[i]) for i in chosen), numbered(rows)
+def _condition(
+    axes: pd.DataFrame, held: Sequence[str], first: IntArray, second: IntArray
+) -> IntArray:
+    """Return a number of each pair's values of a set of hyper-parameters."""
+    none = np.zeros((len(first), 1), np.intp)
+    if not held:
+        return none[:, 0]
+    values = codes(axes[list(held)])
+    return numbered(np.hstack([values[first], values[second]]))
 
 
 def _information(sign: IntArray, known: IntArray) -> FloatArray:

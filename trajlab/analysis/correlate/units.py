@@ -10,6 +10,7 @@ from trajlab.errors import TrajlabError
 
 NAMES = ["setting", "condition", "method", "task"]
 PLACE = ["setting", "task", "group"]  # what is never pooled
+VALUES = ("x_value", "y_value", "given_value")
 
 
 def average(
@@ -36,7 +37,7 @@ def average(
     within
         Column of the group.
     given
-        Numeric column that will be held fixed.
+        Column that will be held fixed: numeric, or text that is the same in all rows of a unit.
     axes
         Columns of hyper-parameters, the same in all rows of a unit.
 
@@ -50,7 +51,7 @@ def average(
     Raises
     ------
     TrajlabError
-        If a column is missing or not numeric, or an axis varies within a unit.
+        If a column is missing or not numeric, or an axis or text varies within a unit.
     """
     for column in filter(None, (x, y, *units, within, given, *axes)):
         if column not in rows:
@@ -62,7 +63,10 @@ def average(
     parts = labels.astype(str).itertuples(index=False)
     frame["unit"] = [", ".join(filter(None, names)) for names in parts]
     frame[[key for key in ("setting", "task") if key in units]] = ""  # what names units is pooled
-    values = {"x_value": x, "y_value": y} | ({"given_value": given} if given else {})
+    values = {"x_value": x, "y_value": y}
+    text = given is not None and not pd.api.types.is_numeric_dtype(rows[given])
+    if given and not text:
+        values["given_value"] = given
     for name, column in values.items():
         frame[name] = _numeric(rows[column])
     finite = np.isfinite(frame[list(values)]).all(axis=1)
@@ -70,13 +74,15 @@ def average(
     frame["n_excluded"] = 1 - frame["n_runs"]
     frame.loc[~finite, list(values)] = np.nan
     held = {axis: f"axis {axis}" for axis in axes}
+    if given and text:
+        held[given] = "given_value"
     for axis, name in held.items():
         frame[name] = rows[axis]
     grouped = frame.groupby([*PLACE, "unit"], sort=False, as_index=False)
     for axis, name in held.items():
         points = frame[[*PLACE, "unit", name]].drop_duplicates()
         if points.duplicated([*PLACE, "unit"]).any():
-            raise TrajlabError(f"axis {axis!r} varies within a unit; name a finer unit")
+            raise TrajlabError(f"{axis!r} varies within a unit; name a finer unit")
     merged: dict[str, Any] = {
         **dict.fromkeys(("condition", "method"), common),
         **dict.fromkeys(values, "mean"),
@@ -108,30 +114,3 @@ def _numeric(values: pd.Series) -> pd.Series:
             "correct it or name another column"
         )
     return numbers
-
-
-def read_table(table: str | pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return a table whose rows are numbered from 1, and what to call it.
-
-    Parameters
-    ----------
-    table
-        A CSV file with a header, or the table itself.
-
-    Raises
-    ------
-    TrajlabError
-        If it cannot be read, or holds no rows.
-    """
-    if isinstance(table, pd.DataFrame):
-        rows, name = table.copy(), f"a DataFrame of {len(table)} rows"
-    else:
-        name = str(table)
-        try:
-            rows = pd.read_csv(name, keep_default_na=True)
-        except (OSError, ValueError) as error:
-            raise TrajlabError(f"{name} cannot be read as a CSV table: {error}") from error
-    if rows.empty:
-        raise TrajlabError(f"{name} holds no rows; give a table with a header and rows")
-    rows.index = pd.RangeIndex(1, len(rows) + 1)
-    return rows, name
