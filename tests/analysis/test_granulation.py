@@ -146,7 +146,7 @@ def test_p_values_keep_their_level(measure, monkeypatch):
         (
             [1, 2, 3],
             [1, 2, 3],
-            GRID.iloc[[0, 0, 0]],
+            pd.DataFrame({"lr": [1, 2, 3], "width": [8, 16, 32]}),
             "no two units differ in one of the axes alone",
         ),
     ],

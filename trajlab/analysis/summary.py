@@ -1,7 +1,7 @@
 """One row a run and task: the numbers that stand for a whole run, by the paper's rules.
 
-D. Mueller, M. Dredze, N. Andrews, TMLR 2024: the metric is the mean over the ten checkpoints best
-on validation, sharpness and its like the mean over the last 20 checkpoints, the Fisher trace the
+D. Mueller, M. Dredze, N. Andrews, TMLR 2024: the metric is the mean over the checkpoints best
+on validation (a tenth here, ten there), sharpness and its like the mean over the last 20 checkpoints, the Fisher trace the
 mean of its 20 largest values.
 """
 
@@ -14,7 +14,6 @@ import pandas as pd
 
 from trajlab.analysis.conflict.rows import run_frames
 from trajlab.analysis.runs.evaluations import (
-    SELECTED,
     check_metric,
     evaluated,
     higher_is_better,
@@ -39,7 +38,7 @@ class Counts:
     Attributes
     ----------
     best
-        Evaluations best on the selection split.
+        Evaluations best on the selection split; None for a tenth of them, the paper has 10.
     last, largest
         Values of a factor.
 
@@ -49,17 +48,17 @@ class Counts:
         If one is not positive.
     """
 
-    best: int = SELECTED
+    best: int | None = None
     last: int = CHECKPOINTS
     largest: int = CHECKPOINTS
 
     def __post_init__(self) -> None:
         for name, number in vars(self).items():
-            if number < 1:
+            if number is not None and number < 1:
                 raise TrajlabError(f"{name} must be at least 1 checkpoint, not {number}")
 
 
-PAPER = Counts()
+DEFAULT = Counts()
 
 
 def summarise_runs(
@@ -67,7 +66,7 @@ def summarise_runs(
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
-    counts: Counts = PAPER,
+    counts: Counts = DEFAULT,
 ) -> pd.DataFrame:
     """Return one row a run and task.
 
@@ -115,7 +114,7 @@ def summarise_runs(
     return pd.DataFrame(rows)
 
 
-def late_mean(step: IntArray, values: FloatArray, counts: Counts = PAPER) -> Summary:
+def late_mean(step: IntArray, values: FloatArray, counts: Counts = DEFAULT) -> Summary:
     """Return the mean of the last values, if they are late: in the second half of the steps."""
     known, number = np.isfinite(values), counts.last
     last = step[known][-number:]
@@ -126,7 +125,7 @@ def late_mean(step: IntArray, values: FloatArray, counts: Counts = PAPER) -> Sum
     return float(values[known][-number:].mean()), ""
 
 
-def largest_mean(step: IntArray, values: FloatArray, counts: Counts = PAPER) -> Summary:
+def largest_mean(step: IntArray, values: FloatArray, counts: Counts = DEFAULT) -> Summary:
     """Return the mean of the largest values."""
     del step
     known = np.sort(values[np.isfinite(values)])[-counts.largest :]
@@ -149,7 +148,7 @@ def _direction(run: Trajectory, split: str, metric: str) -> bool:
 
 
 def _scores(
-    run: Trajectory, task: str, metric: str, split: str, selection_split: str, best: int
+    run: Trajectory, task: str, metric: str, split: str, selection_split: str, best: int | None
 ) -> dict[str, Summary]:
     names = ("final_metric", "min_train_loss")
     if not evaluated(run, split):
@@ -157,7 +156,7 @@ def _scores(
     found = read(run, task, metric, split, selection_split)
     if found.diverged or not found.step.size:
         return dict.fromkeys(names, (np.nan, "diverged" if found.diverged else "no evaluations"))
-    score = float(found.best_score(best) if found.selectable(best) else found.end_score)
+    score = float(found.best_score(best) if found.selectable(best) else found.end_score(best))
     sign = 1 if higher_is_better(run, split, metric) else -1
     return {"final_metric": (sign * score, ""), "min_train_loss": (found.train_loss.min(), "")}
 

@@ -10,7 +10,7 @@ import pandas as pd
 from trajlab.analysis.diagnosis.families import FAMILIES
 from trajlab.analysis.diagnosis.uncompared import describe
 from trajlab.analysis.diagnosis.verdict import verdict
-from trajlab.analysis.gap.options import GapOptions, Interval, Onset
+from trajlab.analysis.gap.options import GapOptions, Interval, Onset, Window
 from trajlab.analysis.options import BASELINE, Rule
 from trajlab.analysis.result import Family, Result
 from trajlab.analysis.runs.groups import Group, group
@@ -73,6 +73,7 @@ def diagnose(
     rule: Rule = "isotonic",
     interval: Interval = "t",
     onset: Onset = "sustained",
+    window: Window = "tenth",
     margin: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
@@ -88,7 +89,7 @@ def diagnose(
         As in :func:`trajlab.analysis.gap`.
     metric
         The metric to compare; every metric recorded on `split` if not given.
-    split, selection_split, rule, interval, onset
+    split, selection_split, rule, interval, onset, window
         As in :func:`trajlab.analysis.gap`.
     margin
         The largest difference that does not matter, in units of the metric; with it, equivalence is
@@ -116,6 +117,7 @@ def diagnose(
         rule=rule,
         interval=interval,
         onset=onset,
+        window=window,
         margin=margin,
         confidence=confidence,
         seed=seed,

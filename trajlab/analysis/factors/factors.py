@@ -13,7 +13,6 @@ from trajlab.analysis.factors.sentences import sentences
 from trajlab.analysis.options import BASELINE, Options, Rule
 from trajlab.analysis.result import Family, Result, Sentence
 from trajlab.analysis.runs import groups
-from trajlab.analysis.runs.evaluations import SELECTED
 from trajlab.analysis.runs.quantities import quantities
 from trajlab.analysis.summary import CHECKPOINTS, FACTORS, summarise_runs
 from trajlab.analysis.tables import Head, group_columns
@@ -57,7 +56,7 @@ def factors(
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
-    best: int = SELECTED,
+    best: int | None = None,
     last: int = CHECKPOINTS,
     largest: int = CHECKPOINTS,
     at: Sequence[float] = (),
@@ -81,7 +80,8 @@ def factors(
     metric
         The metric that stands for a run; the first one recorded on `split` if not given.
     best
-        Evaluations best on `selection_split` whose mean is the metric.
+        Evaluations best on `selection_split` whose mean is the metric; a tenth of them if not given,
+        10 by the paper's rule.
     last
         Last values of sharpness, gradient covariance and top Hessian eigenvalue that are averaged.
     largest

@@ -14,7 +14,7 @@ from trajlab.errors import TrajlabError
 class FactorOptions(ComparisonOptions):
     """Options of :func:`trajlab.analysis.factors`, which says what each means."""
 
-    best: int
+    best: int | None
     last: int
     largest: int
     at: Sequence[float]

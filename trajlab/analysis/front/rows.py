@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trajlab.analysis.runs.evaluations import SELECTED, Evaluations, evaluated, metrics, read
+from trajlab.analysis.runs.evaluations import Evaluations, evaluated, metrics, read
 from trajlab.analysis.runs.evaluations import higher_is_better as direction
 from trajlab.analysis.runs.groups import Group
 from trajlab.errors import TrajlabError
@@ -67,8 +67,8 @@ def scores(run: Evaluations) -> tuple[float, float, float]:
         are NaN.
     """
     if not run.selectable():
-        return np.nan, float(run.end_score), np.nan
-    best = np.argsort(-run.selection, kind="stable")[:SELECTED]
+        return np.nan, float(run.end_score()), np.nan
+    best = run.best()
     last = slice(-int(np.ceil(run.score.size / 10)), None)
     lead = run.selection - run.score
     optimism = float(lead[best].mean() - np.nanmean(lead[last]))

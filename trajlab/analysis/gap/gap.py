@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from trajlab.analysis.gap.options import GapOptions, Interval, Onset
+from trajlab.analysis.gap.options import GapOptions, Interval, Onset, Window
 from trajlab.analysis.gap.rows import comparison_tables
 from trajlab.analysis.gap.sentences import sentences
 from trajlab.analysis.options import BASELINE, ComparisonOptions, Rule
@@ -30,7 +30,8 @@ class Gap(Result):
     summary
         One row a comparison and metric: onset, persistence and the three terms of the difference.
     steps
-        One row a comparison and step at which every run was evaluated: the gap at equal steps.
+        One row a comparison and step, those of the run evaluated least often and the last that all
+        runs made: the gap at equal steps.
     """
 
     options: GapOptions
@@ -55,6 +56,7 @@ def gap(
     rule: Rule = "isotonic",
     interval: Interval = "t",
     onset: Onset = "sustained",
+    window: Window = "tenth",
     confidence: float = 0.95,
     seed: int = 0,
     group_by: Sequence[str] = (),
@@ -83,8 +85,8 @@ def gap(
     split
         The split that the metric is read on.
     selection_split
-        The split that the ten best evaluations are chosen on; without it, the last 10 % of
-        evaluations stand for them.
+        The split that the best evaluations are chosen on; without it, the last ones stand for
+        them.
     rule
         How a score is read at a loss: isotonic regression of the loss over steps, the first
         passage of its running minimum, or means in tenths of a decade of loss.
@@ -96,6 +98,9 @@ def gap(
     onset
         Where the gap begins: up from the lowest loss as long as it is significant, or the
         highest significant loss from which down it keeps its sign (the paper's reading).
+    window
+        Evaluations that stand for a run at its end, and as chosen on the selection split: a tenth
+        of them, so that runs evaluated at other distances compare, or the paper's ten.
     confidence
         Coverage of the intervals; its complement is the level of the tests.
     seed
@@ -128,6 +133,7 @@ def gap(
         rule=rule,
         interval=interval,
         onset=onset,
+        window=window,
         confidence=confidence,
         seed=seed,
         group_by=group_by,

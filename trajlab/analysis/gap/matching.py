@@ -104,17 +104,20 @@ def step_gap(
     pairs: bool = False,
     seed: int = 0,
 ) -> StepGap:
-    """Compare two groups at the steps at which every run was evaluated.
+    """Compare two groups at the steps of the run evaluated least often, and the last of them all.
 
-    Parameters are those of :func:`gap_curve`.
+    Other runs are interpolated between their evaluations, never extrapolated. Parameters are those
+    of :func:`gap_curve`.
     """
     everyone = [*runs, *baseline]
-    common = everyone[0].step
-    for run in everyone:
-        common = np.intersect1d(common, run.step)
+    first = max(int(run.step[0]) for run in everyone)
+    last = min(int(run.step[-1]) for run in everyone)
+    sparsest = min(everyone, key=lambda run: run.step.size).step
+    common = np.unique(np.append(sparsest, last))
+    common = common[(common >= first) & (common <= last)]
 
     def read(run: Evaluations) -> FloatArray:
-        return np.asarray(run.score[np.searchsorted(run.step, common)])
+        return Curve(run.step.astype(float), run.score).at(common)
 
     sides = [np.array([read(run) for run in group]) for group in (runs, baseline)]
     items = item_differences(runs, baseline, read)

@@ -7,6 +7,7 @@ from trajlab.analysis.options import ComparisonOptions
 
 Interval = Literal["t", "2sd", "bootstrap"]
 Onset = Literal["sustained", "first"]
+Window = Literal["tenth", "ten"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,4 +16,5 @@ class GapOptions(ComparisonOptions):
 
     interval: Interval
     onset: Onset
+    window: Window
     seed: int

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from trajlab.analysis.gap.matching import POINTS_PER_DECADE, GapCurve
+from trajlab.analysis.gap.matching import GapCurve
 from trajlab.analysis.gap.sides import Side
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.groups import Comparison
@@ -55,12 +55,10 @@ def caveats(row: Mapping[str, Any], matched: GapCurve) -> str:
         "the common range of training loss holds no point of the grid": (
             matched.low <= matched.high and not matched.log_loss.size
         ),
-        "the common loss lies below a run's curve, whose last block is read there": (
-            row["overlap_low"] > row["common_loss"] * 10 ** (1 / POINTS_PER_DECADE)
-        ),
         HOLE: matched.low <= matched.high
         and bool(np.isnan([row["matched"], *matched.gap.estimate]).any()),
-        "no selection split with more than ten evaluations, so selection is 0 by definition": (
+        "runs of a side do not differ, so no interval": fewest > 1 and bool(np.isnan(row["delta_p"])),
+        "no selection split with more evaluations than are chosen, so selection is 0 by definition": (
             row["selection_split"] == "none" and not is_quantity(row["metric"])
         ),
         f"checkpoints chosen on the {row['split']} split itself": (

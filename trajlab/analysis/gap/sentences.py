@@ -6,13 +6,14 @@ A row holds one comparison: Δ and its three terms with `…_low`, `…_high` an
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from math import ceil, log10, sqrt
+from math import ceil, inf, log10, sqrt
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from trajlab.analysis.gap.decomposition import TERMS
+from trajlab.analysis.gap.adjustment import adjust
+from trajlab.analysis.gap.apportion import apportion, of_lone_run, of_steps
 from trajlab.analysis.result import (
     FEWEST_RUNS,
     TOLD_SINGLY,
@@ -23,7 +24,6 @@ from trajlab.analysis.result import (
     term,
     term_numbers,
 )
-from trajlab.analysis.statistics.multiplicity import holm
 from trajlab.analysis.tables import records
 
 POWER = 0.8
@@ -44,7 +44,7 @@ def sentences(
     margin, confidence
         As in :func:`of_gap`.
     """
-    for _, part in adjust(summary, keys).groupby([*keys, "metric"], sort=False):
+    for _, part in adjust(summary).groupby([*keys, "metric"], sort=False):
         rows = records(part)
         compared = [row for row in rows if np.isfinite(row["delta"])]
         missing = [row for row in rows if not np.isfinite(row["delta"])]
@@ -64,21 +64,6 @@ def sentences(
         else:
             for row in missing:
                 yield Sentence(row, row["task"], next(of_gap(row, margin, confidence)))
-
-
-def adjust(summary: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Add `…_p_adjusted` for each term: Holm's method over the tasks of a group, for each metric.
-
-    Parameters
-    ----------
-    summary, keys
-        As in :func:`sentences`.
-    """
-    adjusted = summary.copy()
-    for _, rows in summary.groupby([*keys, "metric"], sort=False):
-        for name in TERMS:
-            adjusted.loc[rows.index, f"{name}_p_adjusted"] = holm(rows[f"{name}_p"])
-    return adjusted
 
 
 def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statement]:
@@ -105,9 +90,16 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
         )
         yield sentence, {"delta": row["delta"], **counts}
         return
+    if np.isnan(row["delta_p"]):
+        sentence = (
+            f"Descriptive only (runs of a side do not differ): {score} = {row['delta']:+.3g}."
+        )
+        yield sentence, {"delta": row["delta"], **counts}
+        return
     yield _of_delta(row, score, margin, confidence)
-    yield from _of_steps(row)
-    yield from _of_terms(row, 1 - confidence)
+    yield from of_lone_run(row)
+    yield from of_steps(row)
+    yield from apportion(row, 1 - confidence)
     yield from _of_overlap(row)
     left_out = {name: int(row[name]) for name in row if name.startswith(_LEFT_OUT)}
     if any(left_out.values()):
@@ -166,38 +158,43 @@ def _narrower(row: Row, confidence: float) -> tuple[float, float]:
     return row["delta"] - half_width, row["delta"] + half_width
 
 
-def _of_steps(row: Row) -> Iterator[Statement]:
-    """Say what Δ is at equal steps, where training was as long."""
-    if np.isfinite(row["at_equal_steps"]):
-        names = ("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high", "last_common_step")
-        sentence = f"At equal steps (step {row['last_common_step']:.0f}): {term(row, names[0])}."
-        yield sentence, {name: row[name] for name in names}
-
-
 def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> Statement:
     """Improved, lowered, no transfer, or cannot tell."""
     n, n_baseline = int(row["n_runs"]), int(row["n_baseline"])
     numbers = term_numbers(row, "delta") | {"n_runs": n, "n_baseline": n_baseline}
     found = f"{score} = {term(row, 'delta')} against {row['baseline']}, n = {n} and {n_baseline}"
     what = kind(row, margin, confidence)
-    if what in ("improved", "lowered"):
-        return f"{what.title()}: {found}.", numbers
-    if row["delta_p"] < 1 - confidence:
-        found += f" (adjusted for several tasks, p = {row['delta_p_adjusted']:.2g})"
+    told = f"{what.title()}: {found}"
+    if what in ("improved", "lowered") and margin is None:
+        return f"{told}.", numbers
+    if what == "unclear" and row["delta_p"] < 1 - confidence:
+        found += f" (adjusted for {row['n_tests']} tests, p = {row['delta_p_adjusted']:.2g})"
     if margin is None:
         return f"Cannot tell: {found}.", numbers
     low, high = _narrower(row, confidence)
     numbers |= {"margin": margin, "margin_low": low, "margin_high": high}
+    interval = f"the {2 * confidence - 1:.0%} interval of Δ is [{low:+.3g}, {high:+.3g}]"
+    if what in ("improved", "lowered"):
+        small = f"; no transfer larger than {margin:g}, for {interval}"
+        return told + (small if -margin < low and high < margin else "") + ".", numbers
     if what == "within":
-        interval = f"the {2 * confidence - 1:.0%} interval of Δ is [{low:+.3g}, {high:+.3g}]"
         return f"No transfer larger than {margin:g}: {interval}; {found}.", numbers
-    spread = float(row["delta_se"]) / sqrt(1 / n + 1 / n_baseline)
-    numbers["seeds"] = seeds_needed(spread, float(row["delta_df"]), margin, 1 - confidence)
-    return f"Cannot tell: {found}; about {numbers['seeds']} seeds for {margin:g}.", numbers
+    spread = float(row["delta_seed_se"]) / sqrt(1 / n + 1 / n_baseline)
+    level = (1 - confidence) / max(int(row["n_tests"]), 1)
+    planned = float(row["delta_seed_df"]), margin, level, float(row["delta_item_se"])
+    numbers["seeds"] = seeds_needed(spread, *planned)
+    if np.isinf(numbers["seeds"]):
+        return f"Cannot tell: {found}; {margin:g} needs a larger test set.", numbers
+    return f"Cannot tell: {found}; about {numbers['seeds']:.0f} seeds for {margin:g}.", numbers
 
 
-def seeds_needed(spread: float, freedom: float, margin: float, level: float) -> int:
+def seeds_needed(
+    spread: float, freedom: float, margin: float, level: float, item_error: float = 0.0
+) -> float:
     """Return how many runs a side find a difference of `margin` with power .8.
+
+    The error over test items does not shrink with runs: where it alone forbids that power, no
+    number of runs is enough, and the answer is infinite.
 
     Parameters
     ----------
@@ -208,7 +205,9 @@ def seeds_needed(spread: float, freedom: float, margin: float, level: float) -> 
     margin
         The difference.
     level
-        Of the two-sided t test.
+        Of the two-sided t test, adjusted for the number of tests.
+    item_error
+        Standard error of the difference over the items of the test set.
 
     References
     ----------
@@ -216,46 +215,15 @@ def seeds_needed(spread: float, freedom: float, margin: float, level: float) -> 
     """
     upper = spread * sqrt(freedom / stats.chi2.ppf(1 - POWER, freedom))
     z = stats.norm.ppf(1 - level / 2)
-    wanted = 2 * (z + stats.norm.ppf(POWER)) ** 2 * (upper / margin) ** 2 + z**2 / 4
-    return max(2, ceil(wanted))
-
-
-def _of_terms(row: Row, level: float) -> Iterator[Statement]:
-    """Where Δ comes from, term by term."""
-    sure = {name: row[f"{name}_p_adjusted"] < level for name in ("matched", "reach", "selection")}
-    along = {name: np.sign(row[name]) == np.sign(row["delta"]) for name in sure}
-    common = f"equal training loss (L = {row['common_loss']:.2g})"
-    numbers = term_numbers(row, "matched") | {"common_loss": row["common_loss"]}
-    told = sure["selection"]
-    if sure["matched"] and along["matched"]:
-        told, onset = True, ""
-        if row["sign"] == np.sign(row["matched"]):
-            onset = f", significant from L = {row['onset_loss']:.2g} down"
-            numbers["onset_loss"] = row["onset_loss"]
-        yield f"A gap is present at {common}: {term(row, 'matched')}{onset}.", numbers
-    elif sure["matched"]:
-        yield f"At {common} the gap has the other sign: {term(row, 'matched')}.", numbers
-    if sure["reach"] and along["reach"] and not sure["matched"]:
-        told = True
-        yield (
-            f"The gap appears with the difference in attained loss: {term(row, 'reach')}; test "
-            "longer training or a larger weight.",
-            term_numbers(row, "reach"),
-        )
-    if sure["selection"]:
-        sentence = f"{term(row, 'selection')} comes from the choice of checkpoint."
-        yield sentence, term_numbers(row, "selection")
-    if row["delta_p_adjusted"] < level and not told:
-        terms = ", ".join(f"{name} {term(row, name)}" for name in sure)
-        yield (
-            f"Δ cannot be apportioned: {terms}.",
-            {key: value for name in sure for key, value in term_numbers(row, name).items()},
-        )
+    left = (margin / (z + stats.norm.ppf(POWER))) ** 2 - item_error**2  # for the error over runs
+    return max(2.0, ceil(2 * upper**2 / left + z**2 / 4)) if left > 0 else inf
 
 
 def _of_overlap(row: Row) -> Iterator[Statement]:
     """Say how much of training equal losses cover."""
     low, high = row["overlap_low"], row["overlap_high"]
+    if np.isnan(low) and not np.isnan(row["delta_without"]):
+        return  # said of the run that is alone
     if np.isnan(low):
         yield "No training loss is common to both sides: nothing compares them at equal loss.", {}
     elif log10(high / low) < 1:

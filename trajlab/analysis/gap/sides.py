@@ -1,6 +1,6 @@
 """The two sides of a comparison: which runs each has, and what was left out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Self
 
@@ -19,6 +19,7 @@ class Side:
     n_diverged: int = 0
     n_excluded: int = 0
     pair_ids: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, group: Group | None, task: str, metric: str, options: ScoreOptions) -> Self:
@@ -38,6 +39,7 @@ class Side:
             sum(run.diverged for run in runs),
             sum(run.excluded for run in runs),
             tuple(str(run.metadata.get("pair_id", "")) for run in compress(members, used)),
+            tuple(run.path.stem for run in compress(members, used)),
         )
 
     def paired_with(self, other: Self) -> bool:
@@ -46,10 +48,11 @@ class Side:
         sizes = {len(own), len(self.runs), len(other.runs)}
         return own == others and "" not in own and len(sizes) == 1 and len(own) > 1
 
-    def by_pair(self) -> tuple[Evaluations, ...]:
-        """Return the runs in the order of their `pair_id`."""
+    def by_pair(self) -> Self:
+        """Return the side with its runs in the order of their `pair_id`."""
         order = sorted(range(len(self.runs)), key=lambda i: self.pair_ids[i])
-        return tuple(self.runs[i] for i in order)
+        held = {name: getattr(self, name) for name in ("runs", "pair_ids", "names")}
+        return replace(self, **{name: tuple(own[i] for i in order) for name, own in held.items()})
 
     def counts(self, suffix: str = "") -> dict[str, int]:
         """Return what was left out, as columns."""

@@ -68,14 +68,18 @@ def first_passage(evaluations: Evaluations) -> Curve:
 
 
 def last_passage(evaluations: Evaluations) -> Curve:
-    """Keep the evaluations after which the loss is lower for good.
+    """Keep the evaluations after which the loss is lower for good, or higher for good.
 
-    Together with :func:`first_passage` it brackets what a rule may read at a loss.
+    Where the loss rises again to its end, the last time that it passes a loss below the end is on
+    the way up. Together with :func:`first_passage` it brackets what a rule may read at a loss.
     """
     log_loss = np.log10(evaluations.train_loss)
-    worst_after = np.maximum.accumulate(np.append(log_loss[1:], -np.inf)[::-1])[::-1]
-    keep = log_loss > worst_after
-    return Curve(log_loss[keep][::-1], evaluations.score[keep][::-1])
+    after = log_loss[:0:-1]  # from the end back to the second
+    worst = np.append(np.maximum.accumulate(after)[::-1], -np.inf)
+    least = np.append(np.minimum.accumulate(after)[::-1], np.inf)
+    kept = np.flatnonzero((log_loss > worst) | (log_loss < least))
+    order = kept[np.argsort(log_loss[kept], kind="stable")]
+    return Curve(log_loss[order], evaluations.score[order])
 
 
 def bins(evaluations: Evaluations) -> Curve:

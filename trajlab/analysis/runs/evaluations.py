@@ -1,7 +1,7 @@
 """One run's evaluations of one task: training loss and a metric, joined on step."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, items
 
-SELECTED = 10  # checkpoints that are chosen on the selection split
+WINDOWS: Mapping[str, int | None] = {"tenth": None, "ten": 10}  # evaluations that stand for a run
 _NOT_METRICS = ("step", "task", "epoch", "loss", "items", "correct")
 
 
@@ -79,24 +79,39 @@ class Evaluations:
             correct=None if correct is None else correct[good],
         )
 
-    def selectable(self, number: int = SELECTED) -> bool:
+    def selectable(self, number: int | None = None) -> bool:
         """Tell whether there are more evaluations to choose checkpoints from than are chosen."""
-        return bool(np.isfinite(self.selection).sum() > number)
+        known = int(np.isfinite(self.selection).sum())
+        return known > _window(known, number)
 
-    @property
-    def end_score(self) -> FloatArray:
-        """Mean score of the last 10 % of evaluations."""
-        return np.asarray(self.score[-math.ceil(len(self.score) / 10) :].mean(axis=0))
+    def end_score(self, number: int | None = None) -> FloatArray:
+        """Return the mean score of the last `number` evaluations, or the last tenth of them."""
+        return np.asarray(self.score[-_window(len(self.score), number) :].mean(axis=0))
 
-    def best_score(self, number: int = SELECTED) -> FloatArray:
-        """Return the mean score of the evaluations best on the selection split, earlier first."""
-        best = np.argsort(-self.selection, kind="stable")[:number]
-        return np.asarray(self.score[best].mean(axis=0))
+    def best(self, number: int | None = None) -> npt.NDArray[np.intp]:
+        """Return which evaluations are best on the selection split, earlier first.
+
+        Parameters
+        ----------
+        number
+            How many; a tenth of those with a value there if not given, so that runs that were
+            evaluated more often are not chosen from more sharply.
+        """
+        known = int(np.isfinite(self.selection).sum())
+        return np.argsort(-self.selection, kind="stable")[: _window(known, number)]
+
+    def best_score(self, number: int | None = None) -> FloatArray:
+        """Return the mean score of the evaluations best on the selection split, as in `best`."""
+        return np.asarray(self.score[self.best(number)].mean(axis=0))
 
     def step_at(self, train_loss: float) -> float:
         """Return the first step whose training loss is at most `train_loss`, NaN if none."""
         reached = np.flatnonzero(self.train_loss <= train_loss)
         return float(self.step[reached[0]]) if reached.size else np.nan
+
+
+def _window(known: int, number: int | None) -> int:
+    return math.ceil(known / 10) if number is None else number
 
 
 def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> list[str]:

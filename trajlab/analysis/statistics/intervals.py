@@ -121,11 +121,22 @@ def over_items(found: Difference, items: FloatArray, confidence: float = 0.95) -
         freedom. What runs and items do together is in both, so that it is a little too wide.
     """
     n = items.shape[-1]
-    over_runs, over = found.error**2, items.var(axis=-1, ddof=1) / n
+    over_runs, over = found.error**2, item_error(items) ** 2
     total = over_runs + over
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = total**2 / (over_runs**2 / found.freedom + over**2 / (n - 1))
     return t_interval(found.estimate, np.sqrt(total), freedom, confidence)
+
+
+def item_error(items: FloatArray) -> FloatArray:
+    """Return the standard error over test items.
+
+    Parameters
+    ----------
+    items
+        (…, item) the difference in each item.
+    """
+    return np.asarray(np.sqrt(items.var(axis=-1, ddof=1) / items.shape[-1]))
 
 
 def varies(group: FloatArray) -> npt.NDArray[np.bool_]:
