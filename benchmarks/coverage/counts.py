@@ -14,9 +14,8 @@ from trajlab.analysis import factors, gap, runs_from_frame, verdict
 def said(study: Study, rng: np.random.Generator) -> set[str]:
     """Draw a study, and return the kinds of sentences its verdict holds."""
     runs = runs_from_frame(study.frame(rng), metrics=["accuracy"])
-    found = gap(runs).summary
-    also = factors(runs).delta if study.factors else None
-    return kinds(verdict(found, factors=also, margin=study.margin)["sentence"])
+    results = [gap(runs), *([factors(runs)] if study.factors else [])]
+    return kinds(verdict(results, margin=study.margin)["sentence"])
 
 
 def count(study: Study, trials: int, seed: int = 0) -> Iterator[dict[str, Any]]:
@@ -42,4 +41,5 @@ def count(study: Study, trials: int, seed: int = 0) -> Iterator[dict[str, Any]]:
                 "sentence": kind,
                 "is": truth,
                 "said": found[kind] / trials,
+                "trials": trials,
             }

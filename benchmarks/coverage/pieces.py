@@ -90,18 +90,3 @@ def correlations(trials: int, rng: np.random.Generator) -> Iterator[tuple[str, f
             errors.append(associate(x, noise, "spearman", seed=seed).p_value < 0.05)
         yield f"Pearson at .5, {interval}, {n} units", float(np.mean(held))
         yield f"error of Spearman's permutation test, {n} units", float(np.mean(errors))
-
-
-def main() -> None:
-    """Print one line a simulation."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=400)
-    trials = parser.parse_args().trials
-    print(f"{trials} trials; standard error at .95: {np.sqrt(0.95 * 0.05 / trials):.3f}")
-    for simulate in (intervals, bands, onsets, items, fronts, correlations):
-        for what, share in simulate(trials, np.random.default_rng(0)):
-            print(f"{share:.3f}  {what}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

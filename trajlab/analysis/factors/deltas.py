@@ -8,6 +8,7 @@ import pandas as pd
 
 from trajlab.analysis.factors.options import FactorOptions
 from trajlab.analysis.factors.quadrants import END
+from trajlab.analysis.runs.common_loss import common_loss
 from trajlab.analysis.runs.curve import RULES, in_hole
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.groups import Comparison, Group
@@ -48,7 +49,7 @@ def delta_rows(
         read_runs = [_series(side, comparison.task, factor) for side in sides]
         if not any(read_runs):
             continue
-        for loss in options.at or [_common(read_runs)]:
+        for loss in options.at or [_common(read_runs, options.rule)]:
             values, reason = _at(read_runs, float(loss), options.rule)
             place = f"{loss:.4g}" if np.isfinite(loss) else "matched"
             why = missing or reason
@@ -82,7 +83,7 @@ def factor_difference(
     size = abs(float(baseline.mean()))
     delta, error = float(difference.estimate), float(difference.error)
     few = min(len(values), len(baseline)) < 2
-    flat = error == 0
+    flat = not few and bool(np.isnan(error))
     return {
         "delta": delta,
         "low": float(difference.low),
@@ -92,7 +93,7 @@ def factor_difference(
         "z": np.nan if few or flat else delta / error,
         "p_value": float(difference.p_value),
         **counts,
-        "reason": _FEW if few else "no spread on either side" if flat else "",
+        "reason": _FEW if few else "runs of a side do not differ, so no interval" if flat else "",
     }
 
 
@@ -154,11 +155,11 @@ def _series(side: Group | None, task: str, factor: str) -> list[Evaluations]:
     return [series for series in every if series.step.size and not series.diverged]
 
 
-def _common(sides: Sequence[Sequence[Evaluations]]) -> float:
-    """Return the largest of all runs' minimum losses, NaN without runs on both sides."""
+def _common(sides: Sequence[Sequence[Evaluations]], rule: str) -> float:
+    """Return the lowest loss on all runs' curves, NaN without one or without runs on both sides."""
     if not all(sides):
         return np.nan
-    return max(float(run.train_loss.min()) for side in sides for run in side)
+    return float(10 ** common_loss(sides, [[RULES[rule](run) for run in side] for side in sides]).log_loss)
 
 
 def _at(
@@ -167,16 +168,12 @@ def _at(
     """Read every run's factor at a loss; and why it cannot be read, where it cannot."""
     if not all(sides):
         return [np.empty(0), np.empty(0)], "not recorded on both sides"
+    if np.isnan(loss):
+        return [np.full(len(side), np.nan) for side in sides], "no training loss is common to all"
     point = np.log10(loss)
     values = []
     for side in sides:
-        curves = [RULES[rule](run) for run in side]
-        # within the block that the lowest knot is the mean of, that block is read
-        lowest = [float(np.log10(run.train_loss.min())) for run in side]
-        at = [
-            float(curve.at(max(point, curve.log_loss[0]) if point >= low else point))
-            for curve, low in zip(curves, lowest, strict=True)
-        ]
-        values.append(np.full(len(side), np.nan) if in_hole(point, side) else np.array(at))
+        at = np.array([float(RULES[rule](run).at(point)) for run in side])
+        values.append(np.full(len(side), np.nan) if in_hole(point, side) else at)
     unread = any(np.isnan(side).all() for side in values)
     return values, "outside the losses that were measured" if unread else ""

@@ -87,7 +87,7 @@ def factors(
     largest
         Largest values of the Fisher trace that are averaged.
     at
-        Training losses to compare factors at; the largest of all runs' minimum losses if not given.
+        Training losses to compare factors at; the lowest that all runs' curves share if not given.
     rule, confidence, group_by
         As in :func:`trajlab.analysis.gap`.
 

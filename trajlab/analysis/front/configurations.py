@@ -79,6 +79,7 @@ def distance_row(
         "high": np.nan,
         "n_chosen": len(sides[0]),
         "n_chosen_baseline": len(sides[1]),
+        "fewest_runs": min((len(own) for side in sides for own in side), default=0),
         "n_trials": method.trials,
         "n_trials_baseline": baseline.trials,
     }

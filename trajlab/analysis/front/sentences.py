@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from trajlab.analysis.result import Row, Sentence, Statement, estimate
+from trajlab.analysis.result import FEWEST_RUNS, Row, Sentence, Statement, estimate
 from trajlab.analysis.tables import records
 
 
@@ -30,14 +30,19 @@ def of_front(row: Row) -> Statement:
         A row of the table `distance` of `front`.
     """
     numbers = {name: row[name] for name in ("signed_distance", "low", "high", "n_chosen")}
+    numbers["fewest_runs"] = row["fewest_runs"]
     fronts = f"the front of {row['method']} lies beyond that of {row['baseline']}"
     if np.isnan(row["signed_distance"]):
         return f"Whether {fronts} cannot be told: {row['reason']}.", numbers
     found = f"signed distance {estimate(row, 'signed_distance')}"
     doubt = f"; {row['reason']}" if row["reason"] else ""
+    if row["fewest_runs"] < FEWEST_RUNS:
+        few = f"a chosen configuration has n = {int(row['fewest_runs'])}"
+        return f"Descriptive only ({few}): {found} of {fronts.split(' lies')[0]}{doubt}.", numbers
+    only = "of these configurations only, others chosen anew may not"
     if row["low"] > 0:
-        return f"{fronts[0].upper()}{fronts[1:]}: {found}{doubt}.", numbers
+        return f"{fronts[0].upper()}{fronts[1:]}, {only}: {found}{doubt}.", numbers
     if row["high"] < 0:
         inside = fronts.replace("beyond", "inside")
-        return f"{inside[0].upper()}{inside[1:]}: {found}{doubt}.", numbers
+        return f"{inside[0].upper()}{inside[1:]}, {only}: {found}{doubt}.", numbers
     return f"Whether {fronts} cannot be told: {found}{doubt}.", numbers

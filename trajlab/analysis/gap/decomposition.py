@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trajlab.analysis.gap.common_loss import CommonLoss, common_loss
+from trajlab.analysis.runs.common_loss import CommonLoss, common_loss
 from trajlab.analysis.gap.item_error import item_differences
 from trajlab.analysis.runs.curve import RULES, WIDEST_HOLE, Curve, first_passage, last_passage
 from trajlab.analysis.runs.evaluations import Evaluations
