@@ -74,6 +74,7 @@ def diagnose(
     interval: Interval = "t",
     onset: Onset = "sustained",
     window: Window = "tenth",
+    sensitivity: bool = False,
     margin: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
@@ -89,7 +90,7 @@ def diagnose(
         As in :func:`trajlab.analysis.gap`.
     metric
         The metric to compare; every metric recorded on `split` if not given.
-    split, selection_split, rule, interval, onset, window
+    split, selection_split, rule, interval, onset, window, sensitivity
         As in :func:`trajlab.analysis.gap`.
     margin
         The largest difference that does not matter, in units of the metric; with it, equivalence is
@@ -118,6 +119,7 @@ def diagnose(
         interval=interval,
         onset=onset,
         window=window,
+        sensitivity=sensitivity,
         margin=margin,
         confidence=confidence,
         seed=seed,

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from trajlab.analysis.gap.options import GapOptions, Interval, Onset, Window
+from trajlab.analysis.gap.overall import overall_frame
 from trajlab.analysis.gap.rows import comparison_tables
-from trajlab.analysis.gap.sentences import sentences
+from trajlab.analysis.gap.sensitivity import sensitivity_frame
+from trajlab.analysis.gap.sentences import of_overall, of_sensitivity, sentences
+from trajlab.analysis.gap.sides import Side
 from trajlab.analysis.options import BASELINE, ComparisonOptions, Rule
 from trajlab.analysis.result import Family, Result, Sentence
 from trajlab.analysis.runs import groups
@@ -32,17 +35,26 @@ class Gap(Result):
     steps
         One row a comparison and step, those of the run evaluated least often and the last that all
         runs made: the gap at equal steps.
+    overall
+        Where a group has three or more tasks, one row a task: its shrunken estimate, and the mean
+        effect over tasks, its spread between tasks, and Δm.
+    sensitivity
+        If it was asked for, one row a comparison and choice: what another one would have given.
     """
 
     options: GapOptions
     curve: pd.DataFrame
     summary: pd.DataFrame
     steps: pd.DataFrame
+    overall: pd.DataFrame
+    sensitivity: pd.DataFrame
 
     def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
         """Yield what each task's difference shows, and where it comes from."""
         keys = group_columns(self.options.group_by)
         yield from sentences(self.summary, keys, margin, self.options.confidence)
+        yield from of_overall(self.overall, keys)
+        yield from of_sensitivity(self.sensitivity, keys)
 
 
 def gap(
@@ -57,6 +69,7 @@ def gap(
     interval: Interval = "t",
     onset: Onset = "sustained",
     window: Window = "tenth",
+    sensitivity: bool = False,
     confidence: float = 0.95,
     seed: int = 0,
     group_by: Sequence[str] = (),
@@ -101,6 +114,8 @@ def gap(
     window
         Evaluations that stand for a run at its end, and as chosen on the selection split: a tenth
         of them, so that runs evaluated at other distances compare, or the paper's ten.
+    sensitivity
+        Also read every comparison by other rules, losses, grids and windows, and without each run.
     confidence
         Coverage of the intervals; its complement is the level of the tests.
     seed
@@ -134,23 +149,37 @@ def gap(
         interval=interval,
         onset=onset,
         window=window,
+        sensitivity=sensitivity,
         confidence=confidence,
         seed=seed,
         group_by=group_by,
     )
     grouped = groups.group(runs, group_by)
-    curves, rows, steps = [], [], []
+    curves, rows, steps, varied = [], [], [], []
+    compared: list[tuple[groups.Comparison, str, Side, Side]] = []
     for comparison in _comparisons(grouped, options):
         for name in [metric] if metric else metrics(comparison.runs, split, comparison.task):
-            curve, at_steps, row = comparison_tables(comparison, name, options)
+            sides = [
+                Side.of(group, comparison.task, name, options)
+                for group in (comparison.group, comparison.baseline)
+            ]
+            curve, at_steps, row = comparison_tables(comparison, name, *sides, options)
+            if all(side.runs for side in sides):
+                compared.append((comparison, name, *sides))
             curves.append(curve)
             steps.append(at_steps)
             rows.append(row)
+    for comparison, name, *sides in compared if sensitivity else ():
+        head = comparison.head(*(len(side.runs) for side in sides[::-1]))
+        found = sensitivity_frame(*sides, options).assign(metric=name, reason="")
+        varied.append(head.above(found))
     return Gap(
         options=options,
         curve=pd.concat(curves, ignore_index=True),
         summary=pd.DataFrame(rows),
         steps=pd.concat(steps, ignore_index=True),
+        overall=overall_frame(compared, options),
+        sensitivity=pd.concat(varied, ignore_index=True) if varied else pd.DataFrame(),
     )
 
 

@@ -25,10 +25,10 @@ def overlap(curves: Sequence[Curve]) -> tuple[float, float]:
     )
 
 
-def grid(low: float, high: float) -> FloatArray:
-    """Return the log losses j/20, for all integers j, inside [low, high]."""
-    first, last = np.ceil(low * POINTS_PER_DECADE), np.floor(high * POINTS_PER_DECADE)
-    return np.asarray(np.arange(first, last + 1) / POINTS_PER_DECADE)
+def grid(low: float, high: float, density: int = POINTS_PER_DECADE) -> FloatArray:
+    """Return the log losses j/20, for all integers j, inside [low, high], or of other density."""
+    first, last = np.ceil(low * density), np.floor(high * density)
+    return np.asarray(np.arange(first, last + 1) / density)
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def gap_curve(
     *,
     pairs: bool = False,
     seed: int = 0,
+    density: int = POINTS_PER_DECADE,
 ) -> GapCurve:
     """Compare two groups of runs at equal training loss, from their evaluations alone.
 
@@ -74,10 +75,12 @@ def gap_curve(
         As in :func:`trajlab.analysis.gap`.
     pairs
         Whether runs of equal position belong together.
+    density
+        Points of the grid in a decade.
     """
     sides = [[RULES[rule](run) for run in group] for group in (runs, baseline)]
     low, high = overlap([*sides[0], *sides[1]])
-    points = grid(low, high)
+    points = grid(low, high, density)
     scores = [np.array([curve.at(points) for curve in curves]) for curves in sides]
     scores[0][:, in_hole(points, runs) | in_hole(points, baseline)] = np.nan
     items = item_differences(runs, baseline, lambda run: RULES[rule](run).at(points))

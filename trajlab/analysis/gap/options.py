@@ -17,4 +17,5 @@ class GapOptions(ComparisonOptions):
     interval: Interval
     onset: Onset
     window: Window
+    sensitivity: bool
     seed: int

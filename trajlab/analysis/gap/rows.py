@@ -37,11 +37,9 @@ _NUMBERS = (
 
 
 def comparison_tables(
-    comparison: Comparison, metric: str, options: GapOptions
+    comparison: Comparison, metric: str, runs: Side, baseline: Side, options: GapOptions
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Return the rows of `curve` and `steps` and the row of `summary` for one comparison."""
-    runs = Side.of(comparison.group, comparison.task, metric, options)
-    baseline = Side.of(comparison.baseline, comparison.task, metric, options)
     head = {
         **comparison.head(len(baseline.runs), len(runs.runs)).columns,
         "metric": metric,

@@ -229,3 +229,64 @@ def _of_overlap(row: Row) -> Iterator[Statement]:
     elif log10(high / low) < 1:
         numbers = {"overlap_low": low, "overlap_high": high}
         yield f"Equal losses cover only L = {low:.2g} – {high:.2g}.", numbers
+
+
+def of_overall(overall: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
+    """Yield the mean over tasks of each group; an estimate, and no finding of its own.
+
+    Parameters
+    ----------
+    overall
+        Of :func:`trajlab.analysis.gap`.
+    keys
+        Columns that name a group.
+    """
+    if overall.empty:
+        return
+    for _, part in overall.groupby([*keys, "baseline", "metric"], sort=False):
+        row = records(part)[0]
+        if np.isnan(row["mean_effect"]):
+            continue
+        names = ("mean_effect", "mean_effect_low", "mean_effect_high", "between_sd", "delta_m")
+        text = (
+            f"Over {len(part)} tasks, taken for a sample of tasks, the mean of Δ is estimated at "
+            f"{term(row, 'mean_effect')}, with SD {row['between_sd']:.2g} between tasks; "
+            f"Δm = {term(row, 'delta_m')} %, of these tasks alone. No finding of its own."
+        )
+        yield Sentence(row, "", (text, {name: row[name] for name in names}))
+
+
+def of_sensitivity(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
+    """Yield whether other choices agree with those that were made.
+
+    Parameters
+    ----------
+    table
+        ``sensitivity`` of :func:`trajlab.analysis.gap`.
+    keys
+        Columns that name a group.
+    """
+    if table.empty:
+        return
+    for _, part in table.groupby([*keys, "task", "metric"], sort=False):
+        rows = records(part[part["varied"] != "grid"])
+        if min(rows[0]["n_runs"], rows[0]["n_baseline"]) < FEWEST_RUNS:
+            continue
+        sides = {0.0: "0 within", 1.0: "above", -1.0: "below"}
+        text, numbers = [], {"n_choices": len(rows)}
+        for name, what in (("delta", "Δ"), ("matched", "the gap at equal loss")):
+            known = [row for row in rows if np.isfinite(row[name])]
+            if not known:
+                continue
+            least, most = min(row[name] for row in known), max(row[name] for row in known)
+            signs = {
+                float(np.sign(row[name])) if row[f"{name}_low"] * row[f"{name}_high"] > 0 else 0.0
+                for row in known
+            }
+            agree = "agree" if len(signs) == 1 else "do not agree: " + " and ".join(
+                sorted(sides[sign] for sign in signs)
+            )
+            text.append(f"{what} from {least:+.3g} to {most:+.3g}, whose intervals {agree}")
+            numbers |= {f"{name}_least": least, f"{name}_most": most}
+        sentence = f"Over {len(rows)} choices of rule, loss, window and runs: {'; '.join(text)}."
+        yield Sentence(rows[0], str(rows[0]["task"]), (sentence, numbers))
