@@ -53,7 +53,7 @@ def test_gap_and_decomposition_of_two_lines_are_exact(rule):
     half_width = 2.7764451052 * np.sqrt(2 * 0.01 / 3)  # Welch, 4 degrees of freedom
     assert curve.gap.high - curve.gap.estimate == pytest.approx(np.full(81, half_width))
     parts = decompose(runs, baseline, rule)
-    assert parts.common_loss == pytest.approx(1e-4)
+    assert parts.common.log_loss == pytest.approx(-4)
     ends = [np.linspace(0, end, 100)[-10:].mean() for end in (-5, -4)]
     delta = (90 - 2 * ends[0]) - (89 - ends[1])
     expected = {"delta": delta, "matched": 5.0, "reach": delta - 5.0, "selection": 0.0}
@@ -76,7 +76,7 @@ def test_swapping_groups_flips_signs_and_shifts_do_not_matter(noise, shift):
     moved = [Evaluations.clean(STEPS[:40], 10**falling, 90 + b + shift) for b in noise]
     one, other = gap_curve(runs[:3], runs[3:]).gap, gap_curve(runs[3:], runs[:3]).gap
     assert one.estimate == pytest.approx(-other.estimate, abs=1e-9)
-    assert one.low == pytest.approx(-other.high, abs=1e-9)
+    assert one.low == pytest.approx(-other.high, abs=1e-9, nan_ok=True)
     assert gap_curve(moved[:3], moved[3:]).gap.estimate == pytest.approx(one.estimate, abs=1e-9)
     assert decompose(moved[:3], moved[3:]).terms.estimate == pytest.approx(
         decompose(runs[:3], runs[3:]).terms.estimate, abs=1e-9
@@ -144,13 +144,15 @@ def test_two_standard_deviations_are_disjoint_ranges():
 
 
 @pytest.mark.parametrize("interval", [welch, two_sd])
-def test_one_run_has_no_interval_and_no_spread_none_of_width(interval):
+def test_one_run_has_no_interval_and_neither_have_copies_of_one(interval):
     alone = interval(np.array([[1.0]]), np.array([[0.0], [0.5]]))
     assert alone.estimate == pytest.approx([0.75])
     assert np.isnan([alone.low, alone.high]).all()
     assert not alone.significant.any()
-    exact = interval(np.ones((3, 1)), np.zeros((3, 1)))
-    assert (exact.low, exact.high) == (1, 1)
+    for spread, known in ((1e-13, False), (1e-9, True)):
+        copies = interval(1 + spread * np.arange(3.0)[:, None], np.array([[0.0], [0.1], [0.2]]))
+        assert copies.estimate == pytest.approx([0.9], abs=1e-6)
+        assert np.isfinite(copies.low).all() == copies.significant.any() == known
 
 
 def test_sustained_stops_at_the_first_failure():
@@ -237,9 +239,9 @@ def test_step_0_is_left_out(make_run):
 
 
 def test_validation_chooses_the_checkpoints(make_run):
-    """Validation prefers evaluations 10 to 19, whose test accuracy is known."""
+    """Validation prefers evaluations 10 to 13, a tenth of them, whose test accuracy is known."""
     validation = np.zeros(40)
-    validation[10:20] = 1.0
+    validation[10:14] = 1.0
     falling = np.linspace(0, -4, 40)
     plain, chosen = shifted(0.0, validation=validation), shifted(1.0, validation=validation)
     result = compare(make_run, [plain, plain], [splits(validation=validation), chosen])
@@ -249,7 +251,7 @@ def test_validation_chooses_the_checkpoints(make_run):
     # The group means' selection terms are equal here, so read one run's from its terms.
     run = Evaluations.clean(np.arange(40), 10**falling, 80 - falling, validation)
     terms = run_terms(run, isotonic(run), -4.0, select=True)
-    assert terms[0] == pytest.approx((80 - falling[10:20]).mean())
+    assert terms[0] == pytest.approx((80 - falling[10:14]).mean())
     assert terms[2] == pytest.approx((80 - falling[-4:]).mean() - 84)
 
 
@@ -420,3 +422,74 @@ def test_a_recorded_quantity_takes_the_metrics_place(reference):
 def test_an_unknown_quantity_names_the_known_ones(reference):
     with pytest.raises(TrajlabError, match=r"named 'noise/trace'; there is .*noise/covariance_tr"):
         gap(reference, baseline={"method": "STL"}, metric="noise/trace")
+
+
+def test_no_curve_is_read_below_itself():
+    """The loss rises again; the score is the loss alone, and isotonic pools the rise."""
+    loss = np.array([1.0, 0.1, 0.01, 0.1, 0.1])
+    rises = Evaluations.clean(STEPS[1:6], loss, -np.log10(loss))
+    falls = Evaluations.clean(STEPS[1:6], [1.0, 0.3, 0.1, 0.03, 0.01], [0, 0.5229, 1, 1.5229, 2])
+    parts = decompose([rises, rises], [falls, falls])
+    assert parts.common.log_loss == pytest.approx(isotonic(rises).log_loss[0])
+    assert parts.common.log_loss > -2
+    assert parts.common.set_by[0] == 0
+    assert parts.terms.estimate[1] == pytest.approx(0, abs=1e-3)
+    apart = Evaluations.clean(STEPS[1:4], [5.0, 4.0, 3.0], [0, 0, 0])
+    nothing = decompose([apart], [falls])
+    assert np.isnan([nothing.common.log_loss, nothing.terms.estimate[1]]).all()
+
+
+def test_the_last_passage_of_a_loss_that_rises_again_is_on_the_way_up():
+    run = Evaluations.clean([1, 2, 3, 4], [1.0, 0.01, 0.1, 0.5], [1.0, 2.0, 4.0, 5.0])
+    assert last_passage(run).at(-1) == pytest.approx(4)
+    assert first_passage(run).at(-1) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(("highest", "named"), [(-1.45, True), (-1.55, False)])
+def test_the_terms_without_the_run_that_sets_the_common_loss(highest, named):
+    """Its curve ends more, or less, than half a decade above that of the next: -2."""
+    ends = [(-2.0, 1.0), (-2.5, 1.1), (-2.6, 1.2)]
+    runs = [Evaluations.clean(STEPS[1:41], 10 ** np.linspace(0, e, 40), np.full(40, s)) for e, s in ends]
+    high = Evaluations.clean(STEPS[1:41], 10 ** np.linspace(0, highest, 40), np.full(40, 50.0))
+    parts = decompose([*runs, high], runs)
+    assert parts.common.set_by == (0, 3)
+    assert (parts.without is not None) == named
+    if parts.without is not None:
+        assert parts.without.estimate[:2] == pytest.approx([0, 0])
+
+
+@pytest.mark.parametrize(("last", "shown"), [(1, False), (2, True)])
+def test_equal_steps_are_the_smaller_last_step_but_never_the_first(make_run, last, shown):
+    short = splits(n=last + 1, loss=np.linspace(1, 0.5, last + 1), accuracy=np.arange(last + 1.0))
+    long = splits(accuracy=np.arange(40.0))
+    row = compare(make_run, [long] * 2, [short] * 2).summary.iloc[0]
+    assert np.isfinite(row["at_equal_steps"]) == shown
+
+
+def test_the_smaller_last_step_is_interpolated():
+    sparse = Evaluations.clean([10, 20, 30], [1, 0.5, 0.2], [1.0, 2.0, 3.0])
+    dense = Evaluations.clean([7, 14, 21, 25], [1, 0.5, 0.2, 0.1], [7.0, 14.0, 21.0, 25.0])
+    found = step_gap([dense], [sparse])
+    assert found.step.tolist() == [10, 20, 25]
+    assert found.gap.estimate == pytest.approx([10 - 1, 20 - 2, 25 - 2.5])
+
+
+def test_equal_shares_of_unequal_numbers_of_evaluations():
+    run = Evaluations.clean(np.arange(1, 41), np.full(40, 0.1), np.arange(40.0), np.arange(40.0))
+    assert (run.end_score(), run.end_score(10)) == (37.5, 34.5)
+    assert (run.best_score(), run.best_score(10)) == (37.5, 34.5)
+    assert run.selectable(39)
+    assert not run.selectable(40)
+
+
+def test_sensitivity_reads_every_choice_and_leaves_out_each_run(reference):
+    result = gap(reference, baseline={"method": "STL"}, sensitivity=True)
+    own = result.sensitivity[result.sensitivity["method"] == "MTL+Noisy"]
+    counts = own["varied"].value_counts().to_dict()
+    expected = {"nothing": 1, "rule": 2, "common loss": 1, "window": 1, "grid": 3, "left out": 6}
+    assert counts == expected
+    made = result.summary.set_index("method").loc["MTL+Noisy"]
+    assert own.iloc[0]["matched"] == pytest.approx(made["matched"])
+    twenty = own[own["value"] == "20 points a decade"]
+    assert twenty["onset_loss"].tolist() == [made["onset_loss"]]
+    assert gap(reference, baseline={"method": "STL"}).sensitivity.empty

@@ -59,7 +59,8 @@ def test_gap_at_a_loss_of_2_percent(reference):
     ("method", "terms"),
     [
         ("MTL+Fashion", {"matched": 0.93, "reach": 0.03, "selection": 0.03, "delta": 0.99}),
-        ("MTL+Noisy", {"matched": -3.02, "reach": 0.05, "selection": 1.40, "delta": -1.57}),
+        # read at L = 2.0e-4, where all curves end, instead of 1.9e-4: matched was -3.02, reach .05
+        ("MTL+Noisy", {"matched": -3.03, "reach": 0.06, "selection": 1.40, "delta": -1.57}),
     ],
 )
 def test_decomposition_with_the_ten_best_by_test(reference, method, terms):

@@ -272,21 +272,17 @@ def of_sensitivity(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentenc
         rows = records(part[part["varied"] != "grid"])
         if min(rows[0]["n_runs"], rows[0]["n_baseline"]) < FEWEST_RUNS:
             continue
-        sides = {0.0: "0 within", 1.0: "above", -1.0: "below"}
         text, numbers = [], {"n_choices": len(rows)}
         for name, what in (("delta", "Δ"), ("matched", "the gap at equal loss")):
             known = [row for row in rows if np.isfinite(row[name])]
             if not known:
                 continue
             least, most = min(row[name] for row in known), max(row[name] for row in known)
-            signs = {
-                float(np.sign(row[name])) if row[f"{name}_low"] * row[f"{name}_high"] > 0 else 0.0
-                for row in known
-            }
-            agree = "agree" if len(signs) == 1 else "do not agree: " + " and ".join(
-                sorted(sides[sign] for sign in signs)
-            )
-            text.append(f"{what} from {least:+.3g} to {most:+.3g}, whose intervals {agree}")
+            whole = [row for row in known if row["varied"] != "left out"]
+            sure = [row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0 for row in whole]
+            agree = "agree" if least * most > 0 and len(set(sure)) == 1 else "do not agree"
+            excluding = f"{sum(sure)} of {len(sure)} intervals over all runs exclude 0"
+            text.append(f"{what} from {least:+.3g} to {most:+.3g}, {excluding}: they {agree}")
             numbers |= {f"{name}_least": least, f"{name}_most": most}
         sentence = f"Over {len(rows)} choices of rule, loss, window and runs: {'; '.join(text)}."
         yield Sentence(rows[0], str(rows[0]["task"]), (sentence, numbers))
