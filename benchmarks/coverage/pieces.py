@@ -1,14 +1,10 @@
 """How often intervals hold the truth, and how often tests find what is not there.
 
-    python -m benchmarks.coverage [--trials N]
-
 The worlds are those of the tests in tests/analysis, with more trials: checkpoints of a run are
 correlated, fronts are chosen on validation, items of a test set are shared. The nominal coverage is
-.95 and the nominal error .05; the standard error of a share over N trials is at most .5 / √N, about
-.01 at .95 for N = 400.
+.95 and the nominal error .05.
 """
 
-import argparse
 from collections.abc import Iterator
 
 import numpy as np

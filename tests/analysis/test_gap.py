@@ -224,7 +224,7 @@ def test_columns_are_those_of_the_design(make_run):
     wanted += ["onset_step_baseline", "onset_step", "sign", "persistence"]
     wanted += [f"{term}{end}" for term in TERMS for end in ("", "_low", "_high")]
     assert set(wanted) <= set(result.summary)
-    assert list(result.tables()) == ["curve", "summary", "steps"]
+    assert list(result.tables()) == ["curve", "summary", "steps", "overall", "sensitivity"]
     assert result.settings["baseline"] == {"method": "single"}
     row = result.summary.iloc[0]
     assert (row["n_baseline"], row["n_runs"], row["baseline"]) == (2, 2, "method=single")
