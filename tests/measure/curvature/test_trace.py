@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from tests.measure.curvature.conftest import Problem
 from trajlab.errors import TrajlabError
@@ -43,6 +44,20 @@ def test_trace_of_the_whole_space_is_exact(problem: Problem) -> None:
     krylov = top_eigenvalue(loss, parameters, tolerance=0.0, limit=43).krylov
     found = hessian_trace(loss, parameters, krylov=krylov)
     assert found.value == pytest.approx(exact.trace().item(), rel=1e-8)
+
+
+@pytest.mark.parametrize("probes", [2, 5])
+def test_error_is_that_of_the_mean_of_few_probes(probes: int) -> None:
+    # vᵀ H v = 2 v_1 v_2 for H = [[0, 1], [1, 0]]: each probe says 2 or -2
+    w = nn.Parameter(torch.ones(2, dtype=torch.float64))
+    errors = set()
+    for seed in range(20):
+        found = hessian_trace(w.prod(), {"w": w}, probes=probes, seed=seed)
+        share = found.value / 4 + 0.5  # of probes that said 2
+        variance = 16 * share * (1 - share) * probes / (probes - 1)
+        assert found.se == pytest.approx((variance / probes) ** 0.5, abs=1e-12)
+        errors.add(round(found.se, 9))
+    assert len(errors) > 1
 
 
 def test_too_few_probes_and_constant_losses(problem: Problem) -> None:
