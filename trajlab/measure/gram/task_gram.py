@@ -28,7 +28,7 @@ def task_gram(
     Parameters
     ----------
     losses : sequence of Tensor or None
-        One scalar a task, on one graph or several. None for an omitted task; a loss that needs no
+        Scalars, one a task, on one graph or several. None for an omitted task; a loss that needs no
         gradient has the gradient zero.
     parameters : mapping of str to Tensor
         The parameters to differentiate for, by qualified name. One that a loss does not reach, or
@@ -39,7 +39,7 @@ def task_gram(
     Returns
     -------
     TaskGram
-        Accumulated in float64; products in the parameters' own precision, at least float32.
+        Accumulated in float64; products in the parameters' precision, at least float32.
 
     Raises
     ------
@@ -55,15 +55,15 @@ def task_gram(
         t: (loss, None) for t, loss in enumerate(losses) if loss is not None and loss.requires_grad
     }
     for segment in split(graph, blocks, len(losses)):
-        found: dict[Block, dict[int, Tensor]] = {block: {} for block in segment.blocks}
+        rows_of: dict[Block, dict[int, Tensor]] = {block: {} for block in segment.blocks}
         carried = {}
         for t, (root, gradient) in roots.items():
             rows, following = segment.pull_back(root, gradient)
             for block, row in rows.items():
-                found[block][t] = row
+                rows_of[block][t] = row
             if segment.following is not None and following is not None:
                 carried[t] = (segment.following, following)
         for block in segment.blocks:
-            sums.add(block, found.pop(block))
+            sums.add(block, rows_of.pop(block))
         roots = dict(carried)
     return sums.result()

@@ -69,16 +69,16 @@ class TrainingGram:
         Parameters
         ----------
         losses : sequence of Tensor or None
-            One scalar a task; None for an omitted one.
+            Scalars, one a task; None for an omitted one.
         weights : sequence of float or Tensor
-            Their weights in the total; of omitted tasks, anything.
+            Weights of the losses in the total; of omitted tasks, anything.
         projection : Projection, optional
             Estimate what is cheaper to estimate; by default everything is exact.
 
         Returns
         -------
         Watch
-            To be entered around ``sum(w * loss).backward()``; then it gives the Gram matrix.
+            A context to be entered around ``sum(w * loss).backward()``; then it gives the Gram matrix.
 
         Raises
         ------
@@ -113,16 +113,16 @@ class TrainingGram:
 
     def _arrivals(self, graph: Graph) -> dict[Block, Arrivals] | None:
         """Return what arrives at each parameter if all of it can be told apart."""
-        found: dict[Block, Arrivals] = {}
+        arrivals: dict[Block, Arrivals] = {}
         for layer, names in self._layers.items():
             for name in names:
                 parameter = self.parameters[name]
                 if parameter.requires_grad:
                     block = gradient_block(layer, name, parameter)
-                    found[block] = Arrivals(graph, block.edge)
-                    if parameter._backward_hooks or not found[block].separable:
+                    arrivals[block] = Arrivals(graph, block.edge)
+                    if parameter._backward_hooks or not arrivals[block].separable:
                         return None
-        return found
+        return arrivals
 
     def _choose(self, active: Sequence[int], weights: Sequence[Weight]) -> int | None:
         """Return the task whose gradient can be derived from the total, if there is one."""
