@@ -52,10 +52,11 @@ class CrossBatchSimilarity:
     tasks : int
         Number of tasks.
     groups : int
-        Number of groups of batches, for the standard error; batch a falls into group a mod `groups`.
+        Number of groups of batches for the standard error; batch a falls into group a mod
+        `groups`.
     """
 
-    def __init__(self, tasks: int, groups: int = 10) -> None:
+    def __init__(self, tasks: int, *, groups: int = 10) -> None:
         self._tasks = tasks
         self._sums: list[list[Tensor | None]] = [[None] * tasks for _ in range(groups)]
         self._within = torch.zeros(groups, tasks, tasks, dtype=torch.float64)

@@ -17,6 +17,7 @@ def choose_blocks(
     parameters: Mapping[str, Tensor],
     graph: Graph,
     tasks: int,
+    *,
     projection: Projection | None = None,
 ) -> list[Block]:
     """Choose for each parameter the cheapest formula that its use on the graph allows.

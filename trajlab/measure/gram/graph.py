@@ -137,8 +137,8 @@ class Graph:
     def dominators(self, nodes: Iterable[Node]) -> list[Node]:
         """Return the nodes that every path from a loss to any of the given nodes goes through.
 
-        A given node counts among its dominators. In the order in which a backward pass comes to them;
-        empty if a given node is not on the graph.
+        A given node counts among its dominators. They come in the order of a backward pass; there
+        are none if a given node is not on the graph.
         """
         given: list[Node | None] = [*nodes]
         if not given or any(node not in self._above for node in given):

@@ -46,11 +46,11 @@ def task_gram(
     TrajlabError
         If the graph goes through a reentrant checkpoint.
     """
-    layers = group_by_layer(parameters)
+    names_by_layer = group_by_layer(parameters)
     graph = Graph(losses)
-    blocks = choose_blocks(layers, parameters, graph, len(losses), projection)
+    blocks = choose_blocks(names_by_layer, parameters, graph, len(losses), projection=projection)
     device = next((p.device for p in parameters.values()), torch.device("cpu"))
-    sums = BlockSums(layers, losses, device)
+    sums = BlockSums(names_by_layer, losses, device)
     roots: dict[int, tuple[Tensor | GradientEdge, Tensor | None]] = {
         t: (loss, None) for t, loss in enumerate(losses) if loss is not None and loss.requires_grad
     }

@@ -63,6 +63,7 @@ class Total(Watch):
         weights: Sequence[Weight],
         sums: BlockSums,
         guarded: Guarded,
+        *,
         derived: int | None = None,
         conclude: Callable[["Total"], None] | None = None,
     ) -> None:
