@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-
 from scipy.stats import norm
 from scipy.stats import t as student
 
