@@ -30,6 +30,7 @@ HYPER: dict[str, tuple[str, Any]] = {
     "momentum": (_NUMBER, 0.0),
     "weight_decay": (_NUMBER, 0.0),
     "precision": (_TEXT, "float32"),
+    "early_evaluations": (_COUNT, 0),
 }
 _BEST = ["best", "per", "where", "times"]
 

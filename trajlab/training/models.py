@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from trajlab.training.pooling import MaxPool2d
+
 
 def lenet(channels: int = 1) -> nn.Sequential:
     """Return LeNet-5 with ReLU and max pooling, up to its last hidden layer.
@@ -23,10 +25,10 @@ def lenet(channels: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, 6, 5, padding=2),
         nn.ReLU(),
-        nn.MaxPool2d(2),
+        MaxPool2d(),
         nn.Conv2d(6, 16, 5),
         nn.ReLU(),
-        nn.MaxPool2d(2),
+        MaxPool2d(),
         nn.Flatten(),
         nn.Linear(400, 120),
         nn.ReLU(),

@@ -101,10 +101,17 @@ class Trainer:
             batches.load_state_dict(saved)
         torch.set_rng_state(state["random"])
 
+    @property
+    def early(self) -> set[int]:
+        """Steps of the first epoch after which it is evaluated; fewer where they coincide."""
+        halvings = range(1, self.plan.early_evaluations + 1)
+        return {round(self.steps * 2 ** (-k / 2)) for k in halvings} - {0, self.steps}
+
     def advance(self, recorder: Recorder) -> bool:
         """Train one epoch; return whether the losses stayed finite."""
         sums = dict.fromkeys(self.problem.tasks, 0.0)
-        for _ in range(self.steps):
+        early = set() if self.epoch else self.early
+        for step in range(1, self.steps + 1):
             chosen = self.method.draw()
             drawn = {
                 name: batch
@@ -122,11 +129,14 @@ class Trainer:
                 sums[name] += loss.item()
             if not all(map(math.isfinite, sums.values())):
                 return False
+            if step in early:
+                self.evaluate(recorder)
         self.method.end_epoch({name: total / self.steps for name, total in sums.items()})
         self.epoch += 1
         return True
 
     def evaluate(self, recorder: Recorder) -> None:
-        """Record losses and metrics on every split."""
+        """Record losses and metrics on every split, after so many whole epochs."""
+        recorder.epoch = self.epoch
         for split in SPLITS:
             recorder.evaluate(split, evaluate(self.problem, split))
