@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 
 from trajlab.analysis import conflict
 from trajlab.analysis.conflict import multitask, similarity
-from trajlab.analysis.diagnosis import verdict
 from trajlab.analysis.conflict.corrected import reading
+from trajlab.analysis.diagnosis import verdict
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard

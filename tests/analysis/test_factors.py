@@ -8,8 +8,8 @@ from scipy import stats
 from trajlab import plots
 from trajlab.analysis import factors
 from trajlab.analysis.factors.deltas import difference
-from trajlab.analysis.runs.groups import group
 from trajlab.analysis.factors.quadrants import quadrant_frame, share_interval
+from trajlab.analysis.runs.groups import group
 from trajlab.analysis.summary import summarise_runs
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer

@@ -9,8 +9,6 @@ from scipy import stats
 
 from trajlab.analysis import gap
 from trajlab.analysis.gap.decomposition import TERMS, decompose, run_terms
-from trajlab.analysis.runs.evaluations import Evaluations
-from trajlab.analysis.statistics.intervals import mean_interval, two_sd, welch
 from trajlab.analysis.gap.matching import (
     RULES,
     bins,
@@ -22,6 +20,8 @@ from trajlab.analysis.gap.matching import (
     last_passage,
 )
 from trajlab.analysis.gap.onset import first, persistence, sustained
+from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.statistics.intervals import mean_interval, two_sd, welch
 from trajlab.errors import TrajlabError
 
 STEPS = np.arange(1, 101)

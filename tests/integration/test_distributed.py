@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tests.integration.distributed import DIES_AT, STEPS, global_batch
-from tests.record.loops import TASKS, TwoHeads, joined, losses, true_gram
+from tests.models import TwoHeads
+from tests.record.loops import TASKS, joined, losses, true_gram
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.store import Trajectory
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from trajlab.measure.examples.capture import Capture, modules_of
+from trajlab.measure.examples.capture import Capture
+from trajlab.measure.layers import modules_of
 
 
 def test_call_holds_the_input_and_the_edge_before_an_inplace_activation() -> None:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, cross_entropy, group_norm, layer_norm
 
 from trajlab.measure import fisher_norms, top_eigenvalue
-from trajlab.measure.curvature import trace as hessian_trace
-from trajlab.measure.examples import norms as sample_norms
-from trajlab.measure.examples.capture import Capture, modules_of
 from trajlab.measure.curvature.product import HessianProduct
+from trajlab.measure.curvature.trace import hessian_trace
+from trajlab.measure.examples.capture import Capture
 from trajlab.measure.examples.likelihood import Categorical
-from trajlab.measure.gram.task_gram import group_by_layer
+from trajlab.measure.examples.norms import sample_norms
+from trajlab.measure.layers import group_by_layer, modules_of
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy
 
-from trajlab.measure.examples.capture import Capture, modules_of
+from trajlab.measure.examples.capture import Capture
 from trajlab.measure.examples.fisher import fisher_norms, fisher_trace
 from trajlab.measure.examples.likelihood import Bernoulli, Categorical, Gaussian, Likelihood
+from trajlab.measure.layers import modules_of
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from trajlab.errors import TrajlabError
 from trajlab.measure import spectral_density, top_eigenvalue
-from trajlab.measure.curvature import trace as hessian_trace
 from trajlab.measure.curvature.product import HessianProduct
+from trajlab.measure.curvature.trace import hessian_trace
 
 # torch.func uses it itself
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")

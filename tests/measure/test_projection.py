@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from trajlab import Recorder, TrajlabError, probes
-from trajlab.measure.gram import task_gram
 from trajlab.measure.gram.layer_sums import TaskGram
 from trajlab.measure.gram.projection import Projection
+from trajlab.measure.gram.task_gram import task_gram
 from trajlab.measure.gram.training_gram import TrainingGram
 from trajlab.store import Trajectory
 

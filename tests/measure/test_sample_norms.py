@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
 from trajlab.measure.examples.attention import attention_norms, capture_attention
-from trajlab.measure.examples.capture import Capture, modules_of
+from trajlab.measure.examples.capture import Capture
 from trajlab.measure.examples.norms import refuse_batch_statistics, sample_norms
-from trajlab.measure.gram.task_gram import group_by_layer
+from trajlab.measure.layers import group_by_layer, modules_of
 
 # The function of the same name hides the module from attribute look-up.
 MODULE = import_module("trajlab.measure.examples.norms")

@@ -10,31 +10,33 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
+from tests.models import TwoHeads
 from trajlab.measure import group_by_layer
-from trajlab.measure.gram import task_gram
+from trajlab.measure.gram.task_gram import task_gram
 
 Losses = Callable[[nn.Module], list[Tensor]]
 
 
-class TwoHeads(nn.Module):
-    """A convolutional trunk with a parameter of its own, and two heads."""
+class ScaledTrunk(nn.Module):
+    """Convolutions, and a parameter of the trunk's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(1.5))
-        self.trunk = nn.Sequential(
+        self.layers = nn.Sequential(
             nn.Conv2d(1, 3, 3),
             nn.BatchNorm2d(3, track_running_stats=False),
             nn.Tanh(),
             nn.Flatten(),
-            nn.Linear(12, 5),
+            nn.Linear(12, width),
         )
-        self.left = nn.Linear(5, 3)
-        self.right = nn.Linear(5, 1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.scale * self.trunk(x)
-        return self.left(z), self.right(z)
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * self.layers(x)
+
+
+def scaled_heads(seed: int) -> TwoHeads:
+    return TwoHeads(5, ScaledTrunk, (3, 1), seed)
 
 
 def shared_of(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -72,7 +74,7 @@ def batch_losses(seed: int) -> Losses:
     t = torch.randn(7, 1, generator=generator, dtype=torch.float64)
 
     def losses(model: nn.Module) -> list[Tensor]:
-        dtype = model.scale.dtype
+        dtype = model.trunk.scale.dtype
         left, right = model(x.to(dtype))
         return [
             nn.functional.cross_entropy(left, y),
@@ -86,12 +88,11 @@ def batch_losses(seed: int) -> Losses:
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**31), double=st.booleans())
 def test_gram_agrees_with_float64_jacobian(seed: int, double: bool) -> None:
-    torch.manual_seed(seed)
-    model = TwoHeads().to(torch.float64 if double else torch.float32)
+    model = scaled_heads(seed).to(torch.float64 if double else torch.float32)
     losses = batch_losses(seed)
     found = task_gram(losses(model), shared_of(model))
     expected = truth(model, losses)
-    assert found.layers == ("", "trunk.0", "trunk.1", "trunk.4")
+    assert found.layers == ("trunk", "trunk.layers.0", "trunk.layers.1", "trunk.layers.4")
     assert found.gram.dtype == torch.float64
     scale = expected.sum(0).diagonal().max()
     assert (found.gram - expected).abs().max() < (1e-12 if double else 1e-5) * scale
@@ -111,8 +112,7 @@ def _cosine(gram: Tensor) -> Tensor:
 def test_gram_is_bilinear_and_permutation_equivariant(
     scales: list[float], order: list[int]
 ) -> None:
-    torch.manual_seed(0)
-    model = TwoHeads().double()
+    model = scaled_heads(0).double()
     losses = batch_losses(0)(model)
     gram = task_gram(losses, shared_of(model)).gram
     c = torch.tensor(scales, dtype=torch.float64)

@@ -11,15 +11,16 @@ from torch.utils.checkpoint import checkpoint
 from tests.zoo import build, reference_gram
 from trajlab import TrajlabError
 from trajlab.measure import guard
-from trajlab.measure.gram import segments, task_gram
-from trajlab.measure.gram.layer_sums import TaskGram
+from trajlab.measure.gram import segments
 from trajlab.measure.gram.blocks import GradientBlock, gradient_block
 from trajlab.measure.gram.formulas import choose_blocks
 from trajlab.measure.gram.graph import Graph
+from trajlab.measure.gram.layer_sums import TaskGram
 from trajlab.measure.gram.representation import representation_gram
 from trajlab.measure.gram.segments import split
-from trajlab.measure.gram.task_gram import group_by_layer
+from trajlab.measure.gram.task_gram import task_gram
 from trajlab.measure.gram.training_gram import TrainingGram
+from trajlab.measure.layers import group_by_layer
 
 
 def measure(

@@ -11,23 +11,14 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.models import TwoHeads
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.measure import top_eigenvalue
 from trajlab.store import Trajectory
 
 
-class TwoHeads(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.trunk = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Tanh())
-        self.left = nn.Linear(4, 1)
-        self.right = nn.Linear(4, 1)
-        self.double()
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.trunk(x)
-        return self.left(z), self.right(z)
+def trunk(width: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(3, width), nn.Dropout(0.5), nn.Tanh())
 
 
 def task_losses(model: TwoHeads, x: Tensor) -> dict[str, Tensor]:
@@ -54,7 +45,7 @@ def recorder(path: Path, model: nn.Module, probe: probes.Probe, **arguments: Any
 
 @pytest.fixture
 def model() -> TwoHeads:
-    return TwoHeads()
+    return TwoHeads(4, trunk, (1, 1)).double()
 
 
 @pytest.fixture

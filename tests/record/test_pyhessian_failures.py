@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from trajlab import Recorder, probes
 from trajlab.measure import guard, spectral_density, top_eigenvalue
-from trajlab.measure.curvature import trace as hessian_trace
+from trajlab.measure.curvature.trace import hessian_trace
 from trajlab.store import Trajectory
 
 

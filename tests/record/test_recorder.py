@@ -15,22 +15,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.models import TwoHeads
 from trajlab import Recorder, TrajlabError, probes
-from trajlab.measure.gram import task_gram
+from trajlab.measure.gram.task_gram import task_gram
 from trajlab.store import Trajectory
-
-
-class TwoHeads(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.trunk = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 5), nn.ReLU())
-        self.left = nn.Linear(5, 3)
-        self.right = nn.Linear(5, 3)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.trunk(x)
-        return self.left(z), self.right(z)
 
 
 def batches(n: int) -> Iterator[tuple[Tensor, Tensor]]:

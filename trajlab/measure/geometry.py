@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trajlab.measure.gram.task_gram import group_by_layer
+from trajlab.measure.layers import group_by_layer
 
 
 def layer_distances(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> dict[str, float]:

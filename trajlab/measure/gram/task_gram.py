@@ -6,35 +6,13 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from trajlab.measure.gram.layer_sums import BlockSums, TaskGram
 from trajlab.measure.gram.blocks import Block
 from trajlab.measure.gram.formulas import choose_blocks
 from trajlab.measure.gram.graph import Graph
+from trajlab.measure.gram.layer_sums import BlockSums, TaskGram
 from trajlab.measure.gram.projection import Projection
 from trajlab.measure.gram.segments import split
-
-
-def group_by_layer(parameters: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Group parameters by the layer that owns them.
-
-    A layer is a module that directly owns parameters. Its qualified name is the parameter's without
-    the last part, and the model itself is ``""``. ``named_parameters`` names a tied parameter once,
-    where it first occurs, so it counts there.
-
-    Parameters
-    ----------
-    parameters : mapping of str to Tensor
-        Parameters by qualified name, as ``Module.named_parameters`` gives them.
-
-    Returns
-    -------
-    dict of str to list of str
-        The names of each layer's parameters, in the given order.
-    """
-    layers: dict[str, list[str]] = {}
-    for name in parameters:
-        layers.setdefault(name.rpartition(".")[0], []).append(name)
-    return layers
+from trajlab.measure.layers import group_by_layer
 
 
 def task_gram(

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.examples.fisher import FisherTrace as Trace
-from trajlab.measure.examples.fisher import fisher_norms, fisher_trace
+from trajlab.measure.examples.fisher import TraceEstimate, fisher_norms, fisher_trace
 from trajlab.measure.examples.likelihood import Categorical, Likelihood
 from trajlab.record.probes.probe import Moment
 from trajlab.record.probes.sampled import NO_DATA, Sampled, capture_shared
@@ -67,7 +66,9 @@ class FisherTrace(Sampled):
                                 generator=generator,
                             )
                         )
-        found = [fisher_trace(norms[t]) if t in norms else Trace(nan, nan) for t in moment.tasks]
+        found = [
+            fisher_trace(norms[t]) if t in norms else TraceEstimate(nan, nan) for t in moment.tasks
+        ]
         return {
             "trace": [trace.value for trace in found],
             "se": [trace.se for trace in found],

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from trajlab.measure.curvature.top_eigenvalue import TopEigenvalue, top_eigenvalue
 from trajlab.measure.curvature.product import Loss
+from trajlab.measure.curvature.top_eigenvalue import TopEigenvalue, top_eigenvalue
 from trajlab.measure.curvature.trace import HessianTrace, hessian_trace
-from trajlab.measure.gram.task_gram import group_by_layer
+from trajlab.measure.layers import group_by_layer
 from trajlab.record.probes.probe import Moment
 from trajlab.record.probes.second_order import SecondOrder
 from trajlab.record.sample import Data

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.examples.noise import GradientNoise as Noise
-from trajlab.measure.examples.noise import NoiseOverBatches
+from trajlab.measure.examples.noise import NoiseEstimate, NoiseOverBatches
 from trajlab.measure.examples.norms import sample_norms
 from trajlab.record.probes.probe import Moment
 from trajlab.record.probes.sampled import NO_DATA, Sampled, capture_shared, losses_function
@@ -97,7 +96,7 @@ class GradientNoise(Sampled):
                     else:
                         continue
                     gathered.setdefault(task, NoiseOverBatches()).add(norms, gradient, weight)
-        unknown = Noise(nan, nan, nan)
+        unknown = NoiseEstimate(nan, nan, nan)
         noise = [
             gathered[task].result(
                 1 if self._exact else sizes[task],

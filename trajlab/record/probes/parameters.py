@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from trajlab.measure.geometry import layer_distances
-from trajlab.measure.gram.task_gram import group_by_layer
+from trajlab.measure.layers import group_by_layer
 from trajlab.record.probes.probe import Moment, Probe
 from trajlab.record.schedule import Every
 from trajlab.store import Column, Table, standard

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from trajlab.measure.examples.attention import capture_attention
-from trajlab.measure.examples.capture import Capture, modules_of
+from trajlab.measure.examples.capture import Capture
 from trajlab.measure.examples.norms import refuse_batch_statistics
-from trajlab.measure.gram.task_gram import group_by_layer
+from trajlab.measure.layers import group_by_layer, modules_of
 from trajlab.record.probes.probe import Moment, Probe, TaskLosses
 from trajlab.record.sample import Data, Sample
 from trajlab.record.schedule import Every
