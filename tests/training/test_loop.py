@@ -119,7 +119,10 @@ def test_a_plain_run_has_the_weights_of_a_loop_written_out(tmp_path: Path) -> No
             batches = [(x[own], y[own]) for (x, y), own in zip(splits, parts, strict=True)]
             inputs = dict(zip(problem.tasks, [x for x, _ in batches], strict=True))
             outputs = problem.model(inputs).values()
-            losses = [cross_entropy(z, y) for z, (_, y) in zip(outputs, batches, strict=True)]
+            losses = [
+                cross_entropy(z, y, reduction="none").mean()
+                for z, (_, y) in zip(outputs, batches, strict=True)
+            ]
             (losses[0] + losses[1]).backward()
             optimizer.step()
             optimizer.zero_grad()
