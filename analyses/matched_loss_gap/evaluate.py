@@ -266,7 +266,7 @@ def draw(runs: Runs, path: Path) -> None:
     trajectories(runs, left)
     gaps = analysis.gap(runs, metric="accuracy")
     shown = type(gaps)(
-        settings=gaps.settings,
+        options=gaps.options,
         curve=gaps.curve.query("task == 'first'"),
         summary=gaps.summary.query("task == 'first'"),
         steps=gaps.steps.query("task == 'first'"),
