@@ -133,7 +133,7 @@ def verdicts(numbers: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
     elif any(delta[c] == -WANTED[c] for c in WANTED):
         c1 = "not supported", "a difference has the opposite sign"
     else:
-        c1 = "undecided", "an interval includes 0"
+        c1 = "undecided", "a difference is not significant after Holm's adjustment"
     reached = numbers[numbers["quantity"].str.startswith("gap")]["estimate"].notna().all()
     if not reached:
         c2 = "undecided", "training did not cover a decade of loss, so 10 L_c was not read"
@@ -142,7 +142,7 @@ def verdicts(numbers: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
     elif any(gap[c] == -delta[c] != 0 for c in WANTED):
         c2 = "not supported", "a gap at 10 L_c has the opposite sign"
     else:
-        c2 = "undecided", "an interval includes 0"
+        c2 = "undecided", "a number is not significant after Holm's adjustment"
     loss = {
         row.quantity.split()[-1]: int(np.sign(row.low)) if row.low * row.high > 0 else 0
         for row in losses.itertuples()
@@ -153,7 +153,7 @@ def verdicts(numbers: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
     elif ways in ({1}, {-1}):
         c3 = "not supported", "loss and accuracy differ in one way in both conditions"
     else:
-        c3 = "undecided", "an interval of the loss or of the accuracy includes 0"
+        c3 = "undecided", "a difference in loss or in accuracy is not significant"
     return pd.DataFrame(
         [("C1", *c1), ("C2", *c2), ("C3", *c3)], columns=["claim", "verdict", "because"]
     )

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from trajlab import load
 from trajlab.errors import TrajlabError
+from trajlab.record import Recorder
 from trajlab.training import Plan, train
 from trajlab.training.checkpoint import file
 from trajlab.training.methods import METHODS

@@ -1,4 +1,4 @@
-"""Pooling otherwise than torch's module, for speed, gives the same bits."""
+"""Pooling that is done otherwise than torch does it, for speed, gives the same bits."""
 
 import pytest
 import torch

@@ -96,7 +96,7 @@ def finished(file: Path, stages: Sequence[str], folder: Path) -> Finished:
 
 
 def cost_table(file: Path, folder: Path) -> pd.DataFrame:
-    """Return what the runs of a study took, a row a stage; a run of two stages is told in the first.
+    """Return what the runs of a study took, a row a stage; the first of two tells a shared run.
 
     Parameters
     ----------

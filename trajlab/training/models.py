@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from trajlab.errors import TrajlabError
+from trajlab.training.pooling import MaxPool2d
 
 
 @dataclass(frozen=True)
