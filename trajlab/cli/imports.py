@@ -7,11 +7,15 @@ from typing import Any
 import click
 
 from trajlab.cli.options import DEBUG, options
+from trajlab.store.importers.aim import read_aim
+from trajlab.store.importers.comet import read_comet
 from trajlab.store.importers.csv import import_csv
 from trajlab.store.importers.lightning import read_lightning
 from trajlab.store.importers.logged import Reader
+from trajlab.store.importers.mlflow import read_mlflow
 from trajlab.store.importers.series import import_series
 from trajlab.store.importers.tensorboard import read_tensorboard
+from trajlab.store.importers.trackio import read_trackio
 from trajlab.store.importers.transformers import read_transformers
 from trajlab.store.importers.wandb import read_wandb
 from trajlab.store.trajectory import Trajectory
@@ -19,6 +23,10 @@ from trajlab.store.trajectory import Trajectory
 _LOGS: dict[str, tuple[Reader, str]] = {
     "tensorboard": (read_tensorboard, "TensorBoard event files, one run a folder below SOURCE."),
     "wandb": (read_wandb, "Weights & Biases: a folder of offline runs, or an exported CSV file."),
+    "mlflow": (read_mlflow, "MLflow: a local folder mlruns, or a data base such as mlflow.db."),
+    "trackio": (read_trackio, "trackio: the data bases below SOURCE, one a project."),
+    "aim": (read_aim, "Aim: a repository, the folder that holds .aim."),
+    "comet": (read_comet, "Comet: the archives of offline experiments below SOURCE."),
     "lightning": (read_lightning, "Lightning's CSVLogger: the metrics.csv files below SOURCE."),
     "transformers": (read_transformers, "Hugging Face: the trainer_state.json files below SOURCE."),
 }

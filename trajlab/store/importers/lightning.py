@@ -37,7 +37,7 @@ def _read(path: Path, file: Path) -> Iterator[LoggedRun]:
     own = file.parent
     called = own.relative_to(path).as_posix() if own != path and path.is_dir() else own.name
     metadata = hyperparameters(own / HYPERPARAMETERS)
-    yield LoggedRun(called, metadata, updates_completed(rows.series), [*notes, *rows.notes])
+    yield LoggedRun(called, metadata, updates_completed(rows.series), notes=notes, twice=rows.twice)
 
 
 def updates_completed(series: Mapping[str, Series]) -> dict[str, dict[int, float]]:

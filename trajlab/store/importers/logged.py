@@ -29,6 +29,8 @@ class LoggedRun:
         What tells this part of a run from its other parts.
     origin : str
         Where its parts are together; empty if it is whole.
+    twice : mapping of str to int
+        How many steps of a series were logged again with another value.
     """
 
     name: str
@@ -37,6 +39,7 @@ class LoggedRun:
     notes: Sequence[str] = ()
     part: Mapping[str, str] = field(default_factory=dict)
     origin: str = ""
+    twice: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,29 +75,35 @@ def read_each(
 class Rows:
     """Series gathered from the rows of a log.
 
-    Of two values of one series at one step the later is kept, and `notes` says how often they
-    differed.
+    Of two values of one series at one step the later is kept.
+
+    Attributes
+    ----------
+    series : dict
+        Value by step by name.
+    twice : dict
+        How many steps of a series came again with another value.
     """
 
     def __init__(self) -> None:
         self.series: dict[str, dict[int, float]] = {}
-        self._twice: dict[str, int] = {}
+        self.twice: dict[str, int] = {}
 
     def add(self, name: str, step: int, value: float) -> None:
         """Take one number."""
         own = self.series.setdefault(name, {})
         if step in own and repr(own[step]) != repr(value):  # NaN is as NaN
-            self._twice[name] = self._twice.get(name, 0) + 1
+            self.twice[name] = self.twice.get(name, 0) + 1
         own[step] = value
 
-    @property
-    def notes(self) -> list[str]:
-        """What was logged more than once."""
-        return [
-            f"{name!r} has {n} step{'' if n == 1 else 's'} logged again with another value, of "
-            f"which the last is kept"
-            for name, n in self._twice.items()
-        ]
+
+def numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
+    """Return the numbers of a logged value; a mapping's are called ``name/key``."""
+    if isinstance(value, dict) and "_type" not in value:
+        for key, item in value.items():
+            yield from numbers(f"{name}/{key}", item)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, float(value)
 
 
 def by_step_of(run: LoggedRun, counter: str) -> LoggedRun:
@@ -128,4 +137,4 @@ def by_step_of(run: LoggedRun, counter: str) -> LoggedRun:
                 else:
                     lost += 1
     said = [f"{lost} values stand in rows without {counter!r} and are left out"] if lost else []
-    return replace(run, series=rows.series, notes=[*run.notes, *said, *rows.notes])
+    return replace(run, series=rows.series, notes=[*run.notes, *said], twice=rows.twice)

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -61,7 +61,6 @@ def gather(
     if not logged:
         reasons = [item.reason for item in found if isinstance(item, Unreadable)]
         raise TrajlabError(reasons[0] if reasons else f"{source} holds no run of this format")
-    _tell_notes(logged)
     series = list(dict.fromkeys(series for run in logged for series in run.series))
     keys = map or {series: series for series in series if is_place(series)}
     missing = [wanted for wanted in keys.values() if wanted not in series]
@@ -69,6 +68,7 @@ def gather(
         what = f"no series {missing[0]!r}" if missing else "no series that --map names"
         raise TrajlabError(f"{source} has {what}; {wizard(series)}")
 
+    _tell_notes(logged, set(keys.values()))
     used = {field for key in keys for field in fields(key)}
     runs: dict[tuple[Any, ...], _Gathered] = {}
     for i, (run, named, part, rest) in enumerate(_named(logged, name)):
@@ -190,13 +190,19 @@ def _tell_alike(runs: Sequence[_Gathered]) -> None:
             return
 
 
-def _tell_notes(runs: Iterable[LoggedRun]) -> None:
+def _tell_notes(runs: Iterable[LoggedRun], wanted: Collection[str]) -> None:
     notes: dict[str, list[str]] = {}
     for run in runs:
-        for note in run.notes:
+        twice = [
+            f"{name!r} has {n} step{'' if n == 1 else 's'} logged again with another value, of "
+            f"which the last is kept"
+            for name, n in run.twice.items()
+            if name in wanted
+        ]
+        for note in [*run.notes, *twice]:
             notes.setdefault(note, []).append(run.name)
     for note, names in notes.items():
-        _tell(f"{_some(names)}: {note}")
+        _tell(f"{_some(list(dict.fromkeys(names)))}: {note}")
 
 
 def _some(names: Sequence[str]) -> str:

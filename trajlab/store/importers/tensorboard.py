@@ -20,7 +20,7 @@ _HPARAMS = "_hparams_/session_start_info"
 class _Run:
     metadata: dict[str, Any] = field(default_factory=dict)
     series: dict[str, dict[int, float]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    twice: dict[str, int] = field(default_factory=dict)
 
 
 def read_tensorboard(path: Path) -> Iterator[Found]:
@@ -53,13 +53,14 @@ def read_tensorboard(path: Path) -> Iterator[Found]:
         home, names = _home(folder, root, folders, own)
         run = runs.setdefault(home, _Run())
         run.metadata |= own.metadata
-        run.notes += own.notes
         for name, values in own.series.items():
             run.series[names.get(name, name)] = values
+            run.twice[names.get(name, name)] = own.twice.get(name, 0)
     for home, run in runs.items():
         if run.series:
             name = home.name if home == root else home.relative_to(root).as_posix()
-            yield LoggedRun(name, run.metadata, run.series, run.notes)
+            twice = {tag: n for tag, n in run.twice.items() if n}
+            yield LoggedRun(name, run.metadata, run.series, twice=twice)
         elif not run.metadata:
             yield Unreadable(f"{home} has event files without a scalar")
 
@@ -111,7 +112,7 @@ def _events(folder: Path, files: Iterable[Path]) -> _Run:
         if all(value.dtype.kind in "fiu" and value.size == 1 for _, value in values):
             for step, value in values:
                 rows.add(tag, step, float(value.reshape(())))
-    run.series, run.notes = rows.series, rows.notes
+    run.series, run.twice = rows.series, rows.twice
     if HYPERPARAMETERS in {file.name for file in folder.iterdir()}:  # Lightning's logger
         run.metadata = hyperparameters(folder / HYPERPARAMETERS)
         if "epoch" in run.series:

@@ -46,7 +46,7 @@ def _read(path: Path, own: Path, state: State) -> Iterator[LoggedRun]:
     notes = [f"{without} of its rows have no step and are left out"] if without else []
     inside = path.is_dir() and own != path and path in own.parents
     name = own.relative_to(path).as_posix() if inside else own.name
-    yield LoggedRun(name, {}, rows.series, [*notes, *rows.notes])
+    yield LoggedRun(name, {}, rows.series, notes=notes, twice=rows.twice)
 
 
 def _state(file: Path) -> State:

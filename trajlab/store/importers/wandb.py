@@ -9,7 +9,15 @@ from typing import Any
 from trajlab.errors import TrajlabError
 from trajlab.store.importers.leveldb import records
 from trajlab.store.importers.lightning import updates_completed
-from trajlab.store.importers.logged import Found, LoggedRun, Rows, Unreadable, by_step_of, read_each
+from trajlab.store.importers.logged import (
+    Found,
+    LoggedRun,
+    Rows,
+    Unreadable,
+    by_step_of,
+    numbers,
+    read_each,
+)
 from trajlab.store.importers.texts import read_bytes
 from trajlab.store.importers.wandb_csv import LIGHTNING, read_table, step_among
 
@@ -61,7 +69,7 @@ class _Offline:
         self._rows.add("_step", self._count, history.step.num)
         for item in history.item:
             key = item.key or "/".join(item.nested_key)
-            for name, value in _numbers(key, json.loads(item.value_json)):
+            for name, value in numbers(key, json.loads(item.value_json)):
                 self._rows.add(name, self._count, value)
         self._count += 1
 
@@ -102,12 +110,3 @@ def _take(file: Path, record_type: Any, runs: dict[str, _Offline]) -> None:
         if isinstance(error, TrajlabError):
             raise
         raise TrajlabError(f"{file} is no run of wandb, or damaged: {error}") from error
-
-
-def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
-    """Return the numbers of a logged value; a mapping's are called ``name/key``."""
-    if isinstance(value, dict) and "_type" not in value:
-        for key, item in value.items():
-            yield from _numbers(f"{name}/{key}", item)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield name, float(value)
