@@ -23,7 +23,8 @@ def read_aim(path: Path) -> Iterator[Found]:
     home = path.parent if path.name == ".aim" else path
     if not (home / ".aim").is_dir():
         raise TrajlabError(f"{path} holds no repository of Aim (.aim)")
-    for run in Repo(str(home)).iter_runs():
+    repo = Repo(str(home))
+    for run in map(repo.get_run, repo.list_all_runs()):  # iter_runs knows the indexed ones only
         rows = Rows()
         for metric in run.metrics():
             context = [str(value) for value in metric.context.to_dict().values()]
