@@ -244,7 +244,7 @@ def test_one_row_a_run_has_no_known_step(tmp_path):
         import_csv(file, tmp_path / "o", **arguments)
     paths = import_csv(file, tmp_path / "p", **arguments, const={"step": "70"})
     assert [Trajectory(p).table("evaluations/test")["step"].tolist() for p in paths] == [[70], [70]]
-    with pytest.raises(TrajlabError, match="second row .* the column of steps"):
+    with pytest.raises(TrajlabError, match=r"second row .* the column of steps"):
         import_csv(file, tmp_path / "q", map={"test/a/acc": "acc"})
 
 

@@ -256,9 +256,10 @@ def test_add_scalars_and_split_folders_are_one_run(tmp_path: Path) -> None:
 
 def test_names_with_dashes_go_where_the_map_says(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("Step,a - b - loss,a - loss\n1,2,3\n")
-    run("wandb", tmp_path / "c.csv", "--out", tmp_path / "o", "--map", "test/t/loss=loss")
+    mapping = ["--map", "test/t/loss=loss", "--name", "{condition}"]
+    run("wandb", tmp_path / "c.csv", "--out", tmp_path / "o", *mapping)
     values = {r.path.name: r.table("evaluations/test")["loss"].item() for r in load(tmp_path / "o")}
-    assert values == {"a.h5": 3, "a-b.h5": 2}
+    assert values == {"a.h5": 3, "a_-_b.h5": 2}
 
 
 def test_fractional_steps_are_refused(tmp_path: Path) -> None:
