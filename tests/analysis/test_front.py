@@ -6,8 +6,6 @@ import pytest
 
 from trajlab import plots
 from trajlab.analysis import front
-from trajlab.analysis.runs.evaluations import Evaluations
-from trajlab.analysis.front.rows import scores
 from trajlab.analysis.front.configurations import Configurations, distance_row
 from trajlab.analysis.front.pareto import (
     hypervolume,
@@ -17,6 +15,8 @@ from trajlab.analysis.front.pareto import (
     signed_distance,
     utility_weights,
 )
+from trajlab.analysis.front.rows import scores
+from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.errors import TrajlabError
 
 STAIR = np.array([[1.0, 4.0], [2.0, 3.0], [4.0, 1.0]])

@@ -6,9 +6,9 @@ A run's score on the loss grid is the truth plus a shift of the whole run plus a
 import numpy as np
 import pytest
 
+from trajlab.analysis.gap.onset import first, sustained
 from trajlab.analysis.statistics.bands import simultaneous
 from trajlab.analysis.statistics.difference import difference
-from trajlab.analysis.gap.onset import first, sustained
 
 POINTS = 60
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 from torch.utils.hooks import RemovableHandle
 
-from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.graph import Graph
+from trajlab.measure.gram.layer_sums import BlockSums
 
 Gradients = tuple[Tensor | None, ...]
 Guarded = Callable[[], AbstractContextManager[None]]
@@ -48,7 +48,7 @@ class Watch(ABC):
     Parameters
     ----------
     sums : BlockSums
-        Where blocks are added up; complete when the backward is over.
+        Sums of the blocks; complete when the backward is over.
 
     Attributes
     ----------
@@ -89,9 +89,9 @@ class Arrivals:
     Parameters
     ----------
     graph : Graph
-        Of the losses.
+        Graph of the losses.
     edge : GradientEdge
-        Where their gradients add up.
+        Edge at which their gradients add up.
 
     Attributes
     ----------
