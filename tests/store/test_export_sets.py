@@ -13,9 +13,10 @@ def runs(tmp_path):
     for seed in range(2):
         path = tmp_path / "runs" / str(seed) / "run.h5"
         path.parent.mkdir(parents=True)
-        with Writer(path, ["a"], metadata={"seed": seed}) as writer:
-            writer.declare(standard("losses", task=["a"]))
-            writer.append("losses", {"step": 0, "loss": [seed + 1.0]})
+        writer = Writer(path, ["a"], metadata={"seed": seed})
+        writer.declare(standard("losses", task=["a"]))
+        writer.append("losses", {"step": 0, "loss": [seed + 1.0]})
+        writer.close()
     return load(tmp_path / "runs")
 
 
@@ -23,8 +24,8 @@ def runs(tmp_path):
 def test_each_run_is_a_group(tmp_path, runs, suffix):
     out = tmp_path / "new" / f"all{suffix}"
     export(runs, out)
-    engine = "h5netcdf" if suffix == ".nc" else "zarr"
-    with xr.open_datatree(out, engine=engine) as tree:
+    how = {"engine": "h5netcdf"} if suffix == ".nc" else {"engine": "zarr", "consolidated": False}
+    with xr.open_datatree(out, **how) as tree:
         found = {name: float(tree[name]["losses"]["loss"][0, 0]) for name in tree.children}
         assert found == {"run": 1, "run-2": 2}
         assert [node.attrs["metadata"] for node in tree.children.values()] == [

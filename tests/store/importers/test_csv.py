@@ -82,6 +82,8 @@ def test_several_tasks_and_steps_out_of_order(tmp_path):
 
 
 BAD = {
+    "missing cell": ("k,l\n0,1\n1,\n", "an empty cell in line 3, column 'l'"),
+    "missing cell below a blank line": ("k,l\n\n0,1\n1,\n", "line 4, column 'l'"),
     "missing step": ("k,l\n0,1\n,1\n", "an empty cell in line 3, column 'k'"),
     "missing step below a blank line": ("k,l\n\n0,1\n,1\n", "line 4, column 'k'"),
     "decimal comma": ('k,l\n0,"1,5"\n', "is its decimal a comma"),

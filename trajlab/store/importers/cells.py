@@ -90,6 +90,10 @@ class Cells:
         """Return a column as numbers, of which ``nan`` is one; None where a cell is blank."""
         return self._parse(column, self._number, "number")
 
+    def all_numbers(self, column: str) -> list[float]:
+        """Return a column as numbers; an empty cell is an error."""
+        return self._parse(column, self._float, "number")
+
     def steps(self, column: str) -> list[int]:
         """Return a column as whole numbers that are at least 0."""
         return self._parse(column, self._step, "whole number")

@@ -40,7 +40,8 @@ def import_csv(
     """Write one trajectory file for each combination of metadata in CSV files.
 
     Everything is read and checked before the first file appears in `out`, and each file appears
-    whole. A blank cell is nothing logged. Of several files, one that cannot be read is left out
+    whole. A blank cell of a column in `map` is nothing logged; in a column of `train_loss`,
+    `metric` or `quantity`, whose rows are each a checkpoint, it is an error. Of several files, one that cannot be read is left out
     with a warning.
 
     Parameters
@@ -111,9 +112,11 @@ def import_csv(
             f"{_said(file)}: name the column of the task, or the one task with const task=NAME, "
             f"not both; or map each column to a task"
         )
+    full = set(keys.values())
     keys |= map or {}
     layout = Layout(
         keys=keys,
+        full=full,
         meta=dict(meta or {}),
         step=step,
         separator="\t" if separator == "tab" else separator,

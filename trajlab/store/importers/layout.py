@@ -1,6 +1,6 @@
 """Read CSV tables whose columns the user has named."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,8 @@ class Layout:
     ----------
     keys : mapping of str to str
         Column by key of ``--map``.
+    full : collection of str
+        Columns in which an empty cell is an error.
     meta : mapping of str to str
         Column by metadata.
     step : str or None
@@ -33,6 +35,7 @@ class Layout:
     """
 
     keys: Mapping[str, str]
+    full: Collection[str]
     meta: Mapping[str, str]
     step: str | None
     separator: str
@@ -98,7 +101,10 @@ def _runs(
     told = {key: cells.texts(column) for key, column in layout.meta.items()}
     parts = {column: cells.texts(column) for column in within}
     steps = _steps(cells, layout.step, part)
-    numbers = {column: cells.numbers(column) for column in wanted}
+    numbers: dict[str, Sequence[float | None]] = {
+        column: cells.all_numbers(column) if column in layout.full else cells.numbers(column)
+        for column in wanted
+    }
     found: dict[tuple[str, ...], LoggedRun] = {}
     series: dict[tuple[str, ...], dict[str, dict[int, float]]] = {}
     for i, line in enumerate(cells.lines):
