@@ -28,10 +28,8 @@ def test_each_run_is_a_group(tmp_path, runs, suffix):
     with xr.open_datatree(out, **how) as tree:
         found = {name: float(tree[name]["losses"]["loss"][0, 0]) for name in tree.children}
         assert found == {"run": 1, "run-2": 2}
-        assert [node.attrs["metadata"] for node in tree.children.values()] == [
-            '{"seed": 0}',
-            '{"seed": 1}',
-        ]
+        told = {name: node.attrs["metadata"] for name, node in tree.children.items()}
+        assert told == {"run": '{"seed": 0}', "run-2": '{"seed": 1}'}
 
 
 def test_errors_list_the_tables(tmp_path, runs):

@@ -41,8 +41,8 @@ def import_csv(
 
     Everything is read and checked before the first file appears in `out`, and each file appears
     whole. A blank cell of a column in `map` is nothing logged; in a column of `train_loss`,
-    `metric` or `quantity`, whose rows are each a checkpoint, it is an error. Of several files, one that cannot be read is left out
-    with a warning.
+    `metric` or `quantity`, whose rows are each a checkpoint, it is an error. Of several
+    files, one that cannot be read is left out with a warning.
 
     Parameters
     ----------
