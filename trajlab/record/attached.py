@@ -66,10 +66,8 @@ class Attached:
         if not self.due(moment.step, boundary):
             return None
         self._boundary = boundary
-        started: Started | None = None
         with self._surviving(moment):
-            started = self.probe.start(moment)
-        return started
+            return self.probe.start(moment)
 
     def add_if_due(self, moment: Moment, boundary: int) -> None:
         """Do the same for one of the passes that make an update; the first one's rule counts."""
