@@ -47,7 +47,7 @@ CONTROLS = {
 # trajectories read off that figure (tests/data/fashion_mtl).
 PAPER = {"": 87.7, "+fashion": 88.7, "+noisy": 84.7}
 DIGITISED = Path(__file__).parents[2] / "tests/data/fashion_mtl/fashion_mtl_trajectories.csv"
-DIGITISED_NAMES = {"STL": "", "+Fashion": "+fashion", "+Noisy": "+noisy"}
+DIGITISED_NAMES = {"STL": "", "MTL+Fashion": "+fashion", "MTL+Noisy": "+noisy"}
 PAPER_GAP = {"+fashion": 0.89, "+noisy": -3.04}
 LEVEL = 0.05
 
