@@ -64,8 +64,8 @@ class Session:
     ) -> None:
         """Open the recorder; with `resume`, what was recorded from that step on is superseded.
 
-        Training that begins anew in the same process supersedes an attempt that did not end, and
-        is kept beside one that did, in a file of its own.
+        In one process, training that begins anew supersedes an attempt that did not end, and is
+        kept beside one that did, in a file of its own; a trainer that goes on does so in its file.
 
         Raises
         ------
@@ -77,20 +77,20 @@ class Session:
         self._observed = False
         self._sums.clear()
         before = None if resume else _last.get(Path(self.path))
-        if before is not None and before._completed:
-            self.file = _beside(before.file)
-            _logger.warning(
-                "trajlab keeps %s, and records this training in %s", before.file, self.file
-            )
-        elif before is not None:
+        if before is None:
+            if not resume and exists(self.file):
+                raise TrajlabError(
+                    f"{self.file} exists, and this training begins anew; delete it, or give the "
+                    "callback another path (training that resumes from a checkpoint goes on in it)"
+                )
+        elif before._completed and step == 0:
+            kept, self.file = before.file, _beside(before.file)
+            _logger.warning("trajlab keeps %s, and records this training in %s", kept, self.file)
+        else:
             before.end("recording")
-            self.file = before.file
-            _logger.warning("trajlab records anew in %s: its last attempt did not end", self.file)
-            resume = True
-        elif not resume and exists(self.file):
-            raise TrajlabError(
-                f"{self.file} exists, and this training begins anew; delete it, or give the "
-                "callback another path (training that resumes from a checkpoint goes on in it)"
+            self.file, resume = before.file, True
+            _logger.warning(
+                "trajlab goes on in %s, and supersedes it from step %d", self.file, step
             )
         self._open(step if resume else None)
         self._completed = False
