@@ -69,14 +69,14 @@ def summarise_runs(
     selection_split: str = "validation",
     counts: Counts = PAPER,
 ) -> pd.DataFrame:
-    """Return one row a run and task.
+    """Return one row a run, task and metric.
 
     Parameters
     ----------
     groups
         Groups of runs; incomplete runs are left out.
     metric
-        What `final_metric` is; the first metric recorded on `split` if not given.
+        What `final_metric` is; every metric that a run recorded on `split` if not given.
     split, selection_split
         Where the metric is read, and where the ten checkpoints are chosen; without the latter,
         the last 10 % of evaluations stand for them.
@@ -100,18 +100,16 @@ def summarise_runs(
         for run in group.runs:
             likeness = _likeness(run)
             for task in run.tasks:
-                name = metric or metrics([run], split, task)[0]
-                numbers = {
-                    **_scores(run, task, name, split, selection_split, counts.best),
-                    **{factor: _factor(run, task, factor, counts) for factor in FACTORS},
-                    **likeness[task],
-                }
                 head = {**run.metadata, **group.keys, "task": task, "run": str(run.path)}
-                values = {key: value for key, (value, _) in numbers.items()}
-                reasons = [reason for _, reason in numbers.values() if reason]
-                reason = "; ".join(dict.fromkeys(reasons))
-                scored = {"metric": name, "higher_is_better": _direction(run, split, name)}
-                rows.append({**head, **scored, **values, "reason": reason})
+                factors = {factor: _factor(run, task, factor, counts) for factor in FACTORS}
+                for name in [metric] if metric else metrics([run], split, task):
+                    scores = _scores(run, task, name, split, selection_split, counts.best)
+                    numbers = {**scores, **factors, **likeness[task]}
+                    values = {key: value for key, (value, _) in numbers.items()}
+                    reasons = [reason for _, reason in numbers.values() if reason]
+                    scored = {"metric": name, "higher_is_better": _direction(run, split, name)}
+                    reason = "; ".join(dict.fromkeys(reasons))
+                    rows.append({**head, **scored, **values, "reason": reason})
     return pd.DataFrame(rows)
 
 

@@ -33,7 +33,7 @@ def of_correlation(row: Row, confidence: float) -> Statement:
     confidence
         Of its interval; its complement is the level of the test.
     """
-    names = f"{row['x'].replace('_', ' ')} and {row['y'].replace('_', ' ')}"
+    names = " and ".join(_named(row, row[axis]) for axis in "xy")
     numbers = {name: row[name] for name in ("estimate", "low", "high", "p_adjusted", "n")}
     units = f"over {int(row['n'])} units"
     if np.isnan(row["estimate"]):
@@ -44,3 +44,10 @@ def of_correlation(row: Row, confidence: float) -> Statement:
         return f"Whether {names} go together {units} cannot be told ({found}).", numbers
     way = "together" if row["estimate"] > 0 else "against each other"
     return f"{names[0].upper()}{names[1:]} go {way} {units} ({found}).", numbers
+
+
+def _named(row: Row, column: str) -> str:
+    """Write a column's name, of the final metric also which one that is."""
+    name = column.replace("_", " ")
+    metric = row.get("metric", "")
+    return f"{name} ({metric})" if metric and column == "final_metric" else name
