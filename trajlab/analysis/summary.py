@@ -81,7 +81,7 @@ def summarise_runs(
         Where the metric is read, and where the ten checkpoints are chosen; without the latter,
         the last 10 % of evaluations stand for them.
     counts
-        How many checkpoints stand for a run.
+        Numbers of checkpoints that stand for a run.
 
     Returns
     -------
@@ -152,12 +152,19 @@ def _scores(
     names = ("final_metric", "min_train_loss")
     if not evaluated(run, split):
         return dict.fromkeys(names, (np.nan, ""))
-    found = read(run, task, metric, split, selection_split)
-    if found.diverged or not found.step.size:
-        return dict.fromkeys(names, (np.nan, "diverged" if found.diverged else "no evaluations"))
-    score = float(found.best_score(best) if found.selectable(best) else found.end_score)
+    evaluations = read(run, task, metric, split, selection_split)
+    if evaluations.diverged or not evaluations.step.size:
+        return dict.fromkeys(
+            names, (np.nan, "diverged" if evaluations.diverged else "no evaluations")
+        )
+    score = float(
+        evaluations.best_score(best) if evaluations.selectable(best) else evaluations.end_score
+    )
     sign = 1 if higher_is_better(run, split, metric) else -1
-    return {"final_metric": (sign * score, ""), "min_train_loss": (found.train_loss.min(), "")}
+    return {
+        "final_metric": (sign * score, ""),
+        "min_train_loss": (evaluations.train_loss.min(), ""),
+    }
 
 
 def _factor(run: Trajectory, task: str, factor: str, counts: Counts) -> Summary:
@@ -182,8 +189,8 @@ def _likeness(run: Trajectory) -> dict[str, dict[str, Summary]]:
             pairs = frames[0][(frames[0][["task_a", "task_b"]] == task).any(axis=1)].dropna()
             cosine, conflicting = pairs["cosine"].to_numpy(), pairs["conflicting"].to_numpy(float)
             if not to_update.size:
-                own = frames[1]["task"] == task
-                to_update = frames[1].loc[own, "cosine_to_update"].to_numpy()
+                of_task = frames[1]["task"] == task
+                to_update = frames[1].loc[of_task, "cosine_to_update"].to_numpy()
         likeness[task] = {
             "similarity": (_mean(to_update), ""),
             "excess_similarity": (_mean(to_update) - len(run.tasks) ** -0.5, ""),

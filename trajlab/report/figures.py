@@ -108,7 +108,7 @@ def _parts(result: Result, panels: Sequence[str]) -> Iterator[tuple[str, Result]
         yield "", result
         return
     for part in series(drawn, panels):
-        own: dict[str, Any] = {
+        selected: dict[str, Any] = {
             name: part.of(table) for name, table in tables.items() if set(part.key) <= set(table)
         }
-        yield part.label, replace(result, **own)
+        yield part.label, replace(result, **selected)

@@ -46,8 +46,8 @@ def average(
     Returns
     -------
     DataFrame
-        `setting, condition, method, task, metric, group, unit, x_value, y_value`, `given_value` and
-        the `axes` where there are any, `n_runs`, and `n_excluded`, the rows of a unit that were left
+        `setting, condition, method, task, metric, group, unit, x_value, y_value`, `given_value`,
+        the `axes` where there are any, `n_runs`, and `n_excluded`, the rows of a unit that are left
         out because a value is missing or infinite.
 
     Raises

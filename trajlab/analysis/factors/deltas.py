@@ -30,9 +30,9 @@ def delta_rows(
     Parameters
     ----------
     comparison
-        Which group against which.
+        The group and its baseline.
     summaries
-        Of the runs, as :func:`trajlab.analysis.summary.summarise_runs` makes them.
+        Rows of the runs, as :func:`trajlab.analysis.summary.summarise_runs` makes them.
     options
         Options of the analysis.
     """
