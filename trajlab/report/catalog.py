@@ -15,7 +15,7 @@ class Entry:
     Parameters
     ----------
     help
-        What it answers, in one line.
+        The question that it answers, in one line.
     analysis, figure
         The functions, as ``package:name``.
     panels

@@ -34,7 +34,7 @@ def draw(name: str, result: Result) -> Figure:
     name
         The analysis's name in the catalog.
     result
-        What the analysis returned.
+        The result that the analysis returned.
 
     Returns
     -------

@@ -128,7 +128,7 @@ def utility_weights(objectives: int, steps: int = 10) -> FloatArray:
     Parameters
     ----------
     objectives
-        How many.
+        Number of objectives.
     steps
         Number of steps of the grid.
     """

@@ -105,7 +105,7 @@ def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> 
     Parameters
     ----------
     runs, split
-        Where to look.
+        The runs, and the split they were evaluated on.
     task
         Count only the metrics with a value for this task.
     """

@@ -35,7 +35,7 @@ def runs_from_frame(
     lower_is_better
         Those metrics of which less is better.
     split
-        Where the metrics were measured.
+        The split that the metrics were measured on.
 
     Returns
     -------

@@ -49,7 +49,7 @@ def recorded(run: Trajectory, task: str, name: str) -> tuple[npt.NDArray[np.int6
     Parameters
     ----------
     run, task
-        Whose.
+        The run and one of its tasks.
     name
         ``table/column``. What has no task axis is the same for all tasks. Sharpness is read at the
         paper's ρ, or the first, where there are more.

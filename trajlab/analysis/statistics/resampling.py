@@ -31,7 +31,7 @@ class Test:
     observed
         The statistic.
     p_value
-        Rank of the statistic among its values over arrangements; NaN if there is one arrangement only.
+        The share of arrangements as extreme as the statistic; NaN if there is only one.
     smallest_p
         The smallest p that the test could have given for these values.
     """
