@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from trajlab.record.recorder import Recorder
 from trajlab.store.parts import exists
 
 _logger = logging.getLogger("trajlab")
-_last: WeakValueDictionary[Path, "Session"] = WeakValueDictionary()  # of this process, by file
+_recording: dict[str, "Session"] = {}  # those with an open file in this process, by path
 
 
 class Session:
@@ -50,7 +49,7 @@ class Session:
         self._parts: dict[str, Any] = {}  # of the trainer
         self._recorder: Recorder | None = None
         self._failures = Failures(bool(settings.get("strict", False)))
-        self._completed = False
+        self._begun = self._completed = False
         self._observed = False
         self._sums: dict[tuple[int, str], tuple[float, float]] = {}  # by data loader and task
 
@@ -76,25 +75,23 @@ class Session:
         self._parts = {"model": model, "optimizer": optimizer, "scaler": scaler}
         self._observed = False
         self._sums.clear()
-        before = None if resume else _last.get(Path(self.path))
-        if before is None:
-            if not resume and exists(self.file):
-                raise TrajlabError(
-                    f"{self.file} exists, and this training begins anew; delete it, or give the "
-                    "callback another path (training that resumes from a checkpoint goes on in it)"
-                )
-        elif before._completed and step == 0:
-            kept, self.file = before.file, _beside(before.file)
+        unfinished = _recording.get(self.path)
+        if unfinished is not None:
+            unfinished.end("recording")
+        if self._completed and step == 0 and not resume:
+            kept, self.file = self.file, _beside(self.file)
             _logger.warning("trajlab keeps %s, and records this training in %s", kept, self.file)
-        else:
-            before.end("recording")
-            self.file, resume = before.file, True
-            _logger.warning(
-                "trajlab goes on in %s, and supersedes it from step %d", self.file, step
+        elif not resume and (unfinished is not None or self._begun):
+            resume = True
+            _logger.warning("trajlab supersedes what %s has from step %d on", self.file, step)
+        elif not resume and exists(self.file):
+            raise TrajlabError(
+                f"{self.file} exists, and this training begins anew; delete it, or give the "
+                "callback another path (training that resumes from a checkpoint goes on in it)"
             )
         self._open(step if resume else None)
-        self._completed = False
-        _last[Path(self.path)] = self
+        self._begun, self._completed = True, False
+        _recording[self.path] = self
 
     def observe(
         self,
@@ -177,6 +174,7 @@ class Session:
         """Close the file, if it is open."""
         if self._recorder is not None:
             recorder, self._recorder = self._recorder, None
+            _recording.pop(self.path, None)
             self._completed = status == "complete"
             try:
                 recorder.close(status)
