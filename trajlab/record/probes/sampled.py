@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from trajlab.measure.examples.attention import capture_attention
 from trajlab.measure.examples.capture import Capture
 from trajlab.measure.examples.norms import refuse_batch_statistics
 from trajlab.measure.layers import group_by_layer, modules_of
@@ -73,6 +72,6 @@ def capture_shared(moment: Moment) -> Iterator[Capture]:
         If the model normalised over the batch, so that there are none.
     """
     layers = modules_of(moment.model, group_by_layer(moment.trainable))
-    with Capture(layers) as capture, capture_attention(capture):
+    with Capture(layers) as capture:
         yield capture
     refuse_batch_statistics(moment.model)
