@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from statsmodels.stats.multitest import multipletests
 
 from trajlab import analysis
 from trajlab.analysis.runs.groups import group
@@ -57,16 +58,26 @@ def correlations(
     others: Iterable[str],
     ways: Mapping[str, Mapping[str, str]] = WAYS,
 ) -> pd.DataFrame:
-    """Correlate both similarities with other columns over sets, in several ways."""
+    """Correlate both similarities with other columns over sets, in several ways.
+
+    P-values are adjusted over the targets by Holm's method; a correlation that there is none of,
+    as where a target's metric never changes, counts with p = 1.
+    """
     found = []
     for x in SIMILARITIES:
         for y in others:
             for how, way in ways.items():
                 rows = analysis.correlate(x=x, y=y, table=points, unit="condition", **way)
-                found.append(rows.correlations.query("statistic == 'spearman'").assign(how=how))
+                ranks = rows.correlations.query("statistic == 'spearman'").assign(how=how)
+                found.append(ranks.assign(p_adjusted=adjusted(ranks["p_value"])))
     columns = ["x", "y", "task", "how", "group", "estimate", "low", "high", "p_adjusted", "n"]
     joined = pd.concat(found)
     return joined[[*columns, "smallest_detectable", "reason"]].reset_index(drop=True)
+
+
+def adjusted(p: pd.Series) -> pd.Series:
+    """Return p-values by Holm's method, those that are missing counted as 1 and left missing."""
+    return pd.Series(multipletests(p.fillna(1), method="holm")[1], p.index).where(p.notna())
 
 
 def signs(rows: pd.DataFrame) -> set[int]:

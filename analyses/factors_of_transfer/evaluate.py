@@ -40,7 +40,7 @@ def association(rows: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for factor in FACTORS:
         own = rows[rows["factor"] == factor].set_index("task")
-        product = (own["sign"] * metric["sign"]).dropna()
+        product = own["sign"] * metric["sign"]  # a task without one of them is one without a sign
         both = pd.concat([own["delta"], metric["delta"]], axis=1, keys=["x", "y"]).dropna()
         up, down = int((product > 0).sum()), int((product < 0).sum())
         rank = both["x"].corr(both["y"], method="spearman")

@@ -1,6 +1,7 @@
 """Verdicts on C7 to C9 of runs whose similarities are made up."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -128,3 +129,59 @@ def test_without_a_whole_seed_there_is_one_sentence(evaluate: Evaluate) -> None:
     found = evaluate(NAME, STUDY.format(sets=SETS[:1], seeds=[0]), lambda run: None)
     assert found.code == 1
     assert "no seed is finished in every set" in found.said
+
+
+def rows(*numbers: tuple[float, float, float, float]) -> pd.DataFrame:
+    """Correlations of targets: estimate, interval, adjusted p."""
+    return pd.DataFrame(numbers, columns=["estimate", "low", "high", "p_adjusted"])
+
+
+@pytest.mark.parametrize(
+    ("p", "clear"),
+    [
+        ([0.0166, 0.9, 0.9], True),  # .05 / 3
+        ([0.0168, 0.9, 0.9], False),
+        ([0.0166, np.nan, np.nan], True),  # what is missing counts
+        ([0.0168, np.nan, np.nan], False),
+    ],
+)
+def test_holm_counts_every_target(p: list[float], clear: bool) -> None:
+    found = module(NAME).adjusted(pd.Series(p))
+    assert (found[0] < 0.05) == clear
+    assert found.isna().tolist() == np.isnan(p).tolist()
+
+
+UP, DOWN, UNCLEAR_UP = (0.6, 0.1, 0.8, 0.049), (-0.6, -0.8, -0.1, 0.049), (0.6, 0.1, 0.8, 0.051)
+MISSING = (np.nan,) * 4
+
+
+@pytest.mark.parametrize(
+    ("numbers", "c7", "c8"),
+    [
+        ((DOWN, DOWN), "supported", "not supported"),
+        ((UP, UP), "not supported", "not supported"),
+        ((UP, DOWN), "undecided", "supported"),
+        ((UNCLEAR_UP, DOWN), "supported", "undecided"),
+        ((UNCLEAR_UP, UP), "not supported", "undecided"),
+        ((MISSING, UP), "not supported", "undecided"),
+        ((UNCLEAR_UP, MISSING), "undecided", "undecided"),
+    ],
+)
+def test_a_sign_counts_below_the_level(numbers: tuple[Any, ...], c7: str, c8: str) -> None:
+    script = module(NAME)
+    assert (script.worsens(rows(*numbers)), script.no_consistent_sign(rows(*numbers))) == (c7, c8)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.501, 0.9, "supported"),
+        (0.499, 0.9, "undecided"),
+        (-0.2, 0.499, "not supported"),
+        (-0.2, 0.501, "undecided"),
+        (np.nan, np.nan, "undecided"),
+    ],
+)
+def test_strong_is_an_interval_beside_one_half(low: float, high: float, verdict: str) -> None:
+    sure = (0.9, 0.8, 0.95, 0.001)
+    assert module(NAME).strong(rows(sure, (0.7, low, high, 0.001))) == verdict
