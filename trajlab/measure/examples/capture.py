@@ -92,6 +92,7 @@ class Capture:
 
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         self.calls: dict[str, Call] = {}
+        self._modules = dict(modules)  # as long as they live, no other has their identity
         self._names = {id(module): name for name, module in modules.items()}
         self._hook: Any = None
 

@@ -49,8 +49,11 @@ def layer_norms(call: Call, parameters: Mapping[str, Tensor], gradient: Tensor) 
             )
         if type(module) is nn.Embedding and not module.scale_grad_by_freq:
             return _embedding_norms(module, inputs, gradient)
-    if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.max_norm is not None:
-        return None  # its forward pass writes the weights
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag) and (
+        module.max_norm is not None  # its forward pass writes the weights
+        or module.scale_grad_by_freq  # by how often the whole batch looks them up
+    ):
+        return None
     return rerun_norms(call, parameters, gradient, elements=_ELEMENTS)
 
 

@@ -1,6 +1,6 @@
 """What probes that measure on a fixed sample have in common."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from trajlab.record.probes.probe import Probe
 from trajlab.record.sample import Data, Sample
 from trajlab.record.schedule import Every
 
+_NAMES = 50  # that an attribute lists
 NO_DATA = "no data of this task was given"
 
 
@@ -116,9 +117,15 @@ class Checks:
         checks = self._checks.values()
         return {
             "checked_gradients": sum(check.passes for check in checks),
-            "example_by_example": sorted({n for check in checks for n in check.one_by_one}),
-            "formula_was_wrong": sorted({n for check in checks for n in check.wrong}),
+            "example_by_example": _some({n for check in checks for n in check.one_by_one}),
+            "formula_was_wrong": _some({n for check in checks for n in check.wrong}),
         }
+
+
+def _some(names: Collection[str]) -> list[str]:
+    """Return the first names, for an attribute of a table holds no long list."""
+    first, left = sorted(names)[:_NAMES], len(names) - _NAMES
+    return [*first, f"and {left} more"] if left > 0 else first
 
 
 @contextmanager
