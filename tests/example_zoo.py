@@ -5,7 +5,8 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import batch_norm
+from torch.nn.functional import linear as apply_linear
 from torch.nn.utils import prune
 from torch.utils.checkpoint import checkpoint
 
@@ -280,7 +281,7 @@ MIXING: dict[str, Case] = {
         lambda m, x: m.c(x), lambda: _normal(5), c=lambda: Centred(3)
     ),
     "batch statistics by hand": _through(
-        lambda m, x: m.b(F.batch_norm(m.a(x), None, None, training=True)),
+        lambda m, x: m.b(batch_norm(m.a(x), None, None, training=True)),
         lambda: _normal(5),
         a=linear(),
         b=linear(),
@@ -342,7 +343,7 @@ def _weight_hook(model: nn.Module) -> None:
 
 
 def _own_forward(model: nn.Module) -> None:
-    model[2].forward = lambda x: F.linear(x, 2 * model[2].weight, model[2].bias)
+    model[2].forward = lambda x: apply_linear(x, 2 * model[2].weight, model[2].bias)
 
 
 HOOKS: dict[str, Case] = {
@@ -439,7 +440,7 @@ def _inner_step(m: nn.Module, x: Tensor) -> Tensor:
     """The loss after a step on the first weight, as in meta-learning."""
     loss = m(x).square().mean()
     (slope,) = torch.autograd.grad(loss, m[0].weight, create_graph=True)
-    moved = F.linear(x, m[0].weight - 0.1 * slope, m[0].bias)
+    moved = apply_linear(x, m[0].weight - 0.1 * slope, m[0].bias)
     return m[1:](moved)[:, 0].square()
 
 
