@@ -15,6 +15,14 @@ from trajlab.measure.examples.capture import Call
 from trajlab.measure.functional import evaluate_at
 
 _ATTENTION = ("query", "key", "value", "key_padding_mask", "attn_mask", "is_causal")
+_APART = (  # in evaluation mode they treat one example as they treat many
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.PReLU,
+    nn.RMSNorm,
+    nn.modules.batchnorm._NormBase,
+    nn.modules.conv._ConvNd,
+)
 _MASK = _ATTENTION.index("attn_mask")
 
 
@@ -48,6 +56,7 @@ def rerun_norms(
     of_torch = type(module).__module__.startswith("torch.nn.") and "forward" not in vars(module)
     if arguments_written or module._forward_pre_hooks or (output_written and not of_torch):
         return None
+    apart = of_torch and isinstance(module, _APART) and not module.training
     n = len(gradient)
     leaves, structure = _arguments(call)
     attention = isinstance(module, nn.MultiheadAttention)
@@ -63,7 +72,9 @@ def rerun_norms(
     def norm(example: dict[int, Tensor], slope: Tensor) -> tuple[Tensor, Tensor]:
         def forward(at: dict[str, Tensor]) -> Tensor:
             given = [
-                example[place].clone()[None] if place in example else leaf
+                (example[place] if of_torch else example[place].clone())[None]
+                if place in example
+                else leaf
                 for place, leaf in enumerate(leaves)
             ]
             if attention and _MASK in example:
@@ -86,7 +97,7 @@ def rerun_norms(
                 part = slice(start, start + length)
                 examples = {place: leaf[part] for place, leaf in batched.items()}
                 norms, outputs = vmap(norm, randomness="same")(examples, gradient[part])
-                if not output_written and not _near(outputs, call.value[part]):
+                if not apart and not output_written and not _near(outputs, call.value[part]):
                     return None
                 parts.append(norms)
     except torch.OutOfMemoryError:
