@@ -46,6 +46,8 @@ CONTROLS = {
 # Mueller et al. (2024), 99 epochs: accuracies of figure 1; gaps by `analysis.gap` from the
 # trajectories read off that figure (tests/data/fashion_mtl).
 PAPER = {"": 87.7, "+fashion": 88.7, "+noisy": 84.7}
+DIGITISED = Path(__file__).parents[2] / "tests/data/fashion_mtl/fashion_mtl_trajectories.csv"
+DIGITISED_NAMES = {"STL": "", "MTL+Fashion": "+fashion", "MTL+Noisy": "+noisy"}
 PAPER_GAP = {"+fashion": 0.89, "+noisy": -3.04}
 LEVEL = 0.05
 
@@ -246,7 +248,7 @@ def _of(runs: Runs, condition: str) -> Runs:
 
 
 def trajectories(runs: Runs, ax: plt.Axes) -> None:
-    """Draw accuracy over training loss, each run a line, as the paper's figure 1."""
+    """Draw accuracy over training loss, each run a line, beside the paper's figure 1 (dots)."""
     styles = {"": ("0.4", "-"), "+fashion": ("#0173b2", "--"), "+noisy": ("#de8f05", ":")}
     for run in runs:
         condition = run.metadata["condition"]
@@ -255,6 +257,10 @@ def trajectories(runs: Runs, ax: plt.Axes) -> None:
         score = run.table("evaluations/test")["accuracy"][1:, 0]
         first = MAIN[condition] not in ax.get_legend_handles_labels()[1]
         ax.plot(loss, score, line, color=color, lw=1, label=MAIN[condition] if first else None)
+    for (name, _), own in pd.read_csv(DIGITISED).query("epoch > 0").groupby(["setting", "seed"]):
+        color, _ = styles[DIGITISED_NAMES[str(name)]]
+        ax.plot(own["train_loss"], own["test_acc"], ".", color=color, ms=2, alpha=0.3)
+    ax.plot([], [], ".", color="0.6", ms=4, label="the paper's figure 1")
     ax.set(xscale="log", xlabel="training loss of the first task", ylabel="its test accuracy in %")
     ax.invert_xaxis()
     ax.legend(frameon=False)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
 from trajlab.study.run import Run
 
@@ -185,3 +186,45 @@ def test_a_sign_counts_below_the_level(numbers: tuple[Any, ...], c7: str, c8: st
 def test_strong_is_an_interval_beside_one_half(low: float, high: float, verdict: str) -> None:
     sure = (0.9, 0.8, 0.95, 0.001)
     assert module(NAME).strong(rows(sure, (0.7, low, high, 0.001))) == verdict
+
+
+@pytest.mark.parametrize(
+    ("n", "targets", "given", "wanted"), [(24, 3, 1, 0.53), (38, 3, 1, 0.79), (39, 3, 1, 0.80)]
+)
+def test_power_is_known_beforehand(n: int, targets: int, given: int, wanted: float) -> None:
+    """By simulation too: of 4,000 normal samples of 24, partialled for one other variable."""
+    script = module(NAME)
+    assert script.power(n, targets, given) == pytest.approx(wanted, abs=0.01)
+    assert script.power(4, targets, given) == 0
+    rng = np.random.default_rng(0)
+    x, noise, other = rng.normal(size=(3, 4000, n))
+    other -= other.mean(-1, keepdims=True)
+    pair = np.stack((x, 0.5 * x + np.sqrt(0.75) * noise))
+    pair -= pair.mean(-1, keepdims=True)
+    slope = (pair * other).sum(-1) / (other**2).sum(-1)
+    a, b = pair - slope[..., None] * other
+    r = (a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
+    freedom = n - 2 - given
+    t = r * np.sqrt(freedom / (1 - r**2))
+    found = (2 * student.sf(np.abs(t), freedom) < 0.05 / targets).mean()
+    assert script.power(n, targets, given) == pytest.approx(found, abs=0.04)
+
+
+def test_prediction_leaves_a_set_out() -> None:
+    """The metric follows K and the one similarity; the other is noise."""
+    rng = np.random.default_rng(0)
+    K = np.repeat([1, 4, 9], 8)
+    useful, noise = rng.normal(size=(2, 24))
+    points = pd.DataFrame({"task": "class7", "K": K, "to_update": useful, "corrected": noise})
+    points = points.assign(final_metric=70 + K + 3 * useful + 0.1 * rng.normal(size=24))
+    found = module(NAME).prediction(points).set_index("similarity")
+    assert found.loc["to_update", "r2_K_and_similarity"] > 0.99
+    assert found.loc["corrected", "r2_K_and_similarity"] < found.loc["corrected", "r2_K"] < 0.8
+    lone = points.assign(final_metric=1.0)
+    assert module(NAME).prediction(lone)[["r2_K", "r2_K_and_similarity"]].isna().all(axis=None)
+
+
+def test_what_is_left_out_is_not_fitted() -> None:
+    """Mean of the others: of 0, 0, 0, 4 each error is (y - mean) * n / (n - 1), so R² is 0."""
+    target = np.array([0.0, 0.0, 0.0, 4.0])
+    assert module(NAME).left_out(np.ones((4, 1)), target) == pytest.approx(0)

@@ -14,12 +14,19 @@ NAME = "factors_of_transfer"
 STUDY = """
 setting = "yeast"
 epochs = 20
-[[stage]]
-name = "main"
 condition = ["class1+class2", "class1", "class2"]
 method = ["uniform", "mgda"]
 seed = [0, 1, 2]
+[[stage]]
+name = "main"
 """
+BOTH = (
+    STUDY
+    + """[[stage]]
+name = "one rate"
+learning_rate = 0.2
+"""
+)
 TASKS = ("class1", "class2")
 # By which sides of which tasks' differences are large: of multi-task runs to single, then of mgda
 # to uniform. (rise of the factors, gain in accuracy) of each task, and mgda's rise of the loss.
@@ -110,13 +117,33 @@ def test_c6_at_one_half(counts: list[int], verdict: str) -> None:
     assert module(NAME).few_change(pd.DataFrame([counts], columns=names)) == verdict
 
 
-def signed(factor: list[float], metric: list[float]) -> pd.DataFrame:
-    """What `at_end` returns, of one factor and the metric in some tasks."""
+@pytest.mark.parametrize(
+    ("verdicts", "one"),
+    [
+        (["supported"], "supported"),
+        (["supported", "supported"], "supported"),
+        (["supported", "undecided"], "undecided"),
+        (["not supported", "supported"], "undecided"),
+    ],
+)
+def test_both_rules_for_the_rate_have_to_agree(verdicts: list[str], one: str) -> None:
+    assert module(NAME).agreed(verdicts) == one
+
+
+def of_signs(factor: list[float], metric: list[float]) -> pd.DataFrame:
+    """What `signed` returns, of one factor and the metric in some tasks."""
     script = module(NAME)
     parts = dict.fromkeys(script.FACTORS, factor) | {"final_metric": metric}
     return pd.DataFrame(
         [
-            {"factor": name, "task": f"class{i}", "sign": sign, "delta": sign + 0.1 * i}
+            {
+                "factor": name,
+                "setting": "yeast",
+                "condition": "",
+                "task": f"class{i}",
+                "sign": sign,
+                "delta": sign + 0.1 * i,
+            }
             for name, signs in parts.items()
             for i, sign in enumerate(signs)
         ]
@@ -134,7 +161,7 @@ def signed(factor: list[float], metric: list[float]) -> pd.DataFrame:
     ],
 )
 def test_c4_by_the_signs_of_tasks(factor: list[float], metric: list[float], verdict: str) -> None:
-    found = module(NAME).association(signed(factor, metric))
+    found = module(NAME).association(of_signs(factor, metric))
     assert found["no_consistent_sign"].tolist() == [verdict] * 3
     assert (found["tasks"] == 3).all()
 
@@ -177,3 +204,16 @@ def test_a_method_that_was_not_begun_makes_no_seed_whole(evaluate: Evaluate) -> 
     found = evaluate(NAME, STUDY, make_up)
     assert found.code == 1
     assert "0 of 3 seeds are finished with every method" in found.said
+
+
+def test_a_comparison_at_one_rate_that_differs_leaves_c6_undecided(evaluate: Evaluate) -> None:
+    """With each optimizer's own rate mgda raises the loss; at one rate it lowers it."""
+
+    def make_up(run: Run) -> Recorded:
+        raised = 1.0 if run.plan.learning_rate == 0.1 else -0.5
+        return recorded(run, OPPOSITE, OPPOSITE, raised)
+
+    both = evaluate(NAME, BOTH, make_up)
+    assert both.verdicts["C6"] == "undecided"
+    raised = both.table("changes").set_index("comparison")["loss_raised"]
+    assert raised.to_dict() == {"own rates": 2, "one rate": 0}

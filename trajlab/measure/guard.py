@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 import numpy as np
 import torch
 from torch import nn
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
@@ -99,7 +100,7 @@ def _clipped_tables(modules: Sequence[nn.Module]) -> Iterator[None]:
         if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.max_norm is not None
     ]
     saved = [table.detach().clone() for table in tables]
-    with torch.autograd._unsafe_preserve_version_counter(tuple(tables)):
+    with _unsafe_preserve_version_counter(tuple(tables)):
         try:
             yield
         finally:

@@ -111,7 +111,7 @@ def cost_table(file: Path, folder: Path) -> pd.DataFrame:
         `stage, wanted, finished, core_hours`: runs that the stage adds, NaN where it is not known
         yet which these are; those that are finished; and the hours that these took on their one
         thread each, evaluations included: epochs times the median epoch, so that interruptions do
-        not count.
+        not count; beside other work a core does less in an hour.
     """
     study = replace(read(file), runs=folder)
     seen: set[Path] = set()

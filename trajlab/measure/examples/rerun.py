@@ -84,7 +84,7 @@ def rerun_norms(
             first: Tensor = tree_flatten(output)[0][0]
             return first[0]
 
-        output, pull_back = vjp(forward, values)
+        output, pull_back = vjp(forward, values)  # type: ignore[misc]
         (slopes,) = pull_back(slope.to(output.dtype))
         return torch.stack([g.double().square().sum() for g in slopes.values()]).sum(), output
 
