@@ -8,7 +8,7 @@ FILE ?= study.toml
 STUDY_RUNS ?= runs/$(STUDY)
 STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
-.PHONY: help study demo page-check bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature test wheel-check crash-test lint env clean
+.PHONY: help study demo page-check bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples test wheel-check crash-test lint env clean
 
 help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ bench-resampling: env  ## how long permutations and bootstraps take, next to Sci
 
 bench-curvature: env  ## accuracy of curvature against products and time, beside PyHessian and curvlinops
 	$(BIN)/python -m benchmarks.curvature --figure benchmarks/curvature.png
+
+bench-examples: env  ## what gradients of single examples cost, and the check of a few
+	$(BIN)/python -m benchmarks.examples
 
 bench-integrations: env  ## what recording adds to a step in each framework, next to its own logger
 	$(BIN)/python benchmarks/integrations.py

@@ -6,6 +6,18 @@ import torch
 from trajlab.measure.affinity import task_affinity
 
 
+def test_losses_may_hold_gradients() -> None:
+    w = torch.nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
+
+    def losses(p: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        x = torch.ones(1, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad((p["w"] * x**2).sum(), x, create_graph=True)
+        return [slope.sum()]  # 2 w
+
+    found = task_affinity(losses, {"w": w}, 0.1)
+    assert found.item() == pytest.approx(1 - 3.6 / 4)
+
+
 def test_affinity_of_quadratics_in_closed_form() -> None:
     w = torch.nn.Parameter(torch.tensor([1.0, 2.0], dtype=torch.float64))
     before = w.detach().clone()

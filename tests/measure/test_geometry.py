@@ -23,6 +23,19 @@ def test_barrier_between_the_wells_of_a_double_well() -> None:
     assert len(found.positions) == 21
 
 
+def test_loss_may_hold_a_gradient() -> None:
+    def loss(p: dict[str, torch.Tensor]) -> torch.Tensor:
+        x = torch.ones(1, requires_grad=True)
+        (slope,) = torch.autograd.grad((p["w"] * x**2).sum(), x, create_graph=True)
+        return slope.sum()  # 2 w
+
+    found = interpolation_barrier(
+        loss, {"w": torch.nn.Parameter(torch.ones(1))}, {"w": torch.zeros(1)}
+    )
+    assert found.losses[0] == 2.0
+    assert found.losses[-1] == 0.0
+
+
 def test_no_barrier_in_a_bowl() -> None:
     found = interpolation_barrier(
         lambda p: p["w"].pow(2).sum(), {"w": torch.ones(2)}, {"w": -2 * torch.ones(2)}

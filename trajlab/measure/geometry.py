@@ -84,11 +84,12 @@ def interpolation_barrier(
     arXiv:1912.05671.
     """
     positions = torch.linspace(0, 1, points, dtype=torch.float64).tolist()
-    with torch.no_grad():
-        losses = [
-            float(loss({name: torch.lerp(w, end[name], a) for name, w in start.items()}))
-            for a in positions
-        ]
+    losses = [
+        loss(
+            {name: torch.lerp(w.detach(), end[name].detach(), a) for name, w in start.items()}
+        ).item()
+        for a in positions
+    ]
     rises = [
         value - (1 - a) * losses[0] - a * losses[-1]
         for a, value in zip(positions, losses, strict=True)

@@ -120,6 +120,19 @@ def test_loss_that_becomes_nan_is_nan() -> None:
     assert found.value[0] != found.value[0]
 
 
+def test_losses_may_hold_gradients() -> None:
+    w = torch.full((4,), 0.5, dtype=torch.float64)
+
+    def loss(p: Mapping[str, Tensor]) -> Tensor:
+        x = torch.ones(4, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad((p["w"] * x**2).sum(), x, create_graph=True)
+        return slope.square().sum()  # 4 Σ w²
+
+    assert sharpness([loss], {"w": w}, [0.1]).value[0] == pytest.approx(4 * (1.21 - 1))
+    found = average_sharpness([loss] * 2, {"w": w}, [0.1], draws=200)
+    assert found.value[0] == pytest.approx(4 * 0.01, rel=0.3)
+
+
 def test_average_case_of_a_quadratic_in_closed_form() -> None:
     # E ½ Σ a_i (θ_i + ε_i)² − ½ Σ a_i θ_i² = ½ ρ² Σ a_i θ_i²
     a, w = torch.rand(2, 30, dtype=torch.float64) + 0.5

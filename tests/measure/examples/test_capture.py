@@ -6,6 +6,7 @@ import io
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_unflatten
 from torch.utils.checkpoint import checkpoint
 
 from trajlab.measure.examples.capture import Capture
@@ -50,12 +51,28 @@ def test_calls_that_autograd_does_not_follow_are_ignored() -> None:
     assert capture.calls == {}
 
 
-def test_other_modules_and_keyword_arguments_are_left_alone() -> None:
-    layer = nn.Linear(3, 4)
-    with Capture({"layer": layer}) as capture:
+def test_other_modules_are_left_alone() -> None:
+    with Capture({"layer": nn.Linear(3, 4)}) as capture:
         nn.Linear(3, 4)(torch.randn(5, 3))
-        layer(input=torch.randn(5, 3))
     assert capture.calls == {}
+
+
+def test_every_argument_and_output_is_caught() -> None:
+    cell = nn.LSTMCell(3, 4)
+    x, h, c = torch.randn(5, 3), torch.randn(5, 4, requires_grad=True), torch.randn(5, 4)
+    with Capture({"cell": cell}) as capture:
+        made = h * 2
+        _, state = cell(hx=(made, c), input=x)
+    call = capture.calls["cell"]
+    positional, keywords = tree_unflatten(list(call.arguments), call.structure)
+    assert positional == ()
+    assert torch.equal(keywords["hx"][0], made)
+    assert keywords["input"].data_ptr() == x.data_ptr()
+    assert call.inputs == {made.grad_fn}
+    assert [edge.node for edge in call.further] == [state.grad_fn]
+    assert call.written() == (False, False)
+    x.zero_()
+    assert call.written() == (True, False)
 
 
 def test_model_stays_free_of_hooks_and_can_be_copied() -> None:

@@ -7,13 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.examples import norms
-from trajlab.measure.examples.attention import attention_norms, capture_attention
+from trajlab.measure.examples import formulas
 from trajlab.measure.examples.capture import Capture
+from trajlab.measure.examples.check import ExampleCheck
 from trajlab.measure.examples.norms import refuse_batch_statistics, sample_norms
 from trajlab.measure.layers import group_by_layer, modules_of
 
-layer_norms = norms._layer_norms
 N = 5
 
 
@@ -89,30 +88,17 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor], set[str]]
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_captured_norms_are_those_of_each_example_alone(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_captured_norms_are_those_of_each_example_alone(name: str) -> None:
     torch.manual_seed(0)
     make, data, captured = MODELS[name]
     model, x = make().eval(), data()
     model.double()
     x = x.double() if x.is_floating_point() else x
     parameters = dict(model.named_parameters())
-    layers = modules_of(model, group_by_layer(parameters))
-    with Capture(layers) as capture, capture_attention(capture):
+    with Capture(modules_of(model, group_by_layer(parameters))) as capture:
         losses = model(x).logsumexp(1)
-    used = set()
-    monkeypatch.setattr(
-        norms,
-        "attention_norms",
-        lambda call, *args: used.add(call.module) or attention_norms(call, *args),
-    )
-    monkeypatch.setattr(
-        norms,
-        "_layer_norms",
-        lambda module, *args: used.add(module) or layer_norms(module, *args),
-    )
-    found = sample_norms(losses, parameters, capture.calls)
+    check = ExampleCheck()
+    found = sample_norms(losses, parameters, capture.calls, check=check)
     alone = []
     for i in range(N):
         loss = model(x[i : i + 1]).logsumexp(1).sum()
@@ -120,7 +106,9 @@ def test_captured_norms_are_those_of_each_example_alone(
         alone.append(sum(g.pow(2).sum() for g in slopes))
     assert torch.allclose(found, torch.stack(alone), rtol=1e-12)
     assert torch.allclose(sample_norms(losses, parameters), found, rtol=1e-12)
-    assert {name for name, m in model.named_modules() if m in used} == captured
+    assert {n for n in parameters if n.split(".")[0] not in captured} == check.one_by_one
+    assert not check.wrong
+    assert check.passes == 3
     assert all(p.grad is None for p in parameters.values())
 
 
@@ -156,7 +144,7 @@ def test_memory_chunks_do_not_change_the_numbers(monkeypatch: pytest.MonkeyPatch
     with Capture(modules_of(model, group_by_layer(parameters))) as capture:
         losses = model(torch.randn(N, 2, 8, 8)).logsumexp(1)
     whole = sample_norms(losses, parameters, capture.calls)
-    monkeypatch.setattr(norms, "_ELEMENTS", 1)
+    monkeypatch.setattr(formulas, "_ELEMENTS", 1)
     assert torch.allclose(whole, sample_norms(losses, parameters, capture.calls))
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from tests.zoo import build
 from trajlab.measure.gram.blocks import GradientBlock
 from trajlab.measure.gram.formulas import choose_blocks
-from trajlab.measure.gram.graph import Graph
 from trajlab.measure.gram.task_gram import task_gram
+from trajlab.measure.graph import Graph
 from trajlab.measure.layers import group_by_layer
 
 

@@ -6,8 +6,8 @@ import torch
 from tests.zoo import build
 from trajlab.measure.gram import segments
 from trajlab.measure.gram.blocks import gradient_block
-from trajlab.measure.gram.graph import Graph
 from trajlab.measure.gram.segments import split
+from trajlab.measure.graph import Graph
 
 
 @pytest.mark.parametrize(

@@ -103,18 +103,17 @@ def average_sharpness(
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for loss in losses:
-        with torch.no_grad():
-            at_rest = loss(weights).item()
-            disturbed = torch.zeros(len(rho), dtype=torch.float64)
-            for _ in range(draws):
-                noise = {
-                    name: w * torch.randn(w.shape, generator=generator).to(w)
-                    for name, w in weights.items()
-                }
-                for k, radius in enumerate(rho):
-                    for sign in (radius, -radius):
-                        moved = {name: w + sign * noise[name] for name, w in weights.items()}
-                        disturbed[k] += loss(moved).item() / (2 * draws)
+        at_rest = loss(weights).item()
+        disturbed = torch.zeros(len(rho), dtype=torch.float64)
+        for _ in range(draws):
+            noise = {
+                name: w * torch.randn(w.shape, generator=generator).to(w)
+                for name, w in weights.items()
+            }
+            for k, radius in enumerate(rho):
+                for sign in (radius, -radius):
+                    moved = {name: w + sign * noise[name] for name, w in weights.items()}
+                    disturbed[k] += loss(moved).item() / (2 * draws)
         rows.append([(at_rest, value) for value in disturbed.tolist()])
     return _over_batches(rows)
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from trajlab.measure.gram.blocks import Block, EmbeddingBlock, LinearBlock, gradient_block
-from trajlab.measure.gram.graph import Graph
-from trajlab.measure.gram.operations import Operation
+from trajlab.measure.gram.operations import Operation, only_use
 from trajlab.measure.gram.projection import Projection, projected_convolution, projected_product
+from trajlab.measure.graph import Graph
 
 
 def choose_blocks(
@@ -47,7 +47,7 @@ def choose_blocks(
             name: use
             for name, parameter in left.items()
             if not parameter._backward_hooks  # a user's hook may change the gradient
-            and (use := graph.only_use(parameter)) is not None
+            and (use := only_use(graph, parameter)) is not None
         }
         for name, use in uses.items():
             formula: Block | None = None

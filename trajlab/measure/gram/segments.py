@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from trajlab.measure.gram.blocks import Block
-from trajlab.measure.gram.graph import Graph
+from trajlab.measure.graph import Graph
 
 _LARGE = 2**23  # numbers; what a segment's gradients of all tasks amount to, at least
 

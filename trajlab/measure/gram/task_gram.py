@@ -8,10 +8,10 @@ from torch.autograd.graph import GradientEdge
 
 from trajlab.measure.gram.blocks import Block
 from trajlab.measure.gram.formulas import choose_blocks
-from trajlab.measure.gram.graph import Graph
 from trajlab.measure.gram.layer_sums import BlockSums, TaskGram
 from trajlab.measure.gram.projection import Projection
 from trajlab.measure.gram.segments import split
+from trajlab.measure.graph import Graph
 from trajlab.measure.layers import group_by_layer
 
 

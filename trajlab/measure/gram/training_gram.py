@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from trajlab.measure.gram.blocks import Block, gradient_block
 from trajlab.measure.gram.formulas import choose_blocks
-from trajlab.measure.gram.graph import Graph
 from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.projection import Projection
 from trajlab.measure.gram.segments import Segment, split
@@ -16,6 +15,7 @@ from trajlab.measure.gram.watch import Arrivals, Watch
 from trajlab.measure.gram.watch_separate import Contributions
 from trajlab.measure.gram.watch_total import Total
 from trajlab.measure.gram.weights import Weight, is_zero, vector
+from trajlab.measure.graph import Graph
 from trajlab.measure.guard import guard
 from trajlab.measure.layers import group_by_layer
 

@@ -7,7 +7,6 @@ from torch.autograd.graph import GradientEdge
 from torch.utils.hooks import RemovableHandle
 
 from trajlab.measure.gram.blocks import Block
-from trajlab.measure.gram.graph import Graph
 from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.segments import Segment
 from trajlab.measure.gram.watch import (
@@ -19,6 +18,7 @@ from trajlab.measure.gram.watch import (
     pulling_back,
 )
 from trajlab.measure.gram.weights import Weight, is_one, is_zero, plain
+from trajlab.measure.graph import Graph
 
 
 class Total(Watch):

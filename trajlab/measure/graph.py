@@ -8,10 +8,8 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.gram.operations import Operation
 
 _Dominators = dict[Node, tuple[Node | None, int]]
-_LAYOUT = {"TBackward0", "ToCopyBackward0", "TransposeBackward0", "ViewBackward0"}
 
 
 class Graph:
@@ -59,9 +57,17 @@ class Graph:
         """Whether a part of it is compiled, which may be walked only once."""
         return any(type(node).__name__ == "CompiledFunctionBackward" for node in self._users)
 
-    def users(self, node: Node) -> set[Node]:
-        """Return the nodes that pass a gradient on to the node."""
-        return set(self._users.get(node, ()))
+    def __contains__(self, node: Node) -> bool:
+        """Say whether a backward pass comes to the node."""
+        return node in self._users
+
+    def is_loss(self, node: Node) -> bool:
+        """Say whether the node made one of the losses."""
+        return node in self._roots
+
+    def users(self, node: Node) -> list[Node]:
+        """Return the nodes that pass a gradient on to the node, once for each time they do."""
+        return self._users.get(node, [])
 
     def reaches(self, loss: int, node: Node) -> bool:
         """Say whether the backward pass of the loss at that position comes to the node."""
@@ -110,29 +116,6 @@ class Graph:
                 "differentiate for; use scope='parameters'"
             )
         return edge
-
-    def only_use(self, parameter: Tensor) -> Operation | None:
-        """Return the one operation that a parameter goes into; None if there is not just one.
-
-        On the way to it only its layout and its precision may change, which leave inner products
-        of gradients as they are.
-
-        Parameters
-        ----------
-        parameter : Tensor
-            A leaf.
-        """
-        node = get_gradient_edge(parameter).node
-        users = self._users.get(node, [])
-        while len(users) == 1 and type(users[0]).__name__ in _LAYOUT:
-            node = users[0]
-            if node in self._roots:
-                return None
-            users = self._users[node]
-        if len(users) != 1:
-            return None
-        operands = [operand for operand, _ in users[0].next_functions]
-        return Operation(users[0], operands.index(node))
 
     def dominators(self, nodes: Iterable[Node]) -> list[Node]:
         """Return the nodes that every path from a loss to any of the given nodes goes through.
