@@ -7,6 +7,7 @@ from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
 from trajlab.analysis import correlate
+from trajlab.analysis.correlate import association
 from trajlab.analysis.correlate.association import associate
 from trajlab.analysis.statistics.multiplicity import benjamini_hochberg
 from trajlab.analysis.statistics.resampling import bootstrap_means, permutation_test
@@ -86,7 +87,7 @@ def test_nothing_can_be_exchanged_where_every_given_value_is_its_own():
 @pytest.mark.parametrize("interval", ["fisher", "bootstrap"])
 def test_intervals_cover(statistic, coverage, interval, monkeypatch):
     """At ρ = .5 and 25 units; 2,000 bootstrap samples instead of 9,999, for time."""
-    monkeypatch.setattr("trajlab.analysis.correlate.association.RESAMPLES", 1999)
+    monkeypatch.setattr(association, "DRAWS", 1999)
     rng, runs = np.random.default_rng(4), 150
     truth = 0.5 if statistic == "pearson" else 6 / np.pi * np.arcsin(0.25)
     hits = 0

@@ -200,7 +200,7 @@ def test_the_corrected_cosine_is_read_by_its_interval_over_runs(tmp_path, cosine
     assert row["mean_cosine"] == 0  # the batch cosine stands beside it, unchanged
     assert row["ceiling"] == pytest.approx(0.2)
     assert row["corrected_cosine"] == pytest.approx(np.mean(cosines), nan_ok=True)
-    told = verdict(conflict=result.summary)["sentence"]
+    told = verdict([result])["sentence"]
     assert any(sentence in one for one in told)
 
 

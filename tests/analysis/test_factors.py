@@ -7,7 +7,7 @@ from scipy import stats
 
 from trajlab import plots
 from trajlab.analysis import factors
-from trajlab.analysis.factors.deltas import difference
+from trajlab.analysis.factors.deltas import factor_difference
 from trajlab.analysis.factors.quadrants import quadrant_frame, share_interval
 from trajlab.analysis.runs.groups import group
 from trajlab.analysis.summary import summarise_runs
@@ -112,13 +112,13 @@ def test_the_reference_has_the_paper_s_factors(reference):
 @pytest.mark.parametrize("n", [2, 5])
 def test_difference_is_welchs(n):
     a, b = np.random.default_rng(n).normal(size=(2, n))
-    found = difference(a, b)
+    found = factor_difference(a, b)
     expected = stats.ttest_ind(a, b, equal_var=False)
     assert found["p_value"] == pytest.approx(expected.pvalue)
     assert found["z"] == pytest.approx(expected.statistic)
     assert found["relative"] == pytest.approx((a.mean() - b.mean()) / abs(b.mean()))
-    assert difference(np.ones(3), np.zeros(3))["reason"] == "no spread on either side"
-    assert np.isnan(difference(np.array([]), b)["delta"])
+    assert factor_difference(np.ones(3), np.zeros(3))["reason"] == "no spread on either side"
+    assert np.isnan(factor_difference(np.array([]), b)["delta"])
 
 
 def test_the_share_interval_covers_where_points_share_tasks():

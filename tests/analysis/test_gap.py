@@ -9,17 +9,16 @@ from scipy import stats
 
 from trajlab.analysis import gap
 from trajlab.analysis.gap.decomposition import TERMS, decompose, run_terms
-from trajlab.analysis.gap.matching import (
+from trajlab.analysis.gap.matching import gap_curve, grid
+from trajlab.analysis.gap.onset import first, persistence, sustained
+from trajlab.analysis.runs.curve import (
     RULES,
     bins,
     first_passage,
-    gap_curve,
-    grid,
     in_hole,
     isotonic,
     last_passage,
 )
-from trajlab.analysis.gap.onset import first, persistence, sustained
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.statistics.intervals import mean_interval, two_sd, welch
 from trajlab.errors import TrajlabError

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from trajlab.analysis import correlate
+from trajlab.analysis.correlate import granulation
 from trajlab.analysis.correlate.granulation import (
     conditional_information,
     granulated_kendall,
@@ -90,7 +91,7 @@ def test_conditional_information_of_a_common_cause_is_nothing():
 
 @pytest.mark.parametrize("measure", [granulated_kendall, sign_error, conditional_information])
 def test_p_values_keep_their_level(measure, monkeypatch):
-    monkeypatch.setattr("trajlab.analysis.correlate.granulation.INFORMATION_RESAMPLES", 199)
+    monkeypatch.setattr(granulation, "INFORMATION_DRAWS", 199)
     rng = np.random.default_rng(0)
     grid = pd.DataFrame({"lr": np.repeat([1, 2, 3], 3), "width": [1, 2, 3] * 3})
     p_values = np.array([measure(*rng.normal(size=(2, 9)), grid).p_value for _ in range(100)])

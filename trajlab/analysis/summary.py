@@ -23,11 +23,11 @@ from trajlab.analysis.runs.evaluations import (
 )
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import recorded
-from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
 CHECKPOINTS = 20  # of which the paper takes the mean
+FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Summary = tuple[float, str]  # a number, or NaN and the reason
 

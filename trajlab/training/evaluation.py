@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trajlab.training.batches import pick
 from trajlab.training.metrics import mean
 from trajlab.training.setting import Problem
 
@@ -57,9 +58,9 @@ def _scores(problem: Problem, names: list[str], split: str) -> dict[str, dict[st
     right: dict[str, list[Tensor]] = {name: [] for name in names}
     for start in range(0, len(inputs), BATCH):
         rows = torch.arange(start, min(start + BATCH, len(inputs)))
-        outputs = problem.model(dict.fromkeys(names, inputs[rows].to(device)))
+        outputs = problem.model(dict.fromkeys(names, pick(inputs, rows).to(device)))
         for name, task in tasks.items():
-            wanted = task.splits[split][1][rows].to(device)
+            wanted = pick(task.splits[split][1], rows).to(device)
             for key, metric in metrics[name].items():
                 sums[name][key] += metric.count(outputs[name], wanted)
             if split == "test" and task.correct:

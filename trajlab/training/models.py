@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from trajlab.errors import TrajlabError
+from trajlab.training.pooling import MaxPool2d
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ def lenet(channels: int = 1, shape: Shape = PLAIN) -> nn.Sequential:
     first, second = shape.units(6), shape.units(16)
     return nn.Sequential(
         *shape.convolution(channels, first, padding=2),
-        nn.MaxPool2d(2),
+        MaxPool2d(),
         *shape.convolution(first, second),
-        nn.MaxPool2d(2),
+        MaxPool2d(),
         nn.Flatten(),
         *shape.hidden(25 * second, shape.units(120)),
         *shape.hidden(shape.units(120), shape.units(84)),

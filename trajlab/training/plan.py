@@ -26,6 +26,9 @@ class Plan:
         An epoch is one pass over the largest task; smaller ones begin again.
     learning_rate, momentum, weight_decay
         Of the optimizer.
+    early_evaluations
+        Evaluations within the first epoch, beside those at its ends: after the fractions
+        ``2 ** (-k / 2)`` of its steps, k = 1, 2, …, this many.
     options
         The method's own hyper-parameters.
     precision
@@ -55,6 +58,7 @@ class Plan:
     learning_rate: float
     momentum: float
     weight_decay: float = 0.0
+    early_evaluations: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "float32"
     optimizer: str = "sgd"

@@ -123,38 +123,53 @@ class Trainer:
             self.schedule.load_state_dict(state["schedule"])
         self.compute.flops, self.compute.seconds = state["compute"]
 
+    @property
+    def early(self) -> set[int]:
+        """Steps of the first epoch after which it is evaluated; fewer where they coincide."""
+        halvings = range(1, self.plan.early_evaluations + 1)
+        return {round(self.steps * 2 ** (-k / 2)) for k in halvings} - {0, self.steps}
+
     def advance(self, recorder: Recorder) -> bool:
         """Train one epoch; return whether the losses stayed finite."""
         sums = dict.fromkeys(self.problem.tasks, 0.0)
-        for _ in range(self.steps):
-            chosen = self.method.draw()
-            drawn = {
-                name: batch
-                for batches in self.batches
-                if not batches.tasks.isdisjoint(chosen)
-                for name, batch in batches.draw().items()
-                if name in chosen
-            }
-            losses = self._means(drawn)
-            self.method.backward(recorder, losses, self.model)
-            self.compute.flops += self._flops
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            if self.schedule:
-                self.schedule.step()
-            self.method.after_update(partial(self._means, drawn))
-            for name, loss in losses.items():
-                sums[name] += loss.item()
+        early = set() if self.epoch else self.early
+        for step in range(1, self.steps + 1):
+            with self.compute.step(self._flops):
+                losses = self._update(recorder)
+                for name, loss in losses.items():
+                    sums[name] += loss.item()
             if not all(map(math.isfinite, sums.values())):
                 return False
+            if step in early:
+                self.evaluate(recorder)
         self.method.end_epoch({name: total / self.steps for name, total in sums.items()})
         self.epoch += 1
         return True
 
     def evaluate(self, recorder: Recorder) -> None:
-        """Record losses and metrics on every split."""
+        """Record losses and metrics on every split, after so many whole epochs."""
+        recorder.epoch = self.epoch
         for split in SPLITS:
             recorder.evaluate(split, evaluate(self.problem, split))
+
+    def _update(self, recorder: Recorder) -> dict[str, Tensor]:
+        """Make one update; return the losses that it descends."""
+        chosen = self.method.draw()
+        drawn = {
+            name: batch
+            for batches in self.batches
+            if not batches.tasks.isdisjoint(chosen)
+            for name, batch in batches.draw().items()
+            if name in chosen
+        }
+        losses = self._means(drawn)
+        self.method.backward(recorder, losses, self.model)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.schedule:
+            self.schedule.step()
+        self.method.after_update(partial(self._means, drawn))
+        return losses
 
     def _means(self, batches: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
         """Return each task's mean loss on its batch."""

@@ -5,10 +5,34 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from trajlab.analysis.wording import MOST, Row, Statement, estimate, span
+from trajlab.analysis.result import TOLD_SINGLY, Row, Sentence, Statement, estimate, span
+from trajlab.analysis.tables import records
 
 _CORRECTED = ("corrected_cosine", "corrected_low", "corrected_high")
+
+
+def sentences(
+    summary: pd.DataFrame, tasks: pd.DataFrame, keys: Sequence[str]
+) -> Iterator[Sentence]:
+    """Yield what the gradients of each group show.
+
+    Parameters
+    ----------
+    summary, tasks
+        Tables of :func:`trajlab.analysis.conflict`.
+    keys
+        Columns that name a group.
+    """
+    total = summary[summary["layer"] == "all"]
+    for _, part in total.groupby(list(keys), sort=False):
+        pairs = records(part)
+        for statement in (*of_corrected(pairs), of_batches(pairs)):
+            yield Sentence(pairs[0], "", statement)
+    for _, part in tasks.groupby(list(keys), sort=False):
+        rows = records(part)
+        yield Sentence(rows[0], "", of_shares(rows))
 
 
 def of_corrected(pairs: Sequence[Row]) -> Iterator[Statement]:
@@ -21,7 +45,7 @@ def of_corrected(pairs: Sequence[Row]) -> Iterator[Statement]:
         cosine has no sentence, and many pairs have one together.
     """
     measured = [row for row in pairs if isinstance(row.get("reading"), str)]
-    if len(measured) <= MOST:
+    if len(measured) <= TOLD_SINGLY:
         yield from map(_of_pair, measured)
         return
     found = Counter(row["reading"] for row in measured)
@@ -70,7 +94,7 @@ def of_shares(tasks: Sequence[Row]) -> Statement:
         Rows of the table `tasks` of `conflict`, of one group.
     """
     ordered = sorted(tasks, key=lambda row: -float(row["norm_share"]))
-    shown = ordered if len(ordered) <= MOST else [ordered[0], ordered[-1]]
+    shown = ordered if len(ordered) <= TOLD_SINGLY else [ordered[0], ordered[-1]]
     said = ", ".join(f"{row['task']} {row['norm_share']:.2g}" for row in shown)
     which = "" if shown is ordered else f", largest and smallest of {len(ordered)} tasks"
     numbers = {f"norm_share of {row['task']}": row["norm_share"] for row in shown}

@@ -1,5 +1,6 @@
 """How often a factor moved as the metric did, over tasks and methods."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,16 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.analysis.tables import Head, group_columns
 
 CLEAR = 2.0  # standard errors a difference must be away from 0 to be counted
 END = "end"
 POOLED = "all"
-_POINT = ["setting", "condition", "method", "task"]
 
 
-def quadrant_frame(delta: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+def quadrant_frame(
+    delta: pd.DataFrame, confidence: float = 0.95, *, group_by: Sequence[str] = ()
+) -> pd.DataFrame:
     """Count the points that a factor explains, per method and pooled.
 
     Parameters
@@ -26,6 +29,8 @@ def quadrant_frame(delta: pd.DataFrame, confidence: float = 0.95) -> pd.DataFram
         ``final_metric`` is what the others are held against.
     confidence
         Coverage of the intervals of the share.
+    group_by
+        Columns that tell groups apart, next to `setting`, `condition` and `method`.
 
     Returns
     -------
@@ -33,7 +38,7 @@ def quadrant_frame(delta: pd.DataFrame, confidence: float = 0.95) -> pd.DataFram
         `setting, condition, method, task, baseline, n_baseline, n_runs, factor, at, explained,
         total, share, low, high, n_unclear, n_tasks, reason`; `at` is ``end`` or ``matched``.
     """
-    keys = [*_POINT, *_extra(delta)]
+    keys = [*group_columns(group_by), "task"]
     place = np.where(delta["at"] == END, END, "matched")
     points = delta[[*keys, "factor", "z"]].assign(at=place, signed=delta["z"] * delta["better"])
     metric = points[(points["factor"] == "final_metric") & (points["at"] == END)]
@@ -44,7 +49,8 @@ def quadrant_frame(delta: pd.DataFrame, confidence: float = 0.95) -> pd.DataFram
     for (factor, at), part in joined.groupby(["factor", "at"], sort=False):
         methods: list[Any] = [*part.groupby("method", sort=False), (POOLED, part)]
         rows.extend(
-            _row(str(factor), str(method), str(at), own, confidence) for method, own in methods
+            _row(str(factor), str(method), str(at), rows_of, confidence)
+            for method, rows_of in methods
         )
     return pd.DataFrame(rows)
 
@@ -95,28 +101,20 @@ def _row(
     tasks = (clear["setting"] + "\n" + clear["task"]).to_numpy()
     low, high = share_interval(explained, tasks, confidence) if len(clear) else (np.nan, np.nan)
     settings, conditions = (points[key].unique() for key in ("setting", "condition"))
-    return {
+    keys = {
         "setting": settings[0] if len(settings) == 1 else "",
         "condition": conditions[0] if len(conditions) == 1 else "",
         "method": method,
-        "task": "",
-        "baseline": "",
-        "n_baseline": 0,
-        "n_runs": 0,
-        "factor": factor,
-        "at": at,
-        "explained": int(explained.sum()),
-        "total": len(clear),
-        "share": float(explained.mean()) if len(clear) else np.nan,
-        "low": low,
-        "high": high,
-        "n_unclear": int(known.sum()) - len(clear),
-        "n_tasks": len(set(tasks)),
-        "reason": "" if len(clear) else f"no point is {CLEAR:g} standard errors away from 0",
     }
-
-
-def _extra(delta: pd.DataFrame) -> list[str]:
-    """Return the ``group_by`` keys: columns between `method` and `task`."""
-    columns = list(delta.columns)
-    return columns[columns.index("method") + 1 : columns.index("task")]
+    return Head(keys=keys, task="").row(
+        "" if len(clear) else f"no point is {CLEAR:g} standard errors away from 0",
+        factor=factor,
+        at=at,
+        explained=int(explained.sum()),
+        total=len(clear),
+        share=float(explained.mean()) if len(clear) else np.nan,
+        low=low,
+        high=high,
+        n_unclear=int(known.sum()) - len(clear),
+        n_tasks=len(set(tasks)),
+    )

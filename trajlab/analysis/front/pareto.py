@@ -10,7 +10,7 @@ import numpy as np
 
 from trajlab.analysis.statistics.intervals import FloatArray
 
-RESAMPLES = 1_999
+FRONT_SAMPLES = 1_999
 _BLOCK = 500  # bootstrap samples at once
 
 
@@ -85,7 +85,7 @@ def set_distance(points: FloatArray, front: FloatArray) -> FloatArray:
 
 
 def resampled_means(
-    runs: Sequence[FloatArray], resamples: int = RESAMPLES, seed: int = 0
+    runs: Sequence[FloatArray], resamples: int = FRONT_SAMPLES, seed: int = 0
 ) -> FloatArray:
     """Return means of configurations with their seeds resampled.
 
@@ -97,7 +97,7 @@ def resampled_means(
     runs
         One (n, m) array a configuration, its runs.
     resamples, seed
-        How many, and of the draws.
+        Number of samples, and seed of the draws.
 
     Returns
     -------

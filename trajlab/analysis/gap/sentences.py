@@ -9,12 +9,76 @@ from collections.abc import Iterator, Sequence
 from math import ceil, log10, sqrt
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
-from trajlab.analysis.wording import FEWEST_RUNS, Row, Statement, span, term, term_numbers
+from trajlab.analysis.gap.decomposition import TERMS
+from trajlab.analysis.result import (
+    FEWEST_RUNS,
+    TOLD_SINGLY,
+    Row,
+    Sentence,
+    Statement,
+    span,
+    term,
+    term_numbers,
+)
+from trajlab.analysis.statistics.multiplicity import holm
+from trajlab.analysis.tables import records
 
 POWER = 0.8
 _LEFT_OUT = ("n_incomplete", "n_diverged")
+
+
+def sentences(
+    summary: pd.DataFrame, keys: Sequence[str], margin: float | None, confidence: float
+) -> Iterator[Sentence]:
+    """Yield few tasks each in full; of many the sum, then the clearest of those that differ.
+
+    Parameters
+    ----------
+    summary
+        ``summary`` of :func:`trajlab.analysis.gap`.
+    keys
+        Columns that name a group.
+    margin, confidence
+        As in :func:`of_gap`.
+    """
+    for _, part in adjust(summary, keys).groupby([*keys, "metric"], sort=False):
+        rows = records(part)
+        compared = [row for row in rows if np.isfinite(row["delta"])]
+        missing = [row for row in rows if not np.isfinite(row["delta"])]
+        shown = compared
+        if len(compared) > TOLD_SINGLY:
+            yield Sentence(compared[0], "", of_many(compared, margin, confidence))
+            enough = [r for r in compared if min(r["n_runs"], r["n_baseline"]) >= FEWEST_RUNS]
+            clear = [r for r in enough if kind(r, None, confidence) != "unclear"]
+            shown = sorted(clear, key=lambda row: float(row["delta_p"]))[:TOLD_SINGLY]
+        for row in shown:
+            for statement in of_gap(row, margin, confidence):
+                yield Sentence(row, row["task"], statement)
+        if len(missing) > TOLD_SINGLY:
+            text = f"Not compared: {len(missing)} tasks, such as {missing[0]['task']}: "
+            statement = f"{text}{missing[0]['reason']}.", {"n_tasks": len(missing)}
+            yield Sentence(missing[0], "", statement)
+        else:
+            for row in missing:
+                yield Sentence(row, row["task"], next(of_gap(row, margin, confidence)))
+
+
+def adjust(summary: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Add `…_p_adjusted` for each term: Holm's method over the tasks of a group, for each metric.
+
+    Parameters
+    ----------
+    summary, keys
+        As in :func:`sentences`.
+    """
+    adjusted = summary.copy()
+    for _, rows in summary.groupby([*keys, "metric"], sort=False):
+        for name in TERMS:
+            adjusted.loc[rows.index, f"{name}_p_adjusted"] = holm(rows[f"{name}_p"])
+    return adjusted
 
 
 def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statement]:

@@ -179,6 +179,13 @@ def evaluated(run: Trajectory, split: str) -> bool:
     return {_name("train"), _name(split)} <= set(run.tables)
 
 
+def unevaluated(runs: Iterable[Trajectory], split: str) -> str:
+    """Return why no score can be read over training loss, if no run was evaluated for it."""
+    if any(evaluated(run, split) for run in runs):
+        return ""
+    return f"no run was evaluated on the training set and on the {split} split"
+
+
 def higher_is_better(run: Trajectory, split: str, metric: str) -> bool:
     """Tell a metric's direction, as recorded; without a record only of a loss less is better."""
     table = run.table(_name(split))

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from trajlab.analysis.statistics.bootstrap import RESAMPLES
+from trajlab.analysis.statistics.bootstrap import BOOTSTRAP_SAMPLES
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import FloatArray
 
@@ -48,7 +48,7 @@ def simultaneous(
     if items is not None:
         groups.append(items[known].T)
     residuals = np.concatenate([_residuals(g) for g in groups])
-    draws = np.random.default_rng(seed).normal(size=(RESAMPLES, len(residuals)))
+    draws = np.random.default_rng(seed).normal(size=(BOOTSTRAP_SAMPLES, len(residuals)))
     largest = np.abs(draws @ residuals / found.error[known]).max(axis=1)
     outside = stats.norm.sf(np.quantile(largest, confidence))
     half_width = stats.t.isf(outside, found.freedom) * found.error

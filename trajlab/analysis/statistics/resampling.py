@@ -17,7 +17,7 @@ from trajlab.analysis.statistics.intervals import FloatArray
 
 IntArray = npt.NDArray[np.intp]
 
-RESAMPLES = 9_999  # up to so many arrangements all are enumerated
+DRAWS = 9_999  # arrangements or samples; up to so many arrangements all are enumerated
 _CELLS = 2**22  # numbers held at once
 _ROUNDING = 1e-12  # values that differ by less are one value
 
@@ -47,7 +47,7 @@ def permutation_test(
     seed: int = 0,
     *,
     alternative: Literal["two-sided", "greater"] = "two-sided",
-    resamples: int = RESAMPLES,
+    resamples: int = DRAWS,
     width: int | None = None,
 ) -> Test:
     """Test a statistic against its values when units are exchanged within strata.
@@ -95,7 +95,7 @@ def permutation_test(
 
 
 def bootstrap_weights(
-    clusters: npt.ArrayLike, resamples: int = RESAMPLES, seed: int = 0
+    clusters: npt.ArrayLike, resamples: int = DRAWS, seed: int = 0
 ) -> Iterator[FloatArray]:
     """Yield weights of rows whose clusters are drawn with replacement.
 
@@ -125,7 +125,7 @@ def bootstrap_weights(
 
 
 def bootstrap_means(
-    values: FloatArray, clusters: npt.ArrayLike, resamples: int = RESAMPLES, seed: int = 0
+    values: FloatArray, clusters: npt.ArrayLike, resamples: int = DRAWS, seed: int = 0
 ) -> FloatArray:
     """Return the means of columns over bootstrap samples of clusters.
 

@@ -29,7 +29,7 @@ class NoiseEstimate:
 
 
 def gradient_noise(
-    small: float, small_size: int, large: float, large_size: int, population: float = inf
+    small: float, small_size: int, large: float, large_size: int, *, population: float = inf
 ) -> NoiseEstimate:
     """Estimate the gradient noise from squared gradient norms at two batch sizes.
 
@@ -89,7 +89,7 @@ class NoiseOverBatches:
         Of batches; batch a falls into group a mod `groups`.
     """
 
-    def __init__(self, groups: int = 10) -> None:
+    def __init__(self, *, groups: int = 10) -> None:
         self._gradients: list[Tensor] = []
         # for each group: units, sum of their squared norms, sum of their denominators
         self._sums = torch.zeros(groups, 3, dtype=torch.float64)
@@ -118,7 +118,7 @@ class NoiseOverBatches:
         )
 
     def result(
-        self, size: int = 1, population: float | None = None
+        self, *, size: int = 1, population: float | None = None
     ) -> tuple[NoiseEstimate, NoiseEstimate]:
         """Estimate the noise from all batches, and its standard errors.
 
@@ -165,5 +165,5 @@ def _noise(sums: Tensor, total: Tensor, size: int, population: float | None) -> 
         size,
         torch.linalg.vector_norm(total, dtype=torch.float64).item() ** 2 / denominator**2,
         examples,
-        population or examples,
+        population=population or examples,
     )

@@ -63,8 +63,8 @@ class GradientSums(TaskSums):
         for key in dict.fromkeys(key for rows in self.rows for key in rows):
             layer = self.layers.index(key if self.sketched else self._layer_of[key])
             present = [task for task, rows in enumerate(self.rows) if key in rows]
-            found = inner_products([self.rows[task][key] for task in present])
-            gram[layer] += spread(found, present, self._tasks).to(self._device)
+            products = inner_products([self.rows[task][key] for task in present])
+            gram[layer] += spread(products, present, self._tasks).to(self._device)
         omitted = [task for task, present in enumerate(self.present) if not present]
         gram[:, omitted, :] = gram[:, :, omitted] = torch.nan
         return gram

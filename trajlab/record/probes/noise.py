@@ -99,8 +99,8 @@ class GradientNoise(Sampled):
         unknown = NoiseEstimate(nan, nan, nan)
         noise = [
             gathered[task].result(
-                1 if self._exact else sizes[task],
-                self._population or (None if self._exact else inf),
+                size=1 if self._exact else sizes[task],
+                population=self._population or (None if self._exact else inf),
             )
             if task in gathered
             else (unknown, unknown)

@@ -17,7 +17,7 @@ def population(n: int = 96, p: int = 5) -> tuple[np.ndarray, float, float]:
 def test_exact_from_per_example_norms_of_the_whole_population() -> None:
     gradients, trace, norm_sq = population()
     found = gradient_noise(
-        float((gradients**2).sum(1).mean()), 1, norm_sq, len(gradients), len(gradients)
+        float((gradients**2).sum(1).mean()), 1, norm_sq, len(gradients), population=len(gradients)
     )
     assert found.covariance_trace == pytest.approx(trace, rel=1e-12)
     assert found.gradient_norm_sq == pytest.approx(norm_sq, rel=1e-12)
@@ -32,7 +32,7 @@ def test_unbiased_for_batches_drawn_without_replacement(size: int, batches: int)
     for _ in range(2000):
         means = rng.permutation(gradients)[: size * batches].reshape(batches, size, -1).mean(1)
         small, large = (means**2).sum(1).mean(), (means.mean(0) ** 2).sum()
-        noise = gradient_noise(small, size, large, size * batches, len(gradients))
+        noise = gradient_noise(small, size, large, size * batches, population=len(gradients))
         found.append((noise.covariance_trace, noise.gradient_norm_sq))
     error = np.std(found, axis=0) / len(found) ** 0.5
     assert (np.abs(np.mean(found, axis=0) - (trace, norm_sq)) < 4 * error + 1e-9).all()
@@ -66,7 +66,7 @@ def test_standard_errors_cover_the_population(exact: bool) -> None:
                 batches.add(rows.square().sum(1), rows.sum(0), size)
             else:
                 batches.add(rows.mean(0).square().sum()[None], rows.mean(0), 1.0)
-        value, se = batches.result(1 if exact else 16, None if exact else np.inf)
+        value, se = batches.result(size=1 if exact else 16, population=None if exact else np.inf)
         values.append([value.covariance_trace, value.gradient_norm_sq, value.noise_scale])
         errors.append([se.covariance_trace, se.gradient_norm_sq, se.noise_scale])
     table, error = torch.tensor(values).double(), torch.tensor(errors).double()
@@ -79,10 +79,10 @@ def test_too_few_batches_have_no_standard_error() -> None:
     batches = NoiseOverBatches()
     for _ in range(2):
         batches.add(torch.ones(1).double(), torch.ones(3), 1.0)
-    assert np.isnan(batches.result(8, np.inf)[1].covariance_trace)
+    assert np.isnan(batches.result(size=8, population=np.inf)[1].covariance_trace)
 
 
 @pytest.mark.parametrize("sizes", [(0, 4, 9), (4, 4, 9), (4, 8, 7)])
 def test_impossible_sizes(sizes: tuple[int, int, int]) -> None:
     with pytest.raises(TrajlabError, match="two or more batches"):
-        gradient_noise(1.0, sizes[0], 1.0, sizes[1], sizes[2])
+        gradient_noise(1.0, sizes[0], 1.0, sizes[1], population=sizes[2])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -75,6 +76,42 @@ def test_finds_more_than_a_single_gradient_step() -> None:
 
 def test_checkpoints_are_those_of_the_paper() -> None:
     assert [at for at, _ in _checkpoints(100)] == [22, 41, 57, 70, 80, 87, 93, 99]
+
+
+def visited(target: float, rho: float, iterations: int) -> list[float]:
+    """Where algorithm 1 of Croce and Hein goes on -(u - target)², a point at a time."""
+    before = here = best = 0.0
+    step, momentum, rises, halved, best_before, last = 2 * rho, 1.0, 0, False, 0.0, 0
+    path = [here]
+    for k in range(iterations):
+        ahead = here + step * np.sign(target - here)
+        ahead = min(max(ahead, -rho), rho)
+        there = here + momentum * (ahead - here) + (1 - momentum) * (here - before)
+        before, here, momentum = here, min(max(there, -rho), rho), 0.75
+        path.append(here)
+        rises += abs(here - target) < abs(before - target)
+        best = min(best, here, key=lambda u: abs(u - target))
+        if k + 1 in (5, 9, 12, 14, 16, 18, 19, 20):  # of 20
+            halved = rises < 0.75 * (k + 1 - last) or (not halved and best == best_before)
+            if halved:
+                step, here = step / 2, best
+            rises, best_before, last = 0, best, k + 1
+    return path
+
+
+@pytest.mark.parametrize("target", [0.03, -0.071, 0.5])
+def test_goes_where_the_paper_says(target: float) -> None:
+    path = []
+
+    def loss(p: Mapping[str, Tensor]) -> Tensor:
+        path.append(p["w"].item() - 1)
+        return -(p["w"] - 1 - target).pow(2).sum()
+
+    found = sharpness([loss], {"w": torch.ones(1, dtype=torch.float64)}, [0.1], iterations=20)
+    expected = visited(target, 0.1, 20)
+    assert path == pytest.approx(expected, abs=1e-12)
+    nearest = min(abs(u - target) for u in expected)
+    assert found.value[0] == pytest.approx(target**2 - nearest**2, abs=1e-12)
 
 
 def test_loss_that_becomes_nan_is_nan() -> None:

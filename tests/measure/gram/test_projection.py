@@ -51,9 +51,9 @@ def test_estimates_are_unbiased_and_their_errors_are_as_told(case: str) -> None:
     off = grams - exact.gram[0]
     scatter = grams.std(0)
     assert (off.mean(0).abs() < 4 * scatter / 20).all()
-    assert torch.allclose((errors**2).mean(0).sqrt(), scatter, rtol=0.15)
+    assert torch.allclose((errors**2).mean(0).sqrt(), scatter, rtol=0.07)
     covered = (off.abs() <= 2.131 * errors).double().mean(0)  # t with 15 degrees, 95 %
-    assert ((covered > 0.89) & (covered < 0.985)).all()
+    assert ((covered > 0.905) & (covered < 0.975)).all()  # 91 to 97 %, as docs/gradients.md says
 
 
 def test_no_weight_gradient_is_computed_and_the_rest_is_exact() -> None:

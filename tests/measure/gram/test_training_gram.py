@@ -4,23 +4,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
-from torch.autograd.graph import Node
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from tests.zoo import build, reference_gram
 from trajlab import TrajlabError
 from trajlab.measure import guard
-from trajlab.measure.gram import segments
-from trajlab.measure.gram.blocks import GradientBlock, gradient_block
-from trajlab.measure.gram.formulas import choose_blocks
-from trajlab.measure.gram.graph import Graph
 from trajlab.measure.gram.layer_sums import TaskGram
-from trajlab.measure.gram.representation import representation_gram
-from trajlab.measure.gram.segments import split
 from trajlab.measure.gram.task_gram import task_gram
 from trajlab.measure.gram.training_gram import TrainingGram
-from trajlab.measure.layers import group_by_layer
 
 
 def measure(
@@ -97,42 +89,6 @@ def test_linear_layers_get_no_weight_gradient_where_that_pays() -> None:
     assert found.from_gradients == ("trunk.0", "trunk.2")
 
 
-@pytest.mark.parametrize(
-    ("case", "from_gradients"),
-    [
-        ("function alone", ()),
-        ("module called twice", ("trunk.linear",)),
-        ("product with a sum of two scales", ("trunk.linear",)),
-        ("embedding", ("trunk.table",)),  # of which most rows are looked up
-        ("embedding of many rows", ()),
-        ("embedding of many rows, sparse", ()),
-        ("embedding of many rows, padded", ()),
-        ("embedding of many rows, by frequency", ("trunk.table",)),
-    ],
-)
-def test_parameters_go_by_their_use_on_the_graph(
-    case: str, from_gradients: tuple[str, ...]
-) -> None:
-    model = build(case, torch.float64)
-    assert task_gram(model.losses(0), model.shared()).from_gradients == from_gradients
-
-
-def test_packed_operands_are_not_unpacked_for_a_formula() -> None:
-    model = build("mlp", torch.float64)
-    unpacked = []
-
-    def unpack(tensor: Tensor) -> Tensor:
-        unpacked.append(tensor)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, unpack):
-        losses = model.losses(0)
-    layers = group_by_layer(model.shared())
-    blocks = choose_blocks(layers, model.shared(), Graph(losses), 3)
-    assert not unpacked
-    assert all(isinstance(block, GradientBlock) for block in blocks)
-
-
 def test_layer_that_the_derived_task_skips_is_exactly_zero() -> None:
     model = build("tasks skip layers", torch.float32)
     meter = TrainingGram(model, model.shared())
@@ -201,74 +157,3 @@ def test_low_precision_keeps_to_what_autograd_gives() -> None:
             sum(losses).backward()
         found = watch.sums.result().gram.sum(0)
         assert (found - expected).abs().max() < 2e-2 * expected.diagonal().max()
-
-
-def test_graph_tells_users_and_losses() -> None:
-    weight = nn.Parameter(torch.ones(2))
-    first, second = (weight * 2).sum(), (weight * weight).sum()
-    graph = Graph([first, None, second])
-    node = torch.autograd.graph.get_gradient_edge(weight).node
-    assert [graph.reaches(loss, node) for loss in range(3)] == [True, False, True]
-    assert graph.only_loss(node) is None
-    assert sorted(graph.only_loss(user) for user in graph.users(node)) == [0, 2]
-    spare: Tensor = nn.Parameter(torch.ones(2))
-    spare_node = torch.autograd.graph.get_gradient_edge(spare).node
-    assert graph.users(spare_node) == set()
-    assert not graph.reaches(0, spare_node)
-
-
-@pytest.mark.parametrize("case", ["residual", "tied weights", "tasks skip layers"])
-def test_dominators_are_the_nodes_without_which_no_path_is_left(case: str) -> None:
-    losses = build(case, torch.float64).losses(0)
-    graph = Graph(losses)
-    roots = [loss.grad_fn for loss in losses]
-    nodes = list(graph._users)
-
-    def reached_without(missing: Node) -> set[Node]:
-        stack, found = [root for root in roots if root is not missing], set()
-        while stack:
-            node = stack.pop()
-            found.add(node)
-            stack += [n for n, _ in node.next_functions if n not in (None, missing, *found)]
-        return found
-
-    left = {node: reached_without(node) for node in nodes}
-    for target in nodes:
-        expected = {node for node in nodes if target not in left[node]}
-        assert set(graph.dominators([target])) == expected
-    assert set(graph.dominators(nodes[-2:])) == {
-        node for node in nodes if not left[node].intersection(nodes[-2:])
-    }
-
-
-@pytest.mark.parametrize(
-    ("case", "layers_a_segment"), [("mlp", [0, 1, 1]), ("tied weights", [0, 2])]
-)
-def test_graph_is_split_below_large_gradients_but_through_no_tied_weight(
-    case: str, layers_a_segment: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = build(case, torch.float32)
-    graph = Graph(model.losses(0))
-    blocks = [gradient_block(n.rpartition(".")[0], n, p) for n, p in model.shared().items()]
-    assert [len(segment.blocks) for segment in split(graph, blocks, 3)] == [0, len(blocks)]
-    monkeypatch.setattr(segments, "_LARGE", 0)
-    found = split(graph, blocks, 3)
-    assert [len({b.layer for b in segment.blocks}) for segment in found] == layers_a_segment
-    assert [segment.source for segment in found[1:]] == [s.following for s in found[:-1]]
-
-
-def test_representation_is_the_last_tensor_that_all_losses_share() -> None:
-    model = build("mlp", torch.float64)
-    z = model.trunk(model.x)
-    losses = [model.loss(t, z) for t in range(3)]
-    rows = torch.stack([torch.autograd.grad(x, z, retain_graph=True)[0].flatten() for x in losses])
-    found = representation_gram([*losses[:2], None, losses[2], torch.tensor(1.0)])
-    assert torch.allclose(found[[0, 1, 3]][:, [0, 1, 3]], rows @ rows.T, rtol=1e-12)
-    assert found[2].isnan().all()
-    assert found[4, [0, 1, 3, 4]].eq(0).all()
-
-
-@pytest.mark.parametrize("case", ["own inputs", "mlp one task", "tasks skip layers"])
-def test_without_one_common_tensor_there_is_no_representation(case: str) -> None:
-    with pytest.raises(TrajlabError, match="leave one common tensor"):
-        representation_gram(build(case, torch.float64).losses(0))

@@ -1,21 +1,19 @@
 """Per-example gradient norms against one float64 gradient an example."""
 
 from collections.abc import Callable
-from importlib import import_module
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.examples import norms
 from trajlab.measure.examples.attention import attention_norms, capture_attention
 from trajlab.measure.examples.capture import Capture
 from trajlab.measure.examples.norms import refuse_batch_statistics, sample_norms
 from trajlab.measure.layers import group_by_layer, modules_of
 
-# The function of the same name hides the module from attribute look-up.
-MODULE = import_module("trajlab.measure.examples.norms")
-layer_norms = MODULE._layer_norms
+layer_norms = norms._layer_norms
 N = 5
 
 
@@ -105,12 +103,12 @@ def test_captured_norms_are_those_of_each_example_alone(
         losses = model(x).logsumexp(1)
     used = set()
     monkeypatch.setattr(
-        MODULE,
+        norms,
         "attention_norms",
         lambda call, *args: used.add(call.module) or attention_norms(call, *args),
     )
     monkeypatch.setattr(
-        MODULE,
+        norms,
         "_layer_norms",
         lambda module, *args: used.add(module) or layer_norms(module, *args),
     )
@@ -124,35 +122,6 @@ def test_captured_norms_are_those_of_each_example_alone(
     assert torch.allclose(sample_norms(losses, parameters), found, rtol=1e-12)
     assert {name for name, m in model.named_modules() if m in used} == captured
     assert all(p.grad is None for p in parameters.values())
-
-
-@pytest.mark.parametrize("case", ["padding", "mask", "mask a head", "weights unused", "weights"])
-def test_attention_with_masks_and_weights(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    layer = nn.MultiheadAttention(8, 2, batch_first=True).double()
-    query, other = torch.randn(2, N, 4, 8).double()
-    padding = torch.zeros(N, 4).double()
-    padding[:3, 2:] = -torch.inf
-    options = {
-        "padding": {"key_padding_mask": padding, "need_weights": False},
-        "mask": {"attn_mask": torch.randn(4, 4).double(), "need_weights": False},
-        "mask a head": {"attn_mask": torch.randn(2 * N, 4, 4).double(), "need_weights": False},
-    }.get(case, {})
-    parameters = {f"a.{name}": p for name, p in layer.named_parameters()}
-    monkeypatch.setattr(MODULE, "_ELEMENTS", 2 * sum(p.numel() for p in parameters.values()))
-    with Capture({"a": layer}) as capture, capture_attention(capture):
-        output, weights = layer(query, other, other, **options)
-    losses = output.sin().sum((1, 2))
-    if case == "weights":
-        losses = losses + weights.pow(2).sum((1, 2))
-    replayed = []
-    monkeypatch.setattr(
-        MODULE, "attention_norms", lambda *args: replayed.append(1) or attention_norms(*args)
-    )
-    found = sample_norms(losses, parameters, capture.calls)
-    assert bool(replayed) == (case != "weights")
-    assert torch.allclose(found, sample_norms(losses, parameters), rtol=1e-12)
-    assert not layer._forward_hooks
 
 
 def test_only_the_given_parameters_count() -> None:
@@ -187,7 +156,7 @@ def test_memory_chunks_do_not_change_the_numbers(monkeypatch: pytest.MonkeyPatch
     with Capture(modules_of(model, group_by_layer(parameters))) as capture:
         losses = model(torch.randn(N, 2, 8, 8)).logsumexp(1)
     whole = sample_norms(losses, parameters, capture.calls)
-    monkeypatch.setattr(MODULE, "_ELEMENTS", 1)
+    monkeypatch.setattr(norms, "_ELEMENTS", 1)
     assert torch.allclose(whole, sample_norms(losses, parameters, capture.calls))
 
 

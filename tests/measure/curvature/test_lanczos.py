@@ -98,6 +98,20 @@ def test_both_ends_go_on_until_the_smaller_in_magnitude_is_settled() -> None:
     assert abs(two.bottom.value + 3) < 1e-4 * 100
 
 
+def test_bottom_is_settled_within_the_tolerance_of_the_larger_magnitude() -> None:
+    matrix = rotated([100.0, *np.linspace(-3, 1, 100)], 0)
+    start = torch.randn(101, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def both(limit: int) -> Ends:
+        return lanczos(lambda v: matrix @ v, start, tolerance=1e-4, limit=limit, both=True)
+
+    settled = both(50)
+    assert 1e-4 * 3 < settled.bottom.residual <= 1e-4 * 100
+    one_less = both(settled.products - 1).bottom
+    assert one_less.residual > 1e-4 * 100
+    assert not one_less.converged
+
+
 def test_asymmetry_is_seen() -> None:
     matrix = rotated([100.0, *np.linspace(-1, 1, 100)], 0)
     assert run(matrix).asymmetry < 1e-12
