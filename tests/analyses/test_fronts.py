@@ -79,7 +79,7 @@ def test_what_is_made_up_is_found(evaluate: Evaluate) -> None:
 
 
 def test_the_other_way_round_it_is_not_found(evaluate: Evaluate) -> None:
-    found = evaluate(NAME, STUDY, make(6.0, 0.5, 0.0)  # beyond the ends of the front too)
+    found = evaluate(NAME, STUDY, make(6.0, 0.5, 0.0))  # beyond the front's ends too
     assert found.verdicts["C10"] == "not supported"
     assert found.verdicts["C12"] == "not supported"
     assert found.verdicts["C14"] != "supported"
