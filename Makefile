@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 STUDY ?= matched_loss_gap
+FILE ?= study.toml
+STUDY_RUNS ?= runs/$(STUDY)
+STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
 .PHONY: help study demo page-check bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature test wheel-check crash-test lint env clean
 
@@ -13,9 +16,9 @@ help:  ## print the targets and what they do
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
 
-study: env  ## train one of analyses/ and evaluate it; STUDY=… names the folder
-	$(BIN)/trajlab study run analyses/$(STUDY)/study.toml
-	$(BIN)/python analyses/$(STUDY)/evaluate.py runs/$(STUDY)
+study: env  ## train one of analyses/ and evaluate it: STUDY=… names the folder, FILE=paper.toml another of its files
+	$(BIN)/trajlab study run analyses/$(STUDY)/$(FILE) --runs $(STUDY_RUNS)
+	$(BIN)/python analyses/$(STUDY)/evaluate.py $(STUDY_RUNS) --study analyses/$(STUDY)/$(FILE) --out $(STUDY_OUT)
 
 page-check: demo  ## draw the demo's page in headless Chromium (apt-get install chromium)
 	$(BIN)/python tests/browser/render.py $(RUNS)/report.html

@@ -46,6 +46,8 @@ CONTROLS = {
 # Mueller et al. (2024), 99 epochs: accuracies of figure 1; gaps by `analysis.gap` from the
 # trajectories read off that figure (tests/data/fashion_mtl).
 PAPER = {"": 87.7, "+fashion": 88.7, "+noisy": 84.7}
+DIGITISED = Path(__file__).parents[2] / "tests/data/fashion_mtl/fashion_mtl_trajectories.csv"
+DIGITISED_NAMES = {"STL": "", "MTL+Fashion": "+fashion", "MTL+Noisy": "+noisy"}
 PAPER_GAP = {"+fashion": 0.89, "+noisy": -3.04}
 LEVEL = 0.05
 
@@ -133,7 +135,7 @@ def verdicts(numbers: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
     elif any(delta[c] == -WANTED[c] for c in WANTED):
         c1 = "not supported", "a difference has the opposite sign"
     else:
-        c1 = "undecided", "an interval includes 0"
+        c1 = "undecided", "a difference is not significant after Holm's adjustment"
     reached = numbers[numbers["quantity"].str.startswith("gap")]["estimate"].notna().all()
     if not reached:
         c2 = "undecided", "training did not cover a decade of loss, so 10 L_c was not read"
@@ -142,7 +144,7 @@ def verdicts(numbers: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
     elif any(gap[c] == -delta[c] != 0 for c in WANTED):
         c2 = "not supported", "a gap at 10 L_c has the opposite sign"
     else:
-        c2 = "undecided", "an interval includes 0"
+        c2 = "undecided", "a number is not significant after Holm's adjustment"
     loss = {
         row.quantity.split()[-1]: int(np.sign(row.low)) if row.low * row.high > 0 else 0
         for row in losses.itertuples()
@@ -153,7 +155,7 @@ def verdicts(numbers: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
     elif ways in ({1}, {-1}):
         c3 = "not supported", "loss and accuracy differ in one way in both conditions"
     else:
-        c3 = "undecided", "an interval of the loss or of the accuracy includes 0"
+        c3 = "undecided", "a difference in loss or in accuracy is not significant"
     return pd.DataFrame(
         [("C1", *c1), ("C2", *c2), ("C3", *c3)], columns=["claim", "verdict", "because"]
     )
@@ -246,7 +248,7 @@ def _of(runs: Runs, condition: str) -> Runs:
 
 
 def trajectories(runs: Runs, ax: plt.Axes) -> None:
-    """Draw accuracy over training loss, each run a line, as the paper's figure 1."""
+    """Draw accuracy over training loss, each run a line, beside the paper's figure 1 (dots)."""
     styles = {"": ("0.4", "-"), "+fashion": ("#0173b2", "--"), "+noisy": ("#de8f05", ":")}
     for run in runs:
         condition = run.metadata["condition"]
@@ -255,6 +257,10 @@ def trajectories(runs: Runs, ax: plt.Axes) -> None:
         score = run.table("evaluations/test")["accuracy"][1:, 0]
         first = MAIN[condition] not in ax.get_legend_handles_labels()[1]
         ax.plot(loss, score, line, color=color, lw=1, label=MAIN[condition] if first else None)
+    for (name, _), own in pd.read_csv(DIGITISED).query("epoch > 0").groupby(["setting", "seed"]):
+        color, _ = styles[DIGITISED_NAMES[str(name)]]
+        ax.plot(own["train_loss"], own["test_acc"], ".", color=color, ms=2, alpha=0.3)
+    ax.plot([], [], ".", color="0.6", ms=4, label="the paper's figure 1")
     ax.set(xscale="log", xlabel="training loss of the first task", ylabel="its test accuracy in %")
     ax.invert_xaxis()
     ax.legend(frameon=False)

@@ -105,7 +105,7 @@ def test_killed_rank_leaves_a_readable_file(tmp_path: Path, rank: int) -> None:
 def test_epochs_are_no_schedule_of_several_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trajlab.record.recorder.processes", lambda: 2)
+    monkeypatch.setattr("trajlab.record.probes.probe.processes", lambda: 2)
     model = TwoHeads()
     with pytest.raises(TrajlabError, match="would wait for processes that do not evaluate"):
         Recorder(

@@ -56,7 +56,7 @@ def all_probes(data: object) -> list[Probe]:
         probes.TaskGradients(every=1),
         probes.GradientSketch(every=5, size=16),
         probes.Parameters(every=3),
-        probes.HessianTop(every=7, data=data, trace_probes=2, layers=True, warm_start=True),
+        probes.HessianTop(every=7, data=data, trace_probes=2, by_layer=True, warm_start=True),
     ]
     if data is not None:
         chosen += [

@@ -48,7 +48,9 @@ def test_before_and_after(tmp_path: Path, kind: str) -> None:
         assert update.norm() < 0.6 * gradients.sum(0).norm()
 
 
-def test_without_an_optimizer_to_watch_the_update_is_not_known(tmp_path: Path) -> None:
+def test_without_an_optimizer_to_watch_the_update_is_not_known(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     model = TwoHeads()
     with Recorder(
         tmp_path / "run.h5",
@@ -61,6 +63,7 @@ def test_without_an_optimizer_to_watch_the_update_is_not_known(tmp_path: Path) -
     table = Trajectory(tmp_path / "run.h5").table("gradients")
     assert np.isnan(table["update_dot"]).all()
     assert np.isfinite(table["gram"]).all()
+    assert "update_dot and update_norm; pass optimizer=" in caplog.text
 
 
 @pytest.mark.parametrize("scope", ["representation", "all"])

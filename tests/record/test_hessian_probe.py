@@ -246,7 +246,7 @@ def test_falls_back_to_torch_func_and_says_so_once(
         left, right = model(x)
         return {"left": cube(left).mean(1), "right": right.cosh().mean(1)}
 
-    probe = probes.HessianTop(every=1, data=[x[:7], x[7:]], trace_probes=20, layers=True)
+    probe = probes.HessianTop(every=1, data=[x[:7], x[7:]], trace_probes=20, by_layer=True)
     with recorder(path, model, probe, task_losses=losses) as r:
         for _ in range(2):
             r.backward({task: loss.mean() for task, loss in losses(model, x).items()})
@@ -295,7 +295,7 @@ def test_wrong_data_is_one_sentence(
 ) -> None:
     probe = probes.HessianTop("epoch", data=data)
     with (
-        recorder(path, model, probe, task_losses=fn) as r,
         pytest.raises(TrajlabError, match=sentence),
+        recorder(path, model, probe, task_losses=fn, strict=True) as r,
     ):
         r.evaluate("train", {"left": {"loss": 1.0}})

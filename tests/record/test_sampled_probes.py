@@ -109,7 +109,7 @@ def test_noise_with_class_weights_and_ignored_targets(tmp_path: Path, model: Two
 
 def test_two_batch_noise_drops_the_short_batch(tmp_path: Path, model: TwoHeads) -> None:
     data = batches()
-    probe = probes.GradientNoise(1, data, "two-batch", population=100)
+    probe = probes.GradientNoise(1, data, method="two-batch", population=100)
     table = record(tmp_path, model, probe, "noise")
     model.eval()
     rows = torch.stack([gradient(model, loss(model, "left", [b])) for b in data[:3]])
@@ -221,7 +221,7 @@ def test_parameters_distance_update_and_path(tmp_path: Path) -> None:
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
     path = tmp_path / "run.h5"
     points = []
-    probe = probes.Parameters(layers=True)
+    probe = probes.Parameters(by_layer=True)
     with Recorder(path, model, tasks=["one"], optimizer=optimizer, probes=[probe]) as recorder:
         for _ in range(5):
             points.append([p.detach().clone() for p in model.parameters()])
@@ -276,9 +276,10 @@ def test_wrong_use_is_one_sentence(tmp_path: Path, model: TwoHeads) -> None:
             probes.FisherTrace(1, data),
             "fisher",
             predict=lambda model, batch: {"right": model(batch[0])[1][:, 0]},
+            strict=True,
         )
     with pytest.raises(TrajlabError, match="use 'exact' or 'two-batch'"):
-        probes.GradientNoise(1, data, "guess")  # type: ignore[arg-type]
+        probes.GradientNoise(1, data, method="guess")  # type: ignore[arg-type]
     with pytest.raises(TrajlabError, match="use 'worst-case' or 'average-case'"):
         probes.Sharpness(1, data, method="best")  # type: ignore[arg-type]
     with pytest.raises(TrajlabError, match="needs a learning rate"):
@@ -291,4 +292,4 @@ def test_batch_statistics_are_refused_for_single_examples(tmp_path: Path, model:
 
     probe = probes.GradientNoise(1, batches())
     with pytest.raises(TrajlabError, match=r"layer trunk\.1 normalises over the batch"):
-        record(tmp_path, model, probe, "noise", task_losses=in_training_mode)
+        record(tmp_path, model, probe, "noise", task_losses=in_training_mode, strict=True)

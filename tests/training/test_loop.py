@@ -106,6 +106,47 @@ def test_a_diverging_run_ends_early_and_is_complete(tmp_path: Path) -> None:
     assert np.isnan(run.table("evaluations/validation")["loss"][-1]).any()
 
 
+def test_the_first_epoch_is_evaluated_at_fractions_of_its_steps(tmp_path: Path) -> None:
+    """It changes nothing else, and epochs are still counted as whole ones."""
+    plan = replace(PLAN, batch_size=32, epochs=2)
+    train(plan, tmp_path / "plain.h5")
+    train(replace(plan, early_evaluations=4), tmp_path / "early.h5")
+    (plain,), (early,) = load(tmp_path / "plain.h5"), load(tmp_path / "early.h5")
+    steps = plain.table("evaluations/test")["step"]
+    wanted = sorted({round(steps[1] * 2 ** (-k / 2)) for k in (1, 2, 3, 4)})
+    for split in ("train", "validation", "test"):
+        table, other = early.frame(f"evaluations/{split}"), plain.frame(f"evaluations/{split}")
+        both = table["step"].isin(steps)
+        pd.testing.assert_frame_equal(table[both].reset_index(drop=True), other, check_exact=True)
+        added = table[~both]
+        assert sorted(set(added["step"])) == wanted
+        assert set(added["epoch"]) == {0}
+    columns = ["step", "epoch", "task", "loss"]
+    pd.testing.assert_frame_equal(
+        early.frame("losses")[columns], plain.frame("losses")[columns], check_exact=True
+    )
+
+
+def test_a_kill_within_the_first_epoch_leaves_no_evaluation_behind(tmp_path: Path) -> None:
+    plan = replace(PLAN, early_evaluations=2)
+    path = tmp_path / "run.h5"
+    with pytest.MonkeyPatch.context() as patch:
+        evaluate = Trainer.evaluate
+
+        def stop(trainer: Trainer, recorder: Recorder) -> None:
+            evaluate(trainer, recorder)
+            if recorder.step:
+                raise Interrupted
+
+        patch.setattr(Trainer, "evaluate", stop)
+        with pytest.raises(Interrupted):
+            train(plan, path)
+    train(plan, path)
+    train(plan, tmp_path / "whole.h5")
+    for one, other in zip(frames(path), frames(tmp_path / "whole.h5"), strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
 def test_a_plain_run_has_the_weights_of_a_loop_written_out(tmp_path: Path) -> None:
     """Bit for bit: stochastic gradient descent at a constant rate, on the setting's own batches."""
     train(PLAN, tmp_path / "run.h5")
@@ -156,44 +197,3 @@ def test_a_shape_or_smoothing_that_a_setting_has_not_is_refused(data: Path) -> N
     plan = replace(PLAN, setting=setting("yeast"), condition="class1", label_smoothing=0.1)
     with pytest.raises(TrajlabError, match="label_smoothing is for tasks of several classes"):
         Trainer(plan)
-
-
-def test_the_first_epoch_is_evaluated_at_fractions_of_its_steps(tmp_path: Path) -> None:
-    """It changes nothing else, and epochs are still counted as whole ones."""
-    plan = replace(PLAN, batch_size=32, epochs=2)
-    train(plan, tmp_path / "plain.h5")
-    train(replace(plan, early_evaluations=4), tmp_path / "early.h5")
-    (plain,), (early,) = load(tmp_path / "plain.h5"), load(tmp_path / "early.h5")
-    steps = plain.table("evaluations/test")["step"]
-    wanted = sorted({round(steps[1] * 2 ** (-k / 2)) for k in (1, 2, 3, 4)})
-    for split in ("train", "validation", "test"):
-        table, other = early.frame(f"evaluations/{split}"), plain.frame(f"evaluations/{split}")
-        both = table["step"].isin(steps)
-        pd.testing.assert_frame_equal(table[both].reset_index(drop=True), other, check_exact=True)
-        added = table[~both]
-        assert sorted(set(added["step"])) == wanted
-        assert set(added["epoch"]) == {0}
-    columns = ["step", "epoch", "task", "loss"]
-    pd.testing.assert_frame_equal(
-        early.frame("losses")[columns], plain.frame("losses")[columns], check_exact=True
-    )
-
-
-def test_a_kill_within_the_first_epoch_leaves_no_evaluation_behind(tmp_path: Path) -> None:
-    plan = replace(PLAN, early_evaluations=2)
-    path = tmp_path / "run.h5"
-    with pytest.MonkeyPatch.context() as patch:
-        evaluate = Trainer.evaluate
-
-        def stop(trainer: Trainer, recorder: Recorder) -> None:
-            evaluate(trainer, recorder)
-            if recorder.step:
-                raise Interrupted
-
-        patch.setattr(Trainer, "evaluate", stop)
-        with pytest.raises(Interrupted):
-            train(plan, path)
-    train(plan, path)
-    train(plan, tmp_path / "whole.h5")
-    for one, other in zip(frames(path), frames(tmp_path / "whole.h5"), strict=True):
-        pd.testing.assert_frame_equal(one, other, check_exact=True)

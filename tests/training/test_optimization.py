@@ -61,7 +61,7 @@ def test_a_first_step_is_the_optimizers_own(name: str, moved: float) -> None:
     assert type(optimizer) is OPTIMIZERS[name]
     parameter.grad = torch.full((1,), 3.0)
     optimizer.step()
-    assert float(2 - parameter) == pytest.approx(moved, rel=1e-5)
+    assert 2 - parameter.item() == pytest.approx(moved, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -15,18 +15,9 @@ import torch
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 from trajlab.study import recorded
-from trajlab.study.values import HYPER
+from trajlab.study.values import LATER
 from trajlab.training import Plan, train
 from trajlab.training.settings import setting
-
-# Of the first studies: hyper-parameters that came later, at their default, do not tell runs apart,
-# so that what was trained before is found again.
-_FIRST = frozenset(
-    (
-        *("setting", "condition", "method", "seed", "epochs", "batch_size", "learning_rate"),
-        *("momentum", "weight_decay", "precision", "record"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -53,11 +44,8 @@ class Run:
         """Its file: equal configurations of two stages are one run."""
         plan = self.plan
         text = f"{plan.method}{plan.condition}-seed{plan.seed}"
-        told = {
-            key: value
-            for key, value in self.configuration.items()
-            if key in _FIRST or value != HYPER[key][1]
-        }
+        absent = {key: default for key, (_, default) in LATER.items()}
+        told = {k: v for k, v in self.configuration.items() if k not in absent or v != absent[k]}
         content = json.dumps(told, sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()[:8]
         return self.folder / f"{re.sub(r'[^A-Za-z0-9+.-]', '_', text)}-{digest}.h5"

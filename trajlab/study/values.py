@@ -37,6 +37,9 @@ HYPER: dict[str, tuple[str, Any]] = {
     "momentum": (_NUMBER, 0.0),
     "weight_decay": (_NUMBER, 0.0),
     "precision": (_TEXT, "float32"),
+}
+# Those that came later: where one has its default, the run is the one that it was without it.
+LATER: dict[str, tuple[str, Any]] = {
     "early_evaluations": (_COUNT, 0),
     "optimizer": (_TEXT, "sgd"),
     "schedule": (_SCHEDULE, {"name": "constant"}),
@@ -48,6 +51,7 @@ HYPER: dict[str, tuple[str, Any]] = {
     "share": (_SHARE, 1.0),
     "overlap": (_NUMBER, None),
 }
+HYPER |= LATER
 OPTIONAL = ("overlap",)  # without a value it does not apply
 _NAMES: dict[str, Collection[str]] = {"setting": SETTINGS, "optimizer": OPTIMIZERS}
 _BEST = ["best", "per", "where", "times"]

@@ -24,11 +24,11 @@ class Plan:
         Fixes data split, initial weights and batch order.
     epochs, batch_size
         An epoch is one pass over the largest task; smaller ones begin again.
-    learning_rate, momentum, weight_decay
-        Of the optimizer.
     early_evaluations
         Evaluations within the first epoch, beside those at its ends: after the fractions
         ``2 ** (-k / 2)`` of its steps, k = 1, 2, …, this many.
+    learning_rate, momentum, weight_decay
+        Of the optimizer.
     options
         The method's own hyper-parameters.
     precision

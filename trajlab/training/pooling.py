@@ -18,7 +18,8 @@ class MaxPool2d(nn.MaxPool2d):
     def forward(self, input: Tensor) -> Tensor:
         """Return the largest of each 2 × 2 pixels; an odd last row or column is left out."""
         if torch.is_grad_enabled():
-            return super().forward(input)
+            pooled: Tensor = super().forward(input)
+            return pooled
         height, width = input.shape[-2] // 2 * 2, input.shape[-1] // 2 * 2
         columns = torch.maximum(input[..., 0:width:2], input[..., 1:width:2])
         return torch.maximum(columns[..., 0:height:2, :], columns[..., 1:height:2, :])

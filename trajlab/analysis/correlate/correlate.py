@@ -30,7 +30,7 @@ class Correlation(Result):
     Attributes
     ----------
     correlations
-        One row a setting, task, group and statistic.
+        One row a setting, task, metric, group and statistic.
     points
         One row a unit: what the correlations were computed from.
     """
@@ -153,7 +153,11 @@ def correlate(
     else:
         rows, name = read_table("" if table is None else table)
         units = [unit] if unit else list(axes)
-    points = average(rows, x, y, units, within=within, given=given, axes=axes)
+    scored = runs is not None and "final_metric" in (x, y, given)
+    if runs is not None and not scored:  # the other numbers of a run are the same for every metric
+        rows = rows.drop_duplicates(["run", "task"])
+    told = {"within": within, "given": given, "metric": "metric" if scored else None}
+    points = average(rows, x, y, units, axes=axes, **told)
     correlations = correlate_points(points, options)
     if not units and not _DEPENDENT.isdisjoint(rows):
         doubt = "each row is taken as independent: name the unit if rows are checkpoints or seeds"

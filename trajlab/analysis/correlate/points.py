@@ -18,7 +18,7 @@ from trajlab.analysis.tables import Head
 
 
 def correlate_points(points: pd.DataFrame, options: CorrelateOptions) -> pd.DataFrame:
-    """Correlate points, one row a setting, task, group and statistic.
+    """Correlate points, one row a setting, task, metric, group and statistic.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def correlate_points(points: pd.DataFrame, options: CorrelateOptions) -> pd.Data
         Options of the analysis.
     """
     rows = []
-    for (setting, task, stratum), part in points.groupby(PLACE, sort=False):
+    for (setting, task, metric, stratum), part in points.groupby(PLACE, sort=False):
         keys = {
             "setting": str(setting),
             "condition": common(part["condition"]),
@@ -46,6 +46,7 @@ def correlate_points(points: pd.DataFrame, options: CorrelateOptions) -> pd.Data
                     reason,
                     x=options.x,
                     y=options.y,
+                    metric=metric,
                     group=stratum,
                     statistic=statistic,
                     given=held,

@@ -33,11 +33,11 @@ def of_front(row: Row) -> Statement:
     fronts = f"the front of {row['method']} lies beyond that of {row['baseline']}"
     if np.isnan(row["signed_distance"]):
         return f"Whether {fronts} cannot be told: {row['reason']}.", numbers
-    found = f"signed distance {estimate(row, 'signed_distance')}"
+    distance = f"signed distance {estimate(row, 'signed_distance')}"
     doubt = f"; {row['reason']}" if row["reason"] else ""
     if row["low"] > 0:
-        return f"{fronts[0].upper()}{fronts[1:]}: {found}{doubt}.", numbers
+        return f"{fronts[0].upper()}{fronts[1:]}: {distance}{doubt}.", numbers
     if row["high"] < 0:
         inside = fronts.replace("beyond", "inside")
-        return f"{inside[0].upper()}{inside[1:]}: {found}{doubt}.", numbers
-    return f"Whether {fronts} cannot be told: {found}{doubt}.", numbers
+        return f"{inside[0].upper()}{inside[1:]}: {distance}{doubt}.", numbers
+    return f"Whether {fronts} cannot be told: {distance}{doubt}.", numbers

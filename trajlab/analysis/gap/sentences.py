@@ -91,7 +91,7 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
     margin
         δ, or None.
     confidence
-        Of the row's intervals; its complement is the level of the tests.
+        Coverage of the row's intervals; its complement is the level of the tests.
     """
     if np.isnan(row["delta"]):
         yield f"Not compared: {row['reason']}.", {}
@@ -125,7 +125,7 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
     Parameters
     ----------
     rows
-        Of one group, with a Δ.
+        Rows of one group, each with a Δ.
     margin, confidence
         As in :func:`of_gap`.
     """
@@ -134,12 +134,12 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
     fewest = min(min(row["n_runs"], row["n_baseline"]) for row in rows)
     if fewest < FEWEST_RUNS:
         return f"Descriptive only (n = {fewest}): {score} of {len(rows)} tasks {said}.", numbers
-    found = Counter(kind(row, margin, confidence) for row in rows)
-    numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in found.items()}}
-    within = f", {found['within']} have none larger than {margin:g}" if margin else ""
+    kinds = Counter(kind(row, margin, confidence) for row in rows)
+    numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in kinds.items()}}
+    within = f", {kinds['within']} have none larger than {margin:g}" if margin else ""
     sentence = (
-        f"Of {len(rows)} tasks {found['improved']} improved and {found['lowered']} were lowered"
-        f"{within}; of {found['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."
+        f"Of {len(rows)} tasks {kinds['improved']} improved and {kinds['lowered']} were lowered"
+        f"{within}; of {kinds['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."
     )
     return sentence, numbers
 
@@ -178,22 +178,22 @@ def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> 
     """Improved, lowered, no transfer, or cannot tell."""
     n, n_baseline = int(row["n_runs"]), int(row["n_baseline"])
     numbers = term_numbers(row, "delta") | {"n_runs": n, "n_baseline": n_baseline}
-    found = f"{score} = {term(row, 'delta')} against {row['baseline']}, n = {n} and {n_baseline}"
+    text = f"{score} = {term(row, 'delta')} against {row['baseline']}, n = {n} and {n_baseline}"
     what = kind(row, margin, confidence)
     if what in ("improved", "lowered"):
-        return f"{what.title()}: {found}.", numbers
+        return f"{what.title()}: {text}.", numbers
     if row["delta_p"] < 1 - confidence:
-        found += f" (adjusted for several tasks, p = {row['delta_p_adjusted']:.2g})"
+        text += f" (adjusted for several tasks, p = {row['delta_p_adjusted']:.2g})"
     if margin is None:
-        return f"Cannot tell: {found}.", numbers
+        return f"Cannot tell: {text}.", numbers
     low, high = _narrower(row, confidence)
     numbers |= {"margin": margin, "margin_low": low, "margin_high": high}
     if what == "within":
         interval = f"the {2 * confidence - 1:.0%} interval of Δ is [{low:+.3g}, {high:+.3g}]"
-        return f"No transfer larger than {margin:g}: {interval}; {found}.", numbers
+        return f"No transfer larger than {margin:g}: {interval}; {text}.", numbers
     spread = float(row["delta_se"]) / sqrt(1 / n + 1 / n_baseline)
     numbers["seeds"] = seeds_needed(spread, float(row["delta_df"]), margin, 1 - confidence)
-    return f"Cannot tell: {found}; about {numbers['seeds']} seeds for {margin:g}.", numbers
+    return f"Cannot tell: {text}; about {numbers['seeds']} seeds for {margin:g}.", numbers
 
 
 def seeds_needed(spread: float, freedom: float, margin: float, level: float) -> int:
@@ -204,11 +204,11 @@ def seeds_needed(spread: float, freedom: float, margin: float, level: float) -> 
     spread
         Standard deviation over runs; its upper 80 % limit is planned with.
     freedom
-        Its degrees of freedom.
+        Degrees of freedom of the spread.
     margin
         The difference.
     level
-        Of the two-sided t test.
+        Level of the two-sided t test.
 
     References
     ----------

@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from trajlab.measure.examples.likelihood import Bernoulli
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
-from trajlab.training.metrics import binary_accuracy, correct_sign, f1
+from trajlab.training.metrics import average_precision, binary_accuracy, correct_sign, f1
 from trajlab.training.models import PLAIN, Shape, mlp
 from trajlab.training.setting import MultiTaskModel, Problem, Setting, Task, seeded
 
@@ -46,7 +46,7 @@ def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = P
     own = table[rows["train"], :_FEATURES]
     scaled = (table[:, :_FEATURES] - own.mean(0)) / own.std(0)
     inputs = {split: torch.from_numpy(scaled[chosen]) for split, chosen in rows.items()}
-    metrics = {"accuracy": binary_accuracy, "f1": f1}
+    metrics = {"accuracy": binary_accuracy, "f1": f1, "average_precision": average_precision}
     tasks, heads = {}, {}
     for name in _tasks(condition):
         index = _tasks.names.index(name)

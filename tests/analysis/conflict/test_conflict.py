@@ -1,20 +1,16 @@
-"""Conflict against gradients written out by hand."""
+"""The tables of conflict, from recorded Gram matrices."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from trajlab.analysis import conflict
-from trajlab.analysis.conflict import multitask, similarity
-from trajlab.analysis.conflict.corrected import reading
-from trajlab.analysis.diagnosis import verdict
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard
 
-GRADIENTS = arrays(np.float64, (4, 6), elements=st.floats(-10, 10).map(lambda x: round(x, 3)))
+
+def cosine(a, b):
+    return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
 
 
 def write(path, gradients, *, weights=None, layers=("a", "b"), attributes=None, **metadata):
@@ -31,59 +27,6 @@ def write(path, gradients, *, weights=None, layers=("a", "b"), attributes=None, 
         writer.append("losses", {"step": step, "micro_step": step, "weight": weight})
     writer.close()
     return Trajectory(path)
-
-
-def cosine(a, b):
-    return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-
-
-@given(GRADIENTS, arrays(np.float64, 4, elements=st.floats(0.1, 3)))
-def test_similarity_agrees_with_the_gradients_themselves(gradients, weights):
-    gram = gradients @ gradients.T
-    update = weights @ gradients
-    norms = np.linalg.norm(gradients, axis=1)
-    for i in range(4):
-        others = update - weights[i] * gradients[i]
-        for vector, value in (
-            (update, similarity.cosine_to_update(gram, weights)[i]),
-            (others, similarity.cosine_to_others(gram, weights)[i]),
-        ):
-            if norms[i] == 0:
-                assert np.isnan(value)
-            elif np.linalg.norm(vector) > 1e-3:
-                assert value == pytest.approx(cosine(gradients[i], vector), abs=1e-6)
-        for j in range(4):
-            if norms[i] and norms[j]:
-                expected = 2 * norms[i] * norms[j] / (norms[i] ** 2 + norms[j] ** 2)
-                found = similarity.magnitude_similarity(gram)[i, j]
-                assert found == pytest.approx(expected, abs=1e-9)
-                found = similarity.cosine(gram)[i, j]
-                assert found == pytest.approx(cosine(gradients[i], gradients[j]), abs=1e-9)
-
-
-@given(GRADIENTS, st.floats(1e-3, 1e3))
-def test_cosines_ignore_scale(gradients, scale):
-    gram = gradients @ gradients.T
-    assert similarity.cosine(gram * scale**2) == pytest.approx(
-        similarity.cosine(gram), abs=1e-9, nan_ok=True
-    )
-
-
-def test_orthogonal_gradients_of_equal_norm_have_one_over_root_k():
-    assert similarity.cosine_to_update(np.eye(4), np.ones(4)) == pytest.approx(np.full(4, 0.5))
-    assert similarity.cosine_to_others(np.eye(4), np.ones(4)) == pytest.approx(np.zeros(4))
-
-
-def test_a_missing_task_leaves_the_others_alone():
-    gram = np.array([[1.0, 0.5, np.nan], [0.5, 1.0, np.nan], [np.nan, np.nan, np.nan]])
-    found = similarity.cosine_to_update(gram, np.ones(3))
-    assert found[:2] == pytest.approx(similarity.cosine_to_update(gram[:2, :2], np.ones(2)))
-    assert np.isnan(found[2])
-
-
-def test_tiny_gradients_keep_their_cosine():
-    gram = 1e-250 * np.array([[2.0, 1.0], [1.0, 2.0]])
-    assert similarity.cosine(gram)[0, 1] == pytest.approx(0.5)
 
 
 def test_tables_of_two_runs(tmp_path):
@@ -161,65 +104,6 @@ def test_runs_with_other_shared_parameters_are_not_averaged(tmp_path):
     runs[1].shared = ["a.weight"]
     with pytest.raises(TrajlabError, match="share different parameters"):
         conflict(runs)
-
-
-def write_corrected(path, cosines, ses, **metadata):
-    """Write a run with one step of gradients and a measured similarity of two tasks a step."""
-    tasks = ["left", "right"]
-    writer = Writer(path, tasks, shared=["a.weight"], metadata=metadata)
-    writer.declare(standard("gradients", task=tasks, layer=["a"]))
-    writer.set_attributes("gradients", {"complete": True})
-    writer.append("gradients", {"step": 0, "gram": np.eye(2)[None]})
-    writer.declare(standard("similarity", task=tasks))
-    for step, (cosine_, se) in enumerate(zip(cosines, ses, strict=True)):
-        both = np.array([[1.0, cosine_], [cosine_, 1.0]])
-        errors = np.full((2, 2), se)
-        row = {"cosine": both, "se": errors, "ceiling": np.array([0.1, 0.3])}
-        writer.append("similarity", {"step": step, **row})
-    writer.close()
-    return Trajectory(path)
-
-
-@pytest.mark.parametrize(
-    ("cosines", "said", "sentence"),
-    [
-        ([0.9, 0.8, 0.85], "align", "The gradients of left and right align"),
-        ([-0.9, -0.8, -0.85], "oppose", "left and right oppose each other"),
-        ([-0.9, 0.8, 0.3], "cannot tell", "left and right oppose or align cannot be told"),
-        ([np.nan] * 3, "noise-dominated", "left and right is noise-dominated: 3 measurements"),
-    ],
-)
-def test_the_corrected_cosine_is_read_by_its_interval_over_runs(tmp_path, cosines, said, sentence):
-    runs = [
-        write_corrected(tmp_path / f"{seed}.h5", [value], [0.01], seed=seed)
-        for seed, value in enumerate(cosines)
-    ]
-    result = conflict(runs)
-    row = result.summary.iloc[0]
-    assert row["reading"] == said
-    assert row["mean_cosine"] == 0  # the batch cosine stands beside it, unchanged
-    assert row["ceiling"] == pytest.approx(0.2)
-    assert row["corrected_cosine"] == pytest.approx(np.mean(cosines), nan_ok=True)
-    told = verdict([result])["sentence"]
-    assert any(sentence in one for one in told)
-
-
-def test_one_run_has_the_interval_of_its_jackknife_error(tmp_path):
-    row = conflict([write_corrected(tmp_path / "0.h5", [0.4, 0.6], [0.2, 0.4])]).summary.iloc[0]
-    assert row["corrected_cosine"] == pytest.approx(0.5)
-    assert row["corrected_low"] == pytest.approx(0.5 - 1.959964 * 0.3)
-    assert row["reading"] == "cannot tell"
-    assert reading(0.1, 0.2) == "align"
-
-
-def test_directional_and_magnitude_conflict_and_norm_share_by_hand():
-    gram = np.array([[4.0, 0.0], [0.0, 1.0]])  # orthogonal, norms 2 and 1
-    assert multitask.directional(gram) == pytest.approx(0)
-    assert multitask.magnitude(gram) == pytest.approx(1.5**2 / 2.5**2)
-    assert multitask.norm_share(gram) == pytest.approx([2 / 3, 1 / 3])
-    opposed = np.array([[1.0, -1.0], [-1.0, 1.0]])
-    assert multitask.directional(opposed) == pytest.approx(-0.5)
-    assert multitask.magnitude(opposed) == pytest.approx(0)
 
 
 def test_early_and_late_are_the_first_and_last_tenth(tmp_path):

@@ -1,4 +1,4 @@
-"""Fronts against hand-worked cases, and the noise of comparing them."""
+"""The tables of fronts, from a table and from runs."""
 
 import numpy as np
 import pandas as pd
@@ -6,99 +6,9 @@ import pytest
 
 from trajlab import plots
 from trajlab.analysis import front
-from trajlab.analysis.front.configurations import Configurations, distance_row
-from trajlab.analysis.front.pareto import (
-    hypervolume,
-    non_dominated,
-    resampled_means,
-    set_distance,
-    signed_distance,
-    utility_weights,
-)
 from trajlab.analysis.front.rows import scores
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.errors import TrajlabError
-
-STAIR = np.array([[1.0, 4.0], [2.0, 3.0], [4.0, 1.0]])
-
-
-def test_dominated_points_are_found():
-    points = np.vstack([STAIR, [[1.0, 3.0], [2.0, 3.0], [0.0, 0.0]]])
-    assert non_dominated(points).tolist() == [True, True, True, False, True, False]
-
-
-def test_hypervolume_by_hand():
-    # above the origin: columns of width 1, 1 and 2, of heights 4, 3 and 1
-    assert hypervolume(STAIR, np.zeros(2)) == pytest.approx(4 + 3 + 2)
-
-
-def test_signed_distance_by_hand():
-    points = np.array([[2.0, 2.0], [3.0, 3.0], [2.0, 3.0], [5.0, 5.0], [0.0, 0.0]])
-    assert signed_distance(points, STAIR).tolist() == [0, 1, 0, 3, -2]
-    assert signed_distance(STAIR + 0.5, STAIR) == pytest.approx([0.5] * 3)
-    assert set_distance(STAIR + 0.5, STAIR) == pytest.approx(0.5)
-    assert set_distance(STAIR, STAIR + 0.5) == pytest.approx(-0.5)
-
-
-def test_resampled_means_have_the_standard_error_of_the_pooled_spread():
-    rng = np.random.default_rng(0)
-    runs = [rng.normal(size=(3, 2)) for _ in range(200)]
-    drawn = resampled_means(runs, 500)
-    assert drawn.mean(axis=0) == pytest.approx(np.stack([r.mean(axis=0) for r in runs]), abs=0.15)
-    assert drawn.std(axis=0).mean() == pytest.approx(1 / np.sqrt(3), rel=0.05)
-
-
-def test_weights_sum_to_one():
-    assert utility_weights(2).shape == (11, 2)
-    three = utility_weights(3, 4)
-    assert len(three) == 15
-    assert three.sum(axis=1) == pytest.approx(1)
-
-
-def true_values(trials, shift=0.0):
-    angle = np.resize(np.linspace(0, np.pi / 2, 9), trials)
-    values = 10 * np.column_stack([np.cos(angle), np.sin(angle)]) + shift
-    return values - 0.3 * (np.arange(trials) // 9)[:, None]  # worse learning rates
-
-
-def sampled(rng, trials, seeds, shift=0.0):
-    truth = true_values(trials, shift)
-    noise = rng.normal(size=(seeds + 1, trials, 2)) / 2
-    runs = tuple(truth[i] + noise[1:, i] for i in range(trials))
-    return Configurations(tuple((str(i),) for i in range(trials)), truth + noise[0], runs, trials)
-
-
-def measured_distance(rng, trials, seeds, seed, shift=0.0):
-    """The row of a front against one of 18 trials, and the true distance of those chosen."""
-    sides = sampled(rng, trials, seeds, shift), sampled(rng, 18, seeds)
-    truths = true_values(trials, shift), true_values(18)
-    chosen = [truth[side.chosen] for truth, side in zip(truths, sides, strict=True)]
-    return distance_row(*sides, 0.95, seed), float(set_distance(*chosen))
-
-
-def test_equal_truth_has_no_distance_and_a_shift_has_itself():
-    """Unbiased for the methods; the interval covers the distance of the chosen configurations."""
-    rng = np.random.default_rng(1)
-    for trials, shift in ((18, 0.0), (18, 0.5), (54, 0.0)):
-        rows, truths = zip(
-            *(measured_distance(rng, trials, 3, seed, shift) for seed in range(50)), strict=True
-        )
-        found = pd.DataFrame(rows)
-        error = found["signed_distance"].std() / np.sqrt(50)
-        assert found["signed_distance"].mean() == pytest.approx(shift, abs=4 * error)
-        covered = (found["low"] <= np.array(truths)) & (np.array(truths) <= found["high"])
-        assert covered.mean() >= 0.86  # .95 less three standard errors
-        assert found["reason"].eq("").all() == (trials == 18)
-
-
-def test_a_front_of_the_same_runs_grows_with_trials():
-    """Why: with equal truth a front of 54 runs dominates most of what one of 6 does not."""
-    rng, shares = np.random.default_rng(2), {6: [], 54: []}
-    for _ in range(40):
-        for trials, share in shares.items():
-            points = sampled(rng, trials, 1).validation
-            share.append((signed_distance(sampled(rng, 9, 1).validation, points) < 0).mean())
-    assert np.mean(shares[54]) > np.mean(shares[6]) + 0.15
 
 
 def table(tmp_path, **changes):

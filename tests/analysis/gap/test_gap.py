@@ -1,175 +1,16 @@
-"""The gap against pairs of curves that are known in closed form."""
+"""The rows of the gap, from recorded runs."""
 
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from trajlab.analysis import gap
-from trajlab.analysis.gap.decomposition import TERMS, decompose, run_terms
-from trajlab.analysis.gap.matching import gap_curve, grid
-from trajlab.analysis.gap.onset import first, persistence, sustained
+from trajlab.analysis.gap.decomposition import TERMS, run_terms
 from trajlab.analysis.runs.curve import (
-    RULES,
-    bins,
-    first_passage,
-    in_hole,
     isotonic,
-    last_passage,
 )
 from trajlab.analysis.runs.evaluations import Evaluations
-from trajlab.analysis.statistics.intervals import mean_interval, two_sd, welch
 from trajlab.errors import TrajlabError
-
-STEPS = np.arange(1, 101)
-
-
-def line(slope, offset, end=-4.0, noise=0.0, selection=None):
-    """Return a run whose score is linear in log loss, which falls evenly to 10^end."""
-    log_loss = np.linspace(0.0, end, STEPS.size)
-    score = offset + slope * log_loss + noise
-    return Evaluations.clean(STEPS, 10**log_loss, score, selection)
-
-
-def group(slope, offset, end=-4.0, spread=(-0.1, 0.0, 0.1)):
-    return [line(slope, offset + shift, end) for shift in spread]
-
-
-def test_bins_read_a_line_exactly():
-    curve = gap_curve(group(-2.0, 90.0, end=-5.0), group(-1.0, 89.0, end=-4.0), "bins")
-    assert curve.log_loss.size > 70
-    assert curve.gap.estimate == pytest.approx(1 - curve.log_loss)
-
-
-@pytest.mark.parametrize("rule", ["isotonic", "first_passage"])
-def test_gap_and_decomposition_of_two_lines_are_exact(rule):
-    """E = 90 − 2 log L against 89 − log L: the gap is 1 − log10 L at every loss."""
-    runs, baseline = group(-2.0, 90.0, end=-5.0), group(-1.0, 89.0, end=-4.0)
-    curve = gap_curve(runs, baseline, rule)
-    assert curve.log_loss == pytest.approx(np.arange(-80, 1) / 20)
-    assert curve.gap.estimate == pytest.approx(1 - curve.log_loss)
-    half_width = 2.7764451052 * np.sqrt(2 * 0.01 / 3)  # Welch, 4 degrees of freedom
-    assert curve.gap.high - curve.gap.estimate == pytest.approx(np.full(81, half_width))
-    parts = decompose(runs, baseline, rule)
-    assert parts.common_loss == pytest.approx(1e-4)
-    ends = [np.linspace(0, end, 100)[-10:].mean() for end in (-5, -4)]
-    delta = (90 - 2 * ends[0]) - (89 - ends[1])
-    expected = {"delta": delta, "matched": 5.0, "reach": delta - 5.0, "selection": 0.0}
-    assert dict(zip(TERMS, parts.terms.estimate, strict=True)) == pytest.approx(expected)
-
-
-@given(arrays(np.float64, (6, 3, 40), elements=st.floats(-1, 1)), st.sampled_from(list(RULES)))
-def test_the_terms_add_exactly(noise, rule):
-    falling = np.linspace(0, -3, 40)
-    runs = [Evaluations.clean(STEPS[:40], 10 ** (falling + a), 90 + b, 90 + c) for a, b, c in noise]
-    terms = decompose(runs[:3], runs[3:], rule).terms.estimate
-    if np.isfinite(terms).all():  # not where the common loss lies in a hole
-        assert terms[0] == pytest.approx(terms[1:].sum(), abs=1e-9)
-
-
-@given(arrays(np.float64, (6, 40), elements=st.floats(-1, 1)), st.floats(-50, 50))
-def test_swapping_groups_flips_signs_and_shifts_do_not_matter(noise, shift):
-    falling = np.linspace(0, -3, 40)
-    runs = [Evaluations.clean(STEPS[:40], 10**falling, 90 + b) for b in noise]
-    moved = [Evaluations.clean(STEPS[:40], 10**falling, 90 + b + shift) for b in noise]
-    one, other = gap_curve(runs[:3], runs[3:]).gap, gap_curve(runs[3:], runs[:3]).gap
-    assert one.estimate == pytest.approx(-other.estimate, abs=1e-9)
-    assert one.low == pytest.approx(-other.high, abs=1e-9)
-    assert gap_curve(moved[:3], moved[3:]).gap.estimate == pytest.approx(one.estimate, abs=1e-9)
-    assert decompose(moved[:3], moved[3:]).terms.estimate == pytest.approx(
-        decompose(runs[:3], runs[3:]).terms.estimate, abs=1e-9
-    )
-
-
-@given(arrays(np.float64, 30, elements=st.floats(-3, 0)))
-@example(np.append(0.0, np.full(29, -1.51274957)))  # equal losses, pooled to unequal means
-def test_curves_are_decreasing_in_step_and_keep_the_mean(log_loss):
-    run = Evaluations.clean(STEPS[:30], 10**log_loss, np.arange(30.0))
-    passage, pooled = first_passage(run), isotonic(run)
-    assert (np.diff(passage.log_loss) > 0).all()
-    assert (np.diff(pooled.log_loss) > 0).all()
-    assert passage.log_loss[0] == pytest.approx(log_loss.min())
-    assert log_loss.min() - 1e-9 <= pooled.log_loss[0] <= pooled.log_loss[-1]
-    assert pooled.log_loss[-1] <= log_loss.max() + 1e-9
-
-
-def test_isotonic_pools_what_rises():
-    run = Evaluations.clean([1, 2, 3, 4], [1.0, 0.01, 0.1, 0.001], [1.0, 2.0, 4.0, 5.0])
-    curve = isotonic(run)
-    assert curve.log_loss == pytest.approx([-3, -1.5, 0])
-    assert curve.score == pytest.approx([5, 3, 1])
-    assert first_passage(run).score == pytest.approx([5, 2, 1])
-
-
-def test_nothing_is_extrapolated():
-    curve = gap_curve(group(0, 1, end=-2.0), group(0, 0, end=-4.0))
-    assert curve.log_loss.min() == pytest.approx(-2.0)
-    assert curve.low == pytest.approx(-2.0)
-
-
-def test_grid_holds_all_integers_over_20():
-    assert grid(-0.1, 0.05) == pytest.approx([-0.1, -0.05, 0, 0.05])
-    assert grid(-0.04, -0.01).size == 0
-
-
-def test_holes_wider_than_half_a_decade_are_missing():
-    def sparse(losses):
-        return Evaluations.clean(np.arange(1, len(losses) + 1), losses, np.zeros(len(losses)))
-
-    holed = [sparse([1, 0.5, 0.1, 0.05])]  # .7 decades between .5 and .1
-    assert in_hole(np.log10([0.5, 0.3, 0.1, 0.07]), holed).tolist() == [False, True, False, False]
-    filled = [*holed, sparse([1, 0.3, 0.05])]
-    assert not in_hole(np.log10([0.5, 0.2, 0.1]), filled).any()
-
-
-def test_welch_agrees_with_scipy():
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=5), 3 * rng.normal(size=3)
-    found, test = welch(a, b), stats.ttest_ind(a, b, equal_var=False)
-    interval = test.confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert found.p_value == pytest.approx(test.pvalue)
-    alone = mean_interval(a)
-    interval = stats.ttest_1samp(a, 0).confidence_interval(0.95)
-    assert (alone.low, alone.high) == pytest.approx((interval.low, interval.high))
-
-
-def test_two_standard_deviations_are_disjoint_ranges():
-    a, b = np.array([1.0, 2, 3]), np.array([7.0, 8, 9.5])
-    found = two_sd(b, a)
-    assert bool(found.significant) == (b.mean() - 2 * b.std(ddof=1) > a.mean() + 2 * a.std(ddof=1))
-    assert found.low == pytest.approx(b.mean() - a.mean() - 2 * (a.std(ddof=1) + b.std(ddof=1)))
-
-
-@pytest.mark.parametrize("interval", [welch, two_sd])
-def test_one_run_has_no_interval_and_no_spread_none_of_width(interval):
-    alone = interval(np.array([[1.0]]), np.array([[0.0], [0.5]]))
-    assert alone.estimate == pytest.approx([0.75])
-    assert np.isnan([alone.low, alone.high]).all()
-    assert not alone.significant.any()
-    exact = interval(np.ones((3, 1)), np.zeros((3, 1)))
-    assert (exact.low, exact.high) == (1, 1)
-
-
-def test_sustained_stops_at_the_first_failure():
-    gaps = np.array([1.0, 1, 1, -1, 1])
-    assert sustained(gaps, np.array([True, True, False, True, True])) == 1
-    assert sustained(gaps, np.full(5, True)) == 2  # another sign is a failure
-    assert sustained(gaps, np.array([False, True, True, True, True])) is None
-    assert sustained(np.array([1.0, np.nan, 1.0]), np.array([True, False, True])) == 0
-    assert sustained(np.empty(0), np.empty(0, bool)) is None
-
-
-def test_first_is_the_highest_loss_from_which_the_sign_stays():
-    gaps = np.array([1.0, 1, 1, -1, 1])
-    assert first(gaps, np.array([False, False, True, True, True])) == 2
-    assert first(gaps, np.array([False, False, False, True, True])) is None
-    assert first(np.array([1.0, np.nan, 1.0]), np.array([False, False, True])) == 2
-    significant = np.array([False, True, True])
-    assert persistence(np.array([1.0, np.nan, 1.0]), significant, 2) == 0.5
-    assert np.isnan(persistence(gaps, np.full(5, True), None))
 
 
 def splits(loss=None, accuracy=None, validation=None, n=40):
@@ -336,16 +177,6 @@ def test_a_task_without_baseline_is_a_row_with_a_reason(make_run):
 def test_bad_options_are_told_in_a_sentence(make_run, options, sentence):
     with pytest.raises(TrajlabError, match=sentence):
         compare(make_run, [splits()], [splits()], **options)
-
-
-def test_first_and_last_passage_and_bins_by_hand():
-    run = Evaluations.clean([1, 2, 3, 4], [1.0, 0.01, 0.1, 0.001], [1.0, 2.0, 4.0, 5.0])
-    assert first_passage(run).log_loss == pytest.approx([-3, -2, 0])
-    assert last_passage(run).log_loss == pytest.approx([-3, -1, 0])
-    assert last_passage(run).score == pytest.approx([5, 4, 1])
-    close = Evaluations.clean([1, 2, 3], 10 ** np.array([-0.02, -0.08, -0.12]), [1.0, 3.0, 7.0])
-    assert bins(close).log_loss == pytest.approx([-0.12, -0.05])
-    assert bins(close).score == pytest.approx([7, 2])
 
 
 def paired_runs(make_run, ids):

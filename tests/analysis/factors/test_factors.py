@@ -1,16 +1,10 @@
-"""Factors against the reference, closed forms and simulated shares."""
+"""Factors of runs, and of the reference."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from scipy import stats
 
 from trajlab import plots
 from trajlab.analysis import factors
-from trajlab.analysis.factors.deltas import factor_difference
-from trajlab.analysis.factors.quadrants import quadrant_frame, share_interval
-from trajlab.analysis.runs.groups import group
-from trajlab.analysis.summary import summarise_runs
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard
@@ -109,57 +103,6 @@ def test_the_reference_has_the_paper_s_factors(reference):
     assert "hessian_top" not in result.signs
 
 
-@pytest.mark.parametrize("n", [2, 5])
-def test_difference_is_welchs(n):
-    a, b = np.random.default_rng(n).normal(size=(2, n))
-    found = factor_difference(a, b)
-    expected = stats.ttest_ind(a, b, equal_var=False)
-    assert found["p_value"] == pytest.approx(expected.pvalue)
-    assert found["z"] == pytest.approx(expected.statistic)
-    assert found["relative"] == pytest.approx((a.mean() - b.mean()) / abs(b.mean()))
-    assert factor_difference(np.ones(3), np.zeros(3))["reason"] == "no spread on either side"
-    assert np.isnan(factor_difference(np.array([]), b)["delta"])
-
-
-def test_the_share_interval_covers_where_points_share_tasks():
-    """Ten tasks of four methods; whether a point is explained goes by the task."""
-    rng, hits, naive = np.random.default_rng(0), 0, 0
-    for _ in range(400):
-        chance = rng.beta(1, 1, size=10)
-        explained = (rng.random((10, 4)) < chance[:, None]).astype(float).ravel()
-        low, high = share_interval(explained, np.repeat(np.arange(10), 4))
-        hits += low <= 0.5 <= high
-        low, high = share_interval(explained, np.arange(40))
-        naive += low <= 0.5 <= high
-    assert hits / 400 > 0.93
-    assert naive / 400 < 0.90
-
-
-def test_independent_points_have_the_exact_interval():
-    explained = np.array([1, 1, 1, 0, 1, 0, 1, 1, 0, 1.0])
-    exact = stats.binomtest(7, 10).proportion_ci()
-    assert share_interval(explained, np.arange(10)) == pytest.approx(
-        (exact.low, exact.high), abs=0.02
-    )
-    low, high = share_interval(np.ones(8), np.repeat([0, 1], 4))  # two tasks, not eight points
-    assert (low, high) == pytest.approx((0.025**0.5, 1))
-
-
-def test_only_clear_points_count():
-    head = {"setting": "s", "condition": "", "task": "t"}
-    rows = [
-        {**head, "method": m, "factor": factor, "at": "end", "z": z, "better": better}
-        for m, score, sharp in (("a", 3, -3), ("b", 3, 3), ("c", 1, 5), ("d", -4, 2.5))
-        for factor, z, better in (("final_metric", score, 1), ("sharpness", sharp, -1))
-    ]
-    frame = pd.DataFrame(rows)[
-        ["setting", "condition", "method", "task", "factor", "at", "z", "better"]
-    ]
-    pooled = quadrant_frame(frame).set_index("method").loc["all"]
-    assert (pooled["explained"], pooled["total"], pooled["n_unclear"]) == (2, 3, 1)
-    assert pooled["n_tasks"] == 1
-
-
 def test_how_many_checkpoints_stand_for_a_run_can_be_chosen(reference):
     """Whoever recorded fewer than the paper's 20 can say how many."""
     options = {"baseline": {"method": "STL"}}
@@ -189,18 +132,6 @@ def test_bins_read_a_factor_too(reference):
     smooth = factors(reference, baseline={"method": "STL"}, at=[0.01]).delta
     other = smooth[(smooth["at"] == "0.01") & (smooth["factor"] == "sharpness")]
     assert at["delta"].tolist() == pytest.approx(other["delta"].tolist(), abs=0.05)
-
-
-def test_the_excess_similarity_is_above_that_of_orthogonal_gradients(tmp_path):
-    for seed in range(2):
-        path = tmp_path / f"{seed}.h5"
-        writer = Writer(path, ["left", "right", "top"], metadata={"method": "a", "seed": seed})
-        writer.declare(standard("similarity", task=["left", "right", "top"]))
-        writer.append("similarity", {"step": 1, "cosine_to_update": np.array([0.8, 0.6, 3**-0.5])})
-        writer.close()
-    rows = summarise_runs(group([Trajectory(tmp_path / f"{i}.h5") for i in range(2)]))
-    expected = [0.8 - 3**-0.5, 0.6 - 3**-0.5, 0] * 2
-    assert rows["excess_similarity"].tolist() == pytest.approx(expected)
 
 
 def test_an_unknown_metric_names_the_known_ones(reference):

@@ -1,20 +1,17 @@
 """The training losses and weights of every step; always on."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from trajlab.measure.sums.processes import processes, sum_over_processes
-from trajlab.record.probes.probe import Moment, Probe
-from trajlab.store import Column, Table, standard
+from trajlab.record.moment import Moment
+from trajlab.record.probes.probe import Probe, Row
+from trajlab.store import Table, standard
 
-_SCALED = (
-    Column("loss_scale", description="what the loss scaler multiplied the total by"),
-    Column("skipped", dtype="bool", description="whether the scaler skipped the update"),
-)
+_SCALED = ("loss_scale", "skipped")
 
 
 class Losses(Probe):
@@ -38,10 +35,9 @@ class Losses(Probe):
 
     def table(self, moment: Moment) -> Table:
         """Declare ``losses``; with a loss scaler, ``loss_scale`` and ``skipped`` too."""
-        table = standard("losses", task=moment.tasks)
-        return replace(table, columns=table.columns + _SCALED) if self._scaled else table
+        return standard("losses", *(_SCALED if self._scaled else ()), task=moment.tasks)
 
-    def measure(self, moment: Moment) -> Mapping[str, Any]:
+    def measure(self, moment: Moment) -> Row:
         """Return times, learning rate, ``loss`` (task,) and ``weight`` (task,)."""
         row = {
             "micro_step": moment.micro_step,
