@@ -109,19 +109,20 @@ def _cast(given: Array, column: Column) -> Array:
         for item in array.flat:
             text(item)
         return array
-    if kind in "iu" and (given.dtype.kind not in "biu" or _beyond(given, column)):
-        if given.size:
-            raise ValueError(f"it must be whole numbers that {column.dtype} can hold")
+    whole = given.dtype.kind in "biu" and not _beyond(given, column)
+    if kind in "iu" and given.size and not whole:
+        raise ValueError(f"it must be whole numbers that {column.dtype} can hold")
     with np.errstate(over="ignore"):
         array = np.array(given, column.storage)
     if kind == "f" and given.dtype.itemsize > array.dtype.itemsize:
-        if (np.isinf(array) & np.isfinite(np.asarray(given, np.float64))).any():
+        lost = np.isinf(array) & np.isfinite(np.asarray(given, np.float64))
+        if lost.any():
             raise ValueError(f"it is too large for {column.dtype}")
     return array
 
 
 def _beyond(given: Array, column: Column) -> bool:
-    if given.dtype.kind == "b" or not given.size:
+    if column.storage.kind not in "iu" or given.dtype.kind == "b" or not given.size:
         return False
     held = np.iinfo(column.storage)
     return int(given.min()) < held.min or int(given.max()) > held.max
@@ -148,4 +149,7 @@ def _scalar(column: Column) -> _Convert:
             return number
 
         return single
-    return {"f": float, "b": bool, "O": text}[kind]
+    return _SCALARS[kind]
+
+
+_SCALARS: dict[str, _Convert] = {"f": float, "b": bool, "O": text}

@@ -135,7 +135,7 @@ def _check(header: Header, source: str) -> None:
     if not (
         all(isinstance(item, str) for item in texts)
         and type(header.last_part) is int
-        and 0 <= header.last_part
+        and header.last_part >= 0
         and isinstance(header.metadata, dict)
         and sessions
         and all(isinstance(session.provenance, dict) for session in sessions)

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 from trajlab.errors import TrajlabError
 from trajlab.store import rows
-from trajlab.store.header import from_attributes
 from trajlab.store.hdf5.process import found
+from trajlab.store.header import from_attributes
 from trajlab.store.pool import File
 from trajlab.store.rows import Stored
 from trajlab.store.source import Source
@@ -81,7 +81,7 @@ def verify(file: File, *, whole: bool) -> None:
         if magic == _MAGIC and length + count * _EXTENT.size + fixed == file.size:
             listed = file.read(length, count * _EXTENT.size).tobytes()
             extents = list(_EXTENT.iter_unpack(listed))
-            crc = first = 0
+            crc = 0
             for offset, size in _gaps(extents, length, str(file.path)):
                 crc = file.checksum(offset, size, crc)
             crc = rows.crc32(end[: _END.size], rows.crc32(listed, crc))

@@ -138,6 +138,8 @@ class LogReader:
     ----------
     path
         The log.
+    known
+        Another file of its run, for what stands in its first frame if that is damaged.
 
     Raises
     ------
@@ -145,10 +147,10 @@ class LogReader:
         If it is damaged where it begins.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: Source | None = None) -> None:
         self._file = File(path, grows=True)
-        self._header: Header | None = None
-        self._tables: dict[str, Table] = {}
+        self._header: Header | None = known.header if known else None
+        self._tables: dict[str, Table] = dict(known.tables) if known else {}
         self._stored: dict[str, list[Stored]] = {}
         self._problems: list[str] = []
         self._end = frames.HEAD

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,17 +12,27 @@ from trajlab.store.header import Header
 from trajlab.store.lock import Lock
 from trajlab.store.log import LogReader
 from trajlab.store.pool import File
+from trajlab.store.rows import Block
 from trajlab.store.snapshot import Snapshot, read_file, take
 from trajlab.store.source import Source
 from trajlab.store.view import view
 
 
-def merge(path: Path, status: str) -> tuple[str, ...]:
+def merge(path: Path, status: str, snapshot: Snapshot | None = None) -> tuple[str, ...]:
     """Seal the run at `path` under `status`; the caller holds its lock.
 
     A kill at any instruction leaves the run readable: the new file replaces the old one whole,
     and parts that it contains are ignored by readers until they are gone. A part that cannot be
     read is set aside as ``….unread``, and told in the header for ever.
+
+    Parameters
+    ----------
+    path
+        The run.
+    status
+        That of the sealed file.
+    snapshot
+        What is there of it, if the caller has looked.
 
     Returns
     -------
@@ -34,7 +45,7 @@ def merge(path: Path, status: str) -> tuple[str, ...]:
         If the disk refuses; nothing is lost then.
     """
     last = max(parts.numbers(path), default=0)
-    snapshot = take(path)
+    snapshot = snapshot or take(path)
     for unread in snapshot.unread:
         _set_aside(unread)
     header = replace(
@@ -43,7 +54,7 @@ def merge(path: Path, status: str) -> tuple[str, ...]:
         last_part=max(last, snapshot.header.last_part),
         problems=snapshot.problems,
     )
-    write(snapshot, header, path)
+    write(header, (view(snapshot, name).block() for name in snapshot.tables), path)
     for source in snapshot.sources:
         if source.problems:
             _set_aside(source.path)  # merged as far as it can be read
@@ -51,8 +62,17 @@ def merge(path: Path, status: str) -> tuple[str, ...]:
     return snapshot.problems
 
 
-def write(snapshot: Snapshot, header: Header, target: Path) -> None:
-    """Write a sealed file of what a snapshot holds.
+def write(header: Header, blocks: Iterable[Block], target: Path) -> None:
+    """Write a sealed file.
+
+    Parameters
+    ----------
+    header
+        What it says of its run.
+    blocks
+        All rows of each table, asked for one after the other.
+    target
+        The file to make or replace.
 
     Raises
     ------
@@ -62,7 +82,6 @@ def write(snapshot: Snapshot, header: Header, target: Path) -> None:
     from trajlab.store.hdf5 import image  # the library takes long to import
 
     with parts.publishing(target) as file:
-        blocks = (view(snapshot, name).block() for name in snapshot.tables)
         stored, texts = image.write(file, header, blocks)
         written = File(Path(file.name))
         made = Source(written, header, {}, {b.table.name: [b] for b in stored})
@@ -71,7 +90,7 @@ def write(snapshot: Snapshot, header: Header, target: Path) -> None:
         for content in seal.behind(header, written.size, rest, stored, texts):
             _write_whole(file, content)
         try:
-            seal.verify(seal.read_sealed(File(Path(file.name))))
+            seal.verify(seal.read_index(File(Path(file.name))))
         except TrajlabError as error:
             raise OSError(errno.EIO, f"what was written reads back differently: {error}") from error
 
@@ -89,7 +108,9 @@ def seal_log(path: Path, number: int) -> None:
     if source is None or source.problems:
         return  # it is told, and kept, when all is merged
     header = replace(source.header, last_part=number)
-    write(Snapshot(path, (source,), (), ()), header, parts.sealed(path, number))
+    snapshot = Snapshot(path, (source,), (), ())
+    blocks = (view(snapshot, name).block() for name in snapshot.tables)
+    write(header, blocks, parts.sealed(path, number))
     log.unlink()
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from trajlab.store.files import sync_folder
+from trajlab.store.files import sync_folder as sync_folder
 
 SUFFIX = ".parts"
 _PART = re.compile(r"(\d{6,})\.(?:h5|log)")

@@ -157,9 +157,7 @@ def declared(facts: Any) -> Table:
     return table
 
 
-def located(
-    facts: Sequence[Any], tables: Mapping[str, Table], base: int, limit: int
-) -> Stored:
+def located(facts: Sequence[Any], tables: Mapping[str, Table], base: int, limit: int) -> Stored:
     """Return one entry of ``rows`` from anybody.
 
     Parameters

@@ -17,8 +17,6 @@ import json
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 from trajlab.errors import TrajlabError
 from trajlab.store import rows
@@ -93,6 +91,20 @@ def is_sealed(file: File) -> bool:
 
 
 def read_sealed(file: File) -> Source:
+    """Read the index of a sealed file, and verify the rest of it where that takes no time.
+
+    Raises
+    ------
+    TrajlabError
+        If it does not check, or contradicts itself.
+    """
+    source = read_index(file)
+    if file.size <= WHOLE:
+        verify(source)
+    return source
+
+
+def read_index(file: File) -> Source:
     """Read the index of a sealed file.
 
     Raises
@@ -101,6 +113,8 @@ def read_sealed(file: File) -> Source:
         If it does not check, or contradicts itself.
     """
     source = str(file.path)
+    if not is_sealed(file):
+        raise _damaged(source, "the magic at its end is missing")
     end = file.read(file.size - _END, _END).tobytes()
     offset, length = _PLACE.unpack_from(end)
     if offset + length + _END != file.size or length > FACTS:
@@ -121,8 +135,6 @@ def read_sealed(file: File) -> Source:
         gaps(made, int(facts["image"]))
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise _damaged(source, error) from error
-    if file.size <= WHOLE:
-        verify(made)
     return made
 
 
@@ -135,7 +147,8 @@ def verify(source: Source) -> None:
         If a single bit differs from what was written.
     """
     file = source.file
-    index = json.loads(file.read(*_PLACE.unpack(file.read(file.size - _END, _PLACE.size))).tobytes())
+    end = file.read(file.size - _END, _PLACE.size).tobytes()
+    index = json.loads(file.read(*_PLACE.unpack(end)).tobytes())
     for block in (block for stored in source.stored.values() for block in stored):
         for name, extent in block.extents.items():
             crc = file.checksum(extent.offset, extent.size)

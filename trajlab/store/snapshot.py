@@ -1,6 +1,7 @@
 """A consistent view of the files of one run: the sealed one and the parts that came after it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -105,10 +106,8 @@ class _Attempt:
 
     def snapshot(self) -> Snapshot | None:
         """Return what is there, or None if a merge came in between."""
-        try:
+        with suppress(FileNotFoundError):
             self.sources.append(self._sealed(self.path))
-        except FileNotFoundError:
-            pass
         sealed = self.sources[0] if self.sources else None
         last = 0 if sealed is None else sealed.header.last_part
         for number in [number for number in parts.numbers(self.path) if number > last]:

@@ -237,9 +237,7 @@ class Writer:
                 return
             self.flush()
             try:
-                if self._alone():
-                    for problem in merge(self.path, status):
-                        warnings.warn(problem, stacklevel=2)
+                self._merge(status)
             except OSError as error:
                 raise TrajlabError(
                     f"{self.path} cannot be written ({error.strerror}); all rows are safe in "
@@ -300,20 +298,22 @@ class Writer:
         except (OSError, TrajlabError) as error:
             warnings.warn(f"{log.path} could not be sealed yet: {error}", stacklevel=4)
 
-    def _alone(self) -> bool:
-        """Tell whether no other writer has come in, whose log must not be taken from it."""
+    def _merge(self, status: str) -> None:
+        """Seal the run, unless another writer has come in, whose log must not be taken from it."""
         if self._log is not None:
             self._log.close()
             self._log = None
+        snapshot = take(self.path)
         ours = self._header.sessions
-        if all(s.header.sessions == ours[: len(s.header.sessions)] for s in take(self.path).sources):
-            return True
-        warnings.warn(
-            f"another process records {self.path} too, so it was not sealed; end that, and run "
-            f"trajlab merge",
-            stacklevel=3,
-        )
-        return False
+        if any(s.header.sessions != ours[: len(s.header.sessions)] for s in snapshot.sources):
+            problems: tuple[str, ...] = (
+                f"another process records {self.path} too, so it was not sealed; end that, and "
+                f"run trajlab merge",
+            )
+        else:
+            problems = merge(self.path, status, snapshot)
+        for problem in problems:
+            warnings.warn(problem, stacklevel=3)
 
     def _leave(self) -> None:
         """Give the lock back; the parts folder goes unless something is in it."""
@@ -387,4 +387,3 @@ class Writer:
             if not self._warned:
                 warnings.warn(str(error), stacklevel=3)
                 self._warned = True
-

@@ -10,7 +10,14 @@ from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.blocks import Block
 from trajlab.measure.gram.graph import Graph
 from trajlab.measure.gram.segments import Segment
-from trajlab.measure.gram.watch import Arrivals, Gradients, Guarded, Watch, is_training, pulling_back
+from trajlab.measure.gram.watch import (
+    Arrivals,
+    Gradients,
+    Guarded,
+    Watch,
+    is_training,
+    pulling_back,
+)
 from trajlab.measure.gram.weights import Weight, is_one, is_zero, plain
 
 

@@ -13,7 +13,7 @@ def main() -> None:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    print("ready", flush=True)
+    _say("ready")
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -21,7 +21,12 @@ def main() -> None:
         except Exception as error:  # whatever h5py makes of damage
             said = " ".join(str(error).split()) or type(error).__name__
             reply = {"error": said}
-        print(json.dumps(reply), flush=True)
+        _say(json.dumps(reply))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ _DEPTH = 16  # of groups in groups
 _PORTION = 4 * 2**20  # bytes
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Something in a file that no trajectory has."""
 
 
@@ -156,12 +156,12 @@ class Index:
     def _attribute(self, name: str) -> Any:
         value = _plain(self._file.attrs[name])
         if name in INTEGERS and type(value) is not int:
-            raise Refused(f"its attribute {name} is no whole number")
+            raise RefusedError(f"its attribute {name} is no whole number")
         return value
 
     def _names(self, group: h5py.Group, prefix: str, depth: int) -> Iterator[str]:
         if depth > _DEPTH:
-            raise Refused("its groups lie too deep in each other")
+            raise RefusedError("its groups lie too deep in each other")
         for name in group:
             try:
                 item = _item(group, name)
@@ -206,7 +206,7 @@ class Index:
         self._problems += [f"{where} lacks its attribute {key}" for key in lacking]
         known = {"step", *places}
         if not known.issuperset(attributes.get("key", [])) or "step" not in places:
-            raise Refused("what tells its rows apart is gone")
+            raise RefusedError("what tells its rows apart is gone")
         columns = [c for c in columns if set(c["axes"]) <= {"step", *labels}]
         kept = {"step", *(column["name"] for column in columns)}
         return (
@@ -231,9 +231,9 @@ class Index:
         axes = [[scale.name.rpartition("/") for scale in d.values()] for d in item.dims]
         if any(len(a) != 1 or a[0][0] != group.name for a in axes) or axes[0][0][2] != "step":
             self._problems.append(f"{where}: the axes of {label} are not scales of the table")
-            raise Refused("its axes are not those of the table")
+            raise RefusedError("its axes are not those of the table")
         if len(item) != length:
-            raise Refused(f"it has {len(item)} rows, not {length}")
+            raise RefusedError(f"it has {len(item)} rows, not {length}")
         for fact in ("units", "description"):
             if fact not in item.attrs:
                 self._problems.append(f"{where}: {label} lacks its attribute {fact}")
@@ -243,7 +243,7 @@ class Index:
         label = item.name.rpartition("/")[2]
         if "crc32" not in item.attrs:
             self._problems.append(f"{where}: {label} lacks its checksum")
-            raise Refused("it has no checksum")
+            raise RefusedError("it has no checksum")
         crc = int(item.attrs["crc32"])
         if h5py.check_string_dtype(item.dtype):
             texts = "\0".join(item.asstr()[...].ravel().tolist()).encode()
@@ -255,7 +255,7 @@ class Index:
             place = [(item.id.get_offset() or 0) if size else 0, size, crc]
             found = crc if not self._lenient else _checksum(item)
         if found != crc:
-            raise Refused("its checksum does not match")
+            raise RefusedError("its checksum does not match")
         return place
 
     def _labels(self, item: h5py.Dataset) -> list[Any]:
@@ -263,7 +263,7 @@ class Index:
         values: Array = item.asstr()[...] if text else item[...]
         content = rows.encoded(values, "str" if text else str(item.dtype))
         if "crc32" in item.attrs and rows.crc32(content) != int(item.attrs["crc32"]):
-            raise Refused("its checksum does not match")
+            raise RefusedError("its checksum does not match")
         labels: list[Any] = values.tolist()
         return labels
 
@@ -273,19 +273,19 @@ def _item(group: h5py.Group, name: str) -> Any:
 
     Raises
     ------
-    Refused
+    RefusedError
         If it is a link to elsewhere, or stored in another way than a trajectory's.
     """
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise Refused(f"{name} is a link to elsewhere")
+        raise RefusedError(f"{name} is a link to elsewhere")
     item = group[name]
     if isinstance(item, h5py.Dataset):
         stored = item.id.get_create_plist()
         if item.is_virtual or item.external or stored.get_layout() != h5py.h5d.CONTIGUOUS:
-            raise Refused(f"{name} is not stored in one piece in this file")
+            raise RefusedError(f"{name} is not stored in one piece in this file")
         text = h5py.check_string_dtype(item.dtype)
         if text is None and (item.dtype.kind not in "biuf" or not item.dtype.isnative):
-            raise Refused(f"{name} is of type {item.dtype}")
+            raise RefusedError(f"{name} is of type {item.dtype}")
     return item
 
 

@@ -1,5 +1,6 @@
 """Another process that reads HDF5 files, so that what crashes or never ends does so there."""
 
+import atexit
 import json
 import os
 import selectors
@@ -58,13 +59,21 @@ class _Process:
                 content += piece
         return bytes(content)
 
-    def _ended(self, *, late: bool) -> str:
-        assert self._process is not None
-        self._process.kill()
-        code = self._process.wait()
+    def end(self) -> int:
+        """End the process, and return how it ended."""
+        if self._process is None or self.pid != os.getpid():
+            return 0
+        code = self._process.poll()
+        if code is None:
+            self._process.kill()
+            code = self._process.wait()
         for name in ("stdin", "stdout"):
             self._pipe(name).close()
         self._process = None
+        return code
+
+    def _ended(self, *, late: bool) -> str:
+        code = self.end()
         if late:
             return "HDF5 reads it for ever"
         return f"HDF5 crashed on it: {signal.strsignal(-code) if code < 0 else 'out of memory'}"
@@ -90,6 +99,7 @@ def _begun() -> "subprocess.Popen[bytes]":
 
 
 _process = _Process()
+atexit.register(lambda: _process.end())
 
 
 def found(path: Path, *, lenient: bool = False) -> dict[str, Any]:
