@@ -53,7 +53,7 @@ class Snapshot:
         return tuple(dict.fromkeys(name for source in self.sources for name in source.tables))
 
 
-def take(path: Path, before: Snapshot | None = None) -> Snapshot:
+def take(path: Path, before: Snapshot | None = None, run_id: str | None = None) -> Snapshot:
     """Read what is there of the run at `path`, while it may be recorded and merged.
 
     Parameters
@@ -62,6 +62,8 @@ def take(path: Path, before: Snapshot | None = None) -> Snapshot:
         The run.
     before
         An earlier snapshot of it: only what came since is read.
+    run_id
+        Its identity, if it is known; else that of its first file.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def take(path: Path, before: Snapshot | None = None) -> Snapshot:
     """
     for _ in range(_ATTEMPTS):
         try:
-            snapshot = _Attempt(path, before).snapshot()
+            snapshot = _Attempt(path, before, run_id).snapshot()
         except OSError as error:
             raise TrajlabError(f"{path} cannot be read: {error.strerror}") from error
         if snapshot is not None:
@@ -95,8 +97,9 @@ def read_file(path: Path) -> Source:
 class _Attempt:
     """One try to read all files of a run while a merge may replace them."""
 
-    def __init__(self, path: Path, before: Snapshot | None) -> None:
+    def __init__(self, path: Path, before: Snapshot | None, run_id: str | None) -> None:
         self.path = path
+        self.run_id = run_id
         self.known = {source.path: source for source in before.sources} if before else {}
         self.before = before
         self.readers: dict[Path, LogReader] = {}
@@ -143,7 +146,8 @@ class _Attempt:
             source = self._log(file) if file.suffix == ".log" else self._sealed(file)
             if source is None:
                 return  # cut off before its first flush
-            if self.sources and source.header.run_id != self.sources[0].header.run_id:
+            first = self.sources[0] if self.sources else source
+            if source.header.run_id != (self.run_id or first.header.run_id):
                 raise TrajlabError(f"{file} belongs to another run")
         except TrajlabError as error:
             self.problems.append(f"{error}; the rest was read")

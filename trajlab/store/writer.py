@@ -255,7 +255,8 @@ class Writer:
             self._log = self._restored(self._log)
             header = replace(self._header, shared=header.shared)
         changed = any(buffer.changed for buffer in buffers)
-        if self._published and not filled and not changed and header == self._header:
+        written = self._log.header if self._log is not None else self._header
+        if self._published and not filled and not changed and header == written:
             return
         if self._log is None:
             number = max(header.last_part, *parts.numbers(self.path), 0) + 1
@@ -303,7 +304,7 @@ class Writer:
         if self._log is not None:
             self._log.close()
             self._log = None
-        snapshot = take(self.path)
+        snapshot = take(self.path, run_id=self._header.run_id)
         ours = self._header.sessions
         if any(s.header.sessions != ours[: len(s.header.sessions)] for s in snapshot.sources):
             problems: tuple[str, ...] = (

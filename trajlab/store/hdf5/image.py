@@ -133,60 +133,68 @@ def write(file: Any, header: Header, blocks: Iterable[Block]) -> tuple[list[Stor
     target = Target(file)
     stored = []
     texts: Texts = {}
+    blocks = list(blocks)
     with h5py.File(target, "w", libver=_LIBVER, track_order=True) as made:
         _write_attributes(made, header.attributes())
-        made.flush()  # they get their place at the front, where a file cut off still has them
+        # all that is no number gets its place at the front, where a file cut off still has it
         for block in blocks:
-            group = made.create_group(block.table.name, track_order=True)
-            stored.append(Stored(block.table, block.length, _table(group, block, texts, target)))
-            made.flush()
-            target.check()
+            _declare(made.create_group(block.table.name, track_order=True), block)
+        made.flush()
+        for block in blocks:
+            group = made[block.table.name]
+            extents = {}
+            for name, pieces in block.pieces.items():
+                dtype = rows.column(block.table, name).dtype
+                kept = texts.setdefault((block.table.name, name), []) if dtype == "str" else None
+                extent = _fill(group[name], pieces, dtype, target, kept)
+                if kept is None:
+                    extents[name] = extent
+            stored.append(Stored(block.table, block.length, extents))
     target.check()
     return stored, texts
 
 
-def _table(group: Any, block: Block, texts: Texts, target: Target) -> dict[str, Extent]:
+def _declare(group: Any, block: Block) -> None:
+    """Make the data sets of a table; only labels are filled."""
     table = block.table
     _write_attributes(group, {**table.attributes, "key": list(table.key), "kind": table.kind})
     scales = {}
-    extents = {}
     for axis in table.axes:
         if axis == "step":
-            item, extent = _array(group, axis, (block.length,), "int64", block.pieces[axis], target)
-            extents[axis] = extent
+            scales[axis] = _made(group, axis, (block.length,), "int64")
         else:
             labels = np.asarray(table.coordinates[axis])
             text = labels.dtype.kind == "U"
-            values = labels.astype(object) if text else labels
             dtype = "str" if text else str(labels.dtype)
-            item, _ = _array(group, axis, labels.shape, dtype, [values], target)
-        scales[axis] = item
-        item.make_scale(axis)
+            scales[axis] = _made(group, axis, labels.shape, dtype)
+            scales[axis][...] = labels.astype(object) if text else labels
+            content = rows.encoded(labels, dtype)
+            scales[axis].attrs.modify("crc32", np.uint32(rows.crc32(content)))
+        scales[axis].make_scale(axis)
     for column in table.columns:
         shape = (block.length, *table.shape(column))
-        kept = texts.setdefault((table.name, column.name), []) if column.dtype == "str" else None
-        pieces = block.pieces[column.name]
-        item, extent = _array(group, column.name, shape, column.dtype, pieces, target, kept)
-        if kept is None:
-            extents[column.name] = extent
+        item = _made(group, column.name, shape, column.dtype)
         for dimension, axis in zip(item.dims, column.axes, strict=True):
             dimension.attach_scale(scales[axis])
         _write_attributes(
             item, {**column.attributes, "units": column.units, "description": column.description}
         )
-    return extents
 
 
-def _array(
-    group: Any,
-    name: str,
-    shape: tuple[int, ...],
-    dtype: str,
-    pieces: Iterable[Array],
-    target: Target,
-    texts: list[bytes] | None = None,
-) -> tuple[Any, Extent]:
+def _made(group: Any, name: str, shape: tuple[int, ...], dtype: str) -> Any:
     item = group.create_dataset(name, shape, _TEXT if dtype == "str" else np.dtype(dtype))
+    item.attrs["crc32"] = np.uint32(0)
+    return item
+
+
+def _fill(
+    item: Any,
+    pieces: Iterable[Array],
+    dtype: str,
+    target: Target,
+    texts: list[bytes] | None,
+) -> Extent:
+    """Write the numbers of a data set, and return where they lie."""
     crc = first = size = 0
     for piece in pieces:
         if not piece.size:
@@ -201,8 +209,8 @@ def _array(
         size += len(content)
         if texts is not None:
             texts.append(content)
-    item.attrs["crc32"] = np.uint32(crc)
-    return item, Extent(item.id.get_offset() or 0, size, crc)
+    item.attrs.modify("crc32", np.uint32(crc))
+    return Extent(item.id.get_offset() or 0, size, crc)
 
 
 def _write_attributes(item: Any, attributes: Mapping[str, Any]) -> None:
