@@ -6,9 +6,9 @@ import signal
 from collections import Counter
 
 import numpy as np
+from trajlab.store.salvage import salvage
 
 from trajlab.store import Trajectory, Writer, standard
-from trajlab.store.salvage import salvage
 
 FLIPS = int(os.environ.get("TRAJLAB_FLIPS", "200"))
 TASKS = ["left", "right"]

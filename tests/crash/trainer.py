@@ -118,9 +118,9 @@ def record_for_ever(path: Path, told: Path, session: int, step: int) -> None:
     progress = Progress(told)
     publish = trajlab.store.writer.merge
 
-    def merge(*arguments: object) -> None:
+    def merge(*arguments: object) -> tuple[str, ...]:
         with _phase(progress, "merge"):
-            publish(*arguments)
+            return publish(*arguments)
 
     seal = trajlab.store.writer.seal_log
 

@@ -6,13 +6,13 @@ Loaded eagerly: a lazy ``analysis.gap`` would be shadowed by the module of that 
 from trajlab.analysis.conflict.conflict import Conflict, conflict
 from trajlab.analysis.correlate.correlate import Correlation, correlate
 from trajlab.analysis.diagnosis.diagnose import Diagnosis, diagnose
+from trajlab.analysis.diagnosis.verdict import verdict
 from trajlab.analysis.factors.factors import Factors, factors
-from trajlab.analysis.runs.from_frame import runs_from_frame
 from trajlab.analysis.front.front import Front, front
 from trajlab.analysis.gap.gap import Gap, gap
 from trajlab.analysis.geometry import Geometry, geometry
 from trajlab.analysis.result import Result
-from trajlab.analysis.diagnosis.verdict import verdict
+from trajlab.analysis.runs.from_frame import runs_from_frame
 
 __all__ = [
     "Conflict",

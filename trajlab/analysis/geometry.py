@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from trajlab.analysis.result import Result
 from trajlab.analysis.runs.groups import group
 from trajlab.analysis.statistics.intervals import FloatArray
-from trajlab.analysis.result import Result
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 

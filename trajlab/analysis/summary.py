@@ -22,8 +22,8 @@ from trajlab.analysis.runs.evaluations import (
     read,
 )
 from trajlab.analysis.runs.groups import Group
-from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.runs.quantities import recorded
+from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 

@@ -23,18 +23,18 @@ from torch.optim import Optimizer
 from trajlab.errors import TrajlabError
 from trajlab.measure.sums.processes import processes
 from trajlab.record.attached import Attached
-from trajlab.record.loop.losses import Weights, present_losses
-from trajlab.record.loop.clock import Clock
 from trajlab.record.evaluations import Value, evaluation_row, evaluation_table
+from trajlab.record.loop.clock import Clock
 from trajlab.record.loop.loss_scale import LossScale
+from trajlab.record.loop.losses import Weights, present_losses
+from trajlab.record.loop.shards import Shards
+from trajlab.record.loop.shared import discover_shared, name_shared
+from trajlab.record.loop.wrappers import has_compiled_graph, is_sharded, refuse_compiled, unwrap
 from trajlab.record.probes.losses import Losses
 from trajlab.record.probes.probe import Moment, Predict, Probe, Started, TaskLosses
 from trajlab.record.provenance import provenance
 from trajlab.record.rows import Rows
-from trajlab.record.loop.shards import Shards
-from trajlab.record.loop.shared import discover_shared, name_shared
 from trajlab.record.sinks import Mirror, Sink
-from trajlab.record.loop.wrappers import has_compiled_graph, is_sharded, refuse_compiled, unwrap
 from trajlab.store import NullWriter, Trajectory, Writer
 from trajlab.store.parts import exists
 

@@ -15,7 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from trajlab.errors import TrajlabError
 from trajlab.store.files import sync_folder as sync_folder
+from trajlab.store.log import LogReader
 
 SUFFIX = ".parts"
 _PART = re.compile(r"(\d{6,})\.(?:h5|log)")
@@ -79,7 +81,15 @@ def set_aside(path: Path) -> list[Path]:
 
 def exists(path: Path) -> bool:
     """Tell whether anything was published for the run at `path`."""
-    return path.exists() or bool(numbers(path))
+    return path.exists() or any(_begun(part(path, number)) for number in numbers(path))
+
+
+def _begun(file: Path) -> bool:
+    """Tell whether there is more in a part than a first flush that was cut off."""
+    try:
+        return file.suffix == ".h5" or LogReader(file).source() is not None
+    except TrajlabError:
+        return True  # damaged
 
 
 @contextmanager

@@ -341,7 +341,7 @@ class Writer:
     def _resumed(self, header: Header, allow_changes: bool) -> Header:
         """Return the header with which this session goes on, and take over the tables."""
         numbers = parts.numbers(self.path)
-        if not self.path.exists() and not numbers:
+        if not parts.exists(self.path):
             return header
         if len(numbers) >= MERGE_PARTS:
             merge(self.path, "recording")

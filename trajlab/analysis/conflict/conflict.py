@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 import pandas as pd
 
 from trajlab.analysis.conflict.tables import group_tables
-from trajlab.analysis.runs.groups import group
 from trajlab.analysis.options import check_confidence
 from trajlab.analysis.result import Result
+from trajlab.analysis.runs.groups import group
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 

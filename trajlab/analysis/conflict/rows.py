@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from trajlab.analysis.conflict import multitask, similarity
-from trajlab.analysis.statistics.intervals import FloatArray
-from trajlab.analysis.runs.quantities import recorded
 from trajlab.analysis.conflict.sketches import cosine_to_step
+from trajlab.analysis.runs.quantities import recorded
+from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.store import Trajectory
 
 ZERO = "zero gradient"

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from trajlab.analysis.conflict import multitask
-from trajlab.analysis.conflict.rows import MISSING, ZERO, measured_frames, run_frames
 from trajlab.analysis.conflict.corrected import corrected_frame, summarise_corrected
+from trajlab.analysis.conflict.rows import MISSING, ZERO, measured_frames, run_frames
+from trajlab.analysis.conflict.sketches import time_frame
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.statistics.intervals import mean_interval
-from trajlab.analysis.conflict.sketches import time_frame
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 

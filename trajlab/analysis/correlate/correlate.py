@@ -13,13 +13,13 @@ from trajlab.analysis.correlate.granulation import (
     granulated_kendall,
     sign_error,
 )
+from trajlab.analysis.correlate.units import PLACE, average, common, read_table
+from trajlab.analysis.options import check_choice, check_confidence
+from trajlab.analysis.result import Result
 from trajlab.analysis.runs.groups import GROUP_KEYS, group
 from trajlab.analysis.statistics.multiplicity import ADJUSTMENTS
-from trajlab.analysis.options import check_choice, check_confidence
 from trajlab.analysis.statistics.resampling import RESAMPLES
-from trajlab.analysis.result import Result
 from trajlab.analysis.summary import summarise_runs
-from trajlab.analysis.correlate.units import PLACE, average, common, read_table
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 

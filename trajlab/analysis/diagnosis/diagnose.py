@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from trajlab.analysis.diagnosis.uncompared import describe, front_baseline, missing
 from trajlab.analysis.conflict.conflict import conflict
 from trajlab.analysis.correlate.correlate import correlate
+from trajlab.analysis.diagnosis.uncompared import describe, front_baseline, missing
+from trajlab.analysis.diagnosis.verdict import verdict
 from trajlab.analysis.factors.factors import factors
 from trajlab.analysis.front.front import front
 from trajlab.analysis.gap.gap import gap
 from trajlab.analysis.geometry import geometry
-from trajlab.analysis.runs.groups import BASELINE, group
 from trajlab.analysis.result import Result
-from trajlab.analysis.diagnosis.verdict import verdict
+from trajlab.analysis.runs.groups import BASELINE, group
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 

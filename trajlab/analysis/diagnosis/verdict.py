@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis.conflict.sentences import of_batches, of_corrected, of_shares
+from trajlab.analysis.diagnosis.statements import of_correlation, of_factor, of_factors, of_front
+from trajlab.analysis.factors.quadrants import END
 from trajlab.analysis.gap.decomposition import TERMS
 from trajlab.analysis.gap.sentences import kind, of_gap, of_many
 from trajlab.analysis.statistics.multiplicity import holm
-from trajlab.analysis.factors.quadrants import END
-from trajlab.analysis.diagnosis.statements import of_correlation, of_factor, of_factors, of_front
 from trajlab.analysis.wording import FEWEST_RUNS, MOST, Row, Statement
 
 _COUNTS = ["baseline", "n_baseline", "n_runs"]

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trajlab.analysis.factors.quadrants import END
+from trajlab.analysis.gap.matching import RULES, in_hole
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.groups import Comparison, Group
-from trajlab.analysis.statistics.intervals import FloatArray, welch
-from trajlab.analysis.gap.matching import RULES, in_hole
-from trajlab.analysis.factors.quadrants import END
 from trajlab.analysis.runs.quantities import over_loss
+from trajlab.analysis.statistics.intervals import FloatArray, welch
 from trajlab.analysis.summary import FACTORS
 
 METRIC = "final_metric"

@@ -7,13 +7,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from trajlab.analysis.runs import groups
-from trajlab.analysis.runs.evaluations import SELECTED
 from trajlab.analysis.factors.deltas import delta_rows
+from trajlab.analysis.factors.quadrants import quadrant_frame
 from trajlab.analysis.gap.matching import RULES
 from trajlab.analysis.options import check_choice, check_confidence
-from trajlab.analysis.factors.quadrants import quadrant_frame
 from trajlab.analysis.result import Result
+from trajlab.analysis.runs import groups
+from trajlab.analysis.runs.evaluations import SELECTED
 from trajlab.analysis.summary import CHECKPOINTS, Counts, summarise_runs
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.front.pareto import (
     hypervolume,
     non_dominated,
@@ -16,6 +15,7 @@ from trajlab.analysis.front.pareto import (
     set_distance,
     utility_weights,
 )
+from trajlab.analysis.statistics.intervals import FloatArray
 
 Key = tuple[str, ...]
 SPARSE = 3  # configurations of a sparse grid

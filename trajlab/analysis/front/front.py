@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from trajlab.analysis.runs import groups
+from trajlab.analysis.correlate.units import read_table
+from trajlab.analysis.front.pareto import RESAMPLES
 from trajlab.analysis.front.rows import run_frame, table_frame
 from trajlab.analysis.front.tables import SCALARIZATION, fronts
 from trajlab.analysis.options import check_confidence
-from trajlab.analysis.front.pareto import RESAMPLES
 from trajlab.analysis.result import Result
-from trajlab.analysis.correlate.units import read_table
+from trajlab.analysis.runs import groups
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 

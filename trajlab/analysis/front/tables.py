@@ -16,8 +16,8 @@ from trajlab.analysis.front.configurations import (
     spread_row,
     volume_row,
 )
-from trajlab.analysis.statistics.intervals import mean_interval
 from trajlab.analysis.front.pareto import non_dominated
+from trajlab.analysis.statistics.intervals import mean_interval
 from trajlab.errors import TrajlabError
 
 SCALARIZATION: Mapping[str, str] = MappingProxyType({"method": "scalarization"})

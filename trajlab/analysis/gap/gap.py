@@ -6,15 +6,15 @@ from typing import Literal
 
 import pandas as pd
 
-from trajlab.analysis.runs import groups
-from trajlab.analysis.statistics.difference import INTERVALS
-from trajlab.analysis.runs.evaluations import check_metric, metrics
-from trajlab.analysis.gap.rows import compare
 from trajlab.analysis.gap.matching import RULES
 from trajlab.analysis.gap.onset import ONSETS
+from trajlab.analysis.gap.rows import compare
 from trajlab.analysis.options import check_choice, check_confidence
-from trajlab.analysis.runs.quantities import check_quantity, is_quantity
 from trajlab.analysis.result import Result
+from trajlab.analysis.runs import groups
+from trajlab.analysis.runs.evaluations import check_metric, metrics
+from trajlab.analysis.runs.quantities import check_quantity, is_quantity
+from trajlab.analysis.statistics.difference import INTERVALS
 from trajlab.store import Trajectory
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
+from trajlab.analysis.gap.item_error import item_differences
+from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.statistics.bands import simultaneous
 from trajlab.analysis.statistics.difference import difference
-from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.statistics.intervals import Difference, FloatArray
-from trajlab.analysis.gap.item_error import item_differences
 
 POINTS_PER_DECADE = 20
 BINS_PER_DECADE = 10

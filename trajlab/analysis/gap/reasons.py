@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from trajlab.analysis.gap.matching import POINTS_PER_DECADE, GapCurve
+from trajlab.analysis.gap.sides import Side
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.groups import Comparison
-from trajlab.analysis.gap.matching import POINTS_PER_DECADE, GapCurve
 from trajlab.analysis.runs.quantities import is_quantity
-from trajlab.analysis.gap.sides import Side
 
 HOLE = "neighbouring evaluations more than half a decade apart"
 

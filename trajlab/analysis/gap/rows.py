@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, missing
 from trajlab.analysis.gap.decomposition import TERMS, decompose
-from trajlab.analysis.runs.evaluations import Evaluations
-from trajlab.analysis.runs.groups import Comparison
-from trajlab.analysis.statistics.intervals import Difference
 from trajlab.analysis.gap.item_error import item_unit
 from trajlab.analysis.gap.matching import GapCurve, StepGap, gap_curve, step_gap
 from trajlab.analysis.gap.onset import ONSETS, persistence
-from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, missing
 from trajlab.analysis.gap.sides import Side
+from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.groups import Comparison
+from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.statistics.intervals import Difference
 
 _TERM_COLUMNS = (f"{term}{end}" for term in TERMS for end in ("", "_low", "_high", "_p"))
 _NUMBERS = (

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trajlab.measure.curvature.product import HessianProduct, Loss
 from trajlab.measure.curvature.lanczos import lanczos
+from trajlab.measure.curvature.product import HessianProduct, Loss
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from math import nan
 import torch
 from torch import Tensor
 
-from trajlab.measure.curvature.product import HessianProduct, Loss
 from trajlab.measure.curvature.lanczos import Ends, combine, lanczos
+from trajlab.measure.curvature.product import HessianProduct, Loss
 
 _ASYMMETRIC = (
     "the products with the Hessian are not symmetric: the second derivative of an operation is "

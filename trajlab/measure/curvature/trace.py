@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.curvature.product import HessianProduct, Loss
 from trajlab.measure.curvature.lanczos import Ends
+from trajlab.measure.curvature.product import HessianProduct, Loss
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.blocks import GradientBlock
-from trajlab.measure.gram.watch_separate import Contributions
 from trajlab.measure.gram.graph import Graph
-from trajlab.measure.guard import guard
+from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.segments import Segment, numel
-from trajlab.measure.gram.watch_total import Total
 from trajlab.measure.gram.watch import Arrivals, Watch
+from trajlab.measure.gram.watch_separate import Contributions
+from trajlab.measure.gram.watch_total import Total
 from trajlab.measure.gram.weights import Weight
+from trajlab.measure.guard import guard
 
 _LAYER = "representation"
 

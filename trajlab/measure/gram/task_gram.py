@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from trajlab.measure.gram.layer_sums import BlockSums, TaskGram
 from trajlab.measure.gram.blocks import Block
 from trajlab.measure.gram.formulas import choose_blocks
 from trajlab.measure.gram.graph import Graph
+from trajlab.measure.gram.layer_sums import BlockSums, TaskGram
 from trajlab.measure.gram.projection import Projection
 from trajlab.measure.gram.segments import split
 

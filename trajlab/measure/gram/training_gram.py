@@ -6,18 +6,18 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.blocks import Block, gradient_block
-from trajlab.measure.gram.watch_separate import Contributions
 from trajlab.measure.gram.formulas import choose_blocks
 from trajlab.measure.gram.graph import Graph
-from trajlab.measure.guard import guard
+from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.projection import Projection
 from trajlab.measure.gram.segments import Segment, split
 from trajlab.measure.gram.task_gram import group_by_layer
-from trajlab.measure.gram.watch_total import Total
 from trajlab.measure.gram.watch import Arrivals, Watch
+from trajlab.measure.gram.watch_separate import Contributions
+from trajlab.measure.gram.watch_total import Total
 from trajlab.measure.gram.weights import Weight, is_zero, vector
+from trajlab.measure.guard import guard
 
 _NEGLIGIBLE = 1e-4  # of the largest norm: below it, total - rest leaves rounding in float32
 _REREAD = 100  # measurements; on a device, reading the norms waits for all work that is queued

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 from torch.utils.hooks import RemovableHandle
 
-from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.graph import Graph
+from trajlab.measure.gram.layer_sums import BlockSums
 
 Gradients = tuple[Tensor | None, ...]
 Guarded = Callable[[], AbstractContextManager[None]]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.blocks import Block
+from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.segments import Segment
 from trajlab.measure.gram.watch import Arrivals, Guarded, Watch, is_training
 from trajlab.measure.gram.weights import Weight, is_one, is_zero, vector

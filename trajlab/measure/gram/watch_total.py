@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 from torch.utils.hooks import RemovableHandle
 
-from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.blocks import Block
 from trajlab.measure.gram.graph import Graph
+from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.segments import Segment
 from trajlab.measure.gram.watch import (
     Arrivals,

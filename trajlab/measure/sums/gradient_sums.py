@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from trajlab.measure.gram.products import inner_products, spread
-from trajlab.measure.sums.sketch import Sketch
 from trajlab.measure.gram.task_gram import group_by_layer
+from trajlab.measure.sums.sketch import Sketch
 from trajlab.measure.sums.task_sums import TaskSums, dense_gradient
 
 _SIZE = 4096  # numbers in a layer's sketch; a cosine c then has the standard error (1 - c²) / 64

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from trajlab.measure.curvature.top_eigenvalue import TopEigenvalue, top_eigenvalue
 from trajlab.measure.curvature.product import Loss
+from trajlab.measure.curvature.top_eigenvalue import TopEigenvalue, top_eigenvalue
 from trajlab.measure.curvature.trace import HessianTrace, hessian_trace
 from trajlab.measure.gram.task_gram import group_by_layer
 from trajlab.record.probes.probe import Moment

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from trajlab.measure.guard import guard
 from trajlab.measure.examples.likelihood import Likelihood
+from trajlab.measure.guard import guard
 from trajlab.record.schedule import Every, Schedule
 from trajlab.store import Table
 

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
 from trajlab.measure.gram.layer_sums import BlockSums, TaskGram
-from trajlab.measure.sums.gradient_sums import GradientSums
-from trajlab.measure.sums.processes import processes
 from trajlab.measure.gram.projection import Projection
 from trajlab.measure.gram.representation import representation_gram, watch_representation
 from trajlab.measure.gram.task_gram import group_by_layer, task_gram
 from trajlab.measure.gram.training_gram import TrainingGram
+from trajlab.measure.sums.gradient_sums import GradientSums
+from trajlab.measure.sums.processes import processes
 from trajlab.record.probes.probe import Moment, Probe, Row, Started
 from trajlab.record.schedule import Every
 from trajlab.store import Column, Table, standard
