@@ -1,7 +1,6 @@
 """A bit flipped, or the end missing, at each byte of a small run: told, never a wrong number."""
 
 import os
-import re
 
 import numpy as np
 import pytest
@@ -52,7 +51,7 @@ def test_a_sealed_run_is_refused(tmp_path):
     path = record(tmp_path / "run.h5", 1, close=True)
     count = 0
     for _ in damages(path):
-        with pytest.raises(TrajlabError, match="damaged|is not a trajectory file, or it is trunc"):
+        with pytest.raises(TrajlabError, match=r"damaged|is not a trajectory file, or it is trunc"):
             load(path)
         if count % SAMPLED == 0:
             assert "damaged" in check(path).problems[0] or "trunc" in check(path).problems[0]
@@ -74,8 +73,8 @@ def test_of_a_log_the_frames_beside_the_damage_are_read(tmp_path):
         try:
             (run,) = load(path)
         except TrajlabError as error:
-            assert re.search("is damaged|holds nothing yet", str(error))
-            assert "damaged" in str(error) or file.stat().st_size < HEAD
+            # so far cut off, it is as a kill before the first flush leaves it
+            assert "is damaged" in str(error) or file.stat().st_size < HEAD  # noqa: PT017
             continue
         table = run.table("losses") if "losses" in run.tables else {"step": [], "loss": []}
         found = list(table["step"])

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
@@ -98,6 +99,8 @@ class Writer:
             sessions=(Session(now, from_step, plain(provenance or {})),),
             trajlab_version=version("trajlab"),
         )
+        # not as late as it is needed: imported while the process ends, HDF5 crashes it
+        import_module("trajlab.store.hdf5.image")
         self._lock = self._prepare()
         try:
             if not resume and parts.exists(self.path):
