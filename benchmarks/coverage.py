@@ -17,10 +17,10 @@ from tests.analysis.test_front import measured_distance
 from tests.analysis.test_gap_simulation import curves
 from tests.analysis.test_items import two_sides
 from trajlab.analysis.correlate.association import associate
-from trajlab.analysis.statistics.bands import simultaneous
 from trajlab.analysis.gap.decomposition import decompose
-from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.gap.onset import first, sustained
+from trajlab.analysis.statistics.bands import simultaneous
+from trajlab.analysis.statistics.difference import difference
 
 
 def intervals(trials: int, rng: np.random.Generator) -> Iterator[tuple[str, float]]:

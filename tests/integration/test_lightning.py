@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.record.loops import TASKS, TwoHeads, batches, joined, losses, same, true_gram
+from tests.models import TwoHeads
+from tests.record.loops import TASKS, batches, joined, losses, same, true_gram
 from trajlab import TrajlabError, probes
 from trajlab.record.integrations.lightning import RecorderCallback, total_loss
 from trajlab.store import Trajectory

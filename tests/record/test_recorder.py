@@ -15,22 +15,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.models import TwoHeads
 from trajlab import Recorder, TrajlabError, probes
-from trajlab.measure.gram import task_gram
+from trajlab.measure.gram.task_gram import task_gram
 from trajlab.store import Trajectory
-
-
-class TwoHeads(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.trunk = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 5), nn.ReLU())
-        self.left = nn.Linear(5, 3)
-        self.right = nn.Linear(5, 3)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.trunk(x)
-        return self.left(z), self.right(z)
 
 
 def batches(n: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -523,11 +511,8 @@ def test_chosen_layers_have_no_total(path: Path, model: TwoHeads) -> None:
     assert part["layer"].tolist() == ["trunk.2"]
     assert np.allclose(part["gram"][:, 0], table["gram"][:, 1], rtol=1e-4)
     unknown = probes.TaskGradients(layers=["head"])
-    with (
-        recorder(path.with_name("no.h5"), model, shared=model.trunk, probes=[unknown]) as r,
-        pytest.raises(TrajlabError, match=r"'head' owns no parameter in scope 'parameters'"),
-    ):
-        r.backward(losses(model, one_batch()))
+    with pytest.raises(TrajlabError, match=r"'head' owns no parameter in scope 'parameters'"):
+        recorder(path.with_name("no.h5"), model, shared=model.trunk, probes=[unknown])
 
 
 def test_representation_has_its_own_table(path: Path, model: TwoHeads) -> None:
@@ -545,7 +530,7 @@ def test_two_probes_do_not_disturb_each_other(path: Path, model: TwoHeads) -> No
     with recorder(path, model, shared=model.trunk, probes=both) as r:
         for batch in batches(3):
             values = losses(model, batch)
-            expected = task_gram(list(values.values()), dict(r._parameters)).gram.sum(0)
+            expected = task_gram(list(values.values()), dict(r._loop.parameters)).gram.sum(0)
             r.backward(values)
     assert np.allclose(Trajectory(path).gram()[-1], expected, rtol=1e-4)
 

@@ -9,7 +9,7 @@ from trajlab.report.figures import draw, render
 
 def joined(*results: Gap) -> Gap:
     return Gap(
-        settings=results[0].settings,
+        options=results[0].options,
         curve=pd.concat([each.curve for each in results]),
         summary=pd.concat([each.summary for each in results]),
         steps=pd.DataFrame(),

@@ -45,6 +45,21 @@ def test_equal_configurations_of_two_stages_are_one_file(study: Make) -> None:
     assert len({*one, *other}) == 3
 
 
+def test_runs_trained_before_are_found_again() -> None:
+    """A hyper-parameter that came later, at its default, must not make finished runs be retrained.
+
+    These names are those of files that exist.
+    """
+    made = read(Path("analyses/matched_loss_gap/long.toml"))
+    names = [run.path.name for stage in made.stages for run in runs(made, stage) or []]
+    assert names[:3] == [
+        "single-seed0-1cf4db76.h5",
+        "uniform+fashion-seed0-f8c3866d.h5",
+        "uniform+noisy-seed0-2244b1d5.h5",
+    ]
+    assert names[-1] == "uniform+noisy-seed4-d087de90.h5"
+
+
 def test_what_a_run_is_does_not_depend_on_where_it_is_trained(study: Make) -> None:
     (here,) = runs(study(""), study("").stages[0]) or []
     made = study("device = 'cuda'\nroot = '/data'\n")

@@ -13,7 +13,7 @@ from rich.text import Text
 from trajlab.report.readable import Readable, readable
 from trajlab.report.tables import brief, main_table, to_json
 
-MOST = 20  # rows of a table that is not the main one
+TERMINAL_ROWS = 20  # rows of a table that is not the main one
 WORDS = 24  # characters of running text a column needs at least
 SPACE = 2  # between two columns
 
@@ -48,7 +48,7 @@ def show(
     for name, table in ordered:
         if table is not main and table.empty:
             continue
-        if table is not main and (len(table) > MOST or name in details):
+        if table is not main and (len(table) > TERMINAL_ROWS or name in details):
             unsaid.append(f"{name} ({len(table)} rows)")
             continue
         console.print(Text(name, style="bold"))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from trajlab.analysis.conflict.similarity import cosine
+from trajlab.analysis.arrays import cosine
 from trajlab.cli.options import DEBUG
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory

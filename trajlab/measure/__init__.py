@@ -11,8 +11,9 @@ from trajlab.measure.examples.norms import sample_norms
 from trajlab.measure.functional import evaluate_at
 from trajlab.measure.geometry import interpolation_barrier, layer_distances
 from trajlab.measure.gram.layer_sums import TaskGram
-from trajlab.measure.gram.task_gram import group_by_layer, task_gram
+from trajlab.measure.gram.task_gram import task_gram
 from trajlab.measure.guard import guard
+from trajlab.measure.layers import group_by_layer
 from trajlab.measure.similarity import CrossBatchSimilarity
 
 __all__ = [

@@ -21,7 +21,7 @@ def task_affinity(losses: Losses, parameters: Mapping[str, Tensor], learning_rat
     parameters : mapping of str to Tensor
         The shared parameters. They are not changed.
     learning_rate : float
-        Of the step.
+        Learning rate of the step.
 
     Returns
     -------

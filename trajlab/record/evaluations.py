@@ -9,11 +9,51 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
+from trajlab.record.moment import Moment
+from trajlab.record.rows import Rows
 from trajlab.store import Column, Table, items, standard
+from trajlab.store.schema import SPLITS
 
 Value = float | Tensor | NDArray[np.bool_]
+Values = Mapping[str, Mapping[str, Value]]
 _TAKEN = {"step", "task", "epoch", "items", "item_byte"}
 _NOT_METRICS = {"loss", "items", "correct"}  # declared otherwise
+
+
+class Evaluations:
+    """Records evaluations, each split in a table of its own.
+
+    Parameters
+    ----------
+    tasks : tuple of str
+        All declared tasks.
+    lower_is_better : collection of str
+        Those metrics of which less is better.
+    rows : Rows
+        Where the tables are declared, and their rows go.
+    """
+
+    def __init__(self, tasks: Sequence[str], lower_is_better: Collection[str], rows: Rows) -> None:
+        self._tasks = tasks
+        self._lower_is_better = frozenset(lower_is_better)
+        self._rows = rows
+
+    def row(self, split: str, values: Values) -> dict[str, Any]:
+        """Check an evaluation, declare its table, and return its row.
+
+        Raises
+        ------
+        TrajlabError
+            As `evaluation_row` and `evaluation_table`.
+        """
+        row = evaluation_row(values, self._tasks)
+        self._rows.declare(evaluation_table(split, self._tasks, row, self._lower_is_better))
+        return row
+
+    def record(self, split: str, row: Mapping[str, Any], moment: Moment) -> None:
+        """Record the row of an evaluation of the weights at a moment."""
+        place = {"step": moment.step, "epoch": moment.epoch}
+        self._rows.append(f"evaluations/{split}", {**place, **row})
 
 
 def evaluation_table(
@@ -46,8 +86,8 @@ def evaluation_table(
     TrajlabError
         If the split or the name of a metric is not allowed.
     """
-    if split not in ("train", "validation", "test"):
-        raise TrajlabError(f"{split!r} is no split; evaluate on train, validation or test")
+    if split not in SPLITS:
+        raise TrajlabError(f"{split!r} is no split; evaluate on {', '.join(SPLITS)}")
     table = standard(f"evaluations/{split}", task=tasks)
     columns = [
         Column(name, ("step", "task"), attributes={"higher_is_better": name not in lower_is_better})
@@ -63,9 +103,7 @@ def evaluation_table(
     )
 
 
-def evaluation_row(
-    values: Mapping[str, Mapping[str, Value]], tasks: Sequence[str]
-) -> dict[str, Any]:
+def evaluation_row(values: Values, tasks: Sequence[str]) -> dict[str, Any]:
     """Arrange the values of one evaluation by metric.
 
     Parameters

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
 from trajlab.measure.functional import evaluate_at
-from trajlab.record.probes.probe import TaskLosses
+from trajlab.record.moment import TaskLosses
 
 Data = Iterable[Any] | Mapping[str, Iterable[Any]]
 LossFunction = Callable[[Mapping[str, Tensor]], Tensor]

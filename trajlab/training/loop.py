@@ -62,7 +62,7 @@ def train(
             shared=trainer.model.trunk,
             optimizer=trainer.optimizer,
             lower_is_better=_lower_is_better(trainer.problem),
-            probes=[*probes(trainer.problem), *trainer.method.probes],
+            probes=[*probes(trainer.problem), *trainer.probes],
             task_losses=trainer.losses,
             predict=trainer.predict,
             metadata={**plan.metadata, **(metadata or {})},
@@ -75,7 +75,8 @@ def train(
             else:
                 trainer.evaluate(recorder)
             while trainer.epoch < plan.epochs:
-                finite = trainer.advance(recorder)
+                with trainer.compute.timed():
+                    finite = trainer.advance(recorder)
                 trainer.evaluate(recorder)
                 if not finite:
                     break

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from trajlab.analysis.statistics.intervals import FloatArray
-from trajlab.analysis.statistics.resampling import RESAMPLES, IntArray, Test, permutation_test
+from trajlab.analysis.statistics.resampling import DRAWS, IntArray, Test, permutation_test
 
 POWER = 0.8
 FEWEST = 3
@@ -221,7 +221,7 @@ def _test(
         return np.asarray((kind.spread(values[index]) if paired else values[index]) @ unit)
 
     strata = np.zeros(n, np.intp) if given is None else np.unique(given, return_inverse=True)[1]
-    resamples = 999 if paired and many else RESAMPLES
+    resamples = 999 if paired and many else DRAWS
     return permutation_test(correlate, strata, seed, resamples=resamples, width=fixed.size)
 
 
@@ -239,7 +239,7 @@ def _bootstrap(
             lambda *parts, axis=-1: _correlation(kind, *parts),
             paired=True,
             vectorized=True,
-            n_resamples=RESAMPLES,
+            n_resamples=DRAWS,
             batch=max(1, 2**21 // width),
             confidence_level=confidence,
             method="BCa",

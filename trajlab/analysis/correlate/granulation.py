@@ -17,7 +17,7 @@ from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.statistics.resampling import IntArray, Test, permutation_test
 
 CONDITIONED = 2  # hyper-parameters that the mutual information is conditioned on at most
-INFORMATION_RESAMPLES = 999
+INFORMATION_DRAWS = 999
 _NO_INTERVAL = "no interval: the cells of a grid are not a sample"
 
 
@@ -200,7 +200,7 @@ def conditional_information(
         np.zeros(n, np.intp),
         seed,
         alternative="greater",
-        resamples=INFORMATION_RESAMPLES,
+        resamples=INFORMATION_DRAWS,
         width=4 * first.size,
     )
     return _told(test, n)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trajlab.analysis.gap.item_error import item_differences
-from trajlab.analysis.gap.matching import RULES, Curve, first_passage, in_hole, last_passage
+from trajlab.analysis.runs.curve import RULES, Curve, first_passage, in_hole, last_passage
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import Difference, FloatArray

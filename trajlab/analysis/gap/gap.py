@@ -1,20 +1,20 @@
 """The generalization gap at matched training loss, its onset and its decomposition."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
 
-from trajlab.analysis.gap.matching import RULES
-from trajlab.analysis.gap.onset import ONSETS
-from trajlab.analysis.gap.rows import compare
-from trajlab.analysis.options import check_choice, check_confidence
-from trajlab.analysis.result import Result
+from trajlab.analysis.gap.options import GapOptions, Interval, Onset
+from trajlab.analysis.gap.rows import comparison_tables
+from trajlab.analysis.gap.sentences import sentences
+from trajlab.analysis.options import BASELINE, ComparisonOptions, Rule
+from trajlab.analysis.result import Family, Result, Sentence
 from trajlab.analysis.runs import groups
-from trajlab.analysis.runs.evaluations import check_metric, metrics
+from trajlab.analysis.runs.evaluations import check_metric, metrics, unevaluated
+from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import check_quantity, is_quantity
-from trajlab.analysis.statistics.difference import INTERVALS
+from trajlab.analysis.tables import group_columns
 from trajlab.store import Trajectory
 
 
@@ -33,22 +33,28 @@ class Gap(Result):
         One row a comparison and step at which every run was evaluated: the gap at equal steps.
     """
 
+    options: GapOptions
     curve: pd.DataFrame
     summary: pd.DataFrame
     steps: pd.DataFrame
+
+    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+        """Yield what each task's difference shows, and where it comes from."""
+        keys = group_columns(self.options.group_by)
+        yield from sentences(self.summary, keys, margin, self.options.confidence)
 
 
 def gap(
     runs: Iterable[Trajectory],
     *,
-    baseline: Mapping[str, str] = groups.BASELINE,
+    baseline: Mapping[str, str] = BASELINE,
     against: Mapping[str, str] | None = None,
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
-    rule: Literal["isotonic", "first_passage", "bins"] = "isotonic",
-    interval: Literal["t", "2sd", "bootstrap"] = "t",
-    onset: Literal["sustained", "first"] = "sustained",
+    rule: Rule = "isotonic",
+    interval: Interval = "t",
+    onset: Onset = "sustained",
     confidence: float = 0.95,
     seed: int = 0,
     group_by: Sequence[str] = (),
@@ -93,7 +99,7 @@ def gap(
     confidence
         Coverage of the intervals; its complement is the level of the tests.
     seed
-        Of the random numbers that are drawn, if any; written down with the result.
+        Seed of the random numbers that are drawn, if any; written down with the result.
     group_by
         Metadata keys that tell groups of runs apart, next to setting, condition and method.
 
@@ -113,39 +119,58 @@ def gap(
     D. Mueller, M. Dredze, N. Andrews, "Can Optimization Trajectories Explain Multi-Task
     Transfer?", TMLR 2024: generalization compared at equal training loss.
     """
-    check_choice("rule", rule, RULES)
-    check_choice("interval", interval, INTERVALS)
-    check_choice("onset", onset, ONSETS)
-    check_confidence(confidence)
-    settings = {
-        "baseline": dict(baseline),
-        "against": dict(against or {}),
-        "metric": metric,
-        "split": split,
-        "selection_split": selection_split,
-        "rule": rule,
-        "interval": interval,
-        "onset": onset,
-        "confidence": confidence,
-        "seed": seed,
-        "group_by": list(group_by),
-    }
-    found = groups.group(runs, group_by)
-    complete = [run for item in found for run in item.runs]
-    if metric and is_quantity(metric):
-        check_quantity(metric, complete)
-    elif metric:
-        check_metric(metric, complete, split)
+    options = GapOptions(
+        baseline=baseline,
+        against=against,
+        metric=metric,
+        split=split,
+        selection_split=selection_split,
+        rule=rule,
+        interval=interval,
+        onset=onset,
+        confidence=confidence,
+        seed=seed,
+        group_by=group_by,
+    )
+    grouped = groups.group(runs, group_by)
     curves, rows, steps = [], [], []
-    for comparison in groups.compare(found, baseline, against):
+    for comparison in _comparisons(grouped, options):
         for name in [metric] if metric else metrics(comparison.runs, split, comparison.task):
-            curve, at_steps, row = compare(comparison, name, settings)
+            curve, at_steps, row = comparison_tables(comparison, name, options)
             curves.append(curve)
             steps.append(at_steps)
             rows.append(row)
     return Gap(
-        settings=settings,
+        options=options,
         curve=pd.concat(curves, ignore_index=True),
         summary=pd.DataFrame(rows),
         steps=pd.concat(steps, ignore_index=True),
     )
+
+
+def requires(grouped: Sequence[Group], options: ComparisonOptions) -> str:
+    """Return why there is no gap: fewer than two groups, or no evaluations.
+
+    Raises
+    ------
+    TrajlabError
+        If what is to be compared is named wrongly: that is told at once, not passed over.
+    """
+    complete = [run for group in grouped for run in group.runs]
+    if reason := groups.alone(grouped) or unevaluated(complete, options.split):
+        return reason
+    _comparisons(grouped, options)
+    return ""
+
+
+def _comparisons(grouped: Sequence[Group], options: ComparisonOptions) -> list[groups.Comparison]:
+    """Check that the metric was recorded, and find what is compared with what."""
+    complete = [run for group in grouped for run in group.runs]
+    if options.metric and is_quantity(options.metric):
+        check_quantity(options.metric, complete)
+    elif options.metric:
+        check_metric(options.metric, complete, options.split)
+    return groups.compare(grouped, options.baseline, options.against)
+
+
+FAMILY = Family(gap, requires)

@@ -20,9 +20,9 @@ def missing(comparison: Comparison, metric: str, runs: Side, baseline: Side) -> 
     Parameters
     ----------
     comparison, metric
-        What was to be compared.
+        The comparison and the metric that were asked for.
     runs, baseline
-        What there is of it.
+        The two sides as they were read.
     """
     if comparison.baseline is None:
         setting = comparison.group.keys["setting"] or "this setting"

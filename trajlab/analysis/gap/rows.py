@@ -1,6 +1,6 @@
 """The rows that one comparison gives in the tables of :func:`trajlab.analysis.gap`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from trajlab.analysis.gap.decomposition import TERMS, decompose
 from trajlab.analysis.gap.item_error import item_unit
 from trajlab.analysis.gap.matching import GapCurve, StepGap, gap_curve, step_gap
 from trajlab.analysis.gap.onset import ONSETS, persistence
+from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, missing
 from trajlab.analysis.gap.sides import Side
 from trajlab.analysis.runs.evaluations import Evaluations
@@ -26,24 +27,22 @@ _NUMBERS = (
 )
 
 
-def compare(
-    comparison: Comparison, metric: str, settings: Mapping[str, Any]
+def comparison_tables(
+    comparison: Comparison, metric: str, options: GapOptions
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Return the rows of `curve` and `steps` and the row of `summary` for one comparison."""
-    runs = Side.of(comparison.group, comparison.task, metric, settings)
-    baseline = Side.of(comparison.baseline, comparison.task, metric, settings)
+    runs = Side.of(comparison.group, comparison.task, metric, options)
+    baseline = Side.of(comparison.baseline, comparison.task, metric, options)
     head = {
-        **comparison.row,
-        "n_baseline": len(baseline.runs),
-        "n_runs": len(runs.runs),
+        **comparison.head(len(baseline.runs), len(runs.runs)).columns,
         "metric": metric,
-        "split": "" if is_quantity(metric) else settings["split"],
+        "split": "" if is_quantity(metric) else options.split,
     }
     row = {
         **head,
-        "rule": settings["rule"],
-        "interval": settings["interval"],
-        "onset_rule": settings["onset"],
+        "rule": options.rule,
+        "interval": options.interval,
+        "onset_rule": options.onset,
         **dict.fromkeys(_NUMBERS, np.nan),
         "selection_split": "none",
         "pairs": False,
@@ -56,13 +55,13 @@ def compare(
     if not row["reason"]:
         pairs = runs.paired_with(baseline)
         sides = (runs.by_pair(), baseline.by_pair()) if pairs else (runs.runs, baseline.runs)
-        options = settings["interval"], settings["confidence"]
-        drawn: dict[str, Any] = {"pairs": pairs, "seed": settings["seed"]}
-        matched = gap_curve(*sides, settings["rule"], *options, **drawn)
-        stepwise = step_gap(*sides, *options, **drawn)
-        row |= {"pairs": pairs, "scope": _scope(metric, settings, *sides)}
-        row |= _onset_columns(matched, settings["onset"], *sides)
-        row |= _term_columns(*sides, settings, pairs=pairs)
+        interval = options.interval, options.confidence
+        drawn: dict[str, Any] = {"pairs": pairs, "seed": options.seed}
+        matched = gap_curve(*sides, options.rule, *interval, **drawn)
+        stepwise = step_gap(*sides, *interval, **drawn)
+        row |= {"pairs": pairs, "scope": _scope(metric, options, *sides)}
+        row |= _onset_columns(matched, options.onset, *sides)
+        row |= _term_columns(*sides, options, pairs=pairs)
         row |= _last_step(stepwise)
         row["reason"] = "; ".join(filter(None, [caveats(row, matched), cadence(*sides)]))
     curve = pd.DataFrame({**head, **_curve_columns(matched)})
@@ -71,7 +70,7 @@ def compare(
 
 def _scope(
     metric: str,
-    settings: Mapping[str, Any],
+    options: GapOptions,
     runs: Sequence[Evaluations],
     baseline: Sequence[Evaluations],
 ) -> str:
@@ -79,9 +78,9 @@ def _scope(
     if is_quantity(metric):
         return "over runs"
     if not item_unit([*runs, *baseline]):
-        return f"conditional on this {settings['split']} set"
-    whole = f"over runs and {settings['split']} items"
-    return whole if settings["interval"] == "t" else f"{whole}; the curve over runs alone"
+        return f"conditional on this {options.split} set"
+    whole = f"over runs and {options.split} items"
+    return whole if options.interval == "t" else f"{whole}; the curve over runs alone"
 
 
 def _step_columns(stepwise: StepGap | None) -> dict[str, Any]:
@@ -129,23 +128,23 @@ def _curve_columns(matched: GapCurve | None) -> dict[str, Any]:
 def _term_columns(
     runs: Sequence[Evaluations],
     baseline: Sequence[Evaluations],
-    settings: Mapping[str, Any],
+    options: GapOptions,
     *,
     pairs: bool,
 ) -> dict[str, Any]:
-    parts = decompose(runs, baseline, settings["rule"], settings["confidence"], pairs=pairs)
+    parts = decompose(runs, baseline, options.rule, options.confidence, pairs=pairs)
     columns: dict[str, Any] = {
         "common_loss": parts.common_loss,
         "common_loss_low": parts.common_loss_low,
-        "selection_split": settings["selection_split"] if parts.selected else "none",
+        "selection_split": options.selection_split if parts.selected else "none",
         "matched_first_passage": parts.first,
         "matched_last_passage": parts.last,
     }
-    found = parts.terms
+    terms = parts.terms
     for i, term in enumerate(TERMS):
-        columns[term], columns[f"{term}_p"] = found.estimate[i], found.p_value[i]
-        columns[f"{term}_low"], columns[f"{term}_high"] = found.low[i], found.high[i]
-    return {**columns, "delta_se": found.error[0], "delta_df": found.freedom[0]}
+        columns[term], columns[f"{term}_p"] = terms.estimate[i], terms.p_value[i]
+        columns[f"{term}_low"], columns[f"{term}_high"] = terms.low[i], terms.high[i]
+    return {**columns, "delta_se": terms.error[0], "delta_df": terms.freedom[0]}
 
 
 def _onset_columns(

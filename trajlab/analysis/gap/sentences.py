@@ -9,12 +9,76 @@ from collections.abc import Iterator, Sequence
 from math import ceil, log10, sqrt
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
-from trajlab.analysis.wording import FEWEST_RUNS, Row, Statement, span, term, term_numbers
+from trajlab.analysis.gap.decomposition import TERMS
+from trajlab.analysis.result import (
+    FEWEST_RUNS,
+    TOLD_SINGLY,
+    Row,
+    Sentence,
+    Statement,
+    span,
+    term,
+    term_numbers,
+)
+from trajlab.analysis.statistics.multiplicity import holm
+from trajlab.analysis.tables import records
 
 POWER = 0.8
 _LEFT_OUT = ("n_incomplete", "n_diverged")
+
+
+def sentences(
+    summary: pd.DataFrame, keys: Sequence[str], margin: float | None, confidence: float
+) -> Iterator[Sentence]:
+    """Yield few tasks each in full; of many the sum, then the clearest of those that differ.
+
+    Parameters
+    ----------
+    summary
+        ``summary`` of :func:`trajlab.analysis.gap`.
+    keys
+        Columns that name a group.
+    margin, confidence
+        As in :func:`of_gap`.
+    """
+    for _, part in adjust(summary, keys).groupby([*keys, "metric"], sort=False):
+        rows = records(part)
+        compared = [row for row in rows if np.isfinite(row["delta"])]
+        missing = [row for row in rows if not np.isfinite(row["delta"])]
+        shown = compared
+        if len(compared) > TOLD_SINGLY:
+            yield Sentence(compared[0], "", of_many(compared, margin, confidence))
+            enough = [r for r in compared if min(r["n_runs"], r["n_baseline"]) >= FEWEST_RUNS]
+            clear = [r for r in enough if kind(r, None, confidence) != "unclear"]
+            shown = sorted(clear, key=lambda row: float(row["delta_p"]))[:TOLD_SINGLY]
+        for row in shown:
+            for statement in of_gap(row, margin, confidence):
+                yield Sentence(row, row["task"], statement)
+        if len(missing) > TOLD_SINGLY:
+            text = f"Not compared: {len(missing)} tasks, such as {missing[0]['task']}: "
+            statement = f"{text}{missing[0]['reason']}.", {"n_tasks": len(missing)}
+            yield Sentence(missing[0], "", statement)
+        else:
+            for row in missing:
+                yield Sentence(row, row["task"], next(of_gap(row, margin, confidence)))
+
+
+def adjust(summary: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Add `…_p_adjusted` for each term: Holm's method over the tasks of a group, for each metric.
+
+    Parameters
+    ----------
+    summary, keys
+        As in :func:`sentences`.
+    """
+    adjusted = summary.copy()
+    for _, rows in summary.groupby([*keys, "metric"], sort=False):
+        for name in TERMS:
+            adjusted.loc[rows.index, f"{name}_p_adjusted"] = holm(rows[f"{name}_p"])
+    return adjusted
 
 
 def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statement]:
@@ -27,7 +91,7 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
     margin
         δ, or None.
     confidence
-        Of the row's intervals; its complement is the level of the tests.
+        Coverage of the row's intervals; its complement is the level of the tests.
     """
     if np.isnan(row["delta"]):
         yield f"Not compared: {row['reason']}.", {}
@@ -61,7 +125,7 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
     Parameters
     ----------
     rows
-        Of one group, with a Δ.
+        Rows of one group, each with a Δ.
     margin, confidence
         As in :func:`of_gap`.
     """
@@ -70,12 +134,12 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
     fewest = min(min(row["n_runs"], row["n_baseline"]) for row in rows)
     if fewest < FEWEST_RUNS:
         return f"Descriptive only (n = {fewest}): {score} of {len(rows)} tasks {said}.", numbers
-    found = Counter(kind(row, margin, confidence) for row in rows)
-    numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in found.items()}}
-    within = f", {found['within']} have none larger than {margin:g}" if margin else ""
+    kinds = Counter(kind(row, margin, confidence) for row in rows)
+    numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in kinds.items()}}
+    within = f", {kinds['within']} have none larger than {margin:g}" if margin else ""
     sentence = (
-        f"Of {len(rows)} tasks {found['improved']} improved and {found['lowered']} were lowered"
-        f"{within}; of {found['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."
+        f"Of {len(rows)} tasks {kinds['improved']} improved and {kinds['lowered']} were lowered"
+        f"{within}; of {kinds['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."
     )
     return sentence, numbers
 
@@ -114,22 +178,22 @@ def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> 
     """Improved, lowered, no transfer, or cannot tell."""
     n, n_baseline = int(row["n_runs"]), int(row["n_baseline"])
     numbers = term_numbers(row, "delta") | {"n_runs": n, "n_baseline": n_baseline}
-    found = f"{score} = {term(row, 'delta')} against {row['baseline']}, n = {n} and {n_baseline}"
+    text = f"{score} = {term(row, 'delta')} against {row['baseline']}, n = {n} and {n_baseline}"
     what = kind(row, margin, confidence)
     if what in ("improved", "lowered"):
-        return f"{what.title()}: {found}.", numbers
+        return f"{what.title()}: {text}.", numbers
     if row["delta_p"] < 1 - confidence:
-        found += f" (adjusted for several tasks, p = {row['delta_p_adjusted']:.2g})"
+        text += f" (adjusted for several tasks, p = {row['delta_p_adjusted']:.2g})"
     if margin is None:
-        return f"Cannot tell: {found}.", numbers
+        return f"Cannot tell: {text}.", numbers
     low, high = _narrower(row, confidence)
     numbers |= {"margin": margin, "margin_low": low, "margin_high": high}
     if what == "within":
         interval = f"the {2 * confidence - 1:.0%} interval of Δ is [{low:+.3g}, {high:+.3g}]"
-        return f"No transfer larger than {margin:g}: {interval}; {found}.", numbers
+        return f"No transfer larger than {margin:g}: {interval}; {text}.", numbers
     spread = float(row["delta_se"]) / sqrt(1 / n + 1 / n_baseline)
     numbers["seeds"] = seeds_needed(spread, float(row["delta_df"]), margin, 1 - confidence)
-    return f"Cannot tell: {found}; about {numbers['seeds']} seeds for {margin:g}.", numbers
+    return f"Cannot tell: {text}; about {numbers['seeds']} seeds for {margin:g}.", numbers
 
 
 def seeds_needed(spread: float, freedom: float, margin: float, level: float) -> int:
@@ -140,11 +204,11 @@ def seeds_needed(spread: float, freedom: float, margin: float, level: float) -> 
     spread
         Standard deviation over runs; its upper 80 % limit is planned with.
     freedom
-        Its degrees of freedom.
+        Degrees of freedom of the spread.
     margin
         The difference.
     level
-        Of the two-sided t test.
+        Level of the two-sided t test.
 
     References
     ----------

@@ -1,10 +1,10 @@
 """The two sides of a comparison: which runs each has, and what was left out."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import compress
-from typing import Any, Self
+from typing import Self
 
+from trajlab.analysis.options import ScoreOptions
 from trajlab.analysis.runs.evaluations import Evaluations, read
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import is_quantity, over_loss
@@ -21,7 +21,7 @@ class Side:
     pair_ids: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, group: Group | None, task: str, metric: str, settings: Mapping[str, Any]) -> Self:
+    def of(cls, group: Group | None, task: str, metric: str, options: ScoreOptions) -> Self:
         """Read a group's runs of `task`."""
         if group is None:
             return cls(())
@@ -29,7 +29,7 @@ class Side:
         if is_quantity(metric):
             runs = [over_loss(run, task, metric) for run in members]
         else:
-            splits = settings["split"], settings["selection_split"]
+            splits = options.split, options.selection_split
             runs = [read(run, task, metric, *splits, bits=True) for run in members]
         used = [run.step.size > 0 and not run.diverged for run in runs]
         return cls(
@@ -42,9 +42,11 @@ class Side:
 
     def paired_with(self, other: Self) -> bool:
         """Tell whether every run has exactly one partner on the other side."""
-        own, others = set(self.pair_ids), set(other.pair_ids)
-        sizes = {len(own), len(self.runs), len(other.runs)}
-        return own == others and "" not in own and len(sizes) == 1 and len(own) > 1
+        pair_ids, other_ids = set(self.pair_ids), set(other.pair_ids)
+        sizes = {len(pair_ids), len(self.runs), len(other.runs)}
+        return (
+            pair_ids == other_ids and "" not in pair_ids and len(sizes) == 1 and len(pair_ids) > 1
+        )
 
     def by_pair(self) -> tuple[Evaluations, ...]:
         """Return the runs in the order of their `pair_id`."""

@@ -105,7 +105,7 @@ def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> 
     Parameters
     ----------
     runs, split
-        Where to look.
+        The runs, and the split they were evaluated on.
     task
         Count only the metrics with a value for this task.
     """
@@ -179,6 +179,13 @@ def evaluated(run: Trajectory, split: str) -> bool:
     return {_name("train"), _name(split)} <= set(run.tables)
 
 
+def unevaluated(runs: Iterable[Trajectory], split: str) -> str:
+    """Return why no score can be read over training loss, if no run was evaluated for it."""
+    if any(evaluated(run, split) for run in runs):
+        return ""
+    return f"no run was evaluated on the training set and on the {split} split"
+
+
 def higher_is_better(run: Trajectory, split: str, metric: str) -> bool:
     """Tell a metric's direction, as recorded; without a record only of a loss less is better."""
     table = run.table(_name(split))
@@ -210,8 +217,8 @@ def _correct(
     if "correct" not in table or task not in tasks:
         return None
     _, here, there = np.intersect1d(step, table["step"], return_indices=True)
-    own = (there, slice(tasks.index(task), tasks.index(task) + 1))
-    flags = items.unpack(table["items"][own], table["correct"][own])[:, 0]
+    of_task = (there, slice(tasks.index(task), tasks.index(task) + 1))
+    flags = items.unpack(table["items"][of_task], table["correct"][of_task])[:, 0]
     correct = np.zeros((len(step), flags.shape[1]), bool)
     correct[here] = flags.filled(False)
     return correct

@@ -5,7 +5,7 @@ import numpy as np
 from trajlab.analysis.statistics.intervals import Difference, FloatArray
 from trajlab.errors import TrajlabError
 
-RESAMPLES = 4000
+BOOTSTRAP_SAMPLES = 4000
 FEWEST_RESAMPLED = 8  # runs a group
 
 
@@ -26,7 +26,7 @@ def bootstrap(
     pairs
         Draw pairs, the runs of equal position.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def bootstrap(
 def _resample(group: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Return how far each sample's mean lies from the group's, and the square of its error."""
     n = len(group)
-    weights = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
+    weights = rng.multinomial(n, np.full(n, 1 / n), BOOTSTRAP_SAMPLES) / n
     apart = group - group.mean(axis=0)
     shift = np.tensordot(weights, apart, 1)
     variance = np.tensordot(weights, apart**2, 1) - shift**2

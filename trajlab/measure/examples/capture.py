@@ -1,6 +1,6 @@
 """Layer inputs and gradient edges of layer outputs, caught in the forward pass."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -109,21 +109,3 @@ class Capture:
             self.calls[name] = Call(
                 module, arguments[0].detach(), get_gradient_edge(output), output.shape
             )
-
-
-def modules_of(model: nn.Module, layers: Iterable[str]) -> dict[str, nn.Module]:
-    """Return the modules of the given qualified names, as `Capture` takes them.
-
-    Parameters
-    ----------
-    model : nn.Module
-        The model that owns them.
-    layers : iterable of str
-        Qualified names; ``""`` is the model itself.
-
-    Returns
-    -------
-    dict of str to nn.Module
-        By name, in the given order.
-    """
-    return {name: model.get_submodule(name) for name in layers}

@@ -13,7 +13,7 @@ from trajlab.measure.examples.norms import sample_norms
 
 
 @dataclass(frozen=True)
-class FisherTrace:
+class TraceEstimate:
     """Trace of the Fisher information.
 
     Attributes
@@ -66,7 +66,7 @@ def fisher_norms(
     return torch.stack(norms).sum(0)
 
 
-def fisher_trace(norms: Iterable[Tensor]) -> FisherTrace:
+def fisher_trace(norms: Iterable[Tensor]) -> TraceEstimate:
     """Average `fisher_norms` over batches.
 
     Parameters
@@ -76,10 +76,10 @@ def fisher_trace(norms: Iterable[Tensor]) -> FisherTrace:
 
     Returns
     -------
-    FisherTrace
+    TraceEstimate
     """
     parts: Sequence[Tensor] = list(norms)
     every = torch.cat([part.cpu() for part in parts]) if parts else torch.zeros(0)
     n = len(every)
     se = (every.std() / n**0.5).item() if n > 1 else nan
-    return FisherTrace(every.mean().item(), se)
+    return TraceEstimate(every.mean().item(), se)

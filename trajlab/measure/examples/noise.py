@@ -10,7 +10,7 @@ from trajlab.errors import TrajlabError
 
 
 @dataclass(frozen=True)
-class GradientNoise:
+class NoiseEstimate:
     """Gradient noise of one task.
 
     Attributes
@@ -29,8 +29,8 @@ class GradientNoise:
 
 
 def gradient_noise(
-    small: float, small_size: int, large: float, large_size: int, population: float = inf
-) -> GradientNoise:
+    small: float, small_size: int, large: float, large_size: int, *, population: float = inf
+) -> NoiseEstimate:
     """Estimate the gradient noise from squared gradient norms at two batch sizes.
 
     A mean of Z of N examples has the expected squared norm ‖∇L‖² + tr Σ A_Z / Z, with the
@@ -51,7 +51,7 @@ def gradient_noise(
 
     Returns
     -------
-    GradientNoise
+    NoiseEstimate
 
     Raises
     ------
@@ -75,7 +75,7 @@ def gradient_noise(
 
     trace = (small - large) / (per_example(small_size) - per_example(large_size))
     norm_sq = large - trace * per_example(large_size)
-    return GradientNoise(trace, norm_sq, trace / norm_sq if norm_sq > 0 else nan)
+    return NoiseEstimate(trace, norm_sq, trace / norm_sq if norm_sq > 0 else nan)
 
 
 class NoiseOverBatches:
@@ -89,7 +89,7 @@ class NoiseOverBatches:
         Of batches; batch a falls into group a mod `groups`.
     """
 
-    def __init__(self, groups: int = 10) -> None:
+    def __init__(self, *, groups: int = 10) -> None:
         self._gradients: list[Tensor] = []
         # for each group: units, sum of their squared norms, sum of their denominators
         self._sums = torch.zeros(groups, 3, dtype=torch.float64)
@@ -118,8 +118,8 @@ class NoiseOverBatches:
         )
 
     def result(
-        self, size: int = 1, population: float | None = None
-    ) -> tuple[GradientNoise, GradientNoise]:
+        self, *, size: int = 1, population: float | None = None
+    ) -> tuple[NoiseEstimate, NoiseEstimate]:
         """Estimate the noise from all batches, and its standard errors.
 
         Parameters
@@ -131,16 +131,16 @@ class NoiseOverBatches:
 
         Returns
         -------
-        GradientNoise
+        NoiseEstimate
             The estimate.
-        GradientNoise
+        NoiseEstimate
             The standard error of each number, as an estimate for an infinite population; NaN where
             too few batches are left to leave one out.
         """
         total = torch.stack(self._gradients).sum(0)
         sums = self._sums.sum(0)
         noise = _noise(sums, total, size, population)
-        unknown = GradientNoise(nan, nan, nan)
+        unknown = NoiseEstimate(nan, nan, nan)
         groups = self._sums[: len(self._gradients)]
         if len(groups) < 2 or (sums[0] - groups[:, 0]).min() < 2:
             return noise, unknown
@@ -154,10 +154,10 @@ class NoiseOverBatches:
         )
         n = len(rows)
         errors = ((n - 1) / n * (rows - rows.mean(0)).square().sum(0)).sqrt()
-        return noise, GradientNoise(*errors.tolist())
+        return noise, NoiseEstimate(*errors.tolist())
 
 
-def _noise(sums: Tensor, total: Tensor, size: int, population: float | None) -> GradientNoise:
+def _noise(sums: Tensor, total: Tensor, size: int, population: float | None) -> NoiseEstimate:
     units, norms, denominator = sums.tolist()
     examples = round(units) * size
     return gradient_noise(
@@ -165,5 +165,5 @@ def _noise(sums: Tensor, total: Tensor, size: int, population: float | None) -> 
         size,
         torch.linalg.vector_norm(total, dtype=torch.float64).item() ** 2 / denominator**2,
         examples,
-        population or examples,
+        population=population or examples,
     )

@@ -10,7 +10,7 @@ from torch.func import functional_call, vjp, vmap
 from trajlab.errors import TrajlabError
 from trajlab.measure.examples.attention import AttentionCall, attention_norms
 from trajlab.measure.examples.capture import Call
-from trajlab.measure.gram.task_gram import group_by_layer
+from trajlab.measure.layers import group_by_layer
 
 _ELEMENTS = 2**23  # of per-example gradients held at a time: 32 MiB in float32
 

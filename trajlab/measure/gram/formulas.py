@@ -13,24 +13,25 @@ from trajlab.measure.gram.projection import Projection, projected_convolution, p
 
 
 def choose_blocks(
-    layers: Mapping[str, Sequence[str]],
+    names_by_layer: Mapping[str, Sequence[str]],
     parameters: Mapping[str, Tensor],
     graph: Graph,
     tasks: int,
+    *,
     projection: Projection | None = None,
 ) -> list[Block]:
     """Choose for each parameter the cheapest formula that its use on the graph allows.
 
     Parameters
     ----------
-    layers : mapping of str to sequence of str
-        The names of each layer's parameters.
+    names_by_layer : mapping of str to sequence of str
+        Names of each layer's parameters, as `group_by_layer` gives them.
     parameters : mapping of str to Tensor
-        By name.
+        Tensors by qualified name.
     graph : Graph
-        Of the losses.
+        Graph of the losses.
     tasks : int
-        The number of losses.
+        Number of losses.
     projection : Projection, optional
         Estimate the weights of layers where that is cheaper; by default every formula is exact.
 
@@ -40,7 +41,7 @@ def choose_blocks(
         Together they account for every parameter that needs a gradient, each once.
     """
     blocks: list[Block] = []
-    for layer, names in layers.items():
+    for layer, names in names_by_layer.items():
         left = {name: parameters[name] for name in names if parameters[name].requires_grad}
         uses = {
             name: use

@@ -137,8 +137,8 @@ class Graph:
     def dominators(self, nodes: Iterable[Node]) -> list[Node]:
         """Return the nodes that every path from a loss to any of the given nodes goes through.
 
-        A given node counts among its own. In the order in which a backward pass comes to them;
-        empty if a given node is not on the graph.
+        A given node counts among its dominators. They come in the order of a backward pass; there
+        are none if a given node is not on the graph.
         """
         given: list[Node | None] = [*nodes]
         if not given or any(node not in self._above for node in given):
@@ -152,14 +152,14 @@ class Graph:
 
     def below(self, node: Node) -> set[Node]:
         """Return the nodes that a backward pass from the node comes to, and itself."""
-        found = {node}
+        reached = {node}
         stack = [node]
         while stack:
             for following, _ in stack.pop().next_functions:
-                if following is not None and following not in found:
-                    found.add(following)
+                if following is not None and following not in reached:
+                    reached.add(following)
                     stack.append(following)
-        return found
+        return reached
 
     @cached_property
     def _above(self) -> _Dominators:
@@ -185,10 +185,10 @@ class Graph:
         ready = [node for node, number in waiting.items() if number == 0]
         while ready:
             node = ready.pop()
-            own = reached[node] = bits[node]
+            losses = reached[node] = bits[node]
             for following, _ in node.next_functions:
                 if following is not None:
-                    bits[following] |= own
+                    bits[following] |= losses
                     waiting[following] -= 1
                     if waiting[following] == 0:
                         ready.append(following)

@@ -30,7 +30,7 @@ def representation_gram(losses: Sequence[Tensor | None]) -> Tensor:
     Parameters
     ----------
     losses : sequence of Tensor or None
-        One scalar a task; None for an omitted task.
+        Scalars, one a task; None for an omitted task.
 
     Returns
     -------
@@ -65,14 +65,14 @@ def watch_representation(
     model : nn.Module
         The model that is trained.
     losses : sequence of Tensor or None
-        One scalar a task; None for an omitted task.
+        Scalars, one a task; None for an omitted task.
     weights : sequence of float or Tensor
-        Their weights in the total; of omitted tasks, anything.
+        Weights of the losses in the total; of omitted tasks, anything.
 
     Returns
     -------
     Watch
-        To be entered around ``sum(w * loss).backward()``; its result has one layer.
+        A context to be entered around ``sum(w * loss).backward()``; its result has one layer.
 
     Raises
     ------

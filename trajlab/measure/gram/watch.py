@@ -48,7 +48,7 @@ class Watch(ABC):
     Parameters
     ----------
     sums : BlockSums
-        Where blocks are added up; complete when the backward is over.
+        Sums of the blocks; complete when the backward is over.
 
     Attributes
     ----------
@@ -89,9 +89,9 @@ class Arrivals:
     Parameters
     ----------
     graph : Graph
-        Of the losses.
+        Graph of the losses.
     edge : GradientEdge
-        Where their gradients add up.
+        Edge at which their gradients add up.
 
     Attributes
     ----------

@@ -74,7 +74,7 @@ class Session:
         if self._recorder is not None:
             self._observed = True
             self._recorder.epoch = epoch
-            self._recorder.observe(losses, weights, step, accumulate)
+            self._recorder.observe(losses, weights, step, accumulate=accumulate)
 
     def check_observed(self, where: str) -> None:
         """Raise if a training step has passed without losses.
@@ -156,27 +156,6 @@ class Session:
             **self._parts,
             **self._settings,
         )
-
-
-def weighted_sum(losses: Mapping[str, Tensor | None], weights: Weights | None) -> Tensor:
-    """Return Σ w L over the losses that are not None, added in their order.
-
-    Raises
-    ------
-    TrajlabError
-        If all are None.
-    """
-    terms = [
-        loss if weights is None else weights[task] * loss
-        for task, loss in losses.items()
-        if loss is not None
-    ]
-    if not terms:
-        raise TrajlabError("no task has a loss in this batch; give at least one")
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 def _of_task(task: str, metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -1,6 +1,8 @@
 """The losses of one batch, as a training loop hands them over."""
 
+import operator
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 from torch import Tensor
 
@@ -57,3 +59,28 @@ def present_losses(
             "from trainable parameters, outside torch.no_grad()"
         )
     return present
+
+
+def weighted_sum(losses: Mapping[str, Tensor | None], weights: Weights | None) -> Tensor:
+    """Return Σ w L over the losses that are not None, added in their order.
+
+    Parameters
+    ----------
+    losses : mapping of str to Tensor or None
+        By task.
+    weights : mapping of str to float or Tensor, optional
+        By task; 1 by default.
+
+    Raises
+    ------
+    TrajlabError
+        If all are None.
+    """
+    terms = [
+        loss if weights is None else weights[task] * loss
+        for task, loss in losses.items()
+        if loss is not None
+    ]
+    if not terms:
+        raise TrajlabError("no task has a loss in this batch; give at least one")
+    return reduce(operator.add, terms)

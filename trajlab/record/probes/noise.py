@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.examples.noise import GradientNoise as Noise
-from trajlab.measure.examples.noise import NoiseOverBatches
+from trajlab.measure.examples.noise import NoiseEstimate, NoiseOverBatches
 from trajlab.measure.examples.norms import sample_norms
-from trajlab.record.probes.probe import Moment
+from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import NO_DATA, Sampled, capture_shared, losses_function
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
-from trajlab.store import Column, Table, standard
+from trajlab.store import Table, standard
 
 
 class GradientNoise(Sampled):
@@ -40,7 +39,7 @@ class GradientNoise(Sampled):
         correction. By default the sample is the population ("exact"), or a draw from an infinite
         one ("two-batch").
     seed : int
-        Of the sample's order where the loader shuffles.
+        Seed of the sample's order where the loader shuffles.
 
     Raises
     ------
@@ -50,8 +49,9 @@ class GradientNoise(Sampled):
 
     def __init__(
         self,
-        every: Every,
-        data: Data,
+        every: Every = "epoch",
+        data: Data | None = None,
+        *,
         method: Literal["exact", "two-batch"] = "exact",
         population: int | None = None,
         seed: int = 0,
@@ -69,12 +69,8 @@ class GradientNoise(Sampled):
             "per-example gradients" if self._exact else "two-batch",
             population=self._population or population,
         )
-        table = standard("noise", task=moment.tasks)
-        errors = [
-            Column(f"{name}_se", ("step", "task"), description="jackknife standard error")
-            for name in _NUMBERS
-        ]
-        return replace(table, columns=(*table.columns, *errors), attributes=attributes)
+        errors = [f"{name}_se" for name in _NUMBERS]
+        return replace(standard("noise", *errors, task=moment.tasks), attributes=attributes)
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
         """Return ``covariance_trace``, ``gradient_norm_sq``, …, and their errors, (task,) each."""
@@ -97,11 +93,11 @@ class GradientNoise(Sampled):
                     else:
                         continue
                     gathered.setdefault(task, NoiseOverBatches()).add(norms, gradient, weight)
-        unknown = Noise(nan, nan, nan)
+        unknown = NoiseEstimate(nan, nan, nan)
         noise = [
             gathered[task].result(
-                1 if self._exact else sizes[task],
-                self._population or (None if self._exact else inf),
+                size=1 if self._exact else sizes[task],
+                population=self._population or (None if self._exact else inf),
             )
             if task in gathered
             else (unknown, unknown)

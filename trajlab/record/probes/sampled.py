@@ -1,14 +1,17 @@
 """What probes that measure on a fixed sample have in common."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any
 
+from trajlab.errors import TrajlabError
 from trajlab.measure.examples.attention import capture_attention
-from trajlab.measure.examples.capture import Capture, modules_of
+from trajlab.measure.examples.capture import Capture
 from trajlab.measure.examples.norms import refuse_batch_statistics
-from trajlab.measure.gram.task_gram import group_by_layer
-from trajlab.record.probes.probe import Moment, Probe, TaskLosses
+from trajlab.measure.layers import group_by_layer, modules_of
+from trajlab.record.loop.setup import Setup
+from trajlab.record.moment import Moment, TaskLosses
+from trajlab.record.probes.probe import Probe
 from trajlab.record.sample import Data, Sample
 from trajlab.record.schedule import Every
 
@@ -26,16 +29,44 @@ class Sampled(Probe):
         The sample: a loader or a list of batches, one a task where tasks have inputs of their own.
         It is drawn once, inside the first measurement, and kept.
     seed : int
-        Of the sample's order where the loader shuffles, and of whatever the estimator draws.
+        Seed of the sample's order where the loader shuffles, and of whatever the estimator draws.
     """
 
     needs_task_losses = True
 
-    def __init__(self, every: Every, data: Data, seed: int = 0) -> None:
+    def __init__(self, every: Every, data: Data | None, seed: int = 0) -> None:
         super().__init__(every)
+        if data is None:
+            raise TrajlabError(
+                f"{type(self).__name__} measures on data of its own; pass data=, a loader or a "
+                "list of batches"
+            )
         self._data = data
         self._seed = seed
         self._sample: Sample | None = None
+
+    def check(self, setup: Setup) -> None:
+        """Raise if it cannot measure in this loop, or on this data."""
+        super().check(setup)
+        if self.needs_graph:
+            return
+        kind = type(self).__name__
+        tasks = self.sampled_tasks(setup.tasks)
+        for task in tasks:
+            if task not in setup.tasks:
+                raise TrajlabError(
+                    f"{kind}(data=…) holds batches of task {task!r}, which is not declared; "
+                    f"declare it in tasks=, beside {', '.join(setup.tasks)}"
+                )
+        sizes = [len(batches) for batches in tasks.values() if isinstance(batches, Sized)]
+        if len(sizes) == len(tasks) and not any(sizes):
+            raise TrajlabError(f"{kind}(data=…) holds no batch; give a loader or a list of batches")
+
+    def sampled_tasks(self, declared: Sequence[str]) -> Mapping[str, Iterable[Any]]:
+        """Return the batches of each task that has some."""
+        return (
+            self._data if isinstance(self._data, Mapping) else dict.fromkeys(declared, self._data)
+        )
 
     def sample(self, moment: Moment) -> Sample:
         """Put the model into evaluation mode, and return the sample."""
@@ -46,13 +77,13 @@ class Sampled(Probe):
 
     def attributes(self, estimator: str, **further: Any) -> dict[str, Any]:
         """Return what the table says about how its numbers were made."""
-        assert self._sample is not None  # a table is declared after the first measurement
+        identity = {} if self._sample is None else self._sample.identity
         return {
             "estimator": estimator,
             "parameters": "shared",
             "mode": "evaluation",
             "seed": self._seed,
-            **self._sample.identity,
+            **identity,
             **further,
         }
 

@@ -1,0 +1,149 @@
+"""Each line of the decision table of the gap, and what must never be said."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from tests.analysis.results import made_up
+from trajlab.analysis import verdict
+from trajlab.analysis.gap.decomposition import TERMS
+from trajlab.analysis.gap.sentences import seeds_needed
+
+
+def row(n=5, n_baseline=5, task="left", **changes):
+    """Return a summary row; every term is 0 ± 1 unless changed by term=(value, half width)."""
+    made = {"setting": "digits", "condition": "+x", "method": "uniform", "task": task}
+    made |= {"baseline": "method=single", "n_baseline": n_baseline, "n_runs": n}
+    made |= {"metric": "accuracy", "split": "test", "overlap_low": 1e-3, "overlap_high": 1.0}
+    made |= {"onset_loss": np.nan, "sign": np.nan, "common_loss": 1e-3}
+    made |= {"last_common_step": 99.0, "at_equal_steps": np.nan}
+    made |= {"at_equal_steps_low": np.nan, "at_equal_steps_high": np.nan}
+    for term in TERMS:
+        value, half_width = changes.pop(term, (0.0, 1.0))
+        made |= {term: value, f"{term}_low": value - half_width, f"{term}_high": value + half_width}
+        made[f"{term}_p"] = 0.001 if abs(value) > half_width else 0.5
+        if term == "delta":
+            made |= {"delta_se": half_width / 2.306, "delta_df": 8.0}
+    for side in ("", "_baseline"):
+        made |= {f"n_incomplete{side}": 0, f"n_diverged{side}": 0, f"n_excluded{side}": 0}
+    return {**made, "reason": "", **changes}
+
+
+def told_of(*rows, **options):
+    """Return the verdict on rows of the summary."""
+    return verdict([made_up("gap", summary=pd.DataFrame(rows))], **options)
+
+
+def sentences(*rows, **options):
+    return told_of(*rows, **options)["sentence"].tolist()
+
+
+def test_improved_and_lowered_name_their_numbers():
+    told = told_of(row(delta=(2.0, 1.0), matched=(1.5, 1.0)))
+    assert told["sentence"].tolist() == [
+        "Improved: Δ of test accuracy = +2 [+1, +3] against method=single, n = 5 and 5.",
+        "A gap is present at equal training loss (L = 0.001): +1.5 [+0.5, +2.5].",
+    ]
+    assert "delta = 2, delta_low = 1, delta_high = 3" in told["numbers"][0]
+    assert "matched = 1.5" in told["numbers"][1]
+    assert sentences(row(delta=(-2.0, 1.0)))[0].startswith("Lowered: Δ of test accuracy = -2 [-3")
+
+
+def test_the_onset_is_told_with_the_gap_it_begins():
+    told = sentences(row(delta=(2.0, 1.0), matched=(1.5, 1.0), sign=1.0, onset_loss=0.089))
+    assert told[1].endswith("+1.5 [+0.5, +2.5], significant from L = 0.089 down.")
+
+
+def test_fewer_than_three_runs_are_descriptive():
+    told = sentences(row(n=2, delta=(2.0, 1.0), matched=(1.5, 0.1)))
+    assert told == ["Descriptive only (n = 2 against 5): Δ of test accuracy = +2."]
+
+
+def test_what_is_not_compared_says_why():
+    told = sentences(row(delta=(np.nan, np.nan), reason="no baseline trains left in digits"))
+    assert told == ["Not compared: no baseline trains left in digits."]
+
+
+def test_equivalence_needs_a_margin():
+    close = row(delta=(0.1, 0.2))
+    assert sentences(close)[0].startswith("Cannot tell: Δ of test accuracy = +0.1 [-0.1, +0.3]")
+    told = sentences(close, margin=0.5)[0]
+    assert told.startswith(
+        "No transfer larger than 0.5: the 90% interval of Δ is [-0.0613, +0.261]"
+    )
+    assert "Cannot tell" in sentences(close, margin=0.25)[0]  # inside only one side of ±0.25
+    assert re.search(r"; about \d+ seeds for 0\.05\.$", sentences(close, margin=0.05)[0])
+
+
+def test_reach_alone_and_selection():
+    told = sentences(row(delta=(2.0, 1.0), reach=(2.0, 1.0), selection=(-0.5, 0.1)))
+    assert told[1:] == [
+        "The gap appears with the difference in attained loss: +2 [+1, +3]; test longer "
+        "training or a larger weight.",
+        "-0.5 [-0.6, -0.4] comes from the choice of checkpoint.",
+    ]
+
+
+def test_what_no_term_explains_cannot_be_apportioned():
+    told = sentences(row(delta=(2.0, 1.0)))
+    assert told[1].startswith("Δ cannot be apportioned: matched +0 [-1, +1], reach +0 [-1, +1]")
+
+
+def test_a_matched_gap_of_the_other_sign_is_told_as_such():
+    told = sentences(row(delta=(2.0, 1.0), matched=(-1.0, 0.5), reach=(3.0, 0.5)))
+    assert told[1] == (
+        "At equal training loss (L = 0.001) the gap has the other sign: -1 [-1.5, -0.5]."
+    )
+
+
+def test_a_narrow_or_missing_overlap_is_told():
+    assert sentences(row(overlap_low=0.2))[-1] == "Equal losses cover only L = 0.2 – 1."
+    assert "No training loss is common" in sentences(row(overlap_low=np.nan))[-1]
+
+
+def test_drop_outs_are_told():
+    told = sentences(row(n_diverged=2, n_incomplete_baseline=1))[-1]
+    assert told == "Left out: 0 incomplete and 2 diverged runs, and 1 and 0 of the baseline."
+
+
+def test_many_tasks_are_adjusted():
+    rows = [row(task=f"t{i}", delta=(2.0, 1.9), delta_p=0.03) for i in range(4)]
+    told = [sentence for sentence in sentences(*rows) if sentence.startswith("Cannot tell")]
+    assert len(told) == 4
+    assert all("(adjusted for several tasks, p = 0.12)" in sentence for sentence in told)
+    assert sentences(rows[0])[0].startswith("Improved")
+
+
+def test_many_tasks_are_summed_up_and_the_clearest_told():
+    rows = [row(task=f"t{i}", delta=(0.1 * i, 1.0)) for i in range(10)]
+    rows += [row(task="up", delta=(3.0, 1.0), delta_p=1e-6), row(task="none", delta=(np.nan, 0.0))]
+    told = told_of(*rows, margin=2.5)
+    assert told["task"].tolist()[0] == ""
+    assert told["sentence"][0].startswith(
+        "Of 11 tasks 1 improved and 0 were lowered, 10 have none larger than 2.5; of 0 it cannot"
+    )
+    assert "from +0 (t0) to +3 (up); trajlab gap lists all." in told["sentence"][0]
+    assert set(told["task"]) == {"", "up", "none"}
+    few = told_of(*(row(n=2, task=f"t{i}", delta=(1.0 * i, 0.1)) for i in range(10)))
+    assert few["sentence"].tolist() == [
+        "Descriptive only (n = 2): Δ of test accuracy of 10 tasks from +0 (t0) to +9 (t9)."
+    ]
+
+
+def test_the_gap_at_equal_steps_is_told():
+    steps = {"at_equal_steps": 0.5, "at_equal_steps_low": -0.5, "at_equal_steps_high": 1.5}
+    assert "At equal steps (step 99): +0.5 [-0.5, +1.5]." in sentences(row(**steps))
+
+
+def test_seeds_needed_against_the_power_they_give():
+    """With SD known (many degrees of freedom), the n found has power .8 in simulation."""
+    n = seeds_needed(1.0, 1e9, 1.2, 0.05)
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 4000, n)) + np.array([0, 1.2])[:, None, None]
+    error = np.sqrt((a.var(axis=1, ddof=1) + b.var(axis=1, ddof=1)) / n)
+    found = np.abs(b.mean(axis=1) - a.mean(axis=1)) > stats.t.ppf(0.975, 2 * n - 2) * error
+    assert found.mean() == pytest.approx(0.8, abs=0.04)
+    assert seeds_needed(1.0, 4, 1.2, 0.05) > n  # a spread known from few runs is planned larger
