@@ -1,5 +1,6 @@
 """Whether the files of a run are what ``docs/format.md`` says."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,7 @@ def _file(source: Source) -> list[str]:
     if list(own.tables) != list(source.tables):
         problems.append("HDF5 finds other tables in it than its index")
     for name in own.tables.keys() & source.tables.keys():
-        if repr(own.tables[name]) != repr(source.tables[name]):
+        if _declaration(own, name) != _declaration(source, name):
             problems.append(f"table {name} is declared in another way than in its index")
         elif _checksums(own, name) != _checksums(source, name):
             problems.append(f"HDF5 finds other numbers in table {name} than its index")
@@ -111,6 +112,10 @@ def _file(source: Source) -> list[str]:
 def _told(source: Source, problems: list[str] | list[TrajlabError]) -> list[str]:
     path = str(source.path)
     return [str(p) if path in str(p) else f"{path}: {p}" for p in problems]
+
+
+def _declaration(source: Source, name: str) -> str:
+    return json.dumps(described([source.tables[name]]), sort_keys=True)
 
 
 def _checksums(source: Source, name: str) -> list[dict[str, tuple[int, int]]]:
