@@ -12,6 +12,7 @@ from trajlab.errors import TrajlabError
 from trajlab.store import legacy, parts, seal
 from trajlab.store.hdf5.process import found
 from trajlab.store.header import STATUSES
+from trajlab.store.rows import described
 from trajlab.store.snapshot import Snapshot, take
 from trajlab.store.source import Source
 from trajlab.store.view import View, view

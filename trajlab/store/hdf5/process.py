@@ -14,7 +14,7 @@ from typing import Any
 
 from trajlab.errors import TrajlabError
 
-SECONDS = 8.0  # for the answer on one file; it holds the places of columns, not their numbers
+SECONDS = 5.0  # for the answer on one file; it holds the places of columns, not their numbers
 _START = 60.0  # seconds until the process has imported HDF5
 
 
