@@ -68,9 +68,7 @@ class Buffer:
             if not present:
                 continue
             shape = (len(present), *self.table.shape(column))
-            values = np.empty(shape, column.storage)
-            for i, row in enumerate(present):
-                values[i] = rows[row][name]
+            values = np.array([rows[i][name] for i in present], column.storage).reshape(shape)
             if len(present) < count:
                 some = values
                 values = np.full((count, *shape[1:]), column.fill, column.storage)
