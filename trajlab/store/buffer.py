@@ -1,5 +1,6 @@
 """Rows in memory, waiting to be written."""
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -139,10 +140,11 @@ def _scalar(column: Column) -> _Convert:
 
         return whole
     if column.dtype == "float32":
+        largest = float(np.finfo(np.float32).max)
 
         def single(value: Any) -> float:
             number = float(value)
-            if abs(number) > np.finfo(np.float32).max and np.isfinite(number):
+            if largest < abs(number) < math.inf:
                 raise ValueError("it is too large for float32")
             return number
 
