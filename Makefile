@@ -4,15 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 STUDY ?= matched_loss_gap
+FILE ?= study.toml
+STUDY_RUNS ?= runs/$(STUDY)
+STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
-.PHONY: study demo page-check bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature test crash-test lint env clean
+.PHONY: help study demo page-check bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples test wheel-check crash-test lint env clean
+
+help:  ## print the targets and what they do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
 
-study: env  ## train one of analyses/ and evaluate it; STUDY=… names the folder
-	$(BIN)/trajlab study run analyses/$(STUDY)/study.toml
-	$(BIN)/python analyses/$(STUDY)/evaluate.py runs/$(STUDY)
+study: env  ## train one of analyses/ and evaluate it: STUDY=… names the folder, FILE=paper.toml another of its files
+	$(BIN)/trajlab study run analyses/$(STUDY)/$(FILE) --runs $(STUDY_RUNS)
+	$(BIN)/python analyses/$(STUDY)/evaluate.py $(STUDY_RUNS) --study analyses/$(STUDY)/$(FILE) --out $(STUDY_OUT)
 
 page-check: demo  ## draw the demo's page in headless Chromium (apt-get install chromium)
 	$(BIN)/python tests/browser/render.py $(RUNS)/report.html
@@ -29,6 +35,9 @@ bench-resampling: env  ## how long permutations and bootstraps take, next to Sci
 bench-curvature: env  ## accuracy of curvature against products and time, beside PyHessian and curvlinops
 	$(BIN)/python -m benchmarks.curvature --figure benchmarks/curvature.png
 
+bench-examples: env  ## what gradients of single examples cost, and the check of a few
+	$(BIN)/python -m benchmarks.examples
+
 bench-integrations: env  ## what recording adds to a step in each framework, next to its own logger
 	$(BIN)/python benchmarks/integrations.py
 
@@ -39,8 +48,11 @@ bench-gram: env  ## what recording task gradients costs, beside others; QUICK=--
 test: lint  ## lint, then the whole test suite (two workers)
 	$(BIN)/python -m pytest -n 2
 
+wheel-check: env  ## build wheel and sdist, install in an empty environment, use it; PYTHONS="…", TORCH=--without-torch
+	$(BIN)/python tests/packaging/wheel.py $(TORCH) $(PYTHONS)
+
 crash-test: env  ## kill, tear and refuse the store on a large scale; KILLS=200 for fewer than 1,000 kills
-	TRAJLAB_KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -s tests/crash
+	TRAJLAB_KILLS=$(or $(KILLS),1000) TRAJLAB_INPUTS=$(or $(INPUTS),100000) $(BIN)/python -m pytest -s tests/crash
 
 lint: env  ## format, docstrings, types, layers
 	$(BIN)/ruff format --check .
@@ -48,17 +60,20 @@ lint: env  ## format, docstrings, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-env: $(VENV)/.ready
+env: $(VENV)/.ready  ## build .venv with the exact set of constraints.txt
+
+clean:  ## remove .venv and what was built
+	rm -rf $(VENV) build dist *.egg-info
 
 # torch comes first and pinned, so that nothing pulls in another build of it.
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("trajlab needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'Set-up 1 of 3: torch, the largest part …'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	@echo 'Set-up 2 of 3: trajlab and what its tests need …'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo 'Set-up 3 of 3: peers that the tests compare with …'
 	# --no-deps: one of them asks for torchvision, which brings another build of torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt curvlinops-for-pytorch einconv einops linear_operator opt_einsum tqdm
 	touch $@
-
-clean:
-	rm -rf $(VENV) build *.egg-info

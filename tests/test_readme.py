@@ -5,21 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import trajlab
-
-
-class TwoHeads(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.trunk = nn.Sequential(nn.Linear(6, 8), nn.Tanh())
-        self.left = nn.Linear(8, 3)
-        self.right = nn.Linear(8, 3)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.trunk(x)
-        return self.left(z), self.right(z)
+from tests.models import TwoHeads
 
 
 def test_example_in_readme_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,4 @@ def stuck(done: FloatArray) -> FloatArray:
     return np.full(done.shape, START)
 
 
-PATHS = {
-    path.__name__: path for path in (smooth, drops, rising, oscillating, double_descent)
-}
+PATHS = {path.__name__: path for path in (smooth, drops, rising, oscillating, double_descent)}

@@ -12,7 +12,8 @@ from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.record.loops import TASKS, TwoHeads, batches, joined, losses
+from tests.models import TwoHeads
+from tests.record.loops import TASKS, batches, joined, losses
 from trajlab import Recorder, probes
 
 STEPS, SIZE = 4, 2

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tests.integration.distributed import DIES_AT, STEPS, global_batch
-from tests.record.loops import TASKS, TwoHeads, joined, losses, true_gram
+from tests.models import TwoHeads
+from tests.record.loops import TASKS, joined, losses, true_gram
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.store import Trajectory
 
@@ -104,7 +105,7 @@ def test_killed_rank_leaves_a_readable_file(tmp_path: Path, rank: int) -> None:
 def test_epochs_are_no_schedule_of_several_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trajlab.record.recorder.processes", lambda: 2)
+    monkeypatch.setattr("trajlab.record.probes.probe.processes", lambda: 2)
     model = TwoHeads()
     with pytest.raises(TrajlabError, match="would wait for processes that do not evaluate"):
         Recorder(

@@ -10,21 +10,6 @@ Batch = tuple[Tensor, Tensor]
 TASKS = ["left", "right"]
 
 
-class TwoHeads(nn.Module):
-    def __init__(self, width: int = 8) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.trunk = nn.Sequential(
-            nn.Linear(6, width), nn.Tanh(), nn.Linear(width, width), nn.ReLU()
-        )
-        self.left = nn.Linear(width, 3)
-        self.right = nn.Linear(width, 3)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.trunk(x)
-        return self.left(z), self.right(z)
-
-
 def batches(n: int, size: int = 8, seed: int = 1) -> list[Batch]:
     generator = torch.Generator().manual_seed(seed)
     return [

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.record.loops import TASKS, TwoHeads, batches, joined, losses, same, total, true_gram
+from tests.models import TwoHeads
+from tests.record.loops import TASKS, batches, joined, losses, same, total, true_gram
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.store import Trajectory
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.models import TwoHeads
 from trajlab import Recorder, probes
 from trajlab.record.probes import Probe
 from trajlab.store import Trajectory
@@ -23,18 +24,10 @@ TASKS = ["left", "right"]
 SAMPLE = [torch.linspace(-1, 1, 48).reshape(8, 6) + shift for shift in (0.0, 0.3, 0.7)]
 
 
-class TwoHeads(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.trunk = nn.Sequential(
-            nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.3), nn.Linear(8, 5)
-        )
-        self.left = nn.Linear(5, 3)
-        self.right = nn.Linear(5, 3)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.trunk(x)
-        return self.left(z), self.right(z)
+def trunk(width: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.3), nn.Linear(8, width)
+    )
 
 
 def hostile(model: TwoHeads, x: Tensor) -> dict[str, Tensor]:
@@ -63,7 +56,7 @@ def all_probes(data: object) -> list[Probe]:
         probes.TaskGradients(every=1),
         probes.GradientSketch(every=5, size=16),
         probes.Parameters(every=3),
-        probes.HessianTop(every=7, data=data, trace_probes=2, layers=True, warm_start=True),
+        probes.HessianTop(every=7, data=data, trace_probes=2, by_layer=True, warm_start=True),
     ]
     if data is not None:
         chosen += [
@@ -82,7 +75,7 @@ def train(path: Path | None, data: object = None) -> dict[str, Any]:
     """Train 50 steps and return everything that training can see."""
     torch.set_autocast_enabled("cpu", False)
     torch.manual_seed(0), np.random.seed(0), random.seed(0)
-    model = TwoHeads()
+    model = TwoHeads(5, trunk)
     optimizer = torch.optim.AdamW(model.parameters(), 0.05)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50)
     recorder = None

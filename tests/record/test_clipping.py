@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.record.loops import TASKS, TwoHeads, batches, losses, same, total, true_gradients
+from tests.models import TwoHeads
+from tests.record.loops import TASKS, batches, losses, same, total, true_gradients
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.store import Trajectory
 
@@ -47,7 +48,9 @@ def test_before_and_after(tmp_path: Path, kind: str) -> None:
         assert update.norm() < 0.6 * gradients.sum(0).norm()
 
 
-def test_without_an_optimizer_to_watch_the_update_is_not_known(tmp_path: Path) -> None:
+def test_without_an_optimizer_to_watch_the_update_is_not_known(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     model = TwoHeads()
     with Recorder(
         tmp_path / "run.h5",
@@ -60,6 +63,7 @@ def test_without_an_optimizer_to_watch_the_update_is_not_known(tmp_path: Path) -
     table = Trajectory(tmp_path / "run.h5").table("gradients")
     assert np.isnan(table["update_dot"]).all()
     assert np.isfinite(table["gram"]).all()
+    assert "update_dot and update_norm; pass optimizer=" in caplog.text
 
 
 @pytest.mark.parametrize("scope", ["representation", "all"])

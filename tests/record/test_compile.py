@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.record.loops import TASKS, TwoHeads, batches, losses, same, total, true_gram
+from tests.models import TwoHeads
+from tests.record.loops import TASKS, batches, losses, same, total, true_gram
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.store import Trajectory
 

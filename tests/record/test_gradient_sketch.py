@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.record.loops import TASKS, Batch, TwoHeads, batches, joined, losses, true_gradients
+from tests.models import TwoHeads
+from tests.record.loops import TASKS, Batch, batches, joined, losses, true_gradients
 from trajlab import Recorder, probes
 from trajlab.measure.sums.sketch import Sketch
 from trajlab.store import Trajectory

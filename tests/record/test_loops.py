@@ -12,7 +12,8 @@ from torch.utils.checkpoint import checkpoint
 from torchjd.aggregation import UPGrad
 from torchjd.autojac import jac_to_grad, mtl_backward
 
-from tests.record.loops import TASKS, TwoHeads, batches, losses, same, total, true_gram
+from tests.models import TwoHeads
+from tests.record.loops import TASKS, batches, losses, same, total, true_gram
 from trajlab import Recorder, probes
 from trajlab.store import Trajectory
 

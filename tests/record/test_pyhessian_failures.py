@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from trajlab import Recorder, probes
 from trajlab.measure import guard, spectral_density, top_eigenvalue
-from trajlab.measure.curvature import trace as hessian_trace
+from trajlab.measure.curvature.trace import hessian_trace
 from trajlab.store import Trajectory
 
 
@@ -129,7 +129,7 @@ def test_nan_weights_are_a_reason() -> None:
 
 def record(tmp_path: Path, data: Any, task_losses: Any, model: nn.Module | None = None) -> Any:
     model = model or network()[0]
-    probe = probes.HessianTop(1, data, trace_probes=12, layers=True)
+    probe = probes.HessianTop(1, data, trace_probes=12, by_layer=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
     with Recorder(
         tmp_path / "run.h5",

@@ -9,24 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from tests.models import TwoHeads
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.store import Trajectory
 
 TASKS = ["left", "right"]
 
 
-class TwoHeads(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.trunk = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Tanh())
-        self.left = nn.Linear(4, 3)
-        self.right = nn.Linear(4, 1)
-        self.double()
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.trunk(x)
-        return self.left(z), self.right(z)[:, 0]
+def trunk(width: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width), nn.Dropout(0.5), nn.Tanh())
 
 
 WEIGHT = torch.tensor([1.0, 2.0, 4.0]).double()
@@ -38,7 +29,7 @@ def task_losses(model: TwoHeads, batch: tuple[Tensor, Tensor]) -> dict[str, Any]
     left, right = model(x)
     return {
         "left": (cross_entropy(left, y, WEIGHT, reduction="none"), WEIGHT[y]),
-        "right": (right.pow(2) * (y > 0), (y > 0).double()),
+        "right": (right[:, 0].pow(2) * (y > 0), (y > 0).double()),
     }
 
 
@@ -60,7 +51,7 @@ def batches(sizes: tuple[int, ...] = (6, 6, 6, 3)) -> list[tuple[Tensor, Tensor]
 
 @pytest.fixture
 def model() -> TwoHeads:
-    return TwoHeads()
+    return TwoHeads(4, trunk, (3, 1)).double()
 
 
 def record(tmp_path: Path, model: TwoHeads, probe: probes.Probe, table: str, **more: Any) -> Any:
@@ -118,7 +109,7 @@ def test_noise_with_class_weights_and_ignored_targets(tmp_path: Path, model: Two
 
 def test_two_batch_noise_drops_the_short_batch(tmp_path: Path, model: TwoHeads) -> None:
     data = batches()
-    probe = probes.GradientNoise(1, data, "two-batch", population=100)
+    probe = probes.GradientNoise(1, data, method="two-batch", population=100)
     table = record(tmp_path, model, probe, "noise")
     model.eval()
     rows = torch.stack([gradient(model, loss(model, "left", [b])) for b in data[:3]])
@@ -230,7 +221,7 @@ def test_parameters_distance_update_and_path(tmp_path: Path) -> None:
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
     path = tmp_path / "run.h5"
     points = []
-    probe = probes.Parameters(layers=True)
+    probe = probes.Parameters(by_layer=True)
     with Recorder(path, model, tasks=["one"], optimizer=optimizer, probes=[probe]) as recorder:
         for _ in range(5):
             points.append([p.detach().clone() for p in model.parameters()])
@@ -284,10 +275,11 @@ def test_wrong_use_is_one_sentence(tmp_path: Path, model: TwoHeads) -> None:
             model,
             probes.FisherTrace(1, data),
             "fisher",
-            predict=lambda model, batch: {"right": model(batch[0])[1]},
+            predict=lambda model, batch: {"right": model(batch[0])[1][:, 0]},
+            strict=True,
         )
     with pytest.raises(TrajlabError, match="use 'exact' or 'two-batch'"):
-        probes.GradientNoise(1, data, "guess")  # type: ignore[arg-type]
+        probes.GradientNoise(1, data, method="guess")  # type: ignore[arg-type]
     with pytest.raises(TrajlabError, match="use 'worst-case' or 'average-case'"):
         probes.Sharpness(1, data, method="best")  # type: ignore[arg-type]
     with pytest.raises(TrajlabError, match="needs a learning rate"):
@@ -300,4 +292,4 @@ def test_batch_statistics_are_refused_for_single_examples(tmp_path: Path, model:
 
     probe = probes.GradientNoise(1, batches())
     with pytest.raises(TrajlabError, match=r"layer trunk\.1 normalises over the batch"):
-        record(tmp_path, model, probe, "noise", task_losses=in_training_mode)
+        record(tmp_path, model, probe, "noise", task_losses=in_training_mode, strict=True)

@@ -72,7 +72,7 @@ def geometry(
     runs
         Runs that recorded `sketch` in the table `parameters`, or `weights` in `sketches`.
     components
-        How many components to give.
+        Number of components to give.
     group_by
         As in :func:`trajlab.analysis.gap`.
 

@@ -68,19 +68,19 @@ def summarise_runs(
     selection_split: str = "validation",
     counts: Counts = DEFAULT,
 ) -> pd.DataFrame:
-    """Return one row a run and task.
+    """Return one row a run, task and metric.
 
     Parameters
     ----------
     groups
         Groups of runs; incomplete runs are left out.
     metric
-        What `final_metric` is; the first metric recorded on `split` if not given.
+        What `final_metric` is; every metric that a run recorded on `split` if not given.
     split, selection_split
         Where the metric is read, and where the ten checkpoints are chosen; without the latter,
         the last 10 % of evaluations stand for them.
     counts
-        How many checkpoints stand for a run.
+        Numbers of checkpoints that stand for a run.
 
     Returns
     -------
@@ -99,18 +99,16 @@ def summarise_runs(
         for run in group.runs:
             likeness = _likeness(run)
             for task in run.tasks:
-                name = metric or metrics([run], split, task)[0]
-                numbers = {
-                    **_scores(run, task, name, split, selection_split, counts.best),
-                    **{factor: _factor(run, task, factor, counts) for factor in FACTORS},
-                    **likeness[task],
-                }
                 head = {**run.metadata, **group.keys, "task": task, "run": str(run.path)}
-                values = {key: value for key, (value, _) in numbers.items()}
-                reasons = [reason for _, reason in numbers.values() if reason]
-                reason = "; ".join(dict.fromkeys(reasons))
-                scored = {"metric": name, "higher_is_better": _direction(run, split, name)}
-                rows.append({**head, **scored, **values, "reason": reason})
+                factors = {factor: _factor(run, task, factor, counts) for factor in FACTORS}
+                for name in [metric] if metric else metrics([run], split, task):
+                    scores = _scores(run, task, name, split, selection_split, counts.best)
+                    numbers = {**scores, **factors, **likeness[task]}
+                    values = {key: value for key, (value, _) in numbers.items()}
+                    reasons = [reason for _, reason in numbers.values() if reason]
+                    scored = {"metric": name, "higher_is_better": _direction(run, split, name)}
+                    reason = "; ".join(dict.fromkeys(reasons))
+                    rows.append({**head, **scored, **values, "reason": reason})
     return pd.DataFrame(rows)
 
 
@@ -153,12 +151,21 @@ def _scores(
     names = ("final_metric", "min_train_loss")
     if not evaluated(run, split):
         return dict.fromkeys(names, (np.nan, ""))
-    found = read(run, task, metric, split, selection_split)
-    if found.diverged or not found.step.size:
-        return dict.fromkeys(names, (np.nan, "diverged" if found.diverged else "no evaluations"))
-    score = float(found.best_score(best) if found.selectable(best) else found.end_score(best))
+    evaluations = read(run, task, metric, split, selection_split)
+    if evaluations.diverged or not evaluations.step.size:
+        return dict.fromkeys(
+            names, (np.nan, "diverged" if evaluations.diverged else "no evaluations")
+        )
+    score = float(
+        evaluations.best_score(best)
+        if evaluations.selectable(best)
+        else evaluations.end_score(best)
+    )
     sign = 1 if higher_is_better(run, split, metric) else -1
-    return {"final_metric": (sign * score, ""), "min_train_loss": (found.train_loss.min(), "")}
+    return {
+        "final_metric": (sign * score, ""),
+        "min_train_loss": (evaluations.train_loss.min(), ""),
+    }
 
 
 def _factor(run: Trajectory, task: str, factor: str, counts: Counts) -> Summary:
@@ -183,8 +190,8 @@ def _likeness(run: Trajectory) -> dict[str, dict[str, Summary]]:
             pairs = frames[0][(frames[0][["task_a", "task_b"]] == task).any(axis=1)].dropna()
             cosine, conflicting = pairs["cosine"].to_numpy(), pairs["conflicting"].to_numpy(float)
             if not to_update.size:
-                own = frames[1]["task"] == task
-                to_update = frames[1].loc[own, "cosine_to_update"].to_numpy()
+                of_task = frames[1]["task"] == task
+                to_update = frames[1].loc[of_task, "cosine_to_update"].to_numpy()
         likeness[task] = {
             "similarity": (_mean(to_update), ""),
             "excess_similarity": (_mean(to_update) - len(run.tasks) ** -0.5, ""),

@@ -6,6 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Factors
+from trajlab.analysis.factors.quadrants import factor_names
 from trajlab.plots.style import INK, legend_below, say, series
 
 CLEAR = 2  # standard errors
@@ -27,7 +28,7 @@ def factors(result: Factors, ax: Axes | None = None) -> Axes:
     Axes
     """
     ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
-    points = result.delta.dropna(subset=["z"])
+    points = result.delta.assign(factor=factor_names(result.delta)).dropna(subset=["z"])
     ax.set_xlabel("difference to the baseline in standard errors (right is better)")
     if points.empty:
         say(ax, "no factor with two runs on either side")

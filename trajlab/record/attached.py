@@ -1,16 +1,25 @@
 """A probe at work in a recorder."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from torch import Tensor
 
 from trajlab.measure import guard
-from trajlab.record.probes.probe import Moment, Probe, Row, Started
+from trajlab.record.failures import Failures
+from trajlab.record.moment import Moment
+from trajlab.record.probes.probe import Probe, Row, Started
 from trajlab.record.rows import Rows
+from trajlab.store import Column, Table
+
+_REASON = Column("reason", dtype="str", description="why the numbers are missing")
 
 
 class Attached:
     """Lets one probe measure when it is due, and declares its table the first time.
+
+    What it cannot measure is a row with the reason; training goes on.
 
     Parameters
     ----------
@@ -18,13 +27,17 @@ class Attached:
         What measures.
     rows : Rows
         Where its table is declared, and its rows go.
+    failures : Failures
+        What is told of a measurement that fails.
     """
 
-    def __init__(self, probe: Probe, rows: Rows) -> None:
+    def __init__(self, probe: Probe, rows: Rows, failures: Failures) -> None:
         self.probe = probe
         self._rows = rows
-        self._table: str | None = None
+        self._failures = failures
+        self._table: Table | None = None
         self._adding: Moment | None = None  # the first pass of an update that is measured
+        self._error: Exception | None = None  # in one of its passes
         self._boundary = -1  # the epoch boundary that it measured last
 
     def due(self, step: int, boundary: int) -> bool:
@@ -43,35 +56,47 @@ class Attached:
         """Measure under guard and pass the row on, if the schedule says so."""
         if self.due(moment.step, boundary):
             self._boundary = boundary
-            with guard(moment.model):
-                row = self.probe.measure(moment)
-            self._append(moment, row)
+            with self._surviving(moment):
+                with guard(moment.model):
+                    row = self.probe.measure(moment)
+                self._append(moment, row)
 
     def start_if_due(self, moment: Moment, boundary: int) -> Started | None:
         """Do what comes before the training backward, if the schedule says so."""
         if not self.due(moment.step, boundary):
             return None
         self._boundary = boundary
-        return self.probe.start(moment)
+        with self._surviving(moment):
+            return self.probe.start(moment)
 
     def add_if_due(self, moment: Moment, boundary: int) -> None:
         """Do the same for one of the passes that make an update; the first one's rule counts."""
         if moment.first:
             self._adding = moment if self.due(moment.step, boundary) else None
+            self._error = None
             self._boundary = boundary
-        if self._adding is not None:
-            with guard(moment.model):
-                self.probe.add(moment)
+        if self._adding is not None and self._error is None:
+            try:
+                with guard(moment.model):
+                    self.probe.add(moment)
+            except Exception as error:
+                self._error = error
 
     def complete(self, update: Mapping[str, Tensor]) -> None:
         """Pass on the row of the update whose passes were added, if there is one."""
-        if self._adding is not None:
-            moment, self._adding = self._adding, None
-            self._append(moment, self.probe.complete(moment, update))
+        if self._adding is None:
+            return
+        moment, self._adding = self._adding, None
+        with self._surviving(moment):
+            row = self.probe.complete(moment, update)  # other processes wait for it in any case
+            if self._error is not None:
+                raise self._error
+            self._append(moment, row)
 
     def finish(self, moment: Moment, started: Started) -> None:
         """Pass on the row that the training backward has completed."""
-        self._append(moment, started.row())
+        with self._surviving(moment):
+            self._append(moment, started.row())
 
     def measure(self, moment: Moment) -> Row:
         """Measure without guard, pass the row on, and return it."""
@@ -79,9 +104,33 @@ class Attached:
 
     def _append(self, moment: Moment, row: Row) -> Row:
         if self._table is None:
-            table = self.probe.table(moment)
-            self._rows.declare(table)
-            self._table = table.name
+            self._table = self.probe.table(moment)
+            self._rows.declare(self._table)
         row = {"step": moment.step, **row}
-        self._rows.append(self._table, row)
+        self._rows.append(self._table.name, row)
         return row
+
+    @contextmanager
+    def _surviving(self, moment: Moment) -> Iterator[None]:
+        """Turn what fails into a row with the reason."""
+        try:
+            yield
+        except Exception as error:
+            kind = type(self.probe).__name__
+            why = self._failures.tell(
+                f"measure {kind}",
+                error,
+                f"its row of step {moment.step} holds the reason in the place of numbers",
+            )
+            with suppress(Exception):  # a table that cannot be told without a measurement
+                self._append_reason(moment, why)
+
+    def _append_reason(self, moment: Moment, why: str) -> None:
+        table = self.probe.table(moment)
+        if any(column.name == _REASON.name for column in table.columns):
+            texts = [why] * len(moment.tasks)
+            self._rows.declare(table)
+            self._rows.append(table.name, {"step": moment.step, "reason": texts})
+            return
+        self._rows.declare(replace(table, columns=(*table.columns, _REASON)))
+        self._rows.append(table.name, {"step": moment.step, "reason": why})

@@ -1,5 +1,6 @@
 """Evaluations of the tasks on a split of the data."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,11 +10,63 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
+from trajlab.record.moment import Moment
+from trajlab.record.rows import Rows
 from trajlab.store import Column, Table, items, standard
+from trajlab.store.schema import SPLITS
+
+_logger = logging.getLogger("trajlab")
 
 Value = float | Tensor | NDArray[np.bool_]
+Values = Mapping[str, Mapping[str, Value]]
 _TAKEN = {"step", "task", "epoch", "items", "item_byte"}
 _NOT_METRICS = {"loss", "items", "correct"}  # declared otherwise
+
+
+class Evaluations:
+    """Records evaluations, each split in a table of its own.
+
+    Parameters
+    ----------
+    tasks : tuple of str
+        All declared tasks.
+    lower_is_better : collection of str
+        Those metrics of which less is better.
+    rows : Rows
+        Where the tables are declared, and their rows go.
+    """
+
+    def __init__(self, tasks: Sequence[str], lower_is_better: Collection[str], rows: Rows) -> None:
+        self._tasks = tasks
+        self._lower_is_better = frozenset(lower_is_better)
+        self._rows = rows
+        self._told: set[tuple[str, tuple[str, ...]]] = set()
+
+    def row(self, split: str, values: Values) -> dict[str, Any]:
+        """Check an evaluation, declare its table, and return its row.
+
+        Raises
+        ------
+        TrajlabError
+            As `evaluation_row` and `evaluation_table`.
+        """
+        row = evaluation_row(values, self._tasks)
+        if (absent := tuple(task for task in self._tasks if task not in values)) and (
+            (split, absent) not in self._told
+        ):
+            self._told.add((split, absent))
+            _logger.warning(
+                "an evaluation on %s lacks %s, whose numbers are NaN; this is said once",
+                split,
+                ", ".join(absent),
+            )
+        self._rows.declare(evaluation_table(split, self._tasks, row, self._lower_is_better))
+        return row
+
+    def record(self, split: str, row: Mapping[str, Any], moment: Moment) -> None:
+        """Record the row of an evaluation of the weights at a moment."""
+        place = {"step": moment.step, "epoch": moment.epoch}
+        self._rows.append(f"evaluations/{split}", {**place, **row})
 
 
 def evaluation_table(
@@ -46,8 +99,8 @@ def evaluation_table(
     TrajlabError
         If the split or the name of a metric is not allowed.
     """
-    if split not in ("train", "validation", "test"):
-        raise TrajlabError(f"{split!r} is no split; evaluate on train, validation or test")
+    if split not in SPLITS:
+        raise TrajlabError(f"{split!r} is no split; evaluate on {', '.join(SPLITS)}")
     table = standard(f"evaluations/{split}", task=tasks)
     columns = [
         Column(name, ("step", "task"), attributes={"higher_is_better": name not in lower_is_better})
@@ -63,9 +116,7 @@ def evaluation_table(
     )
 
 
-def evaluation_row(
-    values: Mapping[str, Mapping[str, Value]], tasks: Sequence[str]
-) -> dict[str, Any]:
+def evaluation_row(values: Values, tasks: Sequence[str]) -> dict[str, Any]:
     """Arrange the values of one evaluation by metric.
 
     Parameters
@@ -86,7 +137,12 @@ def evaluation_row(
         If a task is not declared, a value is not one number or, of ``correct``, not a flat array
         of flags, or the name of a metric is taken.
     """
-    for task in values:
+    for task, of_task in values.items() if isinstance(values, Mapping) else ((None, values),):
+        if not isinstance(of_task, Mapping):
+            raise TrajlabError(
+                f"the evaluation{f' of task {task!r}' if task else ''} is {of_task!r}; give "
+                "{task: {metric: value}}, such as {'left': {'loss': 0.5, 'accuracy': 0.9}}"
+            )
         if task not in tasks:
             raise TrajlabError(
                 f"task {task!r} is evaluated but not declared; declare it in tasks=, beside "

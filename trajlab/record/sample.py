@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
 from trajlab.measure.functional import evaluate_at
-from trajlab.record.probes.probe import TaskLosses
+from trajlab.record.moment import TaskLosses
 
 Data = Iterable[Any] | Mapping[str, Iterable[Any]]
 LossFunction = Callable[[Mapping[str, Tensor]], Tensor]
@@ -201,8 +201,7 @@ class Sample:
         sizes: dict[str, int] = {}
         for entries in self.rounds():
             for wanted, batch in entries:
-                with torch.no_grad():
-                    losses = self.losses(wanted, batch, model, task_losses)
+                losses = self.losses(wanted, batch, model, task_losses)
                 for task, found in losses.items():
                     if len(found.sums) >= sizes.setdefault(task, len(found.sums)):
                         functions.setdefault(task, []).append(

@@ -46,14 +46,14 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
     )
     environment.filters["words"] = lambda name: name.replace("_", " ")
     environment.filters["text"] = text
-    found = inventory(runs)
+    listed = inventory(runs)
     return environment.get_template("page.html").render(
         verdict=sentences(diagnosis),
         parts=[_part(n, diagnosis.results[n]) for n in ANALYSES if n in diagnosis.results],
         left_out=left_out(diagnosis),
         settings=diagnosis.settings,
-        runs=readable(found["runs"]),
-        skipped=readable(found["skipped"]) if "skipped" in found else None,
+        runs=readable(listed["runs"]),
+        skipped=readable(listed["skipped"]) if "skipped" in listed else None,
         number=len(runs),
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         recorded=_origins(runs),

@@ -1,4 +1,4 @@
-"""The standard tables of format version 1."""
+"""The standard tables."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from trajlab.errors import TrajlabError
 from trajlab.store.table import Column, Table
 
 FORMAT = "trajlab"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SPLITS = ("train", "validation", "test")
 
 _TASK = ("step", "task")
@@ -39,7 +39,11 @@ STANDARD = {
                     ("step", "layer", "task", "other_task"),
                     description="inner products of the unweighted task gradients",
                 ),
-                Column("update_dot", _TASK, description="inner product with the applied gradient"),
+                Column(
+                    "update_dot",
+                    _TASK,
+                    description="inner product with the gradient that the optimizer took",
+                ),
             ),
         ),
         Table(
@@ -116,20 +120,77 @@ STANDARD = {
 }
 
 
-def standard(name: str, **coordinates: Sequence[Any]) -> Table:
+# columns that a table has where they are recorded
+FURTHER = {
+    "losses": (
+        Column("loss_scale", description="what the loss scaler multiplied the total by"),
+        Column("skipped", dtype="bool", description="whether the scaler skipped the update"),
+    ),
+    "gradients": (
+        Column(
+            "gram_se",
+            ("step", "layer", "task", "other_task"),
+            description="standard error of gram; over layers, the root of the sum of squares",
+        ),
+        Column("update_norm", description="norm of the gradient that the optimizer took"),
+    ),
+    "similarity": (
+        Column(
+            "noise_dominated",
+            _TASK,
+            "bool",
+            description="squared gradient norm below twice its standard error",
+        ),
+    ),
+    "sketches": (
+        Column("norm", _TASK, description="norm of the task gradient"),
+        Column("norm_se", _TASK, description="standard error of norm"),
+        Column("weights", ("step", "k"), "float32", "", "sketched shared weights"),
+        Column("weights_norm", description="exact norm of the shared weights"),
+    ),
+    "hessian": (
+        Column(
+            "layer_top",
+            ("step", "task", "layer"),
+            description="largest eigenvalue of each layer's own block",
+        ),
+    ),
+    "noise": tuple(
+        Column(f"{name}_se", _TASK, description=f"jackknife standard error of {name}")
+        for name in ("covariance_trace", "gradient_norm_sq", "noise_scale")
+    ),
+    "parameters": (
+        Column("path_length", description="sum of the distances between measured points"),
+        Column(
+            "layer_distance_from_start",
+            ("step", "layer"),
+            description="distance of each layer to its weights at step 0",
+        ),
+        Column(
+            "layer_update_norm",
+            ("step", "layer"),
+            description="norm of the last update of each layer",
+        ),
+    ),
+}
+
+
+def standard(name: str, *further: str, **coordinates: Sequence[Any]) -> Table:
     """Return a standard table with its axes labelled.
 
     Parameters
     ----------
     name
         A key of `STANDARD`, or ``evaluations/<split>``.
+    further
+        Columns of `FURTHER` to have as well; those that it always has may be among them.
     coordinates
         Labels by axis; ``other_task`` follows ``task``.
 
     Raises
     ------
     TrajlabError
-        If there is no such standard table, or no such split.
+        If there is no such standard table, no such split or no such column.
     """
     template, _, split = name.partition("/")
     if template not in STANDARD or (split or "train") not in SPLITS:
@@ -139,6 +200,12 @@ def standard(name: str, **coordinates: Sequence[Any]) -> Table:
             f"{', '.join(f'evaluations/{s}' for s in SPLITS)}"
         )
     table = STANDARD[template]
+    table = replace(
+        table,
+        columns=(*table.columns, *(c for c in FURTHER.get(template, ()) if c.name in further)),
+    )
+    for column in further:
+        table.column(column)
     labelled = dict(coordinates)
     if "other_task" in table.axes and "task" in labelled:
         labelled["other_task"] = labelled["task"]

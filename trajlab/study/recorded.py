@@ -8,22 +8,12 @@ import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.record import probes
-from trajlab.record.probes import Probe
+from trajlab.record.probes import PROBES, Probe
 from trajlab.record.schedule import log_spaced
 from trajlab.study.keys import check_keys
 from trajlab.training import Problem
 
 Record = Mapping[str, Mapping[str, Any]]
-_PROBES = [
-    "FisherTrace",
-    "GradientNoise",
-    "GradientSimilarity",
-    "HessianTop",
-    "Parameters",
-    "Sharpness",
-    "TaskGradients",
-]
 _SAMPLE = ("examples", "batch_size")  # the first examples of each task's training set
 
 
@@ -42,9 +32,9 @@ def check(record: Record, where: str) -> None:
     TrajlabError
         If a name is unknown, or a probe that measures on a sample has none.
     """
-    check_keys(record, _PROBES, f"[record] of {where}")
+    check_keys(record, PROBES, f"[record] of {where}")
     for name, options in record.items():
-        known = [key for key in signature(getattr(probes, name)).parameters if key != "self"]
+        known = list(signature(PROBES[name]).parameters)
         sampled = "data" in known
         allowed = [key for key in known if key != "data"] + list(_SAMPLE if sampled else ())
         check_keys(options, allowed, f"{name} in [record] of {where}")
@@ -72,7 +62,7 @@ def build(record: Record, problem: Problem) -> list[Probe]:
         if "examples" in options:
             sizes = options.pop("examples"), options.pop("batch_size")
             options["data"] = _sample(problem, *sizes)
-        made.append(getattr(probes, name)(**options))
+        made.append(PROBES[name](**options))
     return made
 
 

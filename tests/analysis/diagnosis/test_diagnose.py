@@ -1,8 +1,11 @@
 """All analyses in one."""
 
+from dataclasses import replace
+
 import pytest
 
-from trajlab.analysis import diagnose
+from trajlab.analysis import Factors, diagnose
+from trajlab.analysis.diagnosis import families
 from trajlab.errors import TrajlabError
 
 
@@ -32,3 +35,34 @@ def test_diagnose_refuses_what_it_cannot_use(make_run, reference):
     running = make_run({"train": {"loss": [1.0, 0.5]}}, status="recording")
     with pytest.raises(TrajlabError, match="no run is complete"):
         diagnose([running])
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TrajlabError("the runs are odd"), "the runs are odd"),
+        (ZeroDivisionError("by zero"), "unforeseen ZeroDivisionError: by zero"),
+    ],
+)
+def test_one_analysis_that_fails_is_a_row_with_its_reason(reference, monkeypatch, error, reason):
+    def fail(*, runs):
+        raise error
+
+    broken = replace(families.FAMILIES["factors"], analyse=lambda runs: fail(runs=runs))
+    monkeypatch.setitem(families.FAMILIES, "factors", broken)
+    result = diagnose(reference, baseline={"method": "STL"})
+    row = result.analyses.set_index("analysis").loc["factors"]
+    assert (row["state"], row["reason"]) == ("failed", reason)
+    assert result.skipped["factors"] == reason
+    assert set(result.results) == {"gap"}
+    assert "Improved" in " ".join(result.verdict["sentence"])
+
+
+def test_sentences_that_cannot_be_made_cost_one_analysis(reference, monkeypatch):
+    def fail(*arguments):
+        raise KeyError("delta_p")
+
+    monkeypatch.setattr(Factors, "sentences", fail)
+    result = diagnose(reference, baseline={"method": "STL"})
+    assert result.skipped["factors"] == "unforeseen KeyError: 'delta_p'"
+    assert "Improved" in " ".join(result.verdict["sentence"])

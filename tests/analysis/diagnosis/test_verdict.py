@@ -24,3 +24,19 @@ def test_no_shares_and_no_causes(reach, selection):
     assert "Batch gradients of left and right" in told
     assert "%" not in told
     assert not re.search(r"because|caused|due to", told, re.IGNORECASE)
+
+
+def test_groups_are_told_by_name_and_not_by_the_place_of_their_columns():
+    """Holm's adjustment runs over the tasks of a group: other groups would change the sentences."""
+    rows = [
+        row(task=f"t{i}", lr=lr, delta=(2.0, 1.9), delta_p=0.02)
+        for lr in ("1", "2")
+        for i in range(2)
+    ]
+    frame = pd.DataFrame(rows)
+    (told, shuffled) = (
+        verdict([made_up("gap", summary=summary, group_by=["lr"])])
+        for summary in (frame, frame[sorted(frame, reverse=True)])
+    )
+    assert told["sentence"].str.startswith("Improved").sum() == 4
+    pd.testing.assert_frame_equal(told, shuffled)

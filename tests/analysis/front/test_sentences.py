@@ -10,14 +10,24 @@ from trajlab.analysis import verdict
 @pytest.mark.parametrize(
     ("low", "high", "start"),
     [
-        (0.1, 0.3, "The front of pcgrad lies beyond that of method=uniform, of these configurations only"),
+        (
+            0.1,
+            0.3,
+            "The front of pcgrad lies beyond that of method=uniform, of these configurations only",
+        ),
         (-0.5, -0.1, "The front of pcgrad lies inside that of method=uniform"),
         (-0.1, 0.5, "Whether the front of pcgrad lies beyond that of method=uniform cannot be to"),
     ],
 )
 def test_fronts_are_told_by_their_interval(low, high, start):
     made = {"setting": "s", "condition": "", "method": "pcgrad", "task": "", "n_chosen": 3}
-    made |= {"baseline": "method=uniform", "n_baseline": 9, "n_runs": 9, "signed_distance": 0.2, "fewest_runs": 3}
+    made |= {
+        "baseline": "method=uniform",
+        "n_baseline": 9,
+        "n_runs": 9,
+        "signed_distance": 0.2,
+        "fewest_runs": 3,
+    }
     told = verdict(
         [
             made_up(

@@ -27,8 +27,10 @@ def test_the_mean_effect_is_covered_and_shrunken_estimates_lie_closer():
         found = mean_over_tasks(*world)
         covered.append(found.low <= 0.3 <= found.high)
         score, task, treated, _ = world
-        raw = [score[(task == k) & treated].mean() - score[(task == k) & ~treated].mean()
-               for k in found.tasks]
+        raw = [
+            score[(task == k) & treated].mean() - score[(task == k) & ~treated].mean()
+            for k in found.tasks
+        ]
         closer.append(((found.effects - own) ** 2).mean() - ((raw - own) ** 2).mean())
     assert np.mean(covered) >= 0.9
     assert np.mean(closer) < 0
@@ -49,7 +51,9 @@ def test_relative_changes_by_hand():
     )
     assert found.estimate == pytest.approx(30)
     assert np.isnan(found.low)
-    zero = mean_relative_change(np.array([1.0, 0.0]), ["a", "a"], np.array([True, False]), ["m", "s"])
+    zero = mean_relative_change(
+        np.array([1.0, 0.0]), ["a", "a"], np.array([True, False]), ["m", "s"]
+    )
     assert np.isnan(zero.estimate)
 
 

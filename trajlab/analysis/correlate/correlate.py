@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pandas as pd
 
@@ -32,7 +31,7 @@ class Correlation(Result):
     Attributes
     ----------
     correlations
-        One row a setting, task, group and statistic.
+        One row a setting, task, metric, group and statistic.
     points
         One row a unit: what the correlations were computed from.
     environments
@@ -158,9 +157,13 @@ def correlate(
     else:
         rows, name = read_table("" if table is None else table)
         units = [unit] if unit else list(axes)
-    columns: dict[str, Any] = {"within": within, "given": given, "axes": axes}
-    points = average(rows, x, y, units, **columns)
-    singly = average(rows.assign(**{_ROW: range(len(rows))}), x, y, [*units, _ROW], **columns)
+    scored = runs is not None and "final_metric" in (x, y, given)
+    if runs is not None and not scored:  # the other numbers of a run are the same for every metric
+        rows = rows.drop_duplicates(["run", "task"])
+    told = {"within": within, "given": given, "metric": "metric" if scored else None}
+    points = average(rows, x, y, units, axes=axes, **told)
+    singly = rows.assign(**{_ROW: range(len(rows))})
+    singly = average(singly, x, y, [*units, _ROW], axes=axes, **told)
     correlations = correlate_points(points, singly, options)
     if not units and not _DEPENDENT.isdisjoint(rows):
         doubt = "each row is taken as independent: name the unit if rows are checkpoints or seeds"

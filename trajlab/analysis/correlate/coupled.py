@@ -14,7 +14,6 @@ from trajlab.analysis.correlate.association import Association
 from trajlab.analysis.correlate.granulation import (
     NO_INTERVAL,
     missing,
-    numbered,
     one_axis_pairs,
     tested,
 )

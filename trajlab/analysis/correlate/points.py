@@ -16,14 +16,13 @@ from trajlab.analysis.correlate.units import PLACE, VALUES, common
 from trajlab.analysis.statistics.multiplicity import ADJUSTMENTS
 from trajlab.analysis.tables import Head
 
-
 INFORMATION = "conditional_information"
 
 
 def correlate_points(
     points: pd.DataFrame, singly: pd.DataFrame, options: CorrelateOptions
 ) -> pd.DataFrame:
-    """Correlate points, one row a setting, task, group and statistic.
+    """Correlate points, one row a setting, task, metric, group and statistic.
 
     Parameters
     ----------
@@ -35,14 +34,14 @@ def correlate_points(
         Options of the analysis.
     """
     rows = []
-    for (setting, task, stratum), part in points.groupby(PLACE, sort=False):
+    for (setting, task, metric, stratum), part in points.groupby(PLACE, sort=False):
         keys = {
             "setting": str(setting),
             "condition": common(part["condition"]),
             "method": common(part["method"]),
         }
         head = Head(keys=keys, task=str(task), n_runs=int(part["n_runs"].sum()))
-        one_by_one = part_of(singly, setting, task, stratum)
+        one_by_one = part_of(singly, setting, task, metric, stratum)
         for (statistic, held), association in _associations(part, one_by_one, options).items():
             numbers = asdict(association)
             reason = numbers.pop("reason")
@@ -53,6 +52,7 @@ def correlate_points(
                     reason,
                     x=options.x,
                     y=options.y,
+                    metric=metric,
                     group=stratum,
                     statistic=statistic,
                     given=held,
@@ -100,7 +100,7 @@ def environment_frame(singly: pd.DataFrame, options: CorrelateOptions) -> pd.Dat
         head = Head(keys=keys, task=str(part["task"].iloc[0]), n_runs=len(known))
         x, y = (known[name].to_numpy(float) for name in VALUES[:2])
         found = environments(x, y, _grid(known, options), test_size=options.test_size)
-        made.append(head.above(found.assign(group=place[2])))
+        made.append(head.above(found.assign(metric=place[2], group=place[3])))
     return pd.concat(made, ignore_index=True)
 
 

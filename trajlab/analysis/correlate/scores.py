@@ -57,7 +57,9 @@ def _pair_signs(values: FloatArray, strata: FloatArray | None = None) -> FloatAr
     """Return the order of each pair of units, or of those of one stratum alone."""
     first, second = np.triu_indices(values.shape[-1], k=1)
     signs = np.sign(values[..., first] - values[..., second])
-    return np.asarray(signs if strata is None else signs * (strata[..., first] == strata[..., second]))
+    return np.asarray(
+        signs if strata is None else signs * (strata[..., first] == strata[..., second])
+    )
 
 
 STATISTICS: Mapping[str, Statistic] = {

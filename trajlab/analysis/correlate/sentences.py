@@ -31,16 +31,23 @@ def of_correlation(row: Row, confidence: float) -> Statement:
     row
         A row of the table `correlations`.
     confidence
-        Of its interval; its complement is the level of the test.
+        Coverage of its interval; its complement is the level of the test.
     """
-    names = f"{row['x'].replace('_', ' ')} and {row['y'].replace('_', ' ')}"
+    names = " and ".join(_named(row, row[axis]) for axis in "xy")
     numbers = {name: row[name] for name in ("estimate", "low", "high", "p_adjusted", "n")}
     units = f"over {int(row['n'])} units"
     if np.isnan(row["estimate"]):
         return f"Whether {names} go together {units} cannot be told: {row['reason']}.", numbers
-    found = f"{row['statistic'].title()} {estimate(row, 'estimate')}"
-    found += f", p = {row['p_adjusted']:.2g}, the smallest possible {row['smallest_p']:.2g}"
+    text = f"{row['statistic'].title()} {estimate(row, 'estimate')}"
+    text += f", p = {row['p_adjusted']:.2g}, the smallest possible {row['smallest_p']:.2g}"
     if row["p_adjusted"] >= 1 - confidence:
-        return f"Whether {names} go together {units} cannot be told ({found}).", numbers
+        return f"Whether {names} go together {units} cannot be told ({text}).", numbers
     way = "together" if row["estimate"] > 0 else "against each other"
-    return f"{names[0].upper()}{names[1:]} go {way} {units} ({found}).", numbers
+    return f"{names[0].upper()}{names[1:]} go {way} {units} ({text}).", numbers
+
+
+def _named(row: Row, column: str) -> str:
+    """Write a column's name, of the final metric also which one that is."""
+    name = column.replace("_", " ")
+    metric = row.get("metric", "")
+    return f"{name} ({metric})" if metric and column == "final_metric" else name

@@ -9,7 +9,7 @@ import pandas as pd
 from trajlab.errors import TrajlabError
 
 NAMES = ["setting", "condition", "method", "task"]
-PLACE = ["setting", "task", "group"]  # what is never pooled
+PLACE = ["setting", "task", "metric", "group"]  # what is never pooled
 VALUES = ("x_value", "y_value", "given_value")
 
 
@@ -22,8 +22,9 @@ def average(
     within: str | None = None,
     given: str | None = None,
     axes: Sequence[str] = (),
+    metric: str | None = None,
 ) -> pd.DataFrame:
-    """Average columns over the rows of each unit, within a setting, task and group.
+    """Average columns over the rows of each unit, within a setting, task, metric and group.
 
     Parameters
     ----------
@@ -40,12 +41,14 @@ def average(
         Column that will be held fixed: numeric, or text that is the same in all rows of a unit.
     axes
         Columns of hyper-parameters, the same in all rows of a unit.
+    metric
+        Column that names the metric, where one of the values is of a metric.
 
     Returns
     -------
     DataFrame
-        `setting, condition, method, task, group, unit, x_value, y_value`, `given_value` and the
-        `axes` where there are any, `n_runs`, and `n_excluded`, the rows of a unit that were left
+        `setting, condition, method, task, metric, group, unit, x_value, y_value`, `given_value`,
+        the `axes` where there are any, `n_runs`, and `n_excluded`, the rows of a unit that are left
         out because a value is missing or infinite.
 
     Raises
@@ -58,6 +61,7 @@ def average(
             known = ", ".join(map(str, rows))
             raise TrajlabError(f"there is no column {column!r} to correlate; there are {known}")
     frame = pd.DataFrame({key: rows.get(key, "") for key in NAMES}, rows.index)
+    frame["metric"] = rows[metric] if metric else ""
     frame["group"] = rows[within].astype(str) if within else ""
     labels = rows[list(units)] if units else pd.DataFrame({"row": rows.index}, rows.index)
     parts = labels.astype(str).itertuples(index=False)
@@ -90,7 +94,9 @@ def average(
         **dict.fromkeys(("n_runs", "n_excluded"), "sum"),
     }
     counts = ["n_runs", "n_excluded"]
-    return grouped.agg(merged)[[*NAMES, "group", "unit", *values, *held.values(), *counts]]
+    return grouped.agg(merged)[
+        [*NAMES, "metric", "group", "unit", *values, *held.values(), *counts]
+    ]
 
 
 def common(values: pd.Series) -> str:

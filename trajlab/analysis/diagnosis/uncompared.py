@@ -26,20 +26,30 @@ def describe(groups: Sequence[Group], reason: str, options: ScoreOptions) -> pd.
     """
     splits = options.split, options.selection_split
     summaries = summarise_runs(groups, options.metric, *splits)
-    rows = (_row(group, task, summaries, reason, options.split) for group, task in _tasks(groups))
+    rows = (
+        _row(
+            Head(keys=group.keys, task=task, n_runs=len(part)), metric, part, reason, options.split
+        )
+        for group in groups
+        for task in group.tasks
+        for metric, part in _by_metric(summaries, group, task)
+    )
     return pd.DataFrame(rows)
 
 
-def _tasks(groups: Sequence[Group]) -> Iterator[tuple[Group, str]]:
-    return ((group, task) for group in groups for task in group.tasks)
-
-
-def _row(
-    group: Group, task: str, summaries: pd.DataFrame, reason: str, split: str
-) -> dict[str, Any]:
+def _by_metric(
+    summaries: pd.DataFrame, group: Group, task: str
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the rows of a group's runs for each metric of the task; none, where no run is whole."""
     paths = [str(run.path) for run in group.with_task(task)]
     rows = summaries[summaries["run"].isin(paths) & (summaries["task"] == task)]
-    metric = rows["metric"].iloc[0] if len(rows) else ""
+    if rows.empty:
+        yield "", rows
+    for metric, part in rows.groupby("metric", sort=False):
+        yield str(metric), part
+
+
+def _row(head: Head, metric: str, rows: pd.DataFrame, reason: str, split: str) -> dict[str, Any]:
     values = rows[["final_metric", "min_train_loss"]].mean()
     reached = ""
     if np.isfinite(values).all():
@@ -48,7 +58,7 @@ def _row(
             f"lowest training loss {values['min_train_loss']:.2g} (n = {len(rows)})."
         )
     numbers = {name: value for name, value in values.items() if np.isfinite(value)}
-    return Head(keys=group.keys, task=task, n_runs=len(rows)).row(
+    return head.row(
         reason,
         metric=metric,
         sentence=f"Not compared: {reason}.{reached}",

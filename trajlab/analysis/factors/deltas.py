@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis.factors.options import FactorOptions
-from trajlab.analysis.factors.quadrants import END
+from trajlab.analysis.factors.quadrants import END, METRIC
 from trajlab.analysis.runs.common_loss import common_loss
 from trajlab.analysis.runs.curve import RULES, in_hole
 from trajlab.analysis.runs.evaluations import Evaluations
@@ -16,11 +16,10 @@ from trajlab.analysis.runs.quantities import over_loss
 from trajlab.analysis.statistics.intervals import FloatArray, welch
 from trajlab.analysis.summary import FACTORS
 
-METRIC = "final_metric"
 LOG_LOSS = "log10_min_train_loss"
 # Of all factors but these two, less is held to be better.
 _MORE_IS_BETTER = ("similarity", "mean_cosine")
-_SUMMARIES = (METRIC, LOG_LOSS, *FACTORS, "similarity", "mean_cosine")
+_SUMMARIES = (LOG_LOSS, *FACTORS, "similarity", "mean_cosine")
 _FEW = "one run on a side, so descriptive only: no interval"
 
 
@@ -32,19 +31,26 @@ def delta_rows(
     Parameters
     ----------
     comparison
-        Which group against which.
+        The group and its baseline.
     summaries
-        Of the runs, as :func:`trajlab.analysis.summary.summarise_runs` makes them.
+        Rows of the runs, as :func:`trajlab.analysis.summary.summarise_runs` makes them.
     options
         Options of the analysis.
     """
     sides = comparison.group, comparison.baseline
     missing = "" if comparison.baseline else f"no baseline trains {comparison.task}"
     tables = [_of(summaries, side, comparison.task) for side in sides]
-    better = {name: _better(name, tables) for name in _SUMMARIES}
-    for factor in (name for name in _SUMMARIES if name == METRIC or _any_run_has(summaries, name)):
+    metrics = dict.fromkeys(pd.concat([table["metric"] for table in tables]))
+    for metric in metrics or [options.metric or ""]:
+        scored = [table[table["metric"] == metric] for table in tables]
+        directions = pd.concat([table["higher_is_better"] for table in scored])
+        values = [_column(table, METRIC) for table in scored]
+        better = 1 if directions.all() else -1
+        yield _row(comparison, METRIC, END, values, better, options, missing, metric)
+    tables = [table.drop_duplicates("run") for table in tables]
+    for factor in (name for name in _SUMMARIES if _any_run_has(summaries, name)):
         values = [_column(table, factor) for table in tables]
-        yield _row(comparison, factor, END, values, better[factor], options, missing)
+        yield _row(comparison, factor, END, values, _better(factor), options, missing)
     for factor in FACTORS:
         read_runs = [_series(side, comparison.task, factor) for side in sides]
         if not any(read_runs):
@@ -53,7 +59,7 @@ def delta_rows(
             values, reason = _at(read_runs, float(loss), options.rule)
             place = f"{loss:.4g}" if np.isfinite(loss) else "matched"
             why = missing or reason
-            yield _row(comparison, factor, place, values, better[factor], options, why)
+            yield _row(comparison, factor, place, values, _better(factor), options, why)
 
 
 def factor_difference(
@@ -105,6 +111,7 @@ def _row(
     better: int,
     options: FactorOptions,
     missing: str,
+    metric: str = "",
 ) -> dict[str, Any]:
     known = [side[np.isfinite(side)] for side in values]
     numbers = factor_difference(known[0], known[1], options.confidence)
@@ -114,6 +121,7 @@ def _row(
     return comparison.head(numbers.pop("n_baseline"), numbers.pop("n_runs")).row(
         missing or absent or reason,
         factor=factor,
+        metric=metric,
         at=at,
         **numbers,
         better=better,
@@ -140,11 +148,8 @@ def _column(table: pd.DataFrame, factor: str) -> FloatArray:
     return table[factor].to_numpy(float)
 
 
-def _better(factor: str, tables: Sequence[pd.DataFrame]) -> int:
+def _better(factor: str) -> int:
     """Return 1 where more is better, -1 where less is."""
-    if factor == METRIC:
-        directions = pd.concat([table["higher_is_better"] for table in tables])
-        return 1 if directions.all() else -1
     return 1 if factor in _MORE_IS_BETTER else -1
 
 
@@ -159,7 +164,9 @@ def _common(sides: Sequence[Sequence[Evaluations]], rule: str) -> float:
     """Return the lowest loss on all runs' curves, NaN without one or without runs on both sides."""
     if not all(sides):
         return np.nan
-    return float(10 ** common_loss(sides, [[RULES[rule](run) for run in side] for side in sides]).log_loss)
+    return float(
+        10 ** common_loss(sides, [[RULES[rule](run) for run in side] for side in sides]).log_loss
+    )
 
 
 def _at(

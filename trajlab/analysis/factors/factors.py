@@ -8,7 +8,7 @@ import pandas as pd
 
 from trajlab.analysis.factors.deltas import delta_rows
 from trajlab.analysis.factors.options import FactorOptions
-from trajlab.analysis.factors.quadrants import quadrant_frame
+from trajlab.analysis.factors.quadrants import factor_names, quadrant_frame
 from trajlab.analysis.factors.sentences import sentences
 from trajlab.analysis.options import BASELINE, Options, Rule
 from trajlab.analysis.result import Family, Result, Sentence
@@ -26,11 +26,11 @@ class Factors(Result):
     Attributes
     ----------
     runs
-        One row a run and task: the numbers that stand for it.
+        One row a run, task and metric: the numbers that stand for it.
     delta
         One row a comparison, factor and place: the difference to the baseline.
     quadrants
-        One row a factor, method and place: how often the factor moved as the metric did.
+        One row a metric, factor, method and place: how often the factor moved as the metric did.
     signs
         One row a comparison and place, one column a factor: for the better, or for the worse.
     """
@@ -78,7 +78,7 @@ def factors(
     baseline, against, split, selection_split
         As in :func:`trajlab.analysis.gap`.
     metric
-        The metric that stands for a run; the first one recorded on `split` if not given.
+        The metric that factors are held against; every metric recorded on `split` if not given.
     best
         Evaluations best on `selection_split` whose mean is the metric; a tenth of them if not given,
         10 by the paper's rule.
@@ -159,7 +159,7 @@ def sign_frame(delta: pd.DataFrame, group_by: Sequence[str] = ()) -> pd.DataFram
         ["", "unclear", "better"],
         "worse",
     )
-    table = delta.assign(sign=told)
+    table = delta.assign(sign=told, factor=factor_names(delta))
     order = list(dict.fromkeys(table["factor"]))
     wide = table.pivot_table(
         index=[*group_columns(group_by), "task", "baseline", "at"],

@@ -89,7 +89,7 @@ def of_factors(factor: str, differ: Sequence[Row], total: int) -> Statement:
     Parameters
     ----------
     factor
-        Its name.
+        Name of the factor.
     differ
         Rows of the tasks on which it does.
     total

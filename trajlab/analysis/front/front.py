@@ -78,19 +78,19 @@ def front(
     Parameters
     ----------
     runs
-        Recorded runs; each task is an objective. Or give `table`.
+        Recorded runs; each metric of a task is an objective. Or give `table`.
     table
         A CSV file with a header, or in Python a DataFrame, instead of runs: one row a run (or a run
         and `split`), with columns `method`, the objectives, and those of `group_by`.
     objective
         Columns of the table that are objectives, as name=max or name=min; of runs, the tasks that
-        are.
+        are, or the tasks and metrics.
     baseline
         Keys and values that select the method of the baseline.
     fresh
         Keys and values that mark runs made after the choice, to measure the chosen configurations.
     metric
-        The metric of every task; the first one recorded on `split` if not given.
+        The metric of every task; every metric recorded on `split` if not given, each an objective.
     split
         The split that is reported.
     selection_split

@@ -104,17 +104,21 @@ def resampled_means(
     (resamples, k, m) array
     """
     rng = np.random.default_rng(seed)
-    several = [own for own in runs if len(own) > 1]
+    several = [configuration for configuration in runs if len(configuration) > 1]
     residuals = np.concatenate(
-        [(own - own.mean(axis=0)) * np.sqrt(len(own) / (len(own) - 1)) for own in several]
+        [
+            (configuration - configuration.mean(axis=0))
+            * np.sqrt(len(configuration) / (len(configuration) - 1))
+            for configuration in several
+        ]
     )
     residuals -= residuals.mean(axis=0)
     means = np.empty((resamples, len(runs), runs[0].shape[1]))
-    for i, own in enumerate(runs):
+    for i, configuration in enumerate(runs):
         for first in range(0, resamples, _BLOCK):
             rows = means[first : first + _BLOCK]
-            drawn = rng.integers(len(residuals), size=(len(rows), len(own)))
-            rows[:, i] = own.mean(axis=0) + residuals[drawn].mean(axis=1)
+            drawn = rng.integers(len(residuals), size=(len(rows), len(configuration)))
+            rows[:, i] = configuration.mean(axis=0) + residuals[drawn].mean(axis=1)
     return means
 
 
@@ -124,9 +128,9 @@ def utility_weights(objectives: int, steps: int = 10) -> FloatArray:
     Parameters
     ----------
     objectives
-        How many.
+        Number of objectives.
     steps
-        Of the grid.
+        Number of steps of the grid.
     """
     grids = np.indices((steps + 1,) * (objectives - 1)).reshape(objectives - 1, -1).T
     kept = grids[grids.sum(axis=1) <= steps]

@@ -34,15 +34,18 @@ def of_front(row: Row) -> Statement:
     fronts = f"the front of {row['method']} lies beyond that of {row['baseline']}"
     if np.isnan(row["signed_distance"]):
         return f"Whether {fronts} cannot be told: {row['reason']}.", numbers
-    found = f"signed distance {estimate(row, 'signed_distance')}"
+    distance = f"signed distance {estimate(row, 'signed_distance')}"
     doubt = f"; {row['reason']}" if row["reason"] else ""
     if row["fewest_runs"] < FEWEST_RUNS:
         few = f"a chosen configuration has n = {int(row['fewest_runs'])}"
-        return f"Descriptive only ({few}): {found} of {fronts.split(' lies')[0]}{doubt}.", numbers
+        return (
+            f"Descriptive only ({few}): {distance} of {fronts.split(' lies')[0]}{doubt}.",
+            numbers,
+        )
     only = "of these configurations only, others chosen anew may not"
     if row["low"] > 0:
-        return f"{fronts[0].upper()}{fronts[1:]}, {only}: {found}{doubt}.", numbers
+        return f"{fronts[0].upper()}{fronts[1:]}, {only}: {distance}{doubt}.", numbers
     if row["high"] < 0:
         inside = fronts.replace("beyond", "inside")
-        return f"{inside[0].upper()}{inside[1:]}, {only}: {found}{doubt}.", numbers
-    return f"Whether {fronts} cannot be told: {found}{doubt}.", numbers
+        return f"{inside[0].upper()}{inside[1:]}, {only}: {distance}{doubt}.", numbers
+    return f"Whether {fronts} cannot be told: {distance}{doubt}.", numbers

@@ -75,15 +75,15 @@ def fronts(
     doubt = "; ".join(doubts)
     keys = ["condition", *group_by]
     made: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
-    for setting, own in selection.groupby("setting", sort=False):
+    for setting, chosen in selection.groupby("setting", sort=False):
         measured = report[report["setting"] == setting]
         sets = {
             str(method): configurations(
                 part, measured[measured["method"] == method], objectives, keys
             )
-            for method, part in own.groupby("method", sort=False)
+            for method, part in chosen.groupby("method", sort=False)
         }
-        base = own.loc[_selects(own, baseline), "method"].unique()
+        base = chosen.loc[_selects(chosen, baseline), "method"].unique()
         if len(base) != 1:
             wanted = ", ".join(f"{key}={value}" for key, value in baseline.items())
             raise TrajlabError(
@@ -91,13 +91,13 @@ def fronts(
                 f"of {str(setting) or 'the runs'}; there are {', '.join(sets)}: name one of them"
             )
         of_setting = _setting(sets, str(setting), str(base[0]), objectives, keys, confidence, seed)
-        for name, found in of_setting.items():
-            made[name].extend(found)
+        for name, table in of_setting.items():
+            made[name].extend(table)
         made["optimism"].extend(_optimism(rows, str(setting), names, confidence))
     for name in ("distance", "hypervolume", "flips"):
         for row in made[name]:
             row["reason"] = "; ".join(filter(None, (row.get("reason", ""), doubt)))
-    return {name: pd.DataFrame(found) for name, found in made.items()}
+    return {name: pd.DataFrame(table) for name, table in made.items()}
 
 
 def _setting(
@@ -117,8 +117,8 @@ def _setting(
         for method in sets
     }
     points = []
-    for method, own in sets.items():
-        for name, runs, chosen in zip(own.names, own.runs, own.chosen, strict=True):
+    for method, side in sets.items():
+        for name, runs, chosen in zip(side.names, side.runs, side.chosen, strict=True):
             mean = runs.mean(axis=0) if len(runs) else np.full(len(names), np.nan)
             points.append(
                 {
@@ -153,21 +153,21 @@ def _setting(
     return {
         "points": points,
         "distance": [
-            {**heads[method], **distance_row(own, sets[base], confidence, seed)}
-            for method, own in sets.items()
+            {**heads[method], **distance_row(side, sets[base], confidence, seed)}
+            for method, side in sets.items()
             if method != base
         ],
         "hypervolume": [
             {
                 **heads[method],
-                **volume_row(own, reference),
+                **volume_row(side, reference),
                 "reference": ", ".join(f"{v:.4g}" for v in reference * sign),
             }
-            for method, own in sets.items()
+            for method, side in sets.items()
         ],
         "flips": _flipped(pair_rows),
         "spread": [
-            {**heads[method], **spread_row(own, equal, seed)} for method, own in sets.items()
+            {**heads[method], **spread_row(side, equal, seed)} for method, side in sets.items()
         ],
     }
 
@@ -200,9 +200,9 @@ def _optimism(
     names: Sequence[str],
     confidence: float,
 ) -> list[dict[str, Any]]:
-    own = rows[(rows["setting"] == setting) & (rows["on"] == "report")]
+    reported = rows[(rows["setting"] == setting) & (rows["on"] == "report")]
     made = []
-    for method, part in own.groupby("method", sort=False):
+    for method, part in reported.groupby("method", sort=False):
         for name in names:
             if f"optimism {name}" not in part:
                 continue

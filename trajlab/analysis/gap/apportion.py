@@ -73,9 +73,11 @@ def _of_reach(row: Row) -> Statement:
         )
     ratio = {end: row[f"lowest_loss_ratio{end}"] for end in ("", "_low", "_high")}
     if ratio["_high"] < 1 if improved else ratio["_low"] > 1:
-        times = ratio if not improved else {
-            "": 1 / ratio[""], "_low": 1 / ratio["_high"], "_high": 1 / ratio["_low"]
-        }
+        times = (
+            ratio
+            if not improved
+            else {"": 1 / ratio[""], "_low": 1 / ratio["_high"], "_high": 1 / ratio["_low"]}
+        )
         return (
             f"The gap appears with the difference in attained loss: {found}; the lowest training "
             f"loss of {worse} is {times['']:.2g} [{times['_low']:.2g}, {times['_high']:.2g}] times "

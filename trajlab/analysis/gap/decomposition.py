@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trajlab.analysis.runs.common_loss import CommonLoss, common_loss
 from trajlab.analysis.gap.item_error import item_differences
+from trajlab.analysis.runs.common_loss import CommonLoss, common_loss
 from trajlab.analysis.runs.curve import RULES, WIDEST_HOLE, Curve, first_passage, last_passage
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.statistics.difference import difference
@@ -154,9 +154,7 @@ def decompose(
         _read(groups, last_passage, at),
         welch(lowest[0], lowest[1], confidence),
         (mean_interval(sides[0][:, 2], confidence), mean_interval(sides[1][:, 2], confidence)),
-        None
-        if log_loss is not None
-        else _without(groups, common, rule, confidence, number),
+        None if log_loss is not None else _without(groups, common, rule, confidence, number),
     )
 
 

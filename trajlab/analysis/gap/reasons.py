@@ -20,9 +20,9 @@ def missing(comparison: Comparison, metric: str, runs: Side, baseline: Side) -> 
     Parameters
     ----------
     comparison, metric
-        What was to be compared.
+        The comparison and the metric that were asked for.
     runs, baseline
-        What there is of it.
+        The two sides as they were read.
     """
     if comparison.baseline is None:
         setting = comparison.group.keys["setting"] or "this setting"
@@ -57,7 +57,8 @@ def caveats(row: Mapping[str, Any], matched: GapCurve) -> str:
         ),
         HOLE: matched.low <= matched.high
         and bool(np.isnan([row["matched"], *matched.gap.estimate]).any()),
-        "runs of a side do not differ, so no interval": fewest > 1 and bool(np.isnan(row["delta_p"])),
+        "runs of a side do not differ, so no interval": fewest > 1
+        and bool(np.isnan(row["delta_p"])),
         "no selection split with more evaluations than are chosen, so selection is 0 by definition": (
             row["selection_split"] == "none" and not is_quantity(row["metric"])
         ),

@@ -145,9 +145,7 @@ def _term_columns(
     pairs: bool,
 ) -> dict[str, Any]:
     number = WINDOWS[options.window]
-    parts = decompose(
-        runs, baseline, options.rule, options.confidence, pairs=pairs, number=number
-    )
+    parts = decompose(runs, baseline, options.rule, options.confidence, pairs=pairs, number=number)
     side, place = parts.common.set_by
     columns: dict[str, Any] = {
         "common_loss": 10**parts.common.log_loss,

@@ -65,9 +65,7 @@ def _rows(runs: Side, baseline: Side, options: GapOptions) -> Iterator[dict[str,
                 for j, group in enumerate(sides)
             ]
             if all(left):
-                found = decompose(
-                    *left, options.rule, number=number, confidence=options.confidence
-                )
+                found = decompose(*left, options.rule, number=number, confidence=options.confidence)
                 yield _row("left out", name, found)
 
 

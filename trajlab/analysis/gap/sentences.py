@@ -76,7 +76,7 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
     margin
         δ, or None.
     confidence
-        Of the row's intervals; its complement is the level of the tests.
+        Coverage of the row's intervals; its complement is the level of the tests.
     """
     if np.isnan(row["delta"]):
         yield f"Not compared: {row['reason']}.", {}
@@ -117,7 +117,7 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
     Parameters
     ----------
     rows
-        Of one group, with a Δ.
+        Rows of one group, each with a Δ.
     margin, confidence
         As in :func:`of_gap`.
     """
@@ -126,12 +126,12 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
     fewest = min(min(row["n_runs"], row["n_baseline"]) for row in rows)
     if fewest < FEWEST_RUNS:
         return f"Descriptive only (n = {fewest}): {score} of {len(rows)} tasks {said}.", numbers
-    found = Counter(kind(row, margin, confidence) for row in rows)
-    numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in found.items()}}
-    within = f", {found['within']} have none larger than {margin:g}" if margin else ""
+    kinds = Counter(kind(row, margin, confidence) for row in rows)
+    numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in kinds.items()}}
+    within = f", {kinds['within']} have none larger than {margin:g}" if margin else ""
     sentence = (
-        f"Of {len(rows)} tasks {found['improved']} improved and {found['lowered']} were lowered"
-        f"{within}; of {found['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."
+        f"Of {len(rows)} tasks {kinds['improved']} improved and {kinds['lowered']} were lowered"
+        f"{within}; of {kinds['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."
     )
     return sentence, numbers
 
@@ -162,15 +162,15 @@ def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> 
     """Improved, lowered, no transfer, or cannot tell."""
     n, n_baseline = int(row["n_runs"]), int(row["n_baseline"])
     numbers = term_numbers(row, "delta") | {"n_runs": n, "n_baseline": n_baseline}
-    found = f"{score} = {term(row, 'delta')} against {row['baseline']}, n = {n} and {n_baseline}"
+    text = f"{score} = {term(row, 'delta')} against {row['baseline']}, n = {n} and {n_baseline}"
     what = kind(row, margin, confidence)
-    told = f"{what.title()}: {found}"
+    told = f"{what.title()}: {text}"
     if what in ("improved", "lowered") and margin is None:
         return f"{told}.", numbers
     if what == "unclear" and row["delta_p"] < 1 - confidence:
-        found += f" (adjusted for {row['n_tests']} tests, p = {row['delta_p_adjusted']:.2g})"
+        text += f" (adjusted for {row['n_tests']} tests, p = {row['delta_p_adjusted']:.2g})"
     if margin is None:
-        return f"Cannot tell: {found}.", numbers
+        return f"Cannot tell: {text}.", numbers
     low, high = _narrower(row, confidence)
     numbers |= {"margin": margin, "margin_low": low, "margin_high": high}
     interval = f"the {2 * confidence - 1:.0%} interval of Δ is [{low:+.3g}, {high:+.3g}]"
@@ -178,14 +178,14 @@ def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> 
         small = f"; no transfer larger than {margin:g}, for {interval}"
         return told + (small if -margin < low and high < margin else "") + ".", numbers
     if what == "within":
-        return f"No transfer larger than {margin:g}: {interval}; {found}.", numbers
+        return f"No transfer larger than {margin:g}: {interval}; {text}.", numbers
     spread = float(row["delta_seed_se"]) / sqrt(1 / n + 1 / n_baseline)
     level = (1 - confidence) / max(int(row["n_tests"]), 1)
     planned = float(row["delta_seed_df"]), margin, level, float(row["delta_item_se"])
     numbers["seeds"] = seeds_needed(spread, *planned)
     if np.isinf(numbers["seeds"]):
-        return f"Cannot tell: {found}; {margin:g} needs a larger test set.", numbers
-    return f"Cannot tell: {found}; about {numbers['seeds']:.0f} seeds for {margin:g}.", numbers
+        return f"Cannot tell: {text}; {margin:g} needs a larger test set.", numbers
+    return f"Cannot tell: {text}; about {numbers['seeds']:.0f} seeds for {margin:g}.", numbers
 
 
 def seeds_needed(
@@ -201,11 +201,11 @@ def seeds_needed(
     spread
         Standard deviation over runs; its upper 80 % limit is planned with.
     freedom
-        Its degrees of freedom.
+        Degrees of freedom of the spread.
     margin
         The difference.
     level
-        Of the two-sided t test, adjusted for the number of tests.
+        Level of the two-sided t test, adjusted for the number of tests.
     item_error
         Standard error of the difference over the items of the test set.
 

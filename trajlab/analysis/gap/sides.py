@@ -44,9 +44,11 @@ class Side:
 
     def paired_with(self, other: Self) -> bool:
         """Tell whether every run has exactly one partner on the other side."""
-        own, others = set(self.pair_ids), set(other.pair_ids)
-        sizes = {len(own), len(self.runs), len(other.runs)}
-        return own == others and "" not in own and len(sizes) == 1 and len(own) > 1
+        pair_ids, other_ids = set(self.pair_ids), set(other.pair_ids)
+        sizes = {len(pair_ids), len(self.runs), len(other.runs)}
+        return (
+            pair_ids == other_ids and "" not in pair_ids and len(sizes) == 1 and len(pair_ids) > 1
+        )
 
     def by_pair(self) -> Self:
         """Return the side with its runs in the order of their `pair_id`."""

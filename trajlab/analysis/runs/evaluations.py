@@ -120,7 +120,7 @@ def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> 
     Parameters
     ----------
     runs, split
-        Where to look.
+        The runs, and the split they were evaluated on.
     task
         Count only the metrics with a value for this task.
     """
@@ -232,8 +232,8 @@ def _correct(
     if "correct" not in table or task not in tasks:
         return None
     _, here, there = np.intersect1d(step, table["step"], return_indices=True)
-    own = (there, slice(tasks.index(task), tasks.index(task) + 1))
-    flags = items.unpack(table["items"][own], table["correct"][own])[:, 0]
+    of_task = (there, slice(tasks.index(task), tasks.index(task) + 1))
+    flags = items.unpack(table["items"][of_task], table["correct"][of_task])[:, 0]
     correct = np.zeros((len(step), flags.shape[1]), bool)
     correct[here] = flags.filled(False)
     return correct

@@ -26,7 +26,7 @@ def bootstrap(
     pairs
         Draw pairs, the runs of equal position.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Raises
     ------

@@ -31,7 +31,7 @@ class Test:
     observed
         The statistic.
     p_value
-        Of the statistic among its values over arrangements; NaN if there is one arrangement only.
+        The share of arrangements as extreme as the statistic; NaN if there is only one.
     smallest_p
         The smallest p that the test could have given for these values.
     """
@@ -59,7 +59,7 @@ def permutation_test(
     strata
         (n,) labels; units are exchanged within equal ones only.
     seed
-        Of the arrangements, where not all are enumerated.
+        Seed of the arrangements, where not all are enumerated.
     alternative
         Twice the smaller tail, or the upper tail.
     resamples
@@ -108,7 +108,7 @@ def bootstrap_weights(
     resamples
         Samples in all.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Yields
     ------

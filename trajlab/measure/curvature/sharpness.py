@@ -11,7 +11,7 @@ Loss = Callable[[Mapping[str, Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
-class Sharpness:
+class SharpnessEstimate:
     """Rise of the loss over batches, one entry for each ρ.
 
     Attributes
@@ -35,7 +35,7 @@ def sharpness(
     rho: Sequence[float],
     *,
     iterations: int = 20,
-) -> Sharpness:
+) -> SharpnessEstimate:
     """Find the largest rise of each batch's loss among weights θ + ε with abs(ε) ≤ ρ abs(θ).
 
     Adaptive worst-case ℓ∞ sharpness. The maximum is sought by APGD from ε = 0 (momentum .75, first
@@ -45,17 +45,17 @@ def sharpness(
     Parameters
     ----------
     losses : sequence of callable
-        One a batch: maps parameters by name to the batch's scalar loss.
+        Functions, one a batch: each maps parameters by name to the batch's scalar loss.
     parameters : mapping of str to Tensor
         The weights θ to disturb. They are not changed.
     rho : sequence of float
         Radii, relative to each weight's magnitude.
     iterations : int
-        Gradient steps a batch and radius.
+        Number of gradient steps a batch and radius.
 
     Returns
     -------
-    Sharpness
+    SharpnessEstimate
 
     References
     ----------
@@ -76,10 +76,10 @@ def average_sharpness(
     *,
     draws: int = 20,
     seed: int = 0,
-) -> Sharpness:
+) -> SharpnessEstimate:
     """Estimate the mean rise of the loss at θ + ε with ε_i ~ N(0, ρ² θ_i²).
 
-    Adaptive average-case sharpness. The same draws serve every ρ and batches draw their own, so the
+    Adaptive average-case sharpness. The same draws serve every ρ and each batch draws anew, so the
     standard error over batches includes the error of drawing.
 
     Parameters
@@ -87,13 +87,13 @@ def average_sharpness(
     losses, parameters, rho
         As for `sharpness`.
     draws : int
-        Disturbances a batch; each is used with both signs, which cancels the linear term.
+        Number of disturbances a batch; each is used with both signs, which cancels the linear term.
     seed : int
-        Of a generator of its own.
+        Seed of a separate generator.
 
     Returns
     -------
-    Sharpness
+    SharpnessEstimate
 
     References
     ----------
@@ -103,18 +103,17 @@ def average_sharpness(
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for loss in losses:
-        with torch.no_grad():
-            at_rest = loss(weights).item()
-            disturbed = torch.zeros(len(rho), dtype=torch.float64)
-            for _ in range(draws):
-                noise = {
-                    name: w * torch.randn(w.shape, generator=generator).to(w)
-                    for name, w in weights.items()
-                }
-                for k, radius in enumerate(rho):
-                    for sign in (radius, -radius):
-                        moved = {name: w + sign * noise[name] for name, w in weights.items()}
-                        disturbed[k] += loss(moved).item() / (2 * draws)
+        at_rest = loss(weights).item()
+        disturbed = torch.zeros(len(rho), dtype=torch.float64)
+        for _ in range(draws):
+            noise = {
+                name: w * torch.randn(w.shape, generator=generator).to(w)
+                for name, w in weights.items()
+            }
+            for k, radius in enumerate(rho):
+                for sign in (radius, -radius):
+                    moved = {name: w + sign * noise[name] for name, w in weights.items()}
+                    disturbed[k] += loss(moved).item() / (2 * draws)
         rows.append([(at_rest, value) for value in disturbed.tolist()])
     return _over_batches(rows)
 
@@ -177,11 +176,11 @@ def _checkpoints(iterations: int) -> Iterator[tuple[int, int]]:
         before, position = position, position + max(position - before - 0.03, 0.06)
 
 
-def _over_batches(rows: Sequence[Sequence[tuple[float, float]]]) -> Sharpness:
+def _over_batches(rows: Sequence[Sequence[tuple[float, float]]]) -> SharpnessEstimate:
     table = torch.tensor(rows, dtype=torch.float64)  # (batch, rho, at rest and disturbed)
     rises = table[..., 1] - table[..., 0]
     n = len(rows)
     se = rises.std(0) / n**0.5 if n > 1 else torch.full_like(rises[0], nan)
-    return Sharpness(
+    return SharpnessEstimate(
         tuple(rises.mean(0).tolist()), tuple(se.tolist()), tuple(table[..., 1].mean(0).tolist())
     )

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from trajlab.errors import TrajlabError
 
+_ROUNDING = 100  # roundings that a squared norm may be off by
+
 
 @dataclass(frozen=True)
-class GradientNoise:
+class NoiseEstimate:
     """Gradient noise of one task.
 
     Attributes
@@ -21,16 +23,28 @@ class GradientNoise:
         ‖∇L‖², corrected for noise; an estimate may be negative, and is kept.
     noise_scale : float
         tr Σ / ‖∇L‖², NaN where the denominator is not positive.
+    reason : str
+        Why the numbers are NaN, if it is known; else empty.
     """
 
     covariance_trace: float
     gradient_norm_sq: float
     noise_scale: float
+    reason: str = ""
+
+
+_IMPOSSIBLE = NoiseEstimate(
+    nan,
+    nan,
+    nan,
+    "the squared gradient norms of single examples are smaller than that of their mean, which is "
+    "impossible: they were measured wrongly",
+)
 
 
 def gradient_noise(
-    small: float, small_size: int, large: float, large_size: int, population: float = inf
-) -> GradientNoise:
+    small: float, small_size: int, large: float, large_size: int, *, population: float = inf
+) -> NoiseEstimate:
     """Estimate the gradient noise from squared gradient norms at two batch sizes.
 
     A mean of Z of N examples has the expected squared norm ‖∇L‖² + tr Σ A_Z / Z, with the
@@ -51,7 +65,7 @@ def gradient_noise(
 
     Returns
     -------
-    GradientNoise
+    NoiseEstimate
 
     Raises
     ------
@@ -75,7 +89,7 @@ def gradient_noise(
 
     trace = (small - large) / (per_example(small_size) - per_example(large_size))
     norm_sq = large - trace * per_example(large_size)
-    return GradientNoise(trace, norm_sq, trace / norm_sq if norm_sq > 0 else nan)
+    return NoiseEstimate(trace, norm_sq, trace / norm_sq if norm_sq > 0 else nan)
 
 
 class NoiseOverBatches:
@@ -89,7 +103,7 @@ class NoiseOverBatches:
         Of batches; batch a falls into group a mod `groups`.
     """
 
-    def __init__(self, groups: int = 10) -> None:
+    def __init__(self, *, groups: int = 10) -> None:
         self._gradients: list[Tensor] = []
         # for each group: units, sum of their squared norms, sum of their denominators
         self._sums = torch.zeros(groups, 3, dtype=torch.float64)
@@ -118,8 +132,8 @@ class NoiseOverBatches:
         )
 
     def result(
-        self, size: int = 1, population: float | None = None
-    ) -> tuple[GradientNoise, GradientNoise]:
+        self, *, size: int = 1, population: float | None = None
+    ) -> tuple[NoiseEstimate, NoiseEstimate]:
         """Estimate the noise from all batches, and its standard errors.
 
         Parameters
@@ -131,16 +145,16 @@ class NoiseOverBatches:
 
         Returns
         -------
-        GradientNoise
+        NoiseEstimate
             The estimate.
-        GradientNoise
+        NoiseEstimate
             The standard error of each number, as an estimate for an infinite population; NaN where
             too few batches are left to leave one out.
         """
         total = torch.stack(self._gradients).sum(0)
         sums = self._sums.sum(0)
         noise = _noise(sums, total, size, population)
-        unknown = GradientNoise(nan, nan, nan)
+        unknown = NoiseEstimate(nan, nan, nan)
         groups = self._sums[: len(self._gradients)]
         if len(groups) < 2 or (sums[0] - groups[:, 0]).min() < 2:
             return noise, unknown
@@ -154,16 +168,22 @@ class NoiseOverBatches:
         )
         n = len(rows)
         errors = ((n - 1) / n * (rows - rows.mean(0)).square().sum(0)).sqrt()
-        return noise, GradientNoise(*errors.tolist())
+        return noise, NoiseEstimate(*errors.tolist())
 
 
-def _noise(sums: Tensor, total: Tensor, size: int, population: float | None) -> GradientNoise:
+def _noise(sums: Tensor, total: Tensor, size: int, population: float | None) -> NoiseEstimate:
     units, norms, denominator = sums.tolist()
     examples = round(units) * size
+    small = norms / units * (units / denominator) ** 2  # scaled so that the mean is the loss's
+    large = torch.linalg.vector_norm(total, dtype=torch.float64).item() ** 2 / denominator**2
+    if size == 1 and large > small:  # no mean of examples can be longer than they are
+        if large - small > _ROUNDING * torch.finfo(total.dtype).eps * large:
+            return _IMPOSSIBLE
+        large = small
     return gradient_noise(
-        norms / units * (units / denominator) ** 2,  # scaled so that the mean is the loss's
+        small,
         size,
-        torch.linalg.vector_norm(total, dtype=torch.float64).item() ** 2 / denominator**2,
+        large,
         examples,
-        population or examples,
+        population=population or examples,
     )

@@ -21,7 +21,7 @@ class Block(ABC):
     parameters : tuple of str
         Names of the parameters it accounts for.
     edge : GradientEdge
-        Where on the graph the gradient is caught.
+        Edge of the graph at which the gradient is caught.
     size : int
         Numbers in a gradient there.
     """
@@ -94,8 +94,8 @@ class EmbeddingBlock(Block):
     Attributes
     ----------
     rows : Tensor
-        For each look-up a number of the table's row, below that of look-ups; or that, if it does
-        not count.
+        A number for each look-up, the same for the same row of the table and below the number of
+        look-ups; or the latter, where the look-up does not count.
     """
 
     layer: str

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 _FEW = 4  # rows of which pairs are multiplied one by one, which copies nothing
-_RUN = 2**14  # coordinates that are added in the gradients' own precision, of many rows
+_RUN = 2**14  # coordinates that are added in the gradients' precision, of many rows
 _LONG_RUN = 2**15  # of few rows; a dot product adds in several places at once, so errs less
 
 
@@ -22,7 +22,7 @@ def inner_products(rows: Sequence[Tensor]) -> Tensor:
     -------
     Tensor
         float64, shape (row, row). Runs of some thousand coordinates are added in the gradients'
-        own precision (at least float32), the runs in float64.
+        precision (at least float32), the runs in float64.
     """
     flat = [_coordinates(row) for row in rows]
     if len(flat[0]) <= _RUN:
@@ -57,8 +57,8 @@ def _product(rows: Sequence[Tensor]) -> Tensor:
 
 def _pairs(rows: Sequence[Tensor]) -> Tensor:
     rows = [at_least_single(row) for row in rows]
-    found = {(s, t): torch.dot(rows[s], rows[t]) for s in range(len(rows)) for t in range(s + 1)}
-    entries = [found[max(s, t), min(s, t)] for s in range(len(rows)) for t in range(len(rows))]
+    products = {(s, t): torch.dot(rows[s], rows[t]) for s in range(len(rows)) for t in range(s + 1)}
+    entries = [products[max(s, t), min(s, t)] for s in range(len(rows)) for t in range(len(rows))]
     return torch.stack(entries).view(len(rows), len(rows))
 
 

@@ -6,18 +6,18 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.blocks import Block, gradient_block
-from trajlab.measure.gram.watch_separate import Contributions
 from trajlab.measure.gram.formulas import choose_blocks
-from trajlab.measure.gram.graph import Graph
-from trajlab.measure.guard import guard
+from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.projection import Projection
 from trajlab.measure.gram.segments import Segment, split
-from trajlab.measure.gram.task_gram import group_by_layer
-from trajlab.measure.gram.watch_total import Total
 from trajlab.measure.gram.watch import Arrivals, Watch
+from trajlab.measure.gram.watch_separate import Contributions
+from trajlab.measure.gram.watch_total import Total
 from trajlab.measure.gram.weights import Weight, is_zero, vector
+from trajlab.measure.graph import Graph
+from trajlab.measure.guard import guard
+from trajlab.measure.layers import group_by_layer
 
 _NEGLIGIBLE = 1e-4  # of the largest norm: below it, total - rest leaves rounding in float32
 _REREAD = 100  # measurements; on a device, reading the norms waits for all work that is queued
@@ -50,7 +50,7 @@ class TrainingGram:
     def __init__(self, model: nn.Module, parameters: Mapping[str, Tensor]) -> None:
         self.parameters = parameters
         self._guarded = partial(guard, model)
-        self._layers = group_by_layer(parameters)
+        self._names_by_layer = group_by_layer(parameters)
         self._device = next((p.device for p in parameters.values()), torch.device("cpu"))
         self._on_one_device = len({p.device for p in model.parameters()}) == 1
         self._linear: bool | None = None  # whether the total is the weighted sum; None: not known
@@ -69,16 +69,17 @@ class TrainingGram:
         Parameters
         ----------
         losses : sequence of Tensor or None
-            One scalar a task; None for an omitted one.
+            Scalars, one a task; None for an omitted one.
         weights : sequence of float or Tensor
-            Their weights in the total; of omitted tasks, anything.
+            Weights of the losses in the total; of omitted tasks, anything.
         projection : Projection, optional
             Estimate what is cheaper to estimate; by default everything is exact.
 
         Returns
         -------
         Watch
-            To be entered around ``sum(w * loss).backward()``; then it gives the Gram matrix.
+            A context to be entered around ``sum(w * loss).backward()``; its sums are then the Gram
+            matrix.
 
         Raises
         ------
@@ -87,11 +88,13 @@ class TrainingGram:
         """
         graph = Graph(losses)
         active = [t for t, loss in enumerate(losses) if loss is not None and loss.requires_grad]
-        sums = BlockSums(self._layers, losses, self._device)
+        sums = BlockSums(self._names_by_layer, losses, self._device)
         apart = self._arrivals(graph) if len(active) > 1 else None
         if apart is not None:
             return Contributions(apart, losses, weights, sums, self._guarded)
-        blocks = choose_blocks(self._layers, self.parameters, graph, len(losses), projection)
+        blocks = choose_blocks(
+            self._names_by_layer, self.parameters, graph, len(losses), projection=projection
+        )
         # Elsewhere nothing is pulled back in the midst of the training backward: another device's
         # thread may be accumulating gradients, and a compiled graph may refuse to be retained.
         segments = (
@@ -107,22 +110,22 @@ class TrainingGram:
             weights,
             sums,
             self._guarded,
-            derived,
-            None if derived is None and self._linear is not None else self._conclude,
+            derived=derived,
+            conclude=None if derived is None and self._linear is not None else self._conclude,
         )
 
     def _arrivals(self, graph: Graph) -> dict[Block, Arrivals] | None:
         """Return what arrives at each parameter if all of it can be told apart."""
-        found: dict[Block, Arrivals] = {}
-        for layer, names in self._layers.items():
+        arrivals: dict[Block, Arrivals] = {}
+        for layer, names in self._names_by_layer.items():
             for name in names:
                 parameter = self.parameters[name]
                 if parameter.requires_grad:
                     block = gradient_block(layer, name, parameter)
-                    found[block] = Arrivals(graph, block.edge)
-                    if parameter._backward_hooks or not found[block].separable:
+                    arrivals[block] = Arrivals(graph, block.edge)
+                    if parameter._backward_hooks or not arrivals[block].separable:
                         return None
-        return found
+        return arrivals
 
     def _choose(self, active: Sequence[int], weights: Sequence[Weight]) -> int | None:
         """Return the task whose gradient can be derived from the total, if there is one."""

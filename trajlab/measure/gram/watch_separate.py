@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.blocks import Block
+from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.segments import Segment
 from trajlab.measure.gram.watch import Arrivals, Guarded, Watch, is_training
 from trajlab.measure.gram.weights import Weight, is_one, is_zero, vector
@@ -23,11 +23,11 @@ class Contributions(Watch):
     arrivals : dict of Block to Arrivals
         What is measured; all separable.
     losses : sequence of Tensor or None
-        One a task.
+        Scalars, one a task.
     weights : sequence of float or Tensor
-        Their weights in the total.
+        Weights of the losses in the total.
     sums : BlockSums
-        Where the blocks are added up.
+        Sums to which the blocks are added.
     guarded : callable
         Returns a context for pull-backs.
     """

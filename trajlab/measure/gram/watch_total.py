@@ -6,12 +6,19 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 from torch.utils.hooks import RemovableHandle
 
-from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.blocks import Block
-from trajlab.measure.gram.graph import Graph
+from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.segments import Segment
-from trajlab.measure.gram.watch import Arrivals, Gradients, Guarded, Watch, is_training, pulling_back
+from trajlab.measure.gram.watch import (
+    Arrivals,
+    Gradients,
+    Guarded,
+    Watch,
+    is_training,
+    pulling_back,
+)
 from trajlab.measure.gram.weights import Weight, is_one, is_zero, plain
+from trajlab.measure.graph import Graph
 
 
 class Total(Watch):
@@ -24,15 +31,15 @@ class Total(Watch):
     Parameters
     ----------
     graph : Graph
-        Of the losses.
+        Graph of the losses.
     segments : sequence of Segment
         Parts of it, from the losses down.
     losses : sequence of Tensor or None
-        One a task.
+        Scalars, one a task.
     weights : sequence of float or Tensor
-        Their weights in the total.
+        Weights of the losses in the total.
     sums : BlockSums
-        Where the blocks are added up.
+        Sums to which the blocks are added.
     guarded : callable
         Returns a context for pull-backs.
     derived : int, optional
@@ -56,6 +63,7 @@ class Total(Watch):
         weights: Sequence[Weight],
         sums: BlockSums,
         guarded: Guarded,
+        *,
         derived: int | None = None,
         conclude: Callable[["Total"], None] | None = None,
     ) -> None:

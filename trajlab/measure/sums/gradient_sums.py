@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from trajlab.measure.gram.products import inner_products, spread
+from trajlab.measure.layers import group_by_layer
 from trajlab.measure.sums.sketch import Sketch
-from trajlab.measure.gram.task_gram import group_by_layer
 from trajlab.measure.sums.task_sums import TaskSums, dense_gradient
 
 _SIZE = 4096  # numbers in a layer's sketch; a cosine c then has the standard error (1 - c²) / 64
@@ -63,8 +63,8 @@ class GradientSums(TaskSums):
         for key in dict.fromkeys(key for rows in self.rows for key in rows):
             layer = self.layers.index(key if self.sketched else self._layer_of[key])
             present = [task for task, rows in enumerate(self.rows) if key in rows]
-            found = inner_products([self.rows[task][key] for task in present])
-            gram[layer] += spread(found, present, self._tasks).to(self._device)
+            products = inner_products([self.rows[task][key] for task in present])
+            gram[layer] += spread(products, present, self._tasks).to(self._device)
         omitted = [task for task, present in enumerate(self.present) if not present]
         gram[:, omitted, :] = gram[:, :, omitted] = torch.nan
         return gram

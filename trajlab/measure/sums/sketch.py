@@ -23,7 +23,7 @@ class Sketch:
     size : int
         Numbers in a sketch.
     seed : int
-        Of the signs and rotations, drawn by a generator of the sketch's own.
+        Seed of the signs and rotations, which are drawn by a separate generator.
 
     References
     ----------

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.record.loop.losses import Weights
-from trajlab.record.integrations.session import Session, weighted_sum
+from trajlab.record.integrations.session import Session
+from trajlab.record.loop.losses import Weights, weighted_sum
 
 try:
     import lightning.pytorch as pl

@@ -1,6 +1,8 @@
 """The losses of one batch, as a training loop hands them over."""
 
+import operator
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 from torch import Tensor
 
@@ -29,6 +31,11 @@ def present_losses(
         If a task is not declared, a loss or weight is not one number, a weight is missing, or no
         loss needs a gradient.
     """
+    if not isinstance(losses, Mapping):
+        raise TrajlabError(
+            f"the losses are a {type(losses).__name__}; give a mapping of each task to its loss, "
+            "{'task': loss, …}"
+        )
     for task in (*losses, *(weights or ())):
         if task not in tasks:
             raise TrajlabError(
@@ -51,9 +58,36 @@ def present_losses(
             raise TrajlabError(f"weights lack task {task!r}; give one for each loss")
         if loss.ndim:
             present[task] = loss.reshape(())
+    if not present:
+        raise TrajlabError("no task has a loss in this batch; give at least one")
     if not any(loss.requires_grad for loss in present.values()):
         raise TrajlabError(
             "the losses need no gradient, so there is nothing to train or measure; compute them "
             "from trainable parameters, outside torch.no_grad()"
         )
     return present
+
+
+def weighted_sum(losses: Mapping[str, Tensor | None], weights: Weights | None) -> Tensor:
+    """Return Σ w L over the losses that are not None, added in their order.
+
+    Parameters
+    ----------
+    losses : mapping of str to Tensor or None
+        By task.
+    weights : mapping of str to float or Tensor, optional
+        By task; 1 by default.
+
+    Raises
+    ------
+    TrajlabError
+        If all are None.
+    """
+    terms = [
+        loss if weights is None else weights[task] * loss
+        for task, loss in losses.items()
+        if loss is not None
+    ]
+    if not terms:
+        raise TrajlabError("no task has a loss in this batch; give at least one")
+    return reduce(operator.add, terms)

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.examples.capture import modules_of
-from trajlab.measure.gram.task_gram import group_by_layer
+from trajlab.measure.layers import group_by_layer, modules_of
 from trajlab.record.loop.wrappers import is_sharded, unwrap
 
 

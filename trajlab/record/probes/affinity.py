@@ -10,7 +10,8 @@ from torch import Tensor
 from trajlab.errors import TrajlabError
 from trajlab.measure.affinity import task_affinity
 from trajlab.measure.functional import evaluate_at
-from trajlab.record.probes.probe import Moment
+from trajlab.record.loop.setup import Setup
+from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import Sampled, losses_function
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
@@ -28,16 +29,30 @@ class TaskAffinity(Sampled):
         The sample; one a task where tasks have inputs of their own. The recorder needs
         ``task_losses=``.
     learning_rate : float, optional
-        Of the gradient step; the optimizer's present one by default.
+        Learning rate of the gradient step; the optimizer's present one by default.
     seed : int
-        Of the sample's order where the loader shuffles.
+        Seed of the sample's order where the loader shuffles.
     """
 
     def __init__(
-        self, every: Every, data: Data, learning_rate: float | None = None, seed: int = 0
+        self,
+        every: Every = "epoch",
+        data: Data | None = None,
+        *,
+        learning_rate: float | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__(every, data, seed)
         self._learning_rate = learning_rate
+
+    def check(self, setup: Setup) -> None:
+        """Raise if it cannot measure in this loop, or lacks a learning rate."""
+        super().check(setup)
+        if self._learning_rate is None and not setup.has_optimizer:
+            raise TrajlabError(
+                "TaskAffinity needs a learning rate; pass learning_rate=, or optimizer= to the "
+                "recorder"
+            )
 
     def table(self, moment: Moment) -> Table:
         """Declare ``affinity``."""
@@ -57,11 +72,6 @@ class TaskAffinity(Sampled):
         """Return ``affinity``, shape (task, other_task)."""
         sample, task_losses = self.sample(moment), losses_function(moment)
         rate = moment.learning_rate if self._learning_rate is None else self._learning_rate
-        if rate != rate:
-            raise TrajlabError(
-                "TaskAffinity needs a learning rate; pass learning_rate=, or optimizer= to the "
-                "recorder"
-            )
 
         def losses(parameters: Mapping[str, Tensor]) -> list[Tensor]:
             found = evaluate_at(

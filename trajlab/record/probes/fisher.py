@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.examples.fisher import FisherTrace as Trace
-from trajlab.measure.examples.fisher import fisher_norms, fisher_trace
+from trajlab.measure.examples.fisher import TraceEstimate, fisher_norms, fisher_trace
 from trajlab.measure.examples.likelihood import Categorical, Likelihood
-from trajlab.record.probes.probe import Moment
-from trajlab.record.probes.sampled import NO_DATA, Sampled, capture_shared
+from trajlab.record.moment import Moment
+from trajlab.record.probes.sampled import NO_DATA, Checks, Sampled, capture_shared
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
 from trajlab.store import Table, standard
@@ -32,20 +31,23 @@ class FisherTrace(Sampled):
     data : iterable of batches, or mapping of str to iterable of batches
         The sample; one a task where tasks have inputs of their own.
     seed : int
-        Of the sample's order where the loader shuffles, and of the sampled targets.
+        Seed of the sample's order where the loader shuffles, and of the sampled targets.
     """
 
     needs_task_losses = False
     needs_predict = True
 
-    def __init__(self, every: Every, data: Data, seed: int = 0) -> None:
+    def __init__(self, every: Every = "epoch", data: Data | None = None, *, seed: int = 0) -> None:
         super().__init__(every, data, seed)
         self._kinds: dict[str, str] = {}
+        self._checks = Checks(seed)
 
     def table(self, moment: Moment) -> Table:
         """Declare ``fisher``."""
         likelihoods = [self._kinds.get(task, "") for task in moment.tasks]
-        attributes = self.attributes("per-example gradients", likelihood=likelihoods)
+        attributes = self.attributes(
+            "per-example gradients", likelihood=likelihoods, **self._checks.attributes()
+        )
         return replace(standard("fisher", task=moment.tasks), attributes=attributes)
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
@@ -65,9 +67,12 @@ class FisherTrace(Sampled):
                                 moment.trainable,
                                 capture.calls,
                                 generator=generator,
+                                check=self._checks[task],
                             )
                         )
-        found = [fisher_trace(norms[t]) if t in norms else Trace(nan, nan) for t in moment.tasks]
+        found = [
+            fisher_trace(norms[t]) if t in norms else TraceEstimate(nan, nan) for t in moment.tasks
+        ]
         return {
             "trace": [trace.value for trace in found],
             "se": [trace.se for trace in found],

@@ -1,6 +1,7 @@
 """Sketches of the task gradients and of the weights."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -9,9 +10,12 @@ from trajlab.errors import TrajlabError
 from trajlab.measure.sums.processes import processes
 from trajlab.measure.sums.sketch import Sketch
 from trajlab.measure.sums.task_sums import TaskSums, task_gradient
-from trajlab.record.probes.probe import Moment, Probe, Row
+from trajlab.record.moment import Moment
+from trajlab.record.probes.probe import Probe, Row
 from trajlab.record.schedule import Every
-from trajlab.store import Column, Table
+from trajlab.store import Table, standard
+
+_COLUMNS = ("norm", "norm_se", "weights", "weights_norm")
 
 
 class GradientSketch(Probe):
@@ -30,7 +34,7 @@ class GradientSketch(Probe):
     size : int
         Numbers in a sketch; a cosine c has the standard error (1 - c²) / √size.
     seed : int
-        Of the sketch; runs that are to be compared need the same.
+        Seed of the sketch; runs that are to be compared need the same.
 
     Raises
     ------
@@ -40,7 +44,7 @@ class GradientSketch(Probe):
 
     needs_graph = True
 
-    def __init__(self, every: Every = 100, size: int = 1024, seed: int = 0) -> None:
+    def __init__(self, every: Every = 100, *, size: int = 1024, seed: int = 0) -> None:
         super().__init__(every)
         if size < 1:
             raise TrajlabError(f"GradientSketch(size={size}) holds nothing; give a positive size")
@@ -58,19 +62,9 @@ class GradientSketch(Probe):
 
     def table(self, moment: Moment) -> Table:
         """Declare ``sketches``."""
-        tasks, k = list(moment.tasks), list(range(self._size))
-        return Table(
-            "sketches",
-            (
-                Column("sketch", ("step", "task", "k"), "float32", "", "sketched task gradient"),
-                Column("norm", ("step", "task"), description="norm of the task gradient"),
-                Column("norm_se", ("step", "task"), description="standard error of norm"),
-                Column("weights", ("step", "k"), "float32", "", "sketched shared weights"),
-                Column("weights_norm", description="exact norm of the shared weights"),
-            ),
-            {"task": tasks, "k": k},
-            {"kind_of_sketch": "fold", "size": self._size, "seed": self._seed},
-        )
+        table = standard("sketches", *_COLUMNS, task=moment.tasks, k=range(self._size))
+        attributes = {"kind_of_sketch": "fold", "size": self._size, "seed": self._seed}
+        return replace(table, attributes=attributes)
 
     def measure(self, moment: Moment) -> Row:
         """Return ``sketch`` (task, k), ``norm`` (task,), ``weights`` (k,), ``weights_norm``."""

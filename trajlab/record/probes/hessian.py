@@ -1,22 +1,22 @@
 """The largest eigenvalue of each task's Hessian."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import nan
 from typing import Any
 
 from torch import Tensor
 
-from trajlab.measure.curvature.top_eigenvalue import TopEigenvalue, top_eigenvalue
 from trajlab.measure.curvature.product import Loss
+from trajlab.measure.curvature.top_eigenvalue import TopEigenvalue, top_eigenvalue
 from trajlab.measure.curvature.trace import HessianTrace, hessian_trace
-from trajlab.measure.gram.task_gram import group_by_layer
-from trajlab.record.probes.probe import Moment
+from trajlab.measure.layers import group_by_layer
+from trajlab.record.moment import Moment
 from trajlab.record.probes.second_order import SecondOrder
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
-from trajlab.store import Column, Table, standard
+from trajlab.store import Table, standard
 
 _logger = logging.getLogger("trajlab")
 
@@ -37,12 +37,12 @@ class HessianTop(SecondOrder):
         memory. The model is then in evaluation mode, and the recorder needs ``task_losses=``.
         By default, the graph of the current batch, in the mode of training.
     seed : int
-        Of the start vector, of the trace's probes, and of the sample's order where the loader
+        Seed of the start vector, of the trace's probes, and of the sample's order where the loader
         shuffles.
     trace_probes : int
         Random vectors for the trace, one product each; 0 for none. The trace on the Krylov space of
         the eigenvalue is known from its products already.
-    layers : bool
+    by_layer : bool
         Whether to find the largest eigenvalue of each layer's own block too.
     warm_start : bool
         Whether to start from the vector found last. It helps only where the weights have moved
@@ -56,17 +56,18 @@ class HessianTop(SecondOrder):
         self,
         every: Every = 500,
         data: Data | None = None,
+        *,
         seed: int = 0,
         trace_probes: int = 0,
-        layers: bool = False,
+        by_layer: bool = False,
         warm_start: bool = False,
         both_ends: bool = False,
     ) -> None:
-        super().__init__(every, data or [], seed)
+        super().__init__(every, [] if data is None else data, seed)
         self.needs_graph = data is None
         self.needs_task_losses = data is not None
         self._probes = trace_probes
-        self._layers = layers
+        self._by_layer = by_layer
         self._warm_start = warm_start
         self._both_ends = both_ends
         self._vectors: dict[str, Tensor] = {}
@@ -86,22 +87,14 @@ class HessianTop(SecondOrder):
             if self.needs_graph
             else self.attributes(estimator)
         ) | {"trace_probes": self._probes, "warm_start": self._warm_start}
-        trace = ("trace", "trace_se") if self._probes else ()
-        table = standard("hessian", task=moment.tasks).only(
-            "top", "bottom", *trace, "residual", "converged", "products", "reason"
-        )
-        if self._layers:
-            layer = Column(
-                "layer_top", ("step", "task", "layer"), description="of each layer's own block"
-            )
-            table = replace(
-                table,
-                columns=(*table.columns, layer),
-                coordinates={
-                    **table.coordinates,
-                    "layer": list(group_by_layer(moment.parameters)),
-                },
-            )
+        columns = ["top", "bottom", "residual", "converged", "products", "reason"]
+        labels: dict[str, Sequence[str]] = {"task": moment.tasks}
+        if self._probes:
+            columns += ["trace", "trace_se"]
+        if self._by_layer:
+            columns += ["layer_top"]
+            labels["layer"] = list(group_by_layer(moment.parameters))
+        table = standard("hessian", *columns, **labels).only(*columns)
         return replace(table, attributes=attributes)
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
@@ -144,7 +137,7 @@ class HessianTop(SecondOrder):
                 result.products + trace.products
                 for result, trace in zip(found, traces, strict=True)
             ]
-        if self._layers:
+        if self._by_layer:
             row["layer_top"] = [
                 [
                     self._top(task, losses, {name: moment.parameters[name] for name in names}).value

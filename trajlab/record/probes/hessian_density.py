@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from trajlab.measure.curvature.density import spectral_density
-from trajlab.record.probes.probe import Moment
+from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import NO_DATA
 from trajlab.record.probes.second_order import SecondOrder
 from trajlab.record.sample import Data
@@ -29,11 +29,17 @@ class HessianDensity(SecondOrder):
     nodes : int
         Nodes a run, one product each. Holds as many float64 vectors of the parameters' size.
     seed : int
-        Of the start vectors, and of the sample's order where the loader shuffles.
+        Seed of the start vectors, and of the sample's order where the loader shuffles.
     """
 
     def __init__(
-        self, every: Every, data: Data, runs: int = 4, nodes: int = 30, seed: int = 0
+        self,
+        every: Every = "epoch",
+        data: Data | None = None,
+        *,
+        runs: int = 4,
+        nodes: int = 30,
+        seed: int = 0,
     ) -> None:
         super().__init__(every, data, seed)
         self._runs = runs

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.examples.noise import GradientNoise as Noise
-from trajlab.measure.examples.noise import NoiseOverBatches
+from trajlab.measure.examples.noise import NoiseEstimate, NoiseOverBatches
 from trajlab.measure.examples.norms import sample_norms
-from trajlab.record.probes.probe import Moment
-from trajlab.record.probes.sampled import NO_DATA, Sampled, capture_shared, losses_function
+from trajlab.record.moment import Moment
+from trajlab.record.probes.sampled import NO_DATA, Checks, Sampled, capture_shared, losses_function
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
-from trajlab.store import Column, Table, standard
+from trajlab.store import Table, standard
 
 
 class GradientNoise(Sampled):
@@ -40,7 +39,7 @@ class GradientNoise(Sampled):
         correction. By default the sample is the population ("exact"), or a draw from an infinite
         one ("two-batch").
     seed : int
-        Of the sample's order where the loader shuffles.
+        Seed of the sample's order where the loader shuffles.
 
     Raises
     ------
@@ -50,8 +49,9 @@ class GradientNoise(Sampled):
 
     def __init__(
         self,
-        every: Every,
-        data: Data,
+        every: Every = "epoch",
+        data: Data | None = None,
+        *,
         method: Literal["exact", "two-batch"] = "exact",
         population: int | None = None,
         seed: int = 0,
@@ -60,6 +60,7 @@ class GradientNoise(Sampled):
         if method not in ("exact", "two-batch"):
             raise TrajlabError(f"method={method!r}; use 'exact' or 'two-batch'")
         self._exact = method == "exact"
+        self._checks = Checks(seed)
         self._population = population
 
     def table(self, moment: Moment) -> Table:
@@ -68,13 +69,10 @@ class GradientNoise(Sampled):
         attributes = self.attributes(
             "per-example gradients" if self._exact else "two-batch",
             population=self._population or population,
+            **(self._checks.attributes() if self._exact else {}),
         )
-        table = standard("noise", task=moment.tasks)
-        errors = [
-            Column(f"{name}_se", ("step", "task"), description="jackknife standard error")
-            for name in _NUMBERS
-        ]
-        return replace(table, columns=(*table.columns, *errors), attributes=attributes)
+        errors = [f"{name}_se" for name in _NUMBERS]
+        return replace(standard("noise", *errors, task=moment.tasks), attributes=attributes)
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
         """Return ``covariance_trace``, ``gradient_norm_sq``, …, and their errors, (task,) each."""
@@ -89,7 +87,9 @@ class GradientNoise(Sampled):
                     size = len(found.sums)
                     if self._exact:
                         loss, weight = found.sums, float(found.counts.sum())
-                        norms = sample_norms(loss, moment.trainable, capture.calls)
+                        norms = sample_norms(
+                            loss, moment.trainable, capture.calls, check=self._checks[task]
+                        )
                         gradient = _gradient(loss.sum(), moment)
                     elif size >= sizes.setdefault(task, size):
                         gradient, weight = _gradient(found.mean, moment), 1.0
@@ -97,11 +97,11 @@ class GradientNoise(Sampled):
                     else:
                         continue
                     gathered.setdefault(task, NoiseOverBatches()).add(norms, gradient, weight)
-        unknown = Noise(nan, nan, nan)
+        unknown = NoiseEstimate(nan, nan, nan)
         noise = [
             gathered[task].result(
-                1 if self._exact else sizes[task],
-                self._population or (None if self._exact else inf),
+                size=1 if self._exact else sizes[task],
+                population=self._population or (None if self._exact else inf),
             )
             if task in gathered
             else (unknown, unknown)
@@ -112,7 +112,12 @@ class GradientNoise(Sampled):
             for name in _NUMBERS
             for k, suffix in enumerate(("", "_se"))
         }
-        return row | {"reason": ["" if task in gathered else NO_DATA for task in moment.tasks]}
+        return row | {
+            "reason": [
+                estimate.reason if task in gathered else NO_DATA
+                for task, (estimate, _) in zip(moment.tasks, noise, strict=True)
+            ]
+        }
 
 
 _NUMBERS = ("covariance_trace", "gradient_norm_sq", "noise_scale")

@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from trajlab.measure.geometry import layer_distances
-from trajlab.measure.gram.task_gram import group_by_layer
-from trajlab.record.probes.probe import Moment, Probe
+from trajlab.measure.layers import group_by_layer
+from trajlab.record.moment import Moment
+from trajlab.record.probes.probe import Probe
 from trajlab.record.schedule import Every
-from trajlab.store import Column, Table, standard
+from trajlab.store import Table, standard
 
 
 class Parameters(Probe):
@@ -29,35 +30,33 @@ class Parameters(Probe):
         Weights at step 0 by name, such as a checkpoint's ``state_dict``. By default those at the
         first measurement, if it is at step 0; otherwise the distance is NaN. The path length is NaN
         where the run's first steps were not seen.
-    layers : bool
+    by_layer : bool
         Whether to record each layer's distance and update norm too.
     """
 
     def __init__(
-        self, every: Every = 1, start: Mapping[str, Tensor] | None = None, layers: bool = False
+        self,
+        every: Every = 1,
+        *,
+        start: Mapping[str, Tensor] | None = None,
+        by_layer: bool = False,
     ) -> None:
         super().__init__(every)
         self._start = start
-        self._layers = layers
+        self._by_layer = by_layer
         self._last: dict[str, Tensor] = {}
         self._last_step = -1
         self._path = nan
 
     def table(self, moment: Moment) -> Table:
         """Declare ``parameters``."""
-        path = Column("path_length", description="sum of the distances between measured points")
-        names = list(group_by_layer(moment.parameters))
-        table = standard("parameters").only("distance_from_start", "update_norm")
-        columns = [
-            Column(f"layer_{column.name}", ("step", "layer"), description=column.description)
-            for column in (table.columns if self._layers else ())
-        ]
-        return replace(
-            table,
-            columns=(*table.columns, path, *columns),
-            coordinates={"layer": names} if self._layers else {},
-            attributes={"parameters": "shared"},
-        )
+        columns = ["distance_from_start", "update_norm", "path_length"]
+        labels = {}
+        if self._by_layer:
+            columns += ["layer_distance_from_start", "layer_update_norm"]
+            labels = {"layer": list(group_by_layer(moment.parameters))}
+        table = standard("parameters", *columns, **labels).only(*columns)
+        return replace(table, attributes={"parameters": "shared"})
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
         """Return ``distance_from_start``, ``update_norm`` and ``path_length``."""
@@ -79,7 +78,7 @@ class Parameters(Probe):
             "update_norm": _total(moved),
             "path_length": self._path,
         }
-        if self._layers:
+        if self._by_layer:
             row["layer_distance_from_start"] = list(distances.values())
             row["layer_update_norm"] = list(moved.values())
         return row

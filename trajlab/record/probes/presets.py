@@ -64,12 +64,12 @@ def full(
     """
     return [
         TaskGradients(every=1),
-        Parameters(every=1, layers=True),
+        Parameters(every=1, by_layer=True),
         Sharpness(every, data, chance=chance),
         GradientNoise(every, data),
         FisherTrace(every, data),
         GradientSimilarity(every, data),
-        HessianTop(every, data, trace_probes=12, layers=True, both_ends=True),
+        HessianTop(every, data, trace_probes=12, by_layer=True, both_ends=True),
         HessianDensity(every, data),
         TaskAffinity(every, data),
     ]

@@ -1,4 +1,4 @@
-"""What a probe is, and what it can measure from."""
+"""What a probe is."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -6,84 +6,18 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from trajlab.errors import TrajlabError
 from trajlab.measure.guard import guard
-from trajlab.measure.examples.likelihood import Likelihood
+from trajlab.measure.sums.processes import processes
+from trajlab.record.loop.setup import Setup
+from trajlab.record.loop.wrappers import is_sharded, refuse_compiled
+from trajlab.record.moment import Moment
 from trajlab.record.schedule import Every, Schedule
 from trajlab.store import Table
 
 Row = Mapping[str, Any]
-TaskLosses = Callable[[Any, Any], Mapping[str, Tensor | tuple[Tensor, Tensor]]]
-Predict = Callable[[Any, Any], Mapping[str, Tensor | Likelihood]]
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """The state of training at one measurement.
-
-    Attributes
-    ----------
-    step : int
-        Optimizer updates completed.
-    micro_step : int
-        Backward passes since the last update.
-    passes : int
-        Backward passes that this update is made of: 1, or more where gradients are accumulated.
-    first : bool
-        Whether this is the first of them. (After an update that a loss scaler skipped, the next
-        pass is the first one again, of the same step.)
-    loss_scale : float
-        What the total is multiplied by for its backward pass, by a loss scaler; the losses are
-        without it.
-    epoch : int
-        Epochs completed.
-    wall_time : float
-        Seconds since the run was created.
-    learning_rate : float
-        Of the optimizer's first parameter group; NaN without an optimizer.
-    model : nn.Module
-        The model, with the weights of that step.
-    tasks : tuple of str
-        All declared tasks, in the order of every task axis.
-    parameters : mapping of str to nn.Parameter
-        The shared parameters by qualified name.
-    leaves : mapping of str to Tensor
-        What the graph of the current batch holds in their place: they themselves, unless each
-        process keeps only a shard of them.
-    losses : mapping of str to Tensor
-        The scalar losses of the current batch, with their graph; without omitted tasks, and empty
-        where there is no current batch.
-    weights : mapping of str to float or Tensor
-        The weight of each of these losses in the total.
-    task_losses : callable or None
-        ``fn(model, batch) -> {task: per-example losses (n,)}``; or a pair of losses and their
-        denominators, both (n,).
-    predict : callable or None
-        ``fn(model, batch) -> {task: class logits or a likelihood}``.
-    """
-
-    step: int
-    micro_step: int
-    passes: int
-    first: bool
-    loss_scale: float
-    epoch: int
-    wall_time: float
-    learning_rate: float
-    model: nn.Module
-    tasks: tuple[str, ...]
-    parameters: Mapping[str, nn.Parameter]
-    leaves: Mapping[str, Tensor]
-    losses: Mapping[str, Tensor]
-    weights: Mapping[str, float | Tensor]
-    task_losses: TaskLosses | None
-    predict: Predict | None
-
-    @property
-    def trainable(self) -> dict[str, nn.Parameter]:
-        """Those of `parameters` that are not frozen at present."""
-        return {name: p for name, p in self.parameters.items() if p.requires_grad}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +39,8 @@ class Started:
 class Probe(ABC):
     """A quantity to record: its schedule, what it needs, its table, and one row of it.
 
-    The recorder calls `measure` inside `trajlab.measure.guard`, before the training backward.
+    A new quantity overrides `table` and `measure`. The recorder calls `measure` inside
+    `trajlab.measure.guard`, before the training backward.
 
     Parameters
     ----------
@@ -115,6 +50,7 @@ class Probe(ABC):
     Attributes
     ----------
     schedule : Schedule
+        The rule that `every` gives.
     needs_graph : bool
         Whether it measures on the graph of the current batch.
     needs_task_losses : bool
@@ -145,9 +81,49 @@ class Probe(ABC):
     def __init__(self, every: Every) -> None:
         self.schedule = Schedule(every)
 
+    def check(self, setup: Setup) -> None:
+        """Raise if it cannot measure in this loop; called when the recorder is made.
+
+        Parameters
+        ----------
+        setup : Setup
+            What the recorder is made with.
+
+        Raises
+        ------
+        TrajlabError
+            Saying what the probe lacks, and what to do.
+        """
+        kind = type(self).__name__
+        if not self.survives_compilation:
+            refuse_compiled(
+                setup.model if self.needs_graph else setup.inner,
+                f"{kind} cannot measure that",
+                "leave the probe out, or train the model uncompiled",
+            )
+        if is_sharded(setup.model) and not self.survives_sharding:
+            raise TrajlabError(
+                f"{kind} cannot measure a model given to fully_shard; leave the probe out"
+            )
+        if processes() > 1 and self.needs_graph and self.schedule.every == "epoch":
+            raise TrajlabError(
+                f"{kind}(every='epoch') would wait for processes that do not evaluate; give a "
+                "number of steps"
+            )
+        if self.needs_task_losses and setup.task_losses is None:
+            raise TrajlabError(
+                f"{kind} measures on data of its own and needs to know the "
+                "losses there; pass task_losses=fn to the recorder"
+            )
+        if self.needs_predict and setup.predict is None:
+            raise TrajlabError(
+                f"{kind} samples targets from the model's predictions; pass predict=fn to the "
+                "recorder"
+            )
+
     @abstractmethod
     def table(self, moment: Moment) -> Table:
-        """Declare the table; called once, after the first measurement."""
+        """Declare the table; called after the first measurement."""
 
     @abstractmethod
     def measure(self, moment: Moment) -> Row:
@@ -171,7 +147,7 @@ class Probe(ABC):
         Parameters
         ----------
         moment : Moment
-            That of the update's first pass.
+            The moment of the update's first pass.
         update : mapping of str to Tensor
             The gradients that the optimizer is about to take, by the names of the shared
             parameters; empty where that is not known.

@@ -1,17 +1,21 @@
 """What probes that measure on a fixed sample have in common."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any
 
-from trajlab.measure.examples.attention import capture_attention
-from trajlab.measure.examples.capture import Capture, modules_of
+from trajlab.errors import TrajlabError
+from trajlab.measure.examples.capture import Capture
+from trajlab.measure.examples.check import ExampleCheck
 from trajlab.measure.examples.norms import refuse_batch_statistics
-from trajlab.measure.gram.task_gram import group_by_layer
-from trajlab.record.probes.probe import Moment, Probe, TaskLosses
+from trajlab.measure.layers import group_by_layer, modules_of
+from trajlab.record.loop.setup import Setup
+from trajlab.record.moment import Moment, TaskLosses
+from trajlab.record.probes.probe import Probe
 from trajlab.record.sample import Data, Sample
 from trajlab.record.schedule import Every
 
+_NAMES = 50  # that an attribute lists
 NO_DATA = "no data of this task was given"
 
 
@@ -26,16 +30,44 @@ class Sampled(Probe):
         The sample: a loader or a list of batches, one a task where tasks have inputs of their own.
         It is drawn once, inside the first measurement, and kept.
     seed : int
-        Of the sample's order where the loader shuffles, and of whatever the estimator draws.
+        Seed of the sample's order where the loader shuffles, and of whatever the estimator draws.
     """
 
     needs_task_losses = True
 
-    def __init__(self, every: Every, data: Data, seed: int = 0) -> None:
+    def __init__(self, every: Every, data: Data | None, seed: int = 0) -> None:
         super().__init__(every)
+        if data is None:
+            raise TrajlabError(
+                f"{type(self).__name__} measures on data of its own; pass data=, a loader or a "
+                "list of batches"
+            )
         self._data = data
         self._seed = seed
         self._sample: Sample | None = None
+
+    def check(self, setup: Setup) -> None:
+        """Raise if it cannot measure in this loop, or on this data."""
+        super().check(setup)
+        if self.needs_graph:
+            return
+        kind = type(self).__name__
+        tasks = self.sampled_tasks(setup.tasks)
+        for task in tasks:
+            if task not in setup.tasks:
+                raise TrajlabError(
+                    f"{kind}(data=…) holds batches of task {task!r}, which is not declared; "
+                    f"declare it in tasks=, beside {', '.join(setup.tasks)}"
+                )
+        sizes = [len(batches) for batches in tasks.values() if isinstance(batches, Sized)]
+        if len(sizes) == len(tasks) and not any(sizes):
+            raise TrajlabError(f"{kind}(data=…) holds no batch; give a loader or a list of batches")
+
+    def sampled_tasks(self, declared: Sequence[str]) -> Mapping[str, Iterable[Any]]:
+        """Return the batches of each task that has some."""
+        return (
+            self._data if isinstance(self._data, Mapping) else dict.fromkeys(declared, self._data)
+        )
 
     def sample(self, moment: Moment) -> Sample:
         """Put the model into evaluation mode, and return the sample."""
@@ -46,13 +78,13 @@ class Sampled(Probe):
 
     def attributes(self, estimator: str, **further: Any) -> dict[str, Any]:
         """Return what the table says about how its numbers were made."""
-        assert self._sample is not None  # a table is declared after the first measurement
+        identity = {} if self._sample is None else self._sample.identity
         return {
             "estimator": estimator,
             "parameters": "shared",
             "mode": "evaluation",
             "seed": self._seed,
-            **self._sample.identity,
+            **identity,
             **further,
         }
 
@@ -61,6 +93,39 @@ def losses_function(moment: Moment) -> TaskLosses:
     """Return the recorder's ``task_losses``, which it has seen to."""
     assert moment.task_losses is not None
     return moment.task_losses
+
+
+class Checks:
+    """Comparisons of single examples' gradients with autograd, one a task.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the examples that are compared.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._checks: dict[str, ExampleCheck] = {}
+
+    def __getitem__(self, task: str) -> ExampleCheck:
+        """Return the comparison of a task."""
+        return self._checks.setdefault(task, ExampleCheck(self._seed))
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what a table says about them."""
+        checks = self._checks.values()
+        return {
+            "checked_gradients": sum(check.passes for check in checks),
+            "example_by_example": _some({n for check in checks for n in check.one_by_one}),
+            "formula_was_wrong": _some({n for check in checks for n in check.wrong}),
+        }
+
+
+def _some(names: Collection[str]) -> list[str]:
+    """Return the first names, for an attribute of a table holds no long list."""
+    first, left = sorted(names)[:_NAMES], len(names) - _NAMES
+    return [*first, f"and {left} more"] if left > 0 else first
 
 
 @contextmanager
@@ -73,6 +138,6 @@ def capture_shared(moment: Moment) -> Iterator[Capture]:
         If the model normalised over the batch, so that there are none.
     """
     layers = modules_of(moment.model, group_by_layer(moment.trainable))
-    with Capture(layers) as capture, capture_attention(capture):
+    with Capture(layers) as capture:
         yield capture
     refuse_batch_statistics(moment.model)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from trajlab.measure.curvature.product import HessianProduct, Loss
-from trajlab.record.probes.probe import Moment
+from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import Sampled, losses_function
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
@@ -25,7 +25,7 @@ class SecondOrder(Sampled):
         As for `Sampled`.
     """
 
-    def __init__(self, every: Every, data: Data, seed: int = 0) -> None:
+    def __init__(self, every: Every, data: Data | None, seed: int = 0) -> None:
         super().__init__(every, data, seed)
         self._by_function: dict[str, bool] = {}
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from trajlab.errors import TrajlabError
 from trajlab.measure.curvature.sharpness import average_sharpness, sharpness
-from trajlab.record.probes.probe import Moment
+from trajlab.record.loop.setup import Setup
+from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import NO_DATA, Sampled, losses_function
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
@@ -37,7 +38,7 @@ class Sharpness(Sampled):
         Each task's loss at chance level (ln C for C balanced classes; infinite where there is
         none). A value is `saturated` where the disturbed loss reaches it. Without, it is not said.
     seed : int
-        Of the sample's order where the loader shuffles, and of the noise.
+        Seed of the sample's order where the loader shuffles, and of the noise.
 
     Raises
     ------
@@ -47,8 +48,9 @@ class Sharpness(Sampled):
 
     def __init__(
         self,
-        every: Every,
-        data: Data,
+        every: Every = "epoch",
+        data: Data | None = None,
+        *,
         rho: Sequence[float] = (1e-3, 5e-3, 1e-2),
         method: Literal["worst-case", "average-case"] = "worst-case",
         iterations: int = 20,
@@ -62,6 +64,13 @@ class Sharpness(Sampled):
         self._method = method
         self._iterations = iterations
         self._chance = chance
+
+    def check(self, setup: Setup) -> None:
+        """Raise if it cannot measure in this loop, or a task's loss at chance is not known."""
+        super().check(setup)
+        for task in self.sampled_tasks(setup.tasks) if self._chance else ():
+            if task not in (self._chance or {}):
+                raise TrajlabError(f"chance= lacks task {task!r}; give its loss at chance")
 
     def table(self, moment: Moment) -> Table:
         """Declare ``sharpness``."""
@@ -100,7 +109,5 @@ class Sharpness(Sampled):
             row["se"].append(list(found.se))
             row["reason"].append("" if found.value[0] == found.value[0] else "the loss became NaN")
             if self._chance:
-                if task not in self._chance:
-                    raise TrajlabError(f"chance= lacks task {task!r}; give its loss at chance")
                 saturated.append([loss >= self._chance[task] for loss in found.disturbed])
         return row | ({"saturated": saturated} if self._chance else {})

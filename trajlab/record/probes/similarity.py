@@ -1,15 +1,19 @@
 """Similarity of the tasks' full gradients, without the noise of mini-batches."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import replace
 from typing import Any
 
+from trajlab.errors import TrajlabError
 from trajlab.measure.similarity import CrossBatchSimilarity
-from trajlab.record.probes.probe import Moment
+from trajlab.record.loop.setup import Setup
+from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import Sampled, losses_function
 from trajlab.record.sample import BatchLosses, Data
 from trajlab.record.schedule import Every
-from trajlab.store import Column, Table, standard
+from trajlab.store import Table, standard
+
+_FEWEST = 3  # batches: the jackknife leaves one out, and relates the others
 
 
 class GradientSimilarity(Sampled):
@@ -26,24 +30,28 @@ class GradientSimilarity(Sampled):
         The sample; one a task where tasks have inputs of their own. Batches of equal position
         count as drawn together. The recorder needs ``task_losses=``.
     seed : int
-        Of the sample's order where the loader shuffles.
+        Seed of the sample's order where the loader shuffles.
     """
 
-    def __init__(self, every: Every, data: Data, seed: int = 0) -> None:
+    def __init__(self, every: Every = "epoch", data: Data | None = None, *, seed: int = 0) -> None:
         super().__init__(every, data, seed)
         self._batches = 0
 
+    def check(self, setup: Setup) -> None:
+        """Raise if it cannot measure in this loop, or on so few batches."""
+        super().check(setup)
+        for task, batches in self.sampled_tasks(setup.tasks).items():
+            if isinstance(batches, Sized) and len(batches) < _FEWEST:
+                raise TrajlabError(
+                    f"GradientSimilarity compares batches, and data= holds {len(batches)} of task "
+                    f"{task!r}; give {_FEWEST} or more"
+                )
+
     def table(self, moment: Moment) -> Table:
         """Declare ``similarity``."""
-        table = standard("similarity", task=moment.tasks)
-        dominated = Column(
-            "noise_dominated",
-            ("step", "task"),
-            "bool",
-            description="squared gradient norm below twice its standard error",
-        )
         attributes = self.attributes("cross-batch", batches=self._batches)
-        return replace(table, columns=(*table.columns, dominated), attributes=attributes)
+        table = standard("similarity", "noise_dominated", task=moment.tasks)
+        return replace(table, attributes=attributes)
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
         """Return ``cosine`` and ``se``, (task, other_task), ``ceiling``, …, (task,)."""

@@ -1,0 +1,138 @@
+"""The training loop, as the recorder sees it."""
+
+import time
+from collections.abc import Callable, Mapping
+from math import nan
+
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim import Optimizer
+
+from trajlab.errors import TrajlabError
+from trajlab.record.loop.clock import Clock
+from trajlab.record.loop.loss_scale import LossScale
+from trajlab.record.loop.losses import Weights
+from trajlab.record.loop.setup import Setup
+from trajlab.record.loop.shards import Shards
+from trajlab.record.loop.shared import discover_shared
+from trajlab.record.loop.wrappers import has_compiled_graph
+from trajlab.record.moment import Moment
+
+
+class Loop:
+    """Model, shared parameters, step and loss scale of a training loop at each moment.
+
+    Parameters
+    ----------
+    setup : Setup
+        What the recorder is made with.
+    optimizer : Optimizer, optional
+        Its updates advance the step, and its first group tells the learning rate.
+    scaler : GradScaler, optional
+        What scales the losses.
+    created : float
+        Seconds since the epoch at which the run began.
+    on_update : method
+        Called before the step advances, as long as its object lives.
+
+    Attributes
+    ----------
+    clock : Clock
+        What step and epoch it is.
+    scale : LossScale
+        What the losses are multiplied by.
+    shards : Shards
+        The whole parameters of a sharded model.
+    parameters : mapping of str to nn.Parameter, or None
+        The shared parameters by qualified name; None until they are found.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        optimizer: Optimizer | None,
+        scaler: GradScaler | None,
+        created: float,
+        on_update: Callable[[], None],
+    ) -> None:
+        self._setup = setup
+        self._model: nn.Module = setup.inner
+        self._optimizer = optimizer
+        self._created = created
+        self.clock = Clock(optimizer, on_update)
+        self.scale = LossScale(scaler)
+        self.shards = Shards(setup.model)
+        self.parameters = setup.parameters
+
+    def begin_pass(
+        self, losses: Mapping[str, Tensor], weights: Weights, accumulate: int, step: int | None
+    ) -> Moment:
+        """Begin a backward pass, and return its moment.
+
+        Raises
+        ------
+        TrajlabError
+            If `accumulate` is no number of passes, or the shared parameters cannot be found.
+        """
+        if accumulate < 1:
+            raise TrajlabError(f"accumulate={accumulate} is no number of passes; give 1 or more")
+        self.clock.begin_pass(step)
+        self.shards.close()
+        if self.parameters is None:
+            if has_compiled_graph(losses.values()):
+                raise TrajlabError(
+                    "the losses come from a compiled graph, which hides what the tasks share; pass "
+                    "shared="
+                )
+            self.parameters = discover_shared(self._model, self._setup.tasks, losses)
+        return self.moment(losses, weights, accumulate)
+
+    def moment(self, losses: Mapping[str, Tensor], weights: Weights, accumulate: int = 1) -> Moment:
+        """Return the present moment, with the losses of the current batch."""
+        parameters = self.parameters or {}
+        rate = float(self._optimizer.param_groups[0]["lr"]) if self._optimizer else nan
+        return Moment(
+            step=self.clock.step,
+            micro_step=self.clock.micro_step,
+            passes=accumulate,
+            first=self.clock.first,
+            loss_scale=self.scale.value,
+            epoch=self.clock.epoch,
+            wall_time=time.time() - self._created,
+            learning_rate=rate,
+            model=self._model,
+            tasks=self._setup.tasks,
+            parameters=parameters,
+            leaves=self.shards.leaves(parameters),
+            losses=losses,
+            weights=weights,
+            task_losses=self._setup.task_losses,
+            predict=self._setup.predict,
+        )
+
+    def evaluate(self, step: int | None) -> Moment:
+        """Note an evaluation, and return its moment."""
+        self.shards.close()
+        if step is not None:
+            self.clock.step = step
+        self.clock.evaluated()
+        return self.moment({}, {})
+
+    def update(self) -> dict[str, Tensor]:
+        """Return the gradients that the optimizer is about to take, by name; empty without it."""
+        if self._optimizer is None:
+            return {}
+        gradients = {name: p.grad for name, p in (self.parameters or {}).items()}
+        return {name: gradient for name, gradient in gradients.items() if gradient is not None}
+
+    def look(self, wanted: bool) -> None:
+        """Look for a sharded model's parameters in the forward pass that follows, or do not."""
+        self.shards.clear()
+        if wanted and self.parameters is not None:
+            self.shards.open(self.parameters)
+
+    def stop(self) -> None:
+        """Watch the optimizer and the modules no more."""
+        self.clock.stop()
+        self.shards.close()
+        self.shards.clear()

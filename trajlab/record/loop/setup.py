@@ -1,0 +1,71 @@
+"""What a recorder is made with, as it is checked before training."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from trajlab.errors import TrajlabError
+from trajlab.record.loop.wrappers import is_sharded, refuse_compiled, unwrap
+from trajlab.record.moment import Predict, TaskLosses
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The loop that a recorder is made for.
+
+    Attributes
+    ----------
+    model : nn.Module
+        The model as the loop calls it, in whatever wraps it.
+    tasks : tuple of str
+        All declared tasks.
+    parameters : mapping of str to nn.Parameter, or None
+        The shared parameters by qualified name; None if they are to be found on the first step.
+    has_optimizer : bool
+        Whether the recorder knows the optimizer.
+    task_losses : callable or None
+        As in `trajlab.record.moment.Moment`.
+    predict : callable or None
+        As there.
+    """
+
+    model: nn.Module
+    tasks: tuple[str, ...]
+    parameters: Mapping[str, nn.Parameter] | None
+    has_optimizer: bool
+    task_losses: TaskLosses | None
+    predict: Predict | None
+
+    @property
+    def inner(self) -> nn.Module:
+        """The model without what wraps it."""
+        return unwrap(self.model)
+
+    def check(self) -> None:
+        """Raise if the shared parameters are to be found where a graph cannot tell them.
+
+        Raises
+        ------
+        TrajlabError
+            If the model is compiled or sharded.
+        """
+        if self.parameters is None:
+            refuse_compiled(self.model, "its graph hides what the tasks share", "pass shared=")
+            if is_sharded(self.model):
+                raise TrajlabError(
+                    "a sharded model's graph hides what the tasks share; pass shared="
+                )
+
+
+def check_tasks(tasks: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the tasks.
+
+    Raises
+    ------
+    TrajlabError
+        If there is none, or they are not distinct.
+    """
+    if not tasks or isinstance(tasks, str) or len(set(tasks)) < len(tasks):
+        raise TrajlabError(f"tasks={tasks!r} must be a list of distinct names")
+    return tuple(tasks)

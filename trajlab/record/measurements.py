@@ -1,0 +1,128 @@
+"""All that a recorder measures at the moments of a loop."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+from torch import Tensor
+
+from trajlab.errors import TrajlabError
+from trajlab.record.attached import Attached
+from trajlab.record.failures import Failures
+from trajlab.record.loop.setup import Setup
+from trajlab.record.moment import Moment
+from trajlab.record.probes.probe import Probe, Started
+from trajlab.record.rows import Rows
+
+_logger = logging.getLogger("trajlab")
+
+
+class Measurements:
+    """Lets each probe measure at the moments that are its own.
+
+    Parameters
+    ----------
+    probes : sequence of Probe
+        What measures.
+    rows : Rows
+        Where their tables are declared, and their rows go.
+    failures : Failures
+        What is told of measurements that fail.
+    """
+
+    def __init__(self, probes: Sequence[Probe], rows: Rows, failures: Failures) -> None:
+        self._probes = [Attached(probe, rows, failures) for probe in probes]
+        self._told = False
+
+    def needs_graph(self, step: int, boundary: int) -> bool:
+        """Say whether a probe will measure on the graph of that step.
+
+        Parameters
+        ----------
+        step : int
+            Optimizer updates completed.
+        boundary : int
+            Epoch boundaries so far.
+        """
+        return any(
+            attached.probe.needs_graph and attached.due(step, boundary) for attached in self._probes
+        )
+
+    def start(self, moment: Moment, boundary: int) -> list[tuple[Attached, Started]]:
+        """Do what comes before the training backward; return what that is to complete."""
+        started = []
+        for attached in self._probes:
+            if attached.probe.adds_up(moment):
+                attached.add_if_due(moment, boundary)
+            elif not moment.first:
+                self._miss(attached, moment, boundary)
+            elif (measurement := attached.start_if_due(moment, boundary)) is not None:
+                started.append((attached, measurement))
+        return started
+
+    def observe(self, moment: Moment, boundary: int) -> None:
+        """Measure at a pass whose backward belongs to the loop."""
+        for attached in self._probes:
+            if attached.probe.adds_up(moment):
+                attached.add_if_due(moment, boundary)
+            elif moment.first:
+                attached.measure_if_due(moment, boundary)
+            else:
+                self._miss(attached, moment, boundary)
+
+    def evaluate(self, moment: Moment, boundary: int) -> None:
+        """Measure, at an evaluation, what is measured once an epoch and needs no batch."""
+        for attached in self._probes:
+            if attached.probe.schedule.every == "epoch" and not attached.probe.needs_graph:
+                attached.measure_if_due(moment, boundary)
+
+    def complete(self, update: Mapping[str, Tensor]) -> None:
+        """Complete what was measured over the passes of the update that is about to be made."""
+        for attached in self._probes:
+            attached.complete(update)
+
+    def _miss(self, attached: Attached, moment: Moment, boundary: int) -> None:
+        """Say once that passes are accumulated without the recorder knowing."""
+        if (
+            moment.passes == 1
+            and not self._told
+            and attached.probe.needs_graph
+            and attached.due(moment.step, boundary)
+        ):
+            self._told = True
+            _logger.warning(
+                "trajlab measures the first of several backward passes of step %d only; pass "
+                "accumulate= to measure them together",
+                moment.step,
+            )
+
+
+def check_probes(probes: Sequence[Probe], setup: Setup) -> None:
+    """Raise if a probe cannot measure in this loop, or two would write one table.
+
+    Raises
+    ------
+    TrajlabError
+        Naming the probe, and what to do.
+    """
+    if isinstance(probes, Probe):
+        raise TrajlabError(f"probes= is one {type(probes).__name__}; give a list of probes")
+    for probe in probes:
+        if not isinstance(probe, Probe):
+            raise TrajlabError(
+                f"{probe!r} in probes= is no probe; give objects, as in "
+                "probes=[probes.TaskGradients(every=10), *probes.light()]"
+            )
+    quantities = [probe.quantity for probe in probes]
+    for probe in probes:
+        if quantities.count(probe.quantity) > 1:
+            raise TrajlabError(f"two {type(probe).__name__} probes would write one table; give one")
+        probe.check(setup)
+
+
+def watching(started: Sequence[tuple[Attached, Started]]) -> ExitStack:
+    """Return a context that watches the training backward for all that were started."""
+    with ExitStack() as entered:
+        for _, measurement in started:
+            entered.enter_context(measurement.watching)
+        return entered.pop_all()

@@ -1,0 +1,1 @@
+"""How task gradients are measured: in one pass, over one update, at the representation."""

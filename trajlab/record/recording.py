@@ -1,0 +1,148 @@
+"""A run's file while it is recorded: how it is flushed, resumed and sealed."""
+
+import atexit
+import logging
+import os
+import weakref
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from trajlab.record.loop.loop import Loop
+from trajlab.record.loop.loss_scale import LossScale
+from trajlab.record.rows import Rows
+from trajlab.store import NullWriter, Writer
+
+_logger = logging.getLogger("trajlab")
+
+
+class Recording:
+    """The file of one run, from its opening until it is sealed.
+
+    It is sealed when it is closed, when nobody holds it any more, or as the process ends.
+
+    Parameters
+    ----------
+    writer : Writer or NullWriter
+        What writes the file.
+    loop : Loop
+        What is watched; it does not hold this object.
+    rows : Rows
+        What is recorded; nor do they.
+    """
+
+    def __init__(self, writer: Writer | NullWriter, loop: Loop, rows: Rows) -> None:
+        self._writer = writer
+        self._loop = loop
+        self._rows = rows
+        self._abandoned = weakref.finalize(self, _abandon, os.getpid(), writer.path, loop, rows)
+        self._abandoned.atexit = False  # too late: h5py has put its converters away by then
+        atexit.register(self._abandoned)
+
+    @property
+    def step(self) -> int:
+        """Optimizer updates completed."""
+        return self._loop.clock.step
+
+    @property
+    def epoch(self) -> int:
+        """Epochs completed: counted at evaluations, unless it is set."""
+        return self._loop.clock.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._loop.clock.set_epoch(epoch)
+
+    def flush(self) -> None:
+        """Write what is buffered: when this returns it survives a power loss.
+
+        Raises
+        ------
+        TrajlabError
+            If the disk refuses; nothing is lost, and the next flush tries again.
+        """
+        self._rows.flush()
+
+    def close(self, status: str = "complete") -> None:
+        """Seal the file; a second time this does nothing.
+
+        Parameters
+        ----------
+        status : str
+            ``complete``, or ``recording`` for a run that is to be resumed.
+
+        Raises
+        ------
+        TrajlabError
+            If the disk refuses; nothing is lost, and `close` can be called again.
+        """
+        if status == "complete" and not self._loop.clock.begun:
+            _logger.warning(
+                "trajlab recorded no training step in %s: neither backward() nor observe() was "
+                "called before close()",
+                self._writer.path,
+            )
+        _seal(self._loop, self._rows, status)
+        self._abandoned.detach()
+        atexit.unregister(self._abandoned)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Flush, and return what a checkpoint must hold to resume from here."""
+        self.flush()
+        return self._loop.clock.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint; what was recorded from its step on is superseded.
+
+        Raises
+        ------
+        TrajlabError
+            If this recorder has recorded already.
+        """
+        self._rows.hand_over()
+        self._writer.rewind(state["step"])
+        self._loop.clock.load_state_dict(state)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close("recording")
+        except Exception as failure:  # must not take the place of the user's own error
+            _logger.error("trajlab could not seal %s: %s", self._writer.path, failure)
+
+
+def mark_skipped(scale: LossScale, rows: Rows) -> bool:
+    """Mark the passes of the last update if the loss scaler skipped it."""
+    skipped = scale.skipped()
+    for row in skipped:
+        rows.append("losses", {**row, "skipped": True})  # in the place of the former row
+    return bool(skipped)
+
+
+def _seal(loop: Loop, rows: Rows, status: str) -> None:
+    loop.stop()
+    try:
+        mark_skipped(loop.scale, rows)
+    finally:
+        rows.close(status)
+
+
+def _abandon(pid: int, path: Path, loop: Loop, rows: Rows) -> None:
+    """Seal the file of a recorder that nobody holds any more, or as the process ends."""
+    if os.getpid() != pid:  # a forked process's copy of it
+        return
+    try:
+        _seal(loop, rows, "recording")
+        _logger.warning("trajlab sealed %s, whose recorder was not closed; call close()", path)
+    except Exception as failure:  # there is nobody to raise it to
+        _logger.error("trajlab could not seal %s: %s", path, failure)
