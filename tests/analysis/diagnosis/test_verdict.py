@@ -27,9 +27,9 @@ def test_no_shares_and_no_causes(reach, selection):
 
 
 def test_groups_are_told_by_name_and_not_by_the_place_of_their_columns():
-    """Holm's adjustment runs over the tasks of a group: other groups would change the sentences."""
+    """Holm's adjustment runs over all that share a baseline, here four comparisons."""
     rows = [
-        row(task=f"t{i}", lr=lr, delta=(2.0, 1.9), delta_p=0.02)
+        row(task=f"t{i}", lr=lr, delta=(2.0, 1.9), delta_p=0.01)
         for lr in ("1", "2")
         for i in range(2)
     ]

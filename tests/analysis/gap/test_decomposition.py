@@ -28,7 +28,7 @@ def test_what_is_read_inside_a_hole_is_missing(decades, read):
     runs = [Evaluations.clean([1, 2, 3], [1.0, upper, 0.1], [80, 85, 90 + s]) for s in range(3)]
     baseline = [Evaluations.clean([1, 2, 3], [1.0, 0.5, 0.2], [80, 83, 86 + s]) for s in range(3)]
     parts = decompose(runs, baseline)
-    assert parts.common_loss == pytest.approx(0.2)
+    assert 10**parts.common.log_loss == pytest.approx(0.2)
     known = dict(zip(TERMS, np.isfinite(parts.terms.estimate), strict=True))
     assert known == {"delta": True, "matched": read, "reach": read, "selection": True}
     assert np.isfinite([parts.first, parts.last]).tolist() == [read, read]
@@ -36,8 +36,8 @@ def test_what_is_read_inside_a_hole_is_missing(decades, read):
 
 def test_no_curve_is_read_below_itself():
     """The loss rises again; the score is the loss alone, and isotonic pools the rise."""
-    loss = np.array([1.0, 0.1, 0.01, 0.1, 0.1])
-    rises = Evaluations.clean(STEPS[1:6], loss, -np.log10(loss))
+    loss = 10 ** np.array([0, -0.5, -1, -1.5, -2, -1.5, -1, -1])
+    rises = Evaluations.clean(STEPS[1:9], loss, -np.log10(loss))
     falls = Evaluations.clean(STEPS[1:6], [1.0, 0.3, 0.1, 0.03, 0.01], [0, 0.5229, 1, 1.5229, 2])
     parts = decompose([rises, rises], [falls, falls])
     assert parts.common.log_loss == pytest.approx(isotonic(rises).log_loss[0])

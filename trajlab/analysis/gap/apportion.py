@@ -22,6 +22,9 @@ def apportion(row: Row, level: float) -> Iterator[Statement]:
     if np.isnan(row["common_loss"]):
         yield "Δ cannot be apportioned: no training loss is common to all runs.", {}
         return
+    if np.isnan(row["matched"]):
+        yield "Δ cannot be apportioned: evaluations lie too far apart at the common loss.", {}
+        return
     names = ("matched", "reach", "selection")
     sure = {name: bool(row[f"{name}_p_adjusted"] < level) for name in names}
     along = {name: np.sign(row[name]) == np.sign(row["delta"]) for name in names}
@@ -39,7 +42,7 @@ def apportion(row: Row, level: float) -> Iterator[Statement]:
 
 
 def _of_matched(row: Row, *, along: bool) -> Statement:
-    """A gap at equal training loss, if every way to read it has its sign."""
+    """Say that a gap is there at equal loss, if every way to read it has its sign."""
     loss = f"equal training loss (L = {row['common_loss']:.2g})"
     bracket = {name: row[f"matched_{name}_passage"] for name in ("first", "last")}
     read = ", ".join(f"{value:+.3g} by {name} passage" for name, value in bracket.items())
@@ -58,7 +61,7 @@ def _of_matched(row: Row, *, along: bool) -> Statement:
 
 
 def _of_reach(row: Row) -> Statement:
-    """A gap that only training beyond L_c adds: one side went further, or the other got worse."""
+    """Say what training beyond L_c adds: one side went further, or the other got worse."""
     improved = row["delta"] > 0
     worse = row["baseline"] if improved else f"method={row['method']}"
     own = "reach_of_baseline" if improved else "reach_of_runs"

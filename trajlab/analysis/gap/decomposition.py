@@ -131,7 +131,7 @@ def decompose(
     groups = runs, baseline
     curves = [[RULES[rule](run) for run in group] for group in groups]
     common = common_loss(groups, curves)
-    at = common.log_loss if log_loss is None else log_loss
+    at = common.readable if log_loss is None else log_loss
     select = all(run.selectable(number) for group in groups for run in group)
 
     def read(run: Evaluations) -> FloatArray:
@@ -173,7 +173,7 @@ def _without(
     moved = np.isnan(common.log_loss) or common.log_loss - common.next_lowest > WIDEST_HOLE
     if not (moved and all(left)):
         return None
-    at = common_loss(left, [[RULES[rule](run) for run in group] for group in left]).log_loss
+    at = common_loss(left, [[RULES[rule](run) for run in group] for group in left]).readable
     parts = decompose(*left, rule, confidence, number=number, log_loss=at)
     return None if np.isnan(at) else parts.terms
 

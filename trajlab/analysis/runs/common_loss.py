@@ -16,16 +16,24 @@ class CommonLoss:
     Attributes
     ----------
     log_loss
-        log10 of L_c, NaN where no loss is on all curves, or evaluations leave a hole there.
+        log10 of L_c, NaN where no loss is on all curves.
     set_by
         The side, 0 or 1, and the position of the run whose curve ends highest.
     next_lowest
         log10 of L_c without that run; leaving out any other does not move it.
+    in_hole
+        Whether neighbouring evaluations of a side lie too far apart there.
     """
 
     log_loss: float
     set_by: tuple[int, int]
     next_lowest: float
+    in_hole: bool
+
+    @property
+    def readable(self) -> float:
+        """log10 of L_c, NaN where evaluations leave a hole there."""
+        return float("nan") if self.in_hole else self.log_loss
 
 
 def common_loss(
@@ -46,5 +54,6 @@ def common_loss(
     order = np.argsort(ends[:, 0], kind="stable")
     low = float(ends[order[-1], 0])
     following = float(ends[order[-2], 0]) if len(order) > 1 else np.nan
-    outside = low > ends[:, 1].min() or any(in_hole(low, group) for group in groups)
-    return CommonLoss(float("nan") if outside else low, places[order[-1]], following)
+    log_loss = float("nan") if low > ends[:, 1].min() else low
+    hole = any(bool(in_hole(low, group)) for group in groups)
+    return CommonLoss(log_loss, places[order[-1]], following, hole)
