@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--pieces", action="store_true", help="intervals and tests alone")
     given = parser.parse_args()
     if not given.pieces:
-        before = pd.read_csv(_FIRST).set_index(_KEYS)["said"]
+        before = pd.read_csv(_FIRST, dtype={"is": str, "evaluations": str}).set_index(_KEYS)["said"]
         print("| " + " | ".join([*_KEYS, "before", "after", "trials"]) + " |")
         print("|---" * 9 + "|")
         for study in worlds():

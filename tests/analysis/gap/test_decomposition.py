@@ -38,7 +38,8 @@ def test_no_curve_is_read_below_itself():
     """The loss rises again; the score is the loss alone, and isotonic pools the rise."""
     loss = 10 ** np.array([0, -0.5, -1, -1.5, -2, -1.5, -1, -1])
     rises = Evaluations.clean(STEPS[1:9], loss, -np.log10(loss))
-    falls = Evaluations.clean(STEPS[1:6], [1.0, 0.3, 0.1, 0.03, 0.01], [0, 0.5229, 1, 1.5229, 2])
+    even = np.linspace(0, -2, 9)
+    falls = Evaluations.clean(STEPS[:9], 10**even, -even)
     parts = decompose([rises, rises], [falls, falls])
     assert parts.common.log_loss == pytest.approx(isotonic(rises).log_loss[0])
     assert parts.common.log_loss > -2
