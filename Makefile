@@ -52,7 +52,7 @@ wheel-check: env  ## build wheel and sdist, install in an empty environment, use
 	$(BIN)/python tests/packaging/wheel.py $(TORCH) $(PYTHONS)
 
 crash-test: env  ## kill, tear and refuse the store on a large scale; KILLS=200 for fewer than 1,000 kills
-	TRAJLAB_KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -s tests/crash
+	TRAJLAB_KILLS=$(or $(KILLS),1000) TRAJLAB_INPUTS=$(or $(INPUTS),100000) $(BIN)/python -m pytest -s tests/crash
 
 lint: env  ## format, docstrings, types, layers
 	$(BIN)/ruff format --check .

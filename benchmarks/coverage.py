@@ -12,10 +12,10 @@ import argparse
 from collections.abc import Iterator
 
 import numpy as np
-
 from tests.analysis.test_front import measured_distance
 from tests.analysis.test_gap_simulation import curves
 from tests.analysis.test_items import two_sides
+
 from trajlab.analysis.correlate.association import associate
 from trajlab.analysis.gap.decomposition import decompose
 from trajlab.analysis.gap.onset import first, sustained

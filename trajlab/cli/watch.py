@@ -14,7 +14,7 @@ from trajlab.analysis.arrays import cosine
 from trajlab.cli.options import DEBUG
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
-from trajlab.store.image import Array
+from trajlab.store.rows import Array
 
 Lines = dict[str, Array]  # label to one value a step
 

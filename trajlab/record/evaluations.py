@@ -1,5 +1,6 @@
 """Evaluations of the tasks on a split of the data."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,8 @@ from trajlab.record.moment import Moment
 from trajlab.record.rows import Rows
 from trajlab.store import Column, Table, items, standard
 from trajlab.store.schema import SPLITS
+
+_logger = logging.getLogger("trajlab")
 
 Value = float | Tensor | NDArray[np.bool_]
 Values = Mapping[str, Mapping[str, Value]]
@@ -37,6 +40,7 @@ class Evaluations:
         self._tasks = tasks
         self._lower_is_better = frozenset(lower_is_better)
         self._rows = rows
+        self._told: set[tuple[str, tuple[str, ...]]] = set()
 
     def row(self, split: str, values: Values) -> dict[str, Any]:
         """Check an evaluation, declare its table, and return its row.
@@ -47,6 +51,15 @@ class Evaluations:
             As `evaluation_row` and `evaluation_table`.
         """
         row = evaluation_row(values, self._tasks)
+        if (absent := tuple(task for task in self._tasks if task not in values)) and (
+            (split, absent) not in self._told
+        ):
+            self._told.add((split, absent))
+            _logger.warning(
+                "an evaluation on %s lacks %s, whose numbers are NaN; this is said once",
+                split,
+                ", ".join(absent),
+            )
         self._rows.declare(evaluation_table(split, self._tasks, row, self._lower_is_better))
         return row
 
@@ -124,7 +137,12 @@ def evaluation_row(values: Values, tasks: Sequence[str]) -> dict[str, Any]:
         If a task is not declared, a value is not one number or, of ``correct``, not a flat array
         of flags, or the name of a metric is taken.
     """
-    for task in values:
+    for task, of_task in values.items() if isinstance(values, Mapping) else ((None, values),):
+        if not isinstance(of_task, Mapping):
+            raise TrajlabError(
+                f"the evaluation{f' of task {task!r}' if task else ''} is {of_task!r}; give "
+                "{task: {metric: value}}, such as {'left': {'loss': 0.5, 'accuracy': 0.9}}"
+            )
         if task not in tasks:
             raise TrajlabError(
                 f"task {task!r} is evaluated but not declared; declare it in tasks=, beside "

@@ -76,6 +76,12 @@ class Recording:
         TrajlabError
             If the disk refuses; nothing is lost, and `close` can be called again.
         """
+        if status == "complete" and not self._loop.clock.begun:
+            _logger.warning(
+                "trajlab recorded no training step in %s: neither backward() nor observe() was "
+                "called before close()",
+                self._writer.path,
+            )
         _seal(self._loop, self._rows, status)
         self._abandoned.detach()
         atexit.unregister(self._abandoned)

@@ -63,8 +63,9 @@ class Stage:
         """Multiply the lists out, each configuration once.
 
         The seed varies slowest, so that whole comparisons are trained first. A problem of one task
-        is trained by ``single``, whatever method the stage names. Of those to be
-        chosen there are at most these: all that they are chosen from.
+        is trained by ``single``, whatever method the stage names. Of a front that is
+        to be chosen there are at most these, all that it is chosen from; in the place of a best one
+        stands the first.
 
         Raises
         ------
@@ -72,8 +73,9 @@ class Stage:
             If a setting has no such condition.
         """
         if self.again:
-            tried = [c for stage in self.again for c in stage.configurations()]
-            return reseeded(tried, self.grid)
+            tried = [stage.configurations() for stage in self.again]
+            kept = [c for own in tried for c in (own if self.front else own[:1])]
+            return reseeded(kept, self.grid)
         keys = sorted(self.grid, key=lambda key: key != "seed")
         found: list[dict[str, Any]] = []
         for values in product(*(self.grid[key] for key in keys)):

@@ -38,13 +38,12 @@ class Compute(Probe):
         self.seconds = 0.0
 
     @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Add up the processor time of what is done inside."""
+    def step(self, flops: float) -> Iterator[None]:
+        """Add up the operations and the processor time of the step that is made inside."""
         start = time.process_time()
-        try:
-            yield
-        finally:
-            self.seconds += time.process_time() - start
+        yield
+        self.seconds += time.process_time() - start
+        self.flops += flops
 
     def table(self, moment: Moment) -> Table:
         """Declare ``compute``."""

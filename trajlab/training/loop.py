@@ -75,8 +75,7 @@ def train(
             else:
                 trainer.evaluate(recorder)
             while trainer.epoch < plan.epochs:
-                with trainer.compute.timed():
-                    finite = trainer.advance(recorder)
+                finite = trainer.advance(recorder)
                 trainer.evaluate(recorder)
                 if not finite:
                     break

@@ -134,24 +134,10 @@ class Trainer:
         sums = dict.fromkeys(self.problem.tasks, 0.0)
         early = set() if self.epoch else self.early
         for step in range(1, self.steps + 1):
-            chosen = self.method.draw()
-            drawn = {
-                name: batch
-                for batches in self.batches
-                if not batches.tasks.isdisjoint(chosen)
-                for name, batch in batches.draw().items()
-                if name in chosen
-            }
-            losses = self._means(drawn)
-            self.method.backward(recorder, losses, self.model)
-            self.compute.flops += self._flops
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            if self.schedule:
-                self.schedule.step()
-            self.method.after_update(partial(self._means, drawn))
-            for name, loss in losses.items():
-                sums[name] += loss.item()
+            with self.compute.step(self._flops):
+                losses = self._update(recorder)
+                for name, loss in losses.items():
+                    sums[name] += loss.item()
             if not all(map(math.isfinite, sums.values())):
                 return False
             if step in early:
@@ -165,6 +151,25 @@ class Trainer:
         recorder.epoch = self.epoch
         for split in SPLITS:
             recorder.evaluate(split, evaluate(self.problem, split))
+
+    def _update(self, recorder: Recorder) -> dict[str, Tensor]:
+        """Make one update; return the losses that it descends."""
+        chosen = self.method.draw()
+        drawn = {
+            name: batch
+            for batches in self.batches
+            if not batches.tasks.isdisjoint(chosen)
+            for name, batch in batches.draw().items()
+            if name in chosen
+        }
+        losses = self._means(drawn)
+        self.method.backward(recorder, losses, self.model)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.schedule:
+            self.schedule.step()
+        self.method.after_update(partial(self._means, drawn))
+        return losses
 
     def _means(self, batches: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
         """Return each task's mean loss on its batch."""

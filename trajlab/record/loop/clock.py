@@ -1,5 +1,6 @@
 """What step and what epoch it is."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakMethod
@@ -9,6 +10,8 @@ from torch.optim import Optimizer
 
 from trajlab.record.loop.loss_scale import LossScale
 from trajlab.store import Trajectory
+
+_logger = logging.getLogger("trajlab")
 
 
 class Clock:
@@ -36,6 +39,8 @@ class Clock:
         Epochs completed: counted by `evaluated`, or as `set_epoch` said.
     boundary : int
         Epoch boundaries so far, the beginning of training not counted.
+    begun : bool
+        Whether there was a pass, in this session or one that it goes on with.
     """
 
     def __init__(self, optimizer: Optimizer | None, on_update: Callable[[], None]) -> None:
@@ -50,6 +55,7 @@ class Clock:
         self._passes = 0  # of the present update
         self._last_pass = -1
         self._trained = False
+        self.begun = False
         self._hook = optimizer.register_step_post_hook(self._stepped) if optimizer else None
 
     def next_step(self, passes: int = 1) -> int:
@@ -60,6 +66,12 @@ class Clock:
         """Begin a backward pass; `step` corrects the count."""
         if step is not None:
             self.step = step
+        elif self._counts_passes and not self.begun:
+            _logger.warning(
+                "trajlab counts every backward pass as one step, and knows no learning rate; pass "
+                "optimizer= to record its updates"
+            )
+        self.begun = True
         if self.step != self._last_pass:
             self.micro_step, self._passes = 0, 0
         else:
@@ -92,6 +104,7 @@ class Clock:
 
     def resume(self, run: Trajectory, from_step: int | None) -> None:
         """Go on from `from_step`, by default after the last step that was recorded."""
+        self.begun = True
         steps = run.table("losses")["step"] if "losses" in run.tables else np.array([], int)
         self.step = int(steps.max(initial=-1)) + 1 if from_step is None else from_step
         for name in run.tables:
@@ -106,7 +119,7 @@ class Clock:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint's counts."""
-        self.step, self.epoch = state["step"], state["epoch"]
+        self.step, self.epoch, self.begun = state["step"], state["epoch"], True
 
     def stop(self) -> None:
         """Watch the optimizer no more."""

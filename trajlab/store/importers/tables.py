@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from trajlab.store.image import Array
 from trajlab.store.importers.places import Place, Placed
+from trajlab.store.rows import Array
 from trajlab.store.schema import standard
 from trajlab.store.table import Column, Table
 from trajlab.store.trajectory import Trajectory
