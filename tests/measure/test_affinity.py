@@ -14,7 +14,7 @@ def test_losses_may_hold_gradients() -> None:
         (slope,) = torch.autograd.grad((p["w"] * x**2).sum(), x, create_graph=True)
         return [slope.sum()]  # 2 w
 
-    found = task_affinity(losses, {"w": w}, 0.1)
+    found = task_affinity(losses, {"w": w}, learning_rate=0.1)
     assert found.item() == pytest.approx(1 - 3.6 / 4)
 
 
@@ -26,7 +26,7 @@ def test_affinity_of_quadratics_in_closed_form() -> None:
         v = p["w"]
         return [0.5 * v[0] ** 2, 0.5 * (v[0] + v[1]) ** 2, torch.zeros((), dtype=torch.float64)]
 
-    found = task_affinity(losses, {"w": w}, 0.1)
+    found = task_affinity(losses, {"w": w}, learning_rate=0.1)
     # a step on task 0: w0 = .9; on task 1: (.7, 1.7)
     assert found[0, 0].item() == pytest.approx(1 - 0.81)
     assert found[0, 1].item() == pytest.approx(1 - 2.9**2 / 9)

@@ -8,7 +8,9 @@ from torch import Tensor
 Losses = Callable[[Mapping[str, Tensor]], Sequence[Tensor]]
 
 
-def task_affinity(losses: Losses, parameters: Mapping[str, Tensor], learning_rate: float) -> Tensor:
+def task_affinity(
+    losses: Losses, parameters: Mapping[str, Tensor], *, learning_rate: float
+) -> Tensor:
     """Compute the affinity of every task to every other by a look-ahead step.
 
     The step is one of gradient descent on the shared parameters, taken on a copy: there is nothing

@@ -36,7 +36,7 @@ def measure(layer: nn.Module, x: Tensor, drawn: Projection | None) -> TaskGram:
     c = torch.randn(2, *z.shape, generator=torch.Generator().manual_seed(1), dtype=z.dtype)
     losses = [(c[0] * z).sum(), ((c[0] + c[1]) * z).sum(), (z**2).sum()]
     parameters = {f"layer.{name}": p for name, p in layer.named_parameters()}
-    return task_gram(losses, parameters, drawn)
+    return task_gram(losses, parameters, projection=drawn)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -66,12 +66,12 @@ def test_no_weight_gradient_is_computed_and_the_rest_is_exact() -> None:
     w = model["b"](x[:, :6])
     losses = [(z.sin()).sum() + w.sin().sum(), z.cos().sum() * w.exp().mean()]
     exact = task_gram(losses, parameters)
-    found = task_gram(losses, parameters, projection(0))
+    found = task_gram(losses, parameters, projection=projection(0))
     assert torch.equal(found.gram[1], exact.gram[1])  # grouped: by its gradients
     assert found.standard_error[1].eq(0).all()
     assert found.standard_error[0].gt(0).all()
     bias = task_gram(losses, {"a.bias": parameters["a.bias"]})
-    weight = task_gram(losses, {"a.weight": parameters["a.weight"]}, projection(0))
+    weight = task_gram(losses, {"a.weight": parameters["a.weight"]}, projection=projection(0))
     assert torch.allclose(found.gram[0], weight.gram[0] + bias.gram[0], rtol=1e-10)
     assert weight.from_gradients == ()
 
@@ -85,8 +85,8 @@ def test_training_gram_divides_errors_by_weights_too() -> None:
     for _ in range(2):  # all tasks pulled back, then one derived
         z = model(x)
         losses = [z.sin().sum(), z.cos().sum(), (z**2).sum()]
-        plain = task_gram(losses, parameters, projection(3))
-        watch = meter.start(losses, weights, projection(3))
+        plain = task_gram(losses, parameters, projection=projection(3))
+        watch = meter.start(losses, weights, projection=projection(3))
         with watch:
             sum(w * loss for w, loss in zip(weights, losses, strict=True)).backward()
         found = watch.sums.result()

@@ -18,6 +18,7 @@ from trajlab.measure.layers import group_by_layer
 def task_gram(
     losses: Sequence[Tensor | None],
     parameters: Mapping[str, Tensor],
+    *,
     projection: Projection | None = None,
 ) -> TaskGram:
     """Compute the Gram matrix of the losses' gradients for each layer.

@@ -62,6 +62,7 @@ class TrainingGram:
         self,
         losses: Sequence[Tensor | None],
         weights: Sequence[Weight],
+        *,
         projection: Projection | None = None,
     ) -> Watch:
         """Measure what has to be measured before the training backward.

@@ -39,7 +39,7 @@ class GradientSums(TaskSums):
         Whether sketches are kept instead of gradients.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor], tasks: int, memory: int) -> None:
+    def __init__(self, parameters: Mapping[str, Tensor], tasks: int, *, memory: int) -> None:
         grouped = group_by_layer(parameters)
         self.layers = tuple(grouped)
         numbers = tasks * sum(parameter.numel() for parameter in parameters.values())
@@ -47,7 +47,7 @@ class GradientSums(TaskSums):
         self._device = next(iter(parameters.values())).device
         self._layer_of = {name: layer for layer, names in grouped.items() for name in names}
         self._sketches = {
-            layer: Sketch({name: parameters[name] for name in names}, _SIZE, _SEED)
+            layer: Sketch({name: parameters[name] for name in names}, size=_SIZE, seed=_SEED)
             for layer, names in (grouped.items() if self.sketched else ())
         }
         zeros = {layer: torch.zeros(_SIZE, device=self._device) for layer in self._sketches} or {

@@ -79,4 +79,4 @@ class TaskAffinity(Sampled):
             )
             return [found.get(task, torch.tensor(nan)) for task in moment.tasks]
 
-        return {"affinity": task_affinity(losses, moment.trainable, rate)}
+        return {"affinity": task_affinity(losses, moment.trainable, learning_rate=rate)}

@@ -94,7 +94,9 @@ class GradientSketch(Probe):
             )
         assert self._sums is not None
         losses = [moment.losses.get(task) for task in moment.tasks]
-        self._sums.add(losses, moment.parameters, 1 / moment.passes, moment.loss_scale)
+        self._sums.add(
+            losses, moment.parameters, share=1 / moment.passes, loss_scale=moment.loss_scale
+        )
 
     def complete(self, moment: Moment, update: Mapping[str, Tensor]) -> Row:
         """Return the row of `measure`, of all passes and processes together."""
@@ -109,7 +111,7 @@ class GradientSketch(Probe):
         """Return what sketches, and the columns of the weights."""
         if self._sketch is None or self._shared is not moment.parameters:
             self._shared = moment.parameters
-            self._sketch = Sketch(moment.parameters, self._size, self._seed)
+            self._sketch = Sketch(moment.parameters, size=self._size, seed=self._seed)
         weights = {name: parameter.detach() for name, parameter in moment.parameters.items()}
         sketch = self._sketch(weights)
         return self._sketch, {"weights": sketch, "weights_norm": _norm(weights, sketch)}

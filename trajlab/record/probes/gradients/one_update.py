@@ -50,7 +50,7 @@ class OneUpdate:
         """Add the gradients of one pass."""
         parameters = self._scope.parameters(moment)
         if self._sums is None:
-            self._sums = GradientSums(parameters, len(moment.tasks), self._memory)
+            self._sums = GradientSums(parameters, len(moment.tasks), memory=self._memory)
         if moment.first:
             self._sums.clear()
         with walking_again():
