@@ -17,7 +17,8 @@ def row(n=5, n_baseline=5, task="left", **changes):
     """Return a summary row; every term is 0 ± 1 unless changed by term=(value, half width)."""
     made = {"setting": "digits", "condition": "+x", "method": "uniform", "task": task}
     made |= {"baseline": "method=single", "n_baseline": n_baseline, "n_runs": n}
-    made |= {"metric": "accuracy", "split": "test", "overlap_low": 1e-3, "overlap_high": 1.0}
+    made |= {"metric": "accuracy", "split": "test", "selection_split": "validation"}
+    made |= {"overlap_low": 1e-3, "overlap_high": 1.0}
     made |= {"onset_loss": np.nan, "sign": np.nan, "common_loss": 1e-3}
     made |= {"last_common_step": 99.0, "at_equal_steps": np.nan}
     made |= {"at_equal_steps_low": np.nan, "at_equal_steps_high": np.nan}
@@ -75,6 +76,16 @@ def test_a_gap_is_present_only_where_every_way_to_read_it_has_its_sign(passage):
         assert f"{value:+.3g} by {passage} passage" in told[1]
 
 
+@pytest.mark.parametrize("passage", ["first", "last"])
+def test_a_passage_without_a_value_is_said_in_words(passage):
+    """A loss that rose before it fell has a fitted curve that begins above the first passage's."""
+    shown = {"delta": (2.0, 1.0), "matched": (1.5, 1.0), f"matched_{passage}_passage": np.nan}
+    assert sentences(row(**shown))[1] == (
+        "Whether a gap is at equal training loss (L = 0.001) cannot be told: +1.5 [+0.5, +2.5], "
+        f"without a value by {passage} passage."
+    )
+
+
 def test_terms_are_told_only_of_an_established_difference():
     terms = {"matched": (1.5, 0.1), "reach": (0.5, 0.1), "selection": (0.5, 0.1)}
     assert len(sentences(row(delta=(2.0, 1.0), delta_p=0.049, **terms))) == 3
@@ -86,6 +97,7 @@ def test_methods_that_share_a_baseline_are_one_family():
     assert sentences(one)[0].startswith("Improved")
     two = sentences(one, row(method="pcgrad", delta=(2.0, 1.0), delta_p=0.03))
     assert not any(sentence.startswith("Improved") for sentence in two)
+    assert len(two) == 2  # nor is the Δ apportioned, though its own p is below the level
     apart = sentences(one, row(baseline="method=other", delta=(2.0, 1.0), delta_p=0.03))
     assert sum(sentence.startswith("Improved") for sentence in apart) == 2
     few = sentences(one, row(method="pcgrad", n=2, delta=(2.0, 1.0), delta_p=0.03))
@@ -171,8 +183,8 @@ def test_what_no_term_explains_cannot_be_apportioned():
 def test_a_matched_gap_of_the_other_sign_is_told_as_such():
     told = sentences(row(delta=(2.0, 1.0), matched=(-1.0, 0.5), reach=(3.0, 0.5)))
     assert told[1] == (
-        "At equal training loss (L = 0.001) the gap has the other sign: -1 [-1.5, -0.5] (-1 by first "
-        "passage, -1 by last passage)."
+        "At equal training loss (L = 0.001) the gap has the other sign: -1 [-1.5, -0.5] (-1 by "
+        "first passage, -1 by last passage)."
     )
 
 
@@ -214,7 +226,21 @@ def test_the_gap_at_equal_steps_is_told():
     steps = {"at_equal_steps": 0.5, "at_equal_steps_low": -0.5, "at_equal_steps_high": 1.5}
     told = sentences(row(**steps, delta=(0.1, 1.0)))[1]
     assert told.startswith("At equal steps (step 99): +0.5 [-0.5, +1.5]; no finding of its own")
+    assert "of other sign than Δ" not in told
     assert "of other sign than Δ" in sentences(row(**steps, delta=(-0.1, 1.0)))[1]
+
+
+@pytest.mark.parametrize(
+    ("chosen_on", "said"),
+    [
+        ("validation", "Δ is of the evaluations best on validation; this"),
+        ("test", "Δ is of the evaluations best on test, where they are scored, too; this"),
+        ("none", "Δ is of each run's last evaluations, for none could be chosen on another split"),
+    ],
+)
+def test_what_the_difference_is_of_is_told(chosen_on, said):
+    steps = {"at_equal_steps": 0.5, "at_equal_steps_low": -0.5, "at_equal_steps_high": 1.5}
+    assert said in sentences(row(**steps, selection_split=chosen_on))[1]
 
 
 def test_seeds_needed_against_the_power_they_give():

@@ -49,6 +49,10 @@ def _of_matched(row: Row, *, along: bool) -> Statement:
     found = f"{term(row, 'matched')} ({read})"
     numbers = term_numbers(row, "matched") | {"common_loss": row["common_loss"]}
     numbers |= {f"matched_{name}_passage": value for name, value in bracket.items()}
+    unread = [name for name, value in bracket.items() if np.isnan(value)]
+    if unread:
+        known = f"{term(row, 'matched')}, without a value by {' and '.join(unread)} passage"
+        return f"Whether a gap is at {loss} cannot be told: {known}.", numbers
     if any(np.sign(value) != np.sign(row["matched"]) for value in bracket.values()):
         return f"Whether a gap is at {loss} depends on when that loss is read: {found}.", numbers
     if not along:
@@ -107,10 +111,13 @@ def of_steps(row: Row) -> Iterator[Statement]:
     names = ("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high", "last_common_step")
     apart = row["at_equal_steps"] * row["delta"] < 0
     why = "of other sign than Δ, " if apart else ""
+    compared = {
+        "none": "each run's last evaluations, for none could be chosen on another split",
+        row["split"]: f"the evaluations best on {row['split']}, where they are scored, too",
+    }.get(row["selection_split"], f"the evaluations best on {row['selection_split']}")
     yield (
         f"At equal steps (step {row['last_common_step']:.0f}): {term(row, names[0])}; {why}no "
-        "finding of its own: Δ is of the checkpoints that each run reports, this of the last step "
-        "that all runs made.",
+        f"finding of its own: Δ is of {compared}; this is of the last step that all runs made.",
         {name: row[name] for name in names},
     )
 
