@@ -59,7 +59,7 @@ def caveats(row: Mapping[str, Any], matched: GapCurve) -> str:
         and bool(np.isnan([row["matched"], *matched.gap.estimate]).any()),
         "runs of a side do not differ, so no interval": fewest > 1
         and bool(np.isnan(row["delta_p"])),
-        "no selection split with more evaluations than are chosen, so selection is 0 by definition": (
+        "no selection split with more evaluations than are chosen: selection is 0 by definition": (
             row["selection_split"] == "none" and not is_quantity(row["metric"])
         ),
         f"checkpoints chosen on the {row['split']} split itself": (
