@@ -8,10 +8,10 @@ correlated, fronts are chosen on validation, items of a test set are shared. The
 from collections.abc import Iterator
 
 import numpy as np
-from tests.analysis.front.test_configurations import measured_distance
-from tests.analysis.statistics.test_coverage import curves
-from tests.analysis.gap.test_item_error import two_sides
 
+from tests.analysis.front.test_configurations import measured_distance
+from tests.analysis.gap.test_item_error import two_sides
+from tests.analysis.statistics.test_coverage import curves
 from trajlab.analysis.correlate.association import associate
 from trajlab.analysis.gap.decomposition import decompose
 from trajlab.analysis.gap.onset import first, sustained

@@ -1,8 +1,8 @@
 """One row a run and task: the numbers that stand for a whole run, by the paper's rules.
 
 D. Mueller, M. Dredze, N. Andrews, TMLR 2024: the metric is the mean over the checkpoints best
-on validation (a tenth here, ten there), sharpness and its like the mean over the last 20 checkpoints, the Fisher trace the
-mean of its 20 largest values.
+on validation (a tenth here, ten there), sharpness and its like the mean over the last 20
+checkpoints, the Fisher trace the mean of its 20 largest values.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -30,7 +30,7 @@ def record(
         model,
         tasks=["a", "b"],
         shared=model,
-        probes=[probes.GradientSketch(1, size, seed), probes.TaskGradients()],
+        probes=[probes.GradientSketch(every=1, size=size, seed=seed), probes.TaskGradients()],
     ) as recorder:
         for _ in range(4):
             x = torch.randn(3, 40) + 1

@@ -183,8 +183,8 @@ def test_what_no_term_explains_cannot_be_apportioned():
 def test_a_matched_gap_of_the_other_sign_is_told_as_such():
     told = sentences(row(delta=(2.0, 1.0), matched=(-1.0, 0.5), reach=(3.0, 0.5)))
     assert told[1] == (
-        "At equal training loss (L = 0.001) the gap has the other sign: -1 [-1.5, -0.5] (-1 by "
-        "first passage, -1 by last passage)."
+        "At equal training loss (L = 0.001) the gap has the other sign: -1 [-1.5, -0.5] "
+        "(-1 by first passage, -1 by last passage)."
     )
 
 

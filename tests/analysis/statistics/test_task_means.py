@@ -14,7 +14,9 @@ def study(rng, tasks=6, runs=5, effect=0.3, between=0.3):
     shared = rng.normal(0, 0.2, runs)[run]
     several = 80 + task + own[task] + shared + rng.normal(0, 0.2, task.size)
     single = 80 + task + rng.normal(0, 0.3, task.size)
-    names = np.append([f"network {i}" for i in run], [f"{i} of {k}" for i, k in zip(run, task, strict=True)])
+    names = np.append(
+        [f"network {i}" for i in run], [f"{i} of {k}" for i, k in zip(run, task, strict=True)]
+    )
     score, treated = np.append(several, single), np.repeat([True, False], task.size)
     return (score, np.tile(task, 2).astype(str), treated, names), own
 

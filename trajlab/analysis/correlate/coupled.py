@@ -13,9 +13,9 @@ import pandas as pd
 from trajlab.analysis.correlate.association import Association
 from trajlab.analysis.correlate.granulation import (
     NO_INTERVAL,
+    association_of,
     missing,
     one_axis_pairs,
-    tested,
 )
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.statistics.resampling import IntArray, permutation_test
@@ -94,7 +94,7 @@ def sign_error(
         return np.asarray(found.max(axis=1) if worst else found.mean(axis=1))
 
     test = permutation_test(statistic, np.zeros(n, np.intp), seed, width=signs.size)
-    return tested(test, n, "; ".join(reasons))
+    return association_of(test, n, "; ".join(reasons))
 
 
 def environments(

@@ -92,7 +92,9 @@ def granulated_kendall(
         return np.asarray(moved @ signs)
 
     n = len(x)
-    return tested(permutation_test(statistic, np.zeros(n, np.intp), seed, width=len(signs)), n)
+    return association_of(
+        permutation_test(statistic, np.zeros(n, np.intp), seed, width=len(signs)), n
+    )
 
 
 def missing(x: FloatArray, y: FloatArray, axes: pd.DataFrame) -> Association | None:
@@ -117,7 +119,7 @@ def missing(x: FloatArray, y: FloatArray, axes: pd.DataFrame) -> Association | N
     return Association(n=n, reason=reason) if reason else None
 
 
-def tested(test: Test, n: int, reason: str = NO_INTERVAL) -> Association:
+def association_of(test: Test, n: int, reason: str = NO_INTERVAL) -> Association:
     """Return what a permutation test gives over the units of a grid.
 
     Parameters

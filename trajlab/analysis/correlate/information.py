@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis.correlate.association import Association
-from trajlab.analysis.correlate.granulation import codes, missing, numbered, tested
+from trajlab.analysis.correlate.granulation import association_of, codes, missing, numbered
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.statistics.resampling import IntArray, permutation_test
 
@@ -87,7 +87,7 @@ def conditional_information(
         resamples=INFORMATION_DRAWS,
         width=4 * first.size,
     )
-    return tested(test, n)
+    return association_of(test, n)
 
 
 def _condition(

@@ -100,7 +100,7 @@ def environment_frame(singly: pd.DataFrame, options: CorrelateOptions) -> pd.Dat
         head = Head(keys=keys, task=str(part["task"].iloc[0]), n_runs=len(known))
         x, y = (known[name].to_numpy(float) for name in VALUES[:2])
         found = environments(x, y, _grid(known, options), test_size=options.test_size)
-        made.append(head.above(found.assign(metric=place[2], group=place[3])))
+        made.append(head.above(found.assign(metric=str(place[2]), group=str(place[3]))))
     return pd.concat(made, ignore_index=True)
 
 

@@ -80,7 +80,7 @@ def factors(
     metric
         The metric that factors are held against; every metric recorded on `split` if not given.
     best
-        Evaluations best on `selection_split` whose mean is the metric; a tenth of them if not given,
+        Evaluations best on `selection_split` whose mean is the metric; a tenth if not given,
         10 by the paper's rule.
     last
         Last values of sharpness, gradient covariance and top Hessian eigenvalue that are averaged.

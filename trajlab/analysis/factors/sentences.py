@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from trajlab.analysis.factors.deltas import METRIC
-from trajlab.analysis.factors.quadrants import END
+from trajlab.analysis.factors.quadrants import END, METRIC
 from trajlab.analysis.result import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement, estimate
 from trajlab.analysis.statistics.multiplicity import holm
 from trajlab.analysis.tables import records

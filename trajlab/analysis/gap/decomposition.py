@@ -174,7 +174,7 @@ def _without(
     if not (moved and all(left)):
         return None
     at = common_loss(left, [[RULES[rule](run) for run in group] for group in left]).readable
-    parts = decompose(*left, rule, confidence, number=number, log_loss=at)
+    parts = decompose(left[0], left[1], rule, confidence, number=number, log_loss=at)
     return None if np.isnan(at) else parts.terms
 
 

@@ -159,20 +159,20 @@ def gap(
     compared: list[tuple[groups.Comparison, str, Side, Side]] = []
     for comparison in _comparisons(grouped, options):
         for name in [metric] if metric else metrics(comparison.runs, split, comparison.task):
-            sides = [
+            side, other = (
                 Side.of(group, comparison.task, name, options)
                 for group in (comparison.group, comparison.baseline)
-            ]
-            curve, at_steps, row = comparison_tables(comparison, name, *sides, options)
-            if all(side.runs for side in sides):
-                compared.append((comparison, name, *sides))
+            )
+            curve, at_steps, row = comparison_tables(comparison, name, side, other, options)
+            if side.runs and other.runs:
+                compared.append((comparison, name, side, other))
             curves.append(curve)
             steps.append(at_steps)
             rows.append(row)
-    for comparison, name, *sides in compared if sensitivity else ():
-        head = comparison.head(*(len(side.runs) for side in sides[::-1]))
-        found = sensitivity_frame(*sides, options).assign(metric=name, reason="")
-        varied.append(head.above(found))
+    for comparison, name, side, other in compared if sensitivity else ():
+        head = comparison.head(len(other.runs), len(side.runs))
+        readings = sensitivity_frame(side, other, options).assign(metric=name, reason="")
+        varied.append(head.above(readings))
     return Gap(
         options=options,
         curve=pd.concat(curves, ignore_index=True),

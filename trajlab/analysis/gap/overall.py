@@ -59,17 +59,19 @@ def _rows(
             parts.append(frame.assign(task=comparison.task))
     rows = pd.concat(parts, ignore_index=True)
     rows["run"] = rows["run"] + np.where(rows["treated"], "", " of the baseline")
-    columns = [rows[name].to_numpy() for name in ("score", "task", "treated", "run")]
+    score, task, treated, run = (
+        rows[name].to_numpy() for name in ("score", "task", "treated", "run")
+    )
     enough = rows.groupby(["task", "treated"]).size().min() >= FEWEST_RUNS
     numbers: dict[str, Any] = dict.fromkeys(
         f"{name}{end}" for name in ("mean_effect", "delta_m") for end in ("", "_low", "_high")
     )
     numbers = dict.fromkeys([*numbers, "mean_effect_p", "between_sd"], np.nan)
-    relative = mean_relative_change(*columns, options.confidence)
+    relative = mean_relative_change(score, task, treated, run, options.confidence)
     numbers["delta_m"] = float(relative.estimate)
     reason, shrunken = f"fewer than {FEWEST_RUNS} runs on a side", {}
     if enough:
-        found = mean_over_tasks(*columns, options.confidence)
+        found = mean_over_tasks(score, task, treated, run, options.confidence)
         reason, shrunken = found.reason, dict(zip(found.tasks, found.effects, strict=True))
         numbers |= {"mean_effect": found.estimate, "mean_effect_low": found.low}
         numbers |= {"mean_effect_high": found.high, "mean_effect_p": found.p_value}

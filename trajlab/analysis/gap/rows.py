@@ -73,7 +73,8 @@ def comparison_tables(
         row |= {"pairs": pairs, "scope": _scope(metric, options, *sides)}
         row |= _onset_columns(matched, options.onset, *sides)
         row |= _term_columns(*sides, options, pairs=pairs)
-        row["common_loss_run"] = (runs, baseline)[row.pop("set_by")].names[row.pop("place")]
+        side, place = int(row.pop("set_by")), int(row.pop("place"))
+        row["common_loss_run"] = (runs, baseline)[side].names[place]
         row |= _last_step(stepwise)
         row["reason"] = "; ".join(filter(None, [caveats(row, matched), cadence(*sides)]))
     curve = pd.DataFrame({**head, **_curve_columns(matched)})

@@ -65,7 +65,8 @@ def _rows(runs: Side, baseline: Side, options: GapOptions) -> Iterator[dict[str,
                 for j, group in enumerate(sides)
             ]
             if all(left):
-                found = decompose(*left, options.rule, number=number, confidence=options.confidence)
+                rest = left[0], left[1], options.rule, options.confidence
+                found = decompose(*rest, number=number)
                 yield _row("left out", name, found)
 
 

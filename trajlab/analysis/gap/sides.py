@@ -53,8 +53,12 @@ class Side:
     def by_pair(self) -> Self:
         """Return the side with its runs in the order of their `pair_id`."""
         order = sorted(range(len(self.runs)), key=lambda i: self.pair_ids[i])
-        held = {name: getattr(self, name) for name in ("runs", "pair_ids", "names")}
-        return replace(self, **{name: tuple(own[i] for i in order) for name, own in held.items()})
+        return replace(
+            self,
+            runs=tuple(self.runs[i] for i in order),
+            pair_ids=tuple(self.pair_ids[i] for i in order),
+            names=tuple(self.names[i] for i in order),
+        )
 
     def counts(self, suffix: str = "") -> dict[str, int]:
         """Return what was left out, as columns."""

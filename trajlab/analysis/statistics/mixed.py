@@ -86,7 +86,7 @@ def mean_over_tasks(
     """
     tasks, column = np.unique(np.asarray(task), return_inverse=True)
     names = tuple(str(name) for name in tasks)
-    nothing = TaskMean(*np.full(5, np.nan), np.full(len(names), np.nan), names)
+    nothing = TaskMean(np.nan, np.nan, np.nan, np.nan, np.nan, np.full(len(names), np.nan), names)
     if len(names) < FEWEST_TASKS:
         return _because(nothing, f"fewer than {FEWEST_TASKS} tasks")
     dummies = np.eye(len(names))[column]

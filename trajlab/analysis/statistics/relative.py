@@ -44,7 +44,7 @@ def mean_relative_change(
     2019: Δm.
     """
     rows = pd.DataFrame({"score": score, "task": task, "treated": treated, "run": run})
-    means = rows.groupby(["task", "treated"])["score"].mean().unstack("treated")
+    means = rows.groupby(["task", "treated"])["score"].mean().unstack("treated")  # noqa: PD010
     base = means[False].abs()
     if (base == 0).any():
         return Difference(*np.full((5,), np.nan))
@@ -58,8 +58,8 @@ def mean_relative_change(
         centred = own["score"] - own.groupby("task")["score"].transform("mean")
         part = centred * own["task"].map(slopes[bool(side)]) / count
         totals = part.groupby(own["run"]).sum()
-        tasks_of = own.groupby("run")["task"].agg(lambda names: tuple(sorted(names)))
-        for _, alike in totals.groupby(tasks_of):
+        trained = own.groupby("run")["task"].agg(lambda names: "\0".join(sorted(names)))
+        for _, alike in totals.groupby(trained):
             n = len(alike)
             spread = np.nan if n < 2 else n * float(alike.var(ddof=1))
             variances.append((spread, n - 1))
