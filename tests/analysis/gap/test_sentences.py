@@ -180,6 +180,13 @@ def test_what_no_term_explains_cannot_be_apportioned():
     assert told[1].startswith("Δ cannot be apportioned: matched +0 [-1, +1], reach +0 [-1, +1]")
 
 
+@pytest.mark.parametrize(("p", "said"), [(0.049, True), (0.051, False)])
+def test_an_interval_that_excludes_0_beside_cannot_be_apportioned_says_why(p, said):
+    told = sentences(row(delta=(2.0, 1.0), matched=(1.5, 1.0), matched_p=p))[1]
+    assert told.startswith("Δ cannot be apportioned: matched +1.5 [+0.5, +2.5]")
+    assert ("(adjusted for the terms, p = 0.15), reach" in told) is said
+
+
 def test_a_matched_gap_of_the_other_sign_is_told_as_such():
     told = sentences(row(delta=(2.0, 1.0), matched=(-1.0, 0.5), reach=(3.0, 0.5)))
     assert told[1] == (

@@ -36,7 +36,13 @@ def apportion(row: Row, level: float) -> Iterator[Statement]:
         sentence = f"{term(row, 'selection')} comes from the choice of checkpoint."
         yield sentence, term_numbers(row, "selection")
     if not (sure["matched"] or sure["selection"] or (sure["reach"] and along["reach"])):
-        terms = ", ".join(f"{name} {term(row, name)}" for name in names)
+        # The intervals are single ones: one may exclude 0 where the tests of all terms do not.
+        doubt = {
+            name: f" (adjusted for the terms, p = {row[f'{name}_p_adjusted']:.2g})"
+            for name in names
+            if not sure[name] and row[f"{name}_p"] < level
+        }
+        terms = ", ".join(f"{name} {term(row, name)}{doubt.get(name, '')}" for name in names)
         numbers = {key: value for name in names for key, value in term_numbers(row, name).items()}
         yield f"Δ cannot be apportioned: {terms}.", numbers
 
