@@ -116,7 +116,10 @@ def flip_rows(
     for weights in utility_weights(len(objectives)):
         sides = [side.best(weights) for side in (first, second)]
         row: dict[str, Any] = {
-            "weights": ", ".join(f"{n}={w:.1f}" for n, w in zip(objectives, weights, strict=True)),
+            "weights": ", ".join(
+                f"{name}={round(float(weight), 3)}"
+                for name, weight in zip(objectives, weights, strict=True)
+            ),
             **dict.fromkeys(("difference", "low", "high"), np.nan),
             "reason": "no configuration was measured",
         }

@@ -11,6 +11,7 @@ import numpy as np
 from trajlab.analysis.statistics.intervals import FloatArray
 
 FRONT_SAMPLES = 1_999
+MOST_ON_GRID = 4  # objectives whose weights are a full grid: 286 of them
 _BLOCK = 500  # bootstrap samples at once
 
 
@@ -123,15 +124,29 @@ def resampled_means(
 
 
 def utility_weights(objectives: int, steps: int = 10) -> FloatArray:
-    """Return weights of a utility Σ w_k E_k: all multiples of 1/steps that sum to 1.
+    """Return weights of a utility Σ w_k E_k, which sum to 1.
+
+    Up to `MOST_ON_GRID` objectives they are all multiples of 1/steps. That grid grows as
+    (steps + 1)^(objectives − 1); beyond, they lie on the lines from equal weights to each objective
+    alone.
 
     Parameters
     ----------
     objectives
         Number of objectives.
     steps
-        Number of steps of the grid.
+        Number of steps of the grid, or of each line.
+
+    Returns
+    -------
+    (weights, objectives) array
+        Without repetitions.
     """
+    if objectives > MOST_ON_GRID:
+        equal = np.full(objectives, 1 / objectives)
+        share = (np.arange(1, steps + 1) / steps)[:, None]
+        lines = [(1 - share) * equal + share * alone for alone in np.eye(objectives)]
+        return np.vstack([equal, *lines])
     grids = np.indices((steps + 1,) * (objectives - 1)).reshape(objectives - 1, -1).T
     kept = grids[grids.sum(axis=1) <= steps]
     last = steps - kept.sum(axis=1, keepdims=True)
