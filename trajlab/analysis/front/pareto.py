@@ -11,6 +11,7 @@ import numpy as np
 from trajlab.analysis.statistics.intervals import FloatArray
 
 FRONT_SAMPLES = 1_999
+MOST_IN_VOLUME = 10  # objectives; the time of a hypervolume grows exponentially in them
 MOST_ON_GRID = 4  # objectives whose weights are a full grid: 286 of them
 _BLOCK = 500  # bootstrap samples at once
 
@@ -28,7 +29,8 @@ def non_dominated(points: FloatArray) -> FloatArray:
     (n,) bool array
         Equal points do not dominate each other.
     """
-    return np.asarray(moocore.is_nondominated(points, maximise=True, keep_weakly=True))
+    better = [(points >= one).all(axis=1) & (points > one).any(axis=1) for one in points]
+    return ~np.array([some.any() for some in better], bool)
 
 
 def hypervolume(points: FloatArray, reference: FloatArray) -> float:

@@ -61,7 +61,8 @@ def in_percent(runs: Side, baseline: Side) -> bool:
     scores = [np.concatenate([run.score.ravel() for run in side.runs]) for side in (runs, baseline)]
     low, high = sorted(scores, key=np.median)
     bounded = min(low.min(), high.min()) >= 0 and low.max() <= 1 and high.max() <= 100
-    return bool(bounded and np.median(high) > max(1, PERCENT_APART * np.median(low)))
+    medians = float(np.median(low)), float(np.median(high))
+    return bool(bounded and medians[0] > 0 and medians[1] > max(1, PERCENT_APART * medians[0]))
 
 
 def left_out(runs: Side, baseline: Side) -> str:
