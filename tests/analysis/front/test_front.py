@@ -68,7 +68,7 @@ def test_ranks_that_flip_with_the_weight_are_counted(tmp_path):
 def test_forty_objectives_have_a_front_without_a_hypervolume():
     names = [f"t{i}" for i in range(40)]
     rows = [
-        {"method": method, "seed": seed} | {name: gain + seed / 100 for name in names}
+        {"method": method, "seed": seed} | dict.fromkeys(names, gain + seed / 100)
         for method, gain in (("scalarization", 0), ("pcgrad", 1))
         for seed in range(3)
     ]

@@ -39,7 +39,8 @@ def missing(comparison: Comparison, metric: str, runs: Side, baseline: Side) -> 
         if not side.runs:
             return (
                 f"no usable run of {name}: {side.n_incomplete} incomplete, {side.n_diverged} "
-                f"diverged, {side.n_unevaluated} never evaluated, {side.n_excluded} evaluations without finite values"
+                f"diverged, {side.n_unevaluated} never evaluated, {side.n_excluded} "
+                "evaluations without finite values"
             )
     if in_percent(runs, baseline):
         return (
