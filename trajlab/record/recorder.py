@@ -235,12 +235,7 @@ class Recorder(Recording):
         self._measurements.observe(moment, self._loop.clock.boundary)
         self._end_pass(accumulate)
 
-    def evaluate(
-        self,
-        split: str,
-        values: Values,
-        step: int | None = None,
-    ) -> None:
+    def evaluate(self, split: str, values: Values, step: int | None = None) -> None:
         """Record an evaluation of the present weights.
 
         Parameters
