@@ -13,6 +13,7 @@ lengths that decide it differently leave it undecided.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -271,8 +272,8 @@ def draw(runs: Runs, path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     trajectories(runs, left)
     gaps = analysis.gap(runs, metric="accuracy")
-    shown = type(gaps)(
-        options=gaps.options,
+    shown = replace(
+        gaps,
         curve=gaps.curve.query("task == 'first'"),
         summary=gaps.summary.query("task == 'first'"),
         steps=gaps.steps.query("task == 'first'"),
