@@ -13,6 +13,8 @@ def joined(*results: Gap) -> Gap:
         curve=pd.concat([each.curve for each in results]),
         summary=pd.concat([each.summary for each in results]),
         steps=pd.DataFrame(),
+        overall=pd.DataFrame(),
+        sensitivity=pd.DataFrame(),
     )
 
 

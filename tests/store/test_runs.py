@@ -307,3 +307,8 @@ def test_a_wrong_call_is_one_sentence_and_spoils_nothing(tmp_path, call, sentenc
     writer.append("losses", {"step": 1, "loss": [3, 4]})
     writer.close()
     assert Trajectory(writer.path).table("losses")["loss"].tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_list_of_paths_is_told_how_to_be_named(folder):
+    with pytest.raises(TrajlabError, match=r"a list is no path.*load\(\*paths\)"):
+        load([folder])

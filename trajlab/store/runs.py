@@ -140,6 +140,11 @@ def find(*patterns: str | PathLike[str]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for pattern in patterns:
+        if not isinstance(pattern, str | PathLike):
+            raise TrajlabError(
+                f"a {type(pattern).__name__} is no path; name each file or folder as an argument "
+                "of its own: load(*paths)"
+            )
         for path in _find(fspath(pattern)):
             found.setdefault(parts.located(path), path)
     return list(found.values())

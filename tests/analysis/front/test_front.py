@@ -65,6 +65,20 @@ def test_ranks_that_flip_with_the_weight_are_counted(tmp_path):
     assert result.spread["reason"].eq("no more than 3 configurations").all()
 
 
+def test_forty_objectives_have_a_front_without_a_hypervolume():
+    names = [f"t{i}" for i in range(40)]
+    rows = [
+        {"method": method, "seed": seed} | dict.fromkeys(names, gain + seed / 100)
+        for method, gain in (("scalarization", 0), ("pcgrad", 1))
+        for seed in range(3)
+    ]
+    result = front(table=pd.DataFrame(rows), objective=dict.fromkeys(names, "max"))
+    assert result.distance["signed_distance"].tolist() == pytest.approx([1])
+    assert result.points["non_dominated"].tolist() == [False, True]
+    assert result.hypervolume["reason"].str.contains("more than 10 objectives").all()
+    assert len(result.flips) == 1 + 40 * 10
+
+
 def test_optimism_is_what_choosing_adds():
     selection = np.array([0.0] * 10 + [1.0] * 10 + [0.5] * 10)
     run = Evaluations.clean(np.arange(1, 31), np.ones(30), np.full(30, 0.4), selection)

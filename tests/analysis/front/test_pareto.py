@@ -46,3 +46,14 @@ def test_weights_sum_to_one():
     three = utility_weights(3, 4)
     assert len(three) == 15
     assert three.sum(axis=1) == pytest.approx(1)
+
+
+def test_weights_of_many_objectives_lie_on_lines():
+    assert len(utility_weights(4)) == 286  # the whole grid: 13 choose 3
+    assert len(utility_weights(5)) == 1 + 5 * 10
+    many = utility_weights(40)
+    assert len(np.unique(many.round(12), axis=0)) == len(many) == 1 + 40 * 10
+    assert many.sum(axis=1) == pytest.approx(1)
+    assert many[0] == pytest.approx(1 / 40)
+    for alone in np.eye(40):
+        assert (many == alone).all(axis=1).any()

@@ -272,3 +272,35 @@ def test_sensitivity_reads_every_choice_and_leaves_out_each_run(reference):
     twenty = own[own["value"] == "20 points a decade"]
     assert twenty["onset_loss"].tolist() == [made["onset_loss"]]
     assert gap(reference, baseline={"method": "STL"}).sensitivity.empty
+
+
+def test_percent_against_fractions_is_refused(make_run):
+    fractions = [splits(accuracy=np.linspace(0.5, 0.9, 40))] * 2
+    percent = [splits(accuracy=np.linspace(50.0, 90.0, 40))] * 2
+    row = compare(make_run, fractions, percent).summary.iloc[0]
+    assert "percent against fractions" in row["reason"]
+    assert np.isnan(row["delta"])
+    low = [splits(accuracy=np.linspace(0.01, 0.02, 40))] * 2
+    assert np.isfinite(compare(make_run, low, fractions).summary.iloc[0]["delta"])
+
+
+def test_a_run_that_was_never_evaluated_is_left_out_and_counted(make_run):
+    whole = splits(accuracy=np.linspace(0.5, 0.9, 40))
+    torn = {"train": whole["train"]}
+    row = compare(make_run, [whole] * 2, [whole, whole, torn]).summary.iloc[0]
+    assert (row["n_runs"], row["n_unevaluated"], row["n_unevaluated_baseline"]) == (2, 1, 0)
+    assert "1 runs left out that were never evaluated" in row["reason"]
+
+
+def test_metrics_beside_the_loss_are_told(make_run):
+    apart = splits(accuracy=np.linspace(0.5, 0.9, 40))
+    steps = np.arange(40) * 10
+    apart["train"]["step"], apart["test"]["step"] = steps, steps + 5
+    row = compare(make_run, [apart] * 2, [apart] * 2).summary.iloc[0]
+    assert "never evaluated at one step" in row["reason"]
+
+
+def test_losses_below_zero_are_counted(make_run):
+    below = splits(loss=np.linspace(1, -1, 41), accuracy=np.linspace(0.5, 0.9, 41))
+    row = compare(make_run, [below] * 2, [below] * 2).summary.iloc[0]
+    assert "84 evaluations with a loss at or below 0 left out" in row["reason"]

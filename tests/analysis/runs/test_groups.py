@@ -44,6 +44,18 @@ def test_one_seed_counts_once():
     assert [(len(item.runs), len(item.incomplete)) for item in group(again)] == [(1, 1)]
 
 
+def test_each_task_alone_and_all_together():
+    alone = [run(tasks=(t,), method="single", task=t, seed=0) for t in ("digit", "parity")]
+    runs = [*alone, run(tasks=("digit", "parity"), method="uniform", seed=0)]
+    comparisons = compare(group(runs), {"method": "single"})
+    found = {c.task: [r.tasks for r in c.baseline.with_task(c.task)] for c in comparisons}
+    assert found == {"digit": [["digit"]], "parity": [["parity"]]}
+    with pytest.raises(TrajlabError, match="same group and seed"):
+        group([*runs, run(tasks=("digit",), method="single", task="digit", seed=0)])
+    with pytest.raises(TrajlabError, match="differ in 'lr'"):
+        group([*runs, run(tasks=("digit",), method="single", task="digit", seed=1, lr=0.1)])
+
+
 def test_one_task_is_single_by_default():
     found = group([run(), run(tasks=("left", "right"))])
     assert [item.keys["method"] for item in found] == ["single", ""]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis.front.pareto import (
+    MOST_IN_VOLUME,
     hypervolume,
     non_dominated,
     resampled_means,
@@ -101,8 +102,14 @@ def volume_row(method: Configurations, reference: FloatArray) -> dict[str, Any]:
     """Return the hypervolume of a method's front above a reference point."""
     side = method.front()
     means = np.array([seeds.mean(axis=0) for seeds in side])
-    volume = hypervolume(means, reference) if side else np.nan
-    return {"hypervolume": volume, "n_chosen": len(side), "n_trials": method.trials}
+    many = len(reference) > MOST_IN_VOLUME
+    volume = hypervolume(means, reference) if side and not many else np.nan
+    return {
+        "hypervolume": volume,
+        "n_chosen": len(side),
+        "n_trials": method.trials,
+        "reason": f"more than {MOST_IN_VOLUME} objectives: no hypervolume" if many else "",
+    }
 
 
 def flip_rows(
@@ -116,7 +123,10 @@ def flip_rows(
     for weights in utility_weights(len(objectives)):
         sides = [side.best(weights) for side in (first, second)]
         row: dict[str, Any] = {
-            "weights": ", ".join(f"{n}={w:.1f}" for n, w in zip(objectives, weights, strict=True)),
+            "weights": ", ".join(
+                f"{name}={round(float(weight), 3)}"
+                for name, weight in zip(objectives, weights, strict=True)
+            ),
             **dict.fromkeys(("difference", "low", "high"), np.nan),
             "reason": "no configuration was measured",
         }

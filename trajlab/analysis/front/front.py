@@ -32,7 +32,8 @@ class Front(Result):
     hypervolume
         One row a method.
     flips
-        One row a pair of methods and weights of a utility: which is better there.
+        One row a pair of methods and weights of a utility: which is better there. Beyond four
+        objectives the weights are sampled on lines from equal weights to each objective alone.
     spread
         One row a method: the best of a sparse grid, against seeds.
     optimism

@@ -11,6 +11,8 @@ import numpy as np
 from trajlab.analysis.statistics.intervals import FloatArray
 
 FRONT_SAMPLES = 1_999
+MOST_IN_VOLUME = 10  # objectives; the time of a hypervolume grows exponentially in them
+MOST_ON_GRID = 4  # objectives whose weights are a full grid: 286 of them
 _BLOCK = 500  # bootstrap samples at once
 
 
@@ -27,7 +29,8 @@ def non_dominated(points: FloatArray) -> FloatArray:
     (n,) bool array
         Equal points do not dominate each other.
     """
-    return np.asarray(moocore.is_nondominated(points, maximise=True, keep_weakly=True))
+    better = [(points >= one).all(axis=1) & (points > one).any(axis=1) for one in points]
+    return ~np.array([some.any() for some in better], bool)
 
 
 def hypervolume(points: FloatArray, reference: FloatArray) -> float:
@@ -123,15 +126,29 @@ def resampled_means(
 
 
 def utility_weights(objectives: int, steps: int = 10) -> FloatArray:
-    """Return weights of a utility Σ w_k E_k: all multiples of 1/steps that sum to 1.
+    """Return weights of a utility Σ w_k E_k, which sum to 1.
+
+    Up to `MOST_ON_GRID` objectives they are all multiples of 1/steps. That grid grows as
+    (steps + 1)^(objectives − 1); beyond, they lie on the lines from equal weights to each objective
+    alone.
 
     Parameters
     ----------
     objectives
         Number of objectives.
     steps
-        Number of steps of the grid.
+        Number of steps of the grid, or of each line.
+
+    Returns
+    -------
+    (weights, objectives) array
+        Without repetitions.
     """
+    if objectives > MOST_ON_GRID:
+        equal = np.full(objectives, 1 / objectives)
+        share = (np.arange(1, steps + 1) / steps)[:, None]
+        lines = [(1 - share) * equal + share * alone for alone in np.eye(objectives)]
+        return np.vstack([equal, *lines])
     grids = np.indices((steps + 1,) * (objectives - 1)).reshape(objectives - 1, -1).T
     kept = grids[grids.sum(axis=1) <= steps]
     last = steps - kept.sum(axis=1, keepdims=True)

@@ -185,12 +185,14 @@ def _head(setting: str, method: str, baseline: str, n_baseline: int, n_runs: int
 
 def _flipped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mark the weights at which a pair's order is surely the reverse of that at other weights."""
+    ways: dict[tuple[str, str], set[float]] = {}
     for row in rows:
-        pair = [r for r in rows if (r["method"], r["baseline"]) == (row["method"], row["baseline"])]
-        ways = {np.sign(r["low"]) for r in pair if r["low"] > 0 or r["high"] < 0}
-        sure = row["low"] > 0 or row["high"] < 0
-        row["significant"] = bool(sure)
-        row["flips"] = bool(sure and len(ways) > 1)
+        row["significant"] = bool(row["low"] > 0 or row["high"] < 0)
+        if row["significant"]:
+            ways.setdefault((row["method"], row["baseline"]), set()).add(np.sign(row["low"]))
+    for row in rows:
+        several = len(ways.get((row["method"], row["baseline"]), ())) > 1
+        row["flips"] = row["significant"] and several
     return rows
 
 

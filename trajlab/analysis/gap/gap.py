@@ -18,6 +18,7 @@ from trajlab.analysis.runs.evaluations import check_metric, metrics, unevaluated
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import check_quantity, is_quantity
 from trajlab.analysis.tables import group_columns
+from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
 
@@ -205,6 +206,13 @@ def _comparisons(grouped: Sequence[Group], options: ComparisonOptions) -> list[g
         check_quantity(options.metric, complete)
     elif options.metric:
         check_metric(options.metric, complete, options.split)
+    if not (options.metric and is_quantity(options.metric)) and (
+        reason := unevaluated(complete, options.split)
+    ):
+        raise TrajlabError(
+            f"{reason}: it has no table evaluations/{options.split}, or none on the training set; "
+            f"record both with evaluate({options.split!r}, …)"
+        )
     return groups.compare(grouped, options.baseline, options.against)
 
 

@@ -11,7 +11,7 @@ from trajlab.analysis.gap.item_error import item_unit
 from trajlab.analysis.gap.matching import GapCurve, StepGap, gap_curve, step_gap
 from trajlab.analysis.gap.onset import ONSETS, persistence
 from trajlab.analysis.gap.options import GapOptions
-from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, missing
+from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, left_out, missing
 from trajlab.analysis.gap.sides import Side
 from trajlab.analysis.runs.evaluations import WINDOWS, Evaluations
 from trajlab.analysis.runs.groups import Comparison
@@ -76,7 +76,8 @@ def comparison_tables(
         side, place = int(row.pop("set_by")), int(row.pop("place"))
         row["common_loss_run"] = (runs, baseline)[side].names[place]
         row |= _last_step(stepwise)
-        row["reason"] = "; ".join(filter(None, [caveats(row, matched), cadence(*sides)]))
+        told = caveats(row, matched), cadence(*sides), left_out(runs, baseline)
+        row["reason"] = "; ".join(filter(None, told))
     curve = pd.DataFrame({**head, **_curve_columns(matched)})
     return curve, pd.DataFrame({**head, **_step_columns(stepwise)}), row
 

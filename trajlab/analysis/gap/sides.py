@@ -5,7 +5,7 @@ from itertools import compress
 from typing import Self
 
 from trajlab.analysis.options import ScoreOptions
-from trajlab.analysis.runs.evaluations import Evaluations, read
+from trajlab.analysis.runs.evaluations import Evaluations, evaluated, read
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import is_quantity, over_loss
 
@@ -18,6 +18,9 @@ class Side:
     n_incomplete: int = 0
     n_diverged: int = 0
     n_excluded: int = 0
+    n_unevaluated: int = 0
+    n_no_logarithm: int = 0
+    apart: bool = False
     pair_ids: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
@@ -26,11 +29,12 @@ class Side:
         """Read a group's runs of `task`."""
         if group is None:
             return cls(())
-        members = group.with_task(task)
+        members = every = group.with_task(task)
         if is_quantity(metric):
             runs = [over_loss(run, task, metric) for run in members]
         else:
             splits = options.split, options.selection_split
+            members = tuple(run for run in every if evaluated(run, options.split))
             runs = [read(run, task, metric, *splits, bits=True) for run in members]
         used = [run.step.size > 0 and not run.diverged for run in runs]
         return cls(
@@ -38,6 +42,9 @@ class Side:
             len(group.incomplete),
             sum(run.diverged for run in runs),
             sum(run.excluded for run in runs),
+            len(every) - len(members),
+            sum(run.no_logarithm for run in runs),
+            any(run.apart for run in runs),
             tuple(str(run.metadata.get("pair_id", "")) for run in compress(members, used)),
             tuple(run.path.stem for run in compress(members, used)),
         )
@@ -62,5 +69,5 @@ class Side:
 
     def counts(self, suffix: str = "") -> dict[str, int]:
         """Return what was left out, as columns."""
-        names = ("n_incomplete", "n_diverged", "n_excluded")
+        names = ("n_incomplete", "n_diverged", "n_excluded", "n_unevaluated")
         return {name + suffix: getattr(self, name) for name in names}

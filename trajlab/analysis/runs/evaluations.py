@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,10 @@ class Evaluations:
     excluded
         Evaluations after step 0 that were dropped: a missing, infinite or NaN value, or a loss
         that is not positive and so has no logarithm.
+    no_logarithm
+        How many of those have a finite loss at or below 0.
+    apart
+        Whether loss and metric were recorded, but never at one step.
     diverged
         Whether the last training loss is NaN or infinite.
     correct
@@ -43,6 +47,8 @@ class Evaluations:
     score: FloatArray
     selection: FloatArray
     excluded: int = 0
+    no_logarithm: int = 0
+    apart: bool = False
     diverged: bool = False
     correct: npt.NDArray[np.bool_] | None = None
 
@@ -75,6 +81,7 @@ class Evaluations:
             value[good],
             chosen[good],
             excluded=int(trained.sum() - good.sum()),
+            no_logarithm=int((trained & np.isfinite(loss) & (loss <= 0)).sum()),
             diverged=bool(trained.any() and not np.isfinite(loss[trained][-1])),
             correct=None if correct is None else correct[good],
         )
@@ -180,13 +187,18 @@ def read(
         )
     step, train_loss = _column(run, "train", task, "loss")
     sign = 1 if higher_is_better(run, split, metric) else -1
-    return Evaluations.clean(
+    own_step, score = _column(run, split, task, metric)
+    known = np.isfinite(train_loss)
+    joined = Evaluations.clean(
         step,
         train_loss,
-        sign * _at(step, *_column(run, split, task, metric)),
+        sign * _at(step, own_step, score),
         sign * _at(step, *_column(run, selection_split, task, metric)),
         _correct(run, task, split, step) if bits else None,
     )
+    scored = own_step[np.isfinite(score)]
+    apart = bool(known.any() and scored.size and not np.isin(scored, step[known]).any())
+    return replace(joined, apart=apart)
 
 
 def evaluated(run: Trajectory, split: str) -> bool:

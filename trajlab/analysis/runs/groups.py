@@ -1,7 +1,7 @@
 """Which runs belong together, and which group each is compared with.
 
-A group is (`setting`, `condition`, `method`) and whatever ``group_by`` adds; its runs differ in
-`seed` alone.
+A group is (`setting`, `condition`, `method`) and whatever ``group_by`` adds; of each task, its runs
+differ in `seed` alone. So each task trained alone is one group ``single``, whatever the tasks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -208,6 +208,12 @@ def _baseline_of(group: Group, task: str, baselines: Sequence[Group]) -> Group |
 
 
 def _check_alike(keys: Mapping[str, str], runs: Sequence[Trajectory]) -> None:
+    """Refuse runs that would be counted as repetitions of one another and are not, task by task."""
+    for task in dict.fromkeys(task for run in runs for task in run.tasks or ("",)):
+        _check_repetitions(keys, [run for run in runs if task in (run.tasks or ("",))])
+
+
+def _check_repetitions(keys: Mapping[str, str], runs: Sequence[Trajectory]) -> None:
     reference = runs[0]
     names = {name for run in runs for name in run.metadata} - set(keys) - set(_FREE_KEYS)
     for name in sorted(names):
