@@ -43,5 +43,8 @@ def test_a_factor_is_told_only_where_the_metric_differs():
     assert told_of(factor()).empty
     two = [metric(p_value=0.03), metric(p_value=0.03, method="pcgrad"), factor()]
     assert told_of(*two).empty  # Holm over the methods that share a baseline
+    for p_value, said in ((0.049, 1), (0.051, 0)):  # a clear method does not vouch for another
+        other = {"method": "pcgrad"}
+        assert len(told_of(metric(), metric(p_value=p_value, **other), factor(**other))) == said
     few = {"n_runs": 2}
     assert told_of(metric(**few), factor(**few)).empty

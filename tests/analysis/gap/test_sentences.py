@@ -130,6 +130,17 @@ def test_items_that_alone_forbid_the_margin_ask_for_a_larger_test_set():
     assert seeds_needed(1.0, 8, 0.5, 0.05 / 6) > seeds_needed(1.0, 8, 0.5, 0.05)
 
 
+def test_seeds_are_planned_at_the_level_of_all_tests():
+    tasks = [row(task=task, delta=(0.1, 1.0)) for task in ("left", "right", "top")]
+    planned = [
+        int(re.search(r"about (\d+) seeds", told[0])[1])
+        for told in (sentences(tasks[0], margin=0.5), sentences(*tasks, margin=0.5))
+    ]
+    spread = (1.0 / 2.306) / np.sqrt(2 / 5)
+    assert planned == [seeds_needed(spread, 8, 0.5, 0.05 / n) for n in (1, 3)]
+    assert planned[1] > planned[0]
+
+
 def test_fewer_than_three_runs_are_descriptive():
     told = sentences(row(n=2, delta=(2.0, 1.0), matched=(1.5, 0.1)))
     assert told == ["Descriptive only (n = 2 against 5): Δ of test accuracy = +2."]
