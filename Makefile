@@ -45,7 +45,8 @@ bench-gram: env  ## what recording task gradients costs, beside others; QUICK=--
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
 	$(BIN)/python -m benchmarks.gram $(QUICK) --figure benchmarks/gram.png
 
-test: lint  ## lint, then the whole test suite (two workers)
+test: lint  ## lint, the examples in docstrings, then the whole test suite (two workers)
+	$(BIN)/python -m pytest -q --doctest-modules trajlab
 	$(BIN)/python -m pytest -n 2
 
 wheel-check: env  ## build wheel and sdist, install in an empty environment, use it; PYTHONS="…", TORCH=--without-torch
