@@ -1,6 +1,5 @@
 """Analyses of plain DataFrames and arrays agree with those of files."""
 
-import doctest
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,6 @@ from trajlab.analysis import (
     runs_from_frame,
     verdict,
 )
-from trajlab.analysis.runs import from_frame
 from trajlab.errors import TrajlabError
 
 COLUMNS = {
@@ -96,7 +94,3 @@ def test_wrong_frames_are_told_in_a_sentence(frame):
         runs_from_frame(frame, metrics=["f1"])
     with pytest.raises(TrajlabError, match="two rows of one step and task; add a column"):
         runs_from_frame(frame.drop(columns="seed"), metrics=["accuracy"])
-
-
-def test_the_example_runs():
-    assert doctest.testmod(from_frame).failed == 0
