@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
+from trajlab.record.loop.updates import REMEDY
 from trajlab.record.moment import Moment
 from trajlab.record.rows import Rows
 from trajlab.store import Column, Table, items, standard
@@ -41,6 +42,7 @@ class Evaluations:
         self._lower_is_better = frozenset(lower_is_better)
         self._rows = rows
         self._told: set[tuple[str, tuple[str, ...]]] = set()
+        self._last: dict[str, tuple[Mapping[str, Any], int]] = {}  # of each split
 
     def row(self, split: str, values: Values) -> dict[str, Any]:
         """Check an evaluation, declare its table, and return its row.
@@ -63,10 +65,44 @@ class Evaluations:
         self._rows.declare(evaluation_table(split, self._tasks, row, self._lower_is_better))
         return row
 
-    def record(self, split: str, row: Mapping[str, Any], moment: Moment) -> None:
-        """Record the row of an evaluation of the weights at a moment."""
-        place = {"step": moment.step, "epoch": moment.epoch}
-        self._rows.append(f"evaluations/{split}", {**place, **row})
+    def record(self, split: str, row: Mapping[str, Any], moment: Moment, waiting: int = 0) -> None:
+        """Record the row of an evaluation of the weights at a moment.
+
+        One at the step of the last one takes its place, which is told unless it is the same one.
+
+        Parameters
+        ----------
+        split : str
+            As `row` was given it.
+        row : mapping
+            What `row` returned.
+        moment : Moment
+            When.
+        waiting : int
+            Backward passes since the last update.
+        """
+        row = {"step": moment.step, "epoch": moment.epoch, **row}
+        former, waited = self._last.get(split, (None, 0))
+        if former is not None and former["step"] == moment.step:
+            if waiting > waited:
+                why = f"{waiting} backward passes came since the last update: {REMEDY}"
+                self._warn("stands", split, moment.step, why)
+            elif not _equal(former, row):
+                why = "give all tasks and metrics of a step in one call, or step="
+                self._warn("again", split, moment.step, why)
+        self._last[split] = row, waiting
+        self._rows.append(f"evaluations/{split}", row)
+
+    def _warn(self, cause: str, split: str, step: int, why: str) -> None:
+        if (split, (cause,)) not in self._told:
+            self._told.add((split, (cause,)))
+            _logger.warning(
+                "an evaluation on %s takes the place of another one at the same step %d (said "
+                "once): %s",
+                split,
+                step,
+                why,
+            )
 
 
 def evaluation_table(
@@ -160,6 +196,12 @@ def evaluation_row(values: Values, tasks: Sequence[str]) -> dict[str, Any]:
     }
     flags = {task: of_task["correct"] for task, of_task in values.items() if "correct" in of_task}
     return row | (items.pack({t: _array(f) for t, f in flags.items()}, tasks) if flags else {})
+
+
+def _equal(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    return a.keys() == b.keys() and all(
+        np.array_equal(a[name], b[name], equal_nan=True) for name in a.keys() - {"epoch"}
+    )
 
 
 def _array(value: Any) -> Any:

@@ -24,7 +24,7 @@ from trajlab.record.measurements import Measurements, check_probes, watching
 from trajlab.record.moment import Moment, Predict, TaskLosses
 from trajlab.record.probes.probe import Probe
 from trajlab.record.provenance import provenance
-from trajlab.record.recording import Recording, mark_skipped
+from trajlab.record.recording import Recording, mark_rate, mark_skipped
 from trajlab.record.rows import Rows
 from trajlab.record.sinks import Mirror, Sink
 from trajlab.store import NullWriter, Trajectory, Writer
@@ -49,8 +49,8 @@ class Recorder(Recording):
         The part of the model that the tasks share. By default it is found from the graph on the
         first step: the parameters that two or more losses reach.
     optimizer : Optimizer, optional
-        Advances the step and supplies the learning rate (of its first group). Without it, every
-        `backward` or `observe` is one step. Of several optimizers, the shared parameters'.
+        Advances the step and supplies the learning rate (of its first group), or the one that takes
+        its place. Without it, every pass is a step. Of several, the shared parameters'.
     scaler : GradScaler, optional
         The one that scales the losses in mixed precision. `backward` then leaves what
         ``scaler.scale(total).backward()`` leaves; all that is recorded is without the scale, and
@@ -131,7 +131,7 @@ class Recorder(Recording):
             model=model,
             tasks=self._tasks,
             parameters=None if shared is None else name_shared(inner, shared),
-            has_optimizer=optimizer is not None,
+            optimizer=optimizer,
             task_losses=task_losses,
             predict=predict,
         )
@@ -154,7 +154,7 @@ class Recorder(Recording):
             )
         )
         created = datetime.fromisoformat(writer.created).timestamp()
-        loop = Loop(setup, optimizer, scaler, created, self._complete)
+        loop = Loop(setup, scaler, created, self._complete)
         failures = Failures(strict)
         rows = Rows(writer, Mirror(() if beside else sinks, failures), failures)
         super().__init__(writer, loop, rows)
@@ -257,7 +257,7 @@ class Recorder(Recording):
         """
         row = self._evaluations.row(split, values)
         moment = self._loop.evaluate(step)
-        self._evaluations.record(split, row, moment)
+        self._evaluations.record(split, row, moment, self._loop.clock.waiting)
         if moment.parameters:
             self._measurements.evaluate(moment, self._loop.clock.boundary)
         self._look_if_due()
@@ -288,7 +288,8 @@ class Recorder(Recording):
         self._look_if_due(accumulate)
 
     def _complete(self) -> None:
-        """Complete what was measured over the passes of the update that is about to be made."""
+        """Complete what was measured over the passes of the update that has just been made."""
+        mark_rate(self._loop, self._rows)
         self._measurements.complete(self._loop.update())
 
     def _look_if_due(self, passes: int = 1) -> None:

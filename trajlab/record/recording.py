@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import weakref
+from math import isnan
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -127,6 +128,14 @@ def mark_skipped(scale: LossScale, rows: Rows) -> bool:
     for row in skipped:
         rows.append("losses", {**row, "skipped": True})  # in the place of the former row
     return bool(skipped)
+
+
+def mark_rate(loop: Loop, rows: Rows) -> None:
+    """Correct the learning rate of an update that another optimizer has made than was expected."""
+    rate = loop.clock.learning_rate
+    for row in loop.scale.rows:
+        if row["learning_rate"] != rate and not isnan(rate):
+            rows.append("losses", {**row, "learning_rate": rate})
 
 
 def _seal(loop: Loop, rows: Rows, status: str) -> None:

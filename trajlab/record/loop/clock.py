@@ -1,14 +1,14 @@
 """What step and what epoch it is."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakMethod
 
 import numpy as np
-from torch.optim import Optimizer
+from torch import Tensor
 
-from trajlab.record.loop.loss_scale import LossScale
+from trajlab.record.loop.updates import Updates
 from trajlab.store import Trajectory
 
 _logger = logging.getLogger("trajlab")
@@ -22,8 +22,10 @@ class Clock:
 
     Parameters
     ----------
-    optimizer : Optimizer, optional
-        Its updates advance the step.
+    optimizer : Optimizer or a wrapper of one, optional
+        Its updates advance the step, as `Updates` notices them.
+    shared : callable
+        Returns the shared parameters as they are at present.
     on_update : method
         Called after each of them, before the step advances, as long as its object lives.
 
@@ -43,7 +45,12 @@ class Clock:
         Whether there was a pass, in this session or one that it goes on with.
     """
 
-    def __init__(self, optimizer: Optimizer | None, on_update: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        optimizer: Any,
+        shared: Callable[[], Iterable[Tensor]],
+        on_update: Callable[[], None],
+    ) -> None:
         self.step = 0
         self.micro_step = 0
         self.first = True
@@ -56,7 +63,7 @@ class Clock:
         self._last_pass = -1
         self._trained = False
         self.begun = False
-        self._hook = optimizer.register_step_post_hook(self._stepped) if optimizer else None
+        self._updates = Updates(optimizer, shared, self._updated) if optimizer is not None else None
 
     def next_step(self, passes: int = 1) -> int:
         """Return the step of the next pass, right after one of so many that make an update."""
@@ -65,13 +72,15 @@ class Clock:
     def begin_pass(self, step: int | None = None) -> None:
         """Begin a backward pass; `step` corrects the count."""
         if step is not None:
-            self.step = step
+            self._correct(step)
         elif self._counts_passes and not self.begun:
             _logger.warning(
                 "trajlab counts every backward pass as one step, and knows no learning rate; pass "
                 "optimizer= to record its updates"
             )
         self.begun = True
+        if self._updates is not None:
+            self._updates.begin_pass()
         if self.step != self._last_pass:
             self.micro_step, self._passes = 0, 0
         else:
@@ -83,19 +92,35 @@ class Clock:
     def retry(self) -> None:
         """Note that the last update was skipped: what comes is its first pass again."""
         self._passes = 0
+        if self._updates is not None:
+            self._updates.restart()
 
     def end_pass(self, passes: int = 1) -> None:
         """End a backward pass, of so many that make an update."""
         self._trained = True
+        if self._updates is not None:
+            self._updates.end_pass(passes)
         if self._counts_passes and self._passes >= passes:
             self._updated()
 
-    def evaluated(self) -> None:
-        """Note an evaluation: the first one after training ends an epoch."""
+    def evaluated(self, step: int | None = None) -> None:
+        """Note an evaluation, and correct the step: the first one after training ends an epoch."""
+        if step is not None:
+            self._correct(step)
         if self._trained:
             self._trained = False
             self.boundary += 1
             self.epoch += self._counts_epochs
+
+    @property
+    def waiting(self) -> int:
+        """Backward passes since the last update; 0 where each is one."""
+        return self._updates.passes if self._updates is not None else 0
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the optimizer; NaN without one."""
+        return self._updates.learning_rate if self._updates is not None else np.nan
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch; from now on it is not counted any more."""
@@ -123,15 +148,17 @@ class Clock:
 
     def stop(self) -> None:
         """Watch the optimizer no more."""
-        if self._hook is not None:
-            self._hook.remove()
+        if self._updates is not None:
+            self._updates.stop()
 
-    def _stepped(self, optimizer: Optimizer, *_: object) -> None:
-        if not LossScale.skips_inside(optimizer):
-            self._updated()
+    def _correct(self, step: int) -> None:
+        if step != self.step and self._updates is not None:
+            self._updates.restart()
+        self.step = step
 
     def _updated(self) -> None:
         on_update = self._on_update()
         if on_update is not None:
             on_update()
         self.step += 1
+        self._passes = 0

@@ -1,12 +1,10 @@
 """The training loop, as the recorder sees it."""
 
 import time
-from collections.abc import Callable, Mapping
-from math import nan
+from collections.abc import Callable, Iterable, Mapping
 
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.optim import Optimizer
 
 from trajlab.errors import TrajlabError
 from trajlab.record.loop.clock import Clock
@@ -15,6 +13,7 @@ from trajlab.record.loop.losses import Weights
 from trajlab.record.loop.setup import Setup
 from trajlab.record.loop.shards import Shards
 from trajlab.record.loop.shared import discover_shared
+from trajlab.record.loop.updates import in_backward
 from trajlab.record.loop.wrappers import has_compiled_graph
 from trajlab.record.moment import Moment
 
@@ -26,8 +25,6 @@ class Loop:
     ----------
     setup : Setup
         What the recorder is made with.
-    optimizer : Optimizer, optional
-        Its updates advance the step, and its first group tells the learning rate.
     scaler : GradScaler, optional
         What scales the losses.
     created : float
@@ -50,16 +47,14 @@ class Loop:
     def __init__(
         self,
         setup: Setup,
-        optimizer: Optimizer | None,
         scaler: GradScaler | None,
         created: float,
         on_update: Callable[[], None],
     ) -> None:
         self._setup = setup
         self._model: nn.Module = setup.inner
-        self._optimizer = optimizer
         self._created = created
-        self.clock = Clock(optimizer, on_update)
+        self.clock = Clock(setup.optimizer, self._shared, on_update)
         self.scale = LossScale(scaler)
         self.shards = Shards(setup.model)
         self.parameters = setup.parameters
@@ -90,7 +85,6 @@ class Loop:
     def moment(self, losses: Mapping[str, Tensor], weights: Weights, accumulate: int = 1) -> Moment:
         """Return the present moment, with the losses of the current batch."""
         parameters = self.parameters or {}
-        rate = float(self._optimizer.param_groups[0]["lr"]) if self._optimizer else nan
         return Moment(
             step=self.clock.step,
             micro_step=self.clock.micro_step,
@@ -99,7 +93,7 @@ class Loop:
             loss_scale=self.scale.value,
             epoch=self.clock.epoch,
             wall_time=time.time() - self._created,
-            learning_rate=rate,
+            learning_rate=self.clock.learning_rate,
             model=self._model,
             tasks=self._setup.tasks,
             parameters=parameters,
@@ -113,17 +107,18 @@ class Loop:
     def evaluate(self, step: int | None) -> Moment:
         """Note an evaluation, and return its moment."""
         self.shards.close()
-        if step is not None:
-            self.clock.step = step
-        self.clock.evaluated()
+        self.clock.evaluated(step)
         return self.moment({}, {})
 
     def update(self) -> dict[str, Tensor]:
-        """Return the gradients that the optimizer is about to take, by name; empty without it."""
-        if self._optimizer is None:
+        """Return the gradients that the optimizer is about to take, by name; empty if unknown."""
+        if self._setup.optimizer is None or in_backward():
             return {}
         gradients = {name: p.grad for name, p in (self.parameters or {}).items()}
         return {name: gradient for name, gradient in gradients.items() if gradient is not None}
+
+    def _shared(self) -> Iterable[Tensor]:
+        return (self.parameters or {}).values()
 
     def look(self, wanted: bool) -> None:
         """Look for a sharded model's parameters in the forward pass that follows, or do not."""
