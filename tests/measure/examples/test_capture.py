@@ -6,6 +6,7 @@ import io
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 from torch.utils._pytree import tree_unflatten
 from torch.utils.checkpoint import checkpoint
 
@@ -107,3 +108,11 @@ def test_error_inside_closes() -> None:
         raise KeyError
     layer(torch.randn(5, 3))
     assert capture.calls == {}
+
+
+def test_no_global_hook_is_left_behind() -> None:
+    layer = nn.Linear(3, 2)
+    with Capture({"layer": layer}):
+        layer(torch.ones(5, 3))
+        assert _has_any_global_hook()
+    assert not _has_any_global_hook()

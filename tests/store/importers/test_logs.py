@@ -66,6 +66,12 @@ def refused(*arguments: Any) -> str:
 MAP = ["--map", "train/left/loss=fit loss", "--map", "test/left/accuracy=held_out accuracy"]
 
 
+def same_numbers(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """Compare all but the name of the run that sets the common loss: imported runs have others."""
+    named = ["common_loss_run"]
+    pd.testing.assert_frame_equal(found.drop(columns=named), expected.drop(columns=named))
+
+
 def test_tensorboard_folder_gives_the_same_gap(tmp_path: Path, recorded: pd.DataFrame) -> None:
     for method, seed, rows in curves():
         with SummaryWriter(str(tmp_path / "tb" / f"{method}-seed{seed}")) as writer:
@@ -76,7 +82,7 @@ def test_tensorboard_folder_gives_the_same_gap(tmp_path: Path, recorded: pd.Data
     naming = ["--name", "{method}-seed{seed}", "--const", "setting=toy"]
     said = run("tensorboard", tmp_path / "tb", "--out", tmp_path / "out", *MAP, *naming)
     assert said == f"6 runs written to {tmp_path / 'out'}\n"
-    pd.testing.assert_frame_equal(gap(load(tmp_path / "out")).summary, recorded)
+    same_numbers(gap(load(tmp_path / "out")).summary, recorded)
 
 
 def test_wandb_csv_gives_the_same_gap(tmp_path: Path, recorded: pd.DataFrame) -> None:
@@ -89,7 +95,7 @@ def test_wandb_csv_gives_the_same_gap(tmp_path: Path, recorded: pd.DataFrame) ->
     pd.concat(frames).to_csv(tmp_path / "export.csv", index=False)
     naming = ["--name", "{method}-{seed}", "--const", "setting=toy"]
     run("wandb", tmp_path / "export.csv", "--out", tmp_path / "out", *MAP, *naming)
-    pd.testing.assert_frame_equal(gap(load(tmp_path / "out")).summary, recorded)
+    same_numbers(gap(load(tmp_path / "out")).summary, recorded)
 
 
 def test_wandb_page_csv(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
-from torch.nn.modules.module import register_module_forward_hook
+from torch.nn.modules.module import (
+    _global_forward_hooks_with_kwargs,
+    register_module_forward_hook,
+)
 from torch.utils._pytree import TreeSpec, tree_flatten
 
 
@@ -106,6 +109,8 @@ class Capture:
         """Catch no more; the calls stay."""
         if self._hook is not None:
             self._hook.remove()
+            # torch leaves this entry behind, and warns of global hooks whenever it compiles
+            _global_forward_hooks_with_kwargs.pop(self._hook.id, None)
             self._hook = None
 
     def clear(self) -> None:
