@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from trajlab.measure.gram.products import at_least_single, inner_products
+from trajlab.measure.gram.products import at_least_single, in_range, inner_products
 
 
 class Block(ABC):
@@ -77,11 +77,15 @@ class LinearBlock(Block):
     def gram(self, rows: Sequence[Tensor]) -> Tensor:
         """Return the inner products from the output gradients."""
         a = at_least_single(self.input)
-        b = at_least_single(torch.stack([*rows]))
         kernel = a @ a.mT
         if len(self.parameters) == 2:
             kernel += 1.0
-        return (b.flatten(1) @ (kernel @ b).flatten(1).mT).double()
+
+        def multiply(rows: Sequence[Tensor]) -> Tensor:
+            b = at_least_single(torch.stack([*rows]))
+            return b.flatten(1) @ (kernel @ b).flatten(1).mT
+
+        return in_range(multiply, rows).double()
 
 
 @dataclass(frozen=True, eq=False)

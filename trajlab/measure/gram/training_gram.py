@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import isfinite, isnan
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,9 @@ class TrainingGram:
     (each has inputs of its own), nothing is pulled back at all.
 
     The first measurement pulls back all tasks, and takes later differences only if the total is
-    their weighted sum: hooks that clip, or a low precision, may prevent it.
+    their weighted sum: hooks that clip, or a low precision, may prevent it. Nor does it where a
+    loss is NaN or infinite, for then the total is. (On other devices than the CPU that is not known
+    in time, and the one task that was to be derived is NaN too.)
 
     Parameters
     ----------
@@ -103,7 +106,7 @@ class TrainingGram:
             if self._on_one_device and not graph.compiled
             else [Segment(None, tuple(blocks), None)]
         )
-        derived = self._choose(active, weights)
+        derived = self._choose(active, losses, weights)
         return Total(
             graph,
             segments,
@@ -112,7 +115,8 @@ class TrainingGram:
             sums,
             self._guarded,
             derived=derived,
-            conclude=None if derived is None and self._linear is not None else self._conclude,
+            checks=self._linear is None,
+            conclude=None if self._linear is False else self._conclude,
         )
 
     def _arrivals(self, graph: Graph) -> dict[Block, Arrivals] | None:
@@ -128,13 +132,17 @@ class TrainingGram:
                         return None
         return arrivals
 
-    def _choose(self, active: Sequence[int], weights: Sequence[Weight]) -> int | None:
+    def _choose(
+        self, active: Sequence[int], losses: Sequence[Tensor | None], weights: Sequence[Weight]
+    ) -> int | None:
         """Return the task whose gradient can be derived from the total, if there is one."""
-        if not self._linear or self._shares is None:
+        if not self._linear or self._shares is None or not _finite(losses):
             return None
         if self._age % _REREAD == 0 or self._shares.device.type == "cpu":
             self._ranking = self._shares.tolist()
         self._age += 1
+        if any(isnan(self._ranking[t]) for t in active):
+            return None  # the total holds a task's NaN, and would hand it on
         known = [t for t in active if self._ranking[t] > 0 and not is_zero(weights[t])]
         return max(known, key=lambda t: self._ranking[t], default=None)
 
@@ -145,5 +153,12 @@ class TrainingGram:
         negligible = self._shares.nan_to_num().amax() * _NEGLIGIBLE**2  # an omitted task has none
         if total.derived is not None:
             total.sums.lose(total.derived, self._shares[total.derived] < negligible)
-        else:
-            self._linear = bool(total.residual <= negligible)
+        elif self._linear is None and isfinite(residual := float(total.residual)):
+            self._linear = residual <= float(negligible)
+
+
+def _finite(losses: Sequence[Tensor | None]) -> bool:
+    """Say whether no loss is NaN or infinite, as far as that can be told without waiting."""
+    return all(
+        loss is None or loss.device.type != "cpu" or isfinite(loss.item()) for loss in losses
+    )
