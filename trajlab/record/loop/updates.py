@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
+from weakref import WeakMethod
 
 import torch
 from torch import Tensor
@@ -40,10 +41,10 @@ class Updates:
     ----------
     optimizer : Optimizer or a wrapper of one
         What the loop calls to update the parameters.
-    shared : callable
+    shared : method
         Returns the shared parameters as they are at present.
-    on_update : callable
-        Called after each update.
+    on_update : method
+        Called after each update, as long as its object lives.
 
     Attributes
     ----------
@@ -55,8 +56,9 @@ class Updates:
         self, optimizer: Any, shared: Callable[[], Iterable[Tensor]], on_update: Callable[[], None]
     ) -> None:
         self._given = self._leader = optimizer
-        self._shared = shared
-        self._on_update = on_update
+        # Weak: who watches must go with its last reference, and with it the model's process group.
+        self._shared = WeakMethod(shared)
+        self._on_update = WeakMethod(on_update)
         self.passes = 0
         self._usual = 1  # passes that made an update so far, at most
         self._told: set[str] = set()
@@ -106,11 +108,15 @@ class Updates:
             self._tell(_WITHIN)
         self._usual = max(self._usual, self.passes)
         self.passes = 0
-        self._on_update()
+        on_update = self._on_update()
+        if on_update is not None:
+            on_update()
 
     def _holds(self, optimizer: Optimizer) -> bool:
         """Say whether an optimizer holds parameters of the given one, or shared ones."""
-        watched = {id(p) for p in (*parameters_of(self._given), *self._shared())}
+        shared = self._shared()
+        present = shared() if shared is not None else ()
+        watched = {id(p) for p in (*parameters_of(self._given), *present)}
         return any(id(p) in watched for p in parameters_of(optimizer))
 
 
