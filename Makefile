@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 STUDY ?= matched_loss_gap
+FILE ?= study.toml
+STUDY_RUNS ?= runs/$(STUDY)
+STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
-.PHONY: help study demo page-check bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature test wheel-check crash-test lint env clean
+.PHONY: help study demo page-check bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples test wheel-check crash-test lint env clean
 
 help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -13,9 +16,9 @@ help:  ## print the targets and what they do
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
 
-study: env  ## train one of analyses/ and evaluate it; STUDY=… names the folder
-	$(BIN)/trajlab study run analyses/$(STUDY)/study.toml
-	$(BIN)/python analyses/$(STUDY)/evaluate.py runs/$(STUDY)
+study: env  ## train one of analyses/ and evaluate it: STUDY=… names the folder, FILE=paper.toml another of its files
+	$(BIN)/trajlab study run analyses/$(STUDY)/$(FILE) --runs $(STUDY_RUNS)
+	$(BIN)/python analyses/$(STUDY)/evaluate.py $(STUDY_RUNS) --study analyses/$(STUDY)/$(FILE) --out $(STUDY_OUT)
 
 page-check: demo  ## draw the demo's page in headless Chromium (apt-get install chromium)
 	$(BIN)/python tests/browser/render.py $(RUNS)/report.html
@@ -32,6 +35,9 @@ bench-resampling: env  ## how long permutations and bootstraps take, next to Sci
 bench-curvature: env  ## accuracy of curvature against products and time, beside PyHessian and curvlinops
 	$(BIN)/python -m benchmarks.curvature --figure benchmarks/curvature.png
 
+bench-examples: env  ## what gradients of single examples cost, and the check of a few
+	$(BIN)/python -m benchmarks.examples
+
 bench-integrations: env  ## what recording adds to a step in each framework, next to its own logger
 	$(BIN)/python benchmarks/integrations.py
 
@@ -39,14 +45,15 @@ bench-gram: env  ## what recording task gradients costs, beside others; QUICK=--
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
 	$(BIN)/python -m benchmarks.gram $(QUICK) --figure benchmarks/gram.png
 
-test: lint  ## lint, then the whole test suite (two workers)
+test: lint  ## lint, the examples in docstrings, then the whole test suite (two workers)
+	$(BIN)/python -m pytest -q --doctest-modules trajlab
 	$(BIN)/python -m pytest -n 2
 
 wheel-check: env  ## build wheel and sdist, install in an empty environment, use it; PYTHONS="…", TORCH=--without-torch
 	$(BIN)/python tests/packaging/wheel.py $(TORCH) $(PYTHONS)
 
 crash-test: env  ## kill, tear and refuse the store on a large scale; KILLS=200 for fewer than 1,000 kills
-	TRAJLAB_KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -s tests/crash
+	TRAJLAB_KILLS=$(or $(KILLS),1000) TRAJLAB_INPUTS=$(or $(INPUTS),100000) $(BIN)/python -m pytest -s tests/crash
 
 lint: env  ## format, docstrings, types, layers
 	$(BIN)/ruff format --check .

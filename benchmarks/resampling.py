@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from trajlab.analysis.correlate.association import associate
-from trajlab.analysis.statistics.resampling import RESAMPLES, bootstrap_means, permutation_test
+from trajlab.analysis.statistics.resampling import DRAWS, bootstrap_means, permutation_test
 
 RUNS, CHECKPOINTS = 1_000, 200
 PAIRED = 499  # resamples that both sides of a pair draw
@@ -71,10 +71,10 @@ def main() -> None:
         rows[name] = {"ratio": middle, "low": low, "high": high}
     columns = y.T[: CHECKPOINTS // 20] if given.quick else y.T
     rows["all"] = {
-        f"bootstrap of {CHECKPOINTS} checkpoints, {RESAMPLES} samples (s)": timed(
+        f"bootstrap of {CHECKPOINTS} checkpoints, {DRAWS} samples (s)": timed(
             lambda: bootstrap_means(y, np.arange(RUNS))
         ),
-        f"Spearman at {len(columns)} checkpoints, {RESAMPLES} permutations each (s)": timed(
+        f"Spearman at {len(columns)} checkpoints, {DRAWS} permutations each (s)": timed(
             lambda: [associate(x, column, "spearman") for column in columns]
         ),
     }

@@ -6,16 +6,19 @@ Process time a step, interleaved; medians with quartiles. ``--quick`` for a look
 import argparse
 import csv
 import json
+import os
+import sqlite3
+import struct
 import tempfile
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from trajlab.store import Trajectory, Writer, load, parts, standard
-from trajlab.store.merge import merge
+from trajlab.store import Trajectory, Writer, load, standard
 
 TASKS = [f"task {i}" for i in range(8)]
 FLUSH = 10_000  # steps between flushes: 10 s of steps of 1 ms
@@ -146,7 +149,7 @@ def many(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
 
 
 def merging(folder: Path, repeats: int) -> dict[str, float]:
-    """Speed of a merge, in MB a second of process time."""
+    """Speed of sealing, in MB a second of process time."""
     speeds = []
     table = standard("gradients", task=TASKS, layer=[f"layer {i}" for i in range(16)])
     gram = np.random.default_rng(0).normal(size=(16, 8, 8))
@@ -156,10 +159,50 @@ def merging(folder: Path, repeats: int) -> dict[str, float]:
         for step in range(8000):
             writer.append("gradients", {"step": step, "gram": gram})
         writer.flush()
-        size = sum(parts.part(writer.path, n).stat().st_size for n in parts.numbers(writer.path))
-        speeds.append(size / 1e6 / timed(lambda p=writer.path: merge(p, "complete")))
-        writer.close()
+        seconds = timed(writer.close)
+        speeds.append(writer.path.stat().st_size / 1e6 / seconds)
     return summary(speeds)
+
+
+def flushing(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
+    """Cost of a flush of 4 tables of 10 rows, beside other appends of as many bytes, in ms."""
+    names = ("losses", "hessian", "fisher", "evaluations/test")
+    writer = Writer(folder / "flushed.h5", TASKS)
+    for name in names:
+        writer.declare(standard(name, task=TASKS))
+    database = sqlite3.connect(folder / "rows.db")
+    database.execute("pragma journal_mode=wal")
+    database.execute("pragma synchronous=full")
+    database.execute("create table rows (content blob)")
+    costs: dict[str, list[float]] = {name: [] for name in ("trajlab", "framed append", "SQLite")}
+    with open(folder / "frames", "wb", buffering=0) as file:
+        for repeat in range(40 * repeats):
+            before = writer._log.size if writer._log else 0
+            for step in range(10 * repeat, 10 * repeat + 10):
+                writer.append(
+                    "losses",
+                    {"step": step, "wall_time": 0.5, "loss": np.ones(8), "weight": np.ones(8)},
+                )
+                writer.append("hessian", {"step": step, "top": np.ones(8)})
+                writer.append("fisher", {"step": step, "trace": np.ones(8)})
+                writer.append("evaluations/test", {"step": step, "loss": np.ones(8)})
+            costs["trajlab"].append(timed(writer.flush) * 1e3)
+            content = np.random.default_rng(0).bytes(writer._log.size - before)
+
+            def append(content: bytes = content) -> None:
+                head = struct.pack("<QI", len(content), zlib.crc32(content))
+                file.write(head + content)
+                os.fdatasync(file.fileno())
+
+            def insert(content: bytes = content) -> None:
+                with database:
+                    database.execute("insert into rows values (?)", (content,))
+
+            costs["framed append"].append(timed(append) * 1e3)
+            costs["SQLite"].append(timed(insert) * 1e3)
+    writer.close()
+    database.close()
+    return {name: summary(values) for name, values in costs.items()}
 
 
 def main() -> None:
@@ -175,7 +218,8 @@ def main() -> None:
             "a recorded step, µs": writing(folder, repeats, steps),
             "a column of 1e5 x 8, ms": reading(folder, 4 * repeats),
             "300 runs opened, a column each, s": many(folder, 4 * repeats),
-            "merge, MB/s": {"trajlab": merging(folder, repeats)},
+            "sealing, MB/s": {"trajlab": merging(folder, repeats)},
+            "a flush of 4 tables of 10 rows, ms": flushing(folder, repeats),
         }
     if options.json:
         print(json.dumps(found, indent=1))

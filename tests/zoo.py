@@ -132,6 +132,10 @@ class HookedWeight(Heads):
         self.trunk[0].weight.register_hook(lambda g: 2 * g)
 
 
+class HookedWeightOwnInputs(HookedWeight, OwnInputs):
+    """The hook sees each task's gradient only behind where they could be told apart."""
+
+
 class StaleForward(Heads):
     """Another forward pass with a graph of its own before the one that is trained on."""
 
@@ -404,6 +408,7 @@ CASES: dict[str, Case] = {
     "weight penalty": lambda: WeightPenalty(mlp(), vector()),
     "clipped activation gradients": lambda: ClippedGradients(mlp(), vector()),
     "hook on a weight": lambda: HookedWeight(mlp(), vector()),
+    "hook on a weight, own inputs": lambda: HookedWeightOwnInputs(mlp(), vector()),
     "stale forward passes": lambda: StaleForward(mlp(), vector()),
 }
 

@@ -4,7 +4,10 @@ C4: sharpness, Fisher trace and gradient covariance do not explain transfer from
 multi-task training. C5: nor what optimizers change against the uniform sum. C6: optimizers often
 raise the minimum training loss, and few tasks change.
 
-The tasks are those of one network: every number is conditional on them.
+Where the study has it, the comparison is made at one learning rate for all optimizers, too: C5 and
+C6 hold only if both comparisons agree. C4 is judged at the end of training, as in the paper; the
+same at equal training loss is shown beside it. Tasks are those of a few networks: every number is
+conditional on them.
 """
 
 from collections.abc import Mapping
@@ -15,32 +18,72 @@ import numpy as np
 import pandas as pd
 
 from trajlab import analysis
-from trajlab.analysis import Factors
 from trajlab.analysis.factors.quadrants import quadrant_frame
 from trajlab.errors import TrajlabError
 from trajlab.store import Runs
+from trajlab.study.file import read
 from trajlab.study.results import command, finished
 
 FACTORS = ["sharpness", "fisher", "gradient_covariance"]
 OPTIMIZERS = ["mgda", "pcgrad", "gradnorm"]
 SHARE = (0.35, 0.65)  # "near one half"
 LEVEL = 0.05
+# Comparisons, and the stages that they are made of.
+OWN_RATES, ONE_RATE = "own rates", "one rate"
+COMPARISONS = {OWN_RATES: "main", ONE_RATE: "one rate"}
+ALONE = (
+    "alone"  # ends the name of a stage of single tasks; without one they are in the stage itself
+)
+TASK = ["setting", "condition", "task"]
+PREFERRED = "average_precision"  # in its place where tasks have few positives: it moves
 
 
-def at_end(found: Factors) -> pd.DataFrame:
-    """Return one row a comparison and factor at the end of training, with its sign if clear."""
-    rows = found.delta[found.delta["at"] == "end"]
+def deltas(runs: Runs, confidence: float, *, against_single: bool) -> pd.DataFrame:
+    """Return the differences of `analysis.factors` in all settings, each by its own metric.
+
+    Parameters
+    ----------
+    runs
+        Of any settings.
+    confidence
+        Of the intervals.
+    against_single
+        Whether uniform is compared with single-task training; otherwise optimizers with uniform.
+    """
+    parts = []
+    for name in sorted({run.metadata["setting"] for run in runs}):
+        own = [run for run in runs if run.metadata["setting"] == name]
+        known = {column for run in own for column in run.frame("evaluations/test").columns}
+        metric = PREFERRED if PREFERRED in known else "accuracy"
+        uniform = {"method": "uniform"}
+        if against_single:
+            found = analysis.factors(own, against=uniform, metric=metric, confidence=confidence)
+        else:
+            multi = [run for run in own if run.metadata["method"] != "single"]
+            found = analysis.factors(multi, baseline=uniform, metric=metric, confidence=confidence)
+        parts.append(found.delta)
+    return pd.concat(parts, ignore_index=True)
+
+
+def signed(rows: pd.DataFrame, *, matched: bool = False) -> pd.DataFrame:
+    """Return one row a comparison and factor, with the difference's sign if it is clear.
+
+    At the end of training; with `matched`, factors are those at equal training loss.
+    """
+    at_end = rows["at"] == "end"
+    metric = rows["factor"] == "final_metric"
+    rows = rows[(at_end & metric) | (~at_end & ~metric)] if matched else rows[at_end]
     clear = (rows["low"] > 0) | (rows["high"] < 0)
     return rows.assign(sign=np.sign(rows["delta"]).where(clear, 0))
 
 
 def association(rows: pd.DataFrame) -> pd.DataFrame:
     """Return, per factor, how many tasks go with and against it, and the rank correlation."""
-    metric = rows[rows["factor"] == "final_metric"].set_index("task")
+    metric = rows[rows["factor"] == "final_metric"].set_index(TASK)
     lines = []
     for factor in FACTORS:
-        own = rows[rows["factor"] == factor].set_index("task")
-        product = (own["sign"] * metric["sign"]).dropna()
+        own = rows[rows["factor"] == factor].set_index(TASK).reindex(metric.index)
+        product = own["sign"] * metric["sign"]  # a task without one of them is one without a sign
         both = pd.concat([own["delta"], metric["delta"]], axis=1, keys=["x", "y"]).dropna()
         up, down = int((product > 0).sum()), int((product < 0).sum())
         rank = both["x"].corr(both["y"], method="spearman")
@@ -55,12 +98,17 @@ def association(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
-def overall(verdicts: list[str]) -> str:
-    """Return the one verdict of several: supported only if all are."""
+def every(verdicts: list[str]) -> str:
+    """Return the one verdict of several factors: supported only if all are."""
     for verdict in ("not supported", "undecided"):
         if verdict in verdicts:
             return verdict
     return "supported"
+
+
+def agreed(verdicts: list[str]) -> str:
+    """Return the one verdict of several comparisons: undecided unless they agree."""
+    return verdicts[0] if len(set(verdicts)) == 1 else "undecided"
 
 
 def of_share(low: float, high: float) -> str:
@@ -99,7 +147,7 @@ def few_change(counts: pd.DataFrame) -> str:
 def draw(rows: pd.DataFrame, path: Path) -> None:
     """Draw the change in metric over the change in each factor, one point a task and optimizer."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
-    keys = ["method", "task"]
+    keys = ["method", *TASK]
     metric = rows[rows["factor"] == "final_metric"].set_index(keys)["delta"]
     for ax, factor in zip(axes, FACTORS, strict=True):
         own = rows[rows["factor"] == factor].set_index(keys)["delta"]
@@ -118,49 +166,58 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     plt.close(figure)
 
 
+def compare(runs: Runs, confidence: float) -> dict[str, pd.DataFrame]:
+    """Return the tables of one comparison of optimizers, and the differences they are made of."""
+    rows = deltas(runs, confidence, against_single=False)
+    shares = quadrant_frame(rows, 1 - LEVEL)
+    shares = shares[(shares["at"] == "end") & shares["factor"].isin(FACTORS)]
+    columns = ["factor", "method", "explained", "total", "share", "low", "high"]
+    return {"shares": shares[columns], "changes": changes(signed(rows)), "points": signed(rows)}
+
+
 def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]:
     """Test claims C4 to C6 on the runs in RUNS: print verdicts, write tables and figures."""
-    found = finished(study, ["main"], folder)
+    known = [stage.name for stage in read(study).stages]
+    stages = {name: stage for name, stage in COMPARISONS.items() if stage in known}
+    alone = [stage for stage in known if stage.endswith(ALONE)]
+    found = finished(study, [*stages.values(), *alone], folder)
     if found.seeds < 2:
         raise TrajlabError(
             f"{found.seeds} of {found.wanted} seeds are finished with every method; an interval "
             "needs two: go on with `trajlab study run`"
         )
-    runs = found.runs
-    tasks = len({task for run in runs for task in run.tasks})
-    confidence = 1 - LEVEL / tasks  # Bonferroni over tasks
-    transfer = association(
-        at_end(
-            analysis.factors(
-                runs, against={"method": "uniform"}, metric="accuracy", confidence=confidence
-            )
-        )
-    )
-    multi = Runs([run for run in runs if run.metadata["method"] != "single"])
-    against = analysis.factors(
-        multi, baseline={"method": "uniform"}, metric="accuracy", confidence=confidence
-    )
-    rows = at_end(against)
-    shares = quadrant_frame(against.delta, 1 - LEVEL)
-    shares = shares[(shares["at"] == "end") & shares["factor"].isin(FACTORS)]
-    shares = shares[["factor", "method", "explained", "total", "share", "low", "high"]]
-    pooled = shares[shares["method"] == "all"]
-    counts = changes(rows)
-    c5 = overall([of_share(row.low, row.high) for row in pooled.itertuples()])
+    runs = {name: finished(study, [stage], folder).runs for name, stage in stages.items()}
+    own = runs[OWN_RATES]
+    multi = [run for run in own if run.metadata["method"] != "single"]
+    tasks = {(*(run.metadata[key] for key in TASK[:2]), t) for run in multi for t in run.tasks}
+    confidence = 1 - LEVEL / len(tasks)  # Bonferroni over tasks
+    # single tasks of stages of their own are at uniform's rate, and belong beside it
+    both = finished(study, [stages.get(ONE_RATE, stages[OWN_RATES]), *alone], folder).runs
+    transfer = deltas(both, confidence, against_single=True)
+    at = {
+        "end": association(signed(transfer)),
+        "equal loss": association(signed(transfer, matched=True)),
+    }
+    compared = {name: compare(rows, confidence) for name, rows in runs.items()}
+    pooled = {name: tables["shares"].query("method == 'all'") for name, tables in compared.items()}
+    c5 = [every([of_share(r.low, r.high) for r in rows.itertuples()]) for rows in pooled.values()]
+    c6 = [few_change(tables["changes"]) for tables in compared.values()]
     verdicts = pd.DataFrame(
         [
-            ("C4", overall(list(transfer["no_consistent_sign"])), "tasks with clear differences"),
-            ("C5", c5, "pooled share of explained points, per factor"),
-            ("C6", few_change(counts), "points with a clear difference to uniform"),
+            ("C4", every(list(at["end"]["no_consistent_sign"])), "tasks with clear differences"),
+            ("C5", agreed(c5), "pooled share of explained points, per factor"),
+            ("C6", agreed(c6), "points with a clear difference to uniform"),
         ],
         columns=["claim", "verdict", "from"],
     )
-    draw(rows, out / "quadrants.png")
+    draw(compared[OWN_RATES]["points"], out / "quadrants.png")
     return {
-        "verdicts": found.withhold(verdicts).assign(tasks=tasks),
-        "transfer": transfer,
-        "shares": shares,
-        "changes": counts,
+        "verdicts": found.withhold(verdicts).assign(tasks=len(tasks)),
+        "transfer": pd.concat([table.assign(at=place) for place, table in at.items()]),
+        **{
+            table: pd.concat([own[table].assign(comparison=name) for name, own in compared.items()])
+            for table in ("shares", "changes")
+        },
     }
 
 

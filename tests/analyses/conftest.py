@@ -1,7 +1,7 @@
 """Studies whose runs are made up, so that the right verdict is known."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -90,13 +90,12 @@ def evaluate(tmp_path: Path) -> Evaluate:
         file, folder, out = tmp_path / "study.toml", tmp_path / "runs", tmp_path / "out"
         file.write_text(HEAD + study)
         folder.mkdir(exist_ok=True)
-        made = read(file)
+        made = replace(read(file), runs=folder)  # where stages look for what they are chosen from
         for stage in made.stages:
             for run in runs(made, stage) or []:
-                own = Run(folder, run.configuration)
-                recorded = make_up(own)
-                if recorded is not None and not own.path.exists():
-                    write(own, recorded)
+                recorded = make_up(run)
+                if recorded is not None and not run.path.exists():
+                    write(run, recorded)
         script = module(name)
         if not draw:  # which takes longer than all the rest
             script.draw = lambda *_: None

@@ -1,10 +1,12 @@
 """Verdicts on C7 to C9 of runs whose similarities are made up."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
 from trajlab.study.run import Run
 
@@ -128,3 +130,101 @@ def test_without_a_whole_seed_there_is_one_sentence(evaluate: Evaluate) -> None:
     found = evaluate(NAME, STUDY.format(sets=SETS[:1], seeds=[0]), lambda run: None)
     assert found.code == 1
     assert "no seed is finished in every set" in found.said
+
+
+def rows(*numbers: tuple[float, float, float, float]) -> pd.DataFrame:
+    """Correlations of targets: estimate, interval, adjusted p."""
+    return pd.DataFrame(numbers, columns=["estimate", "low", "high", "p_adjusted"])
+
+
+@pytest.mark.parametrize(
+    ("p", "clear"),
+    [
+        ([0.0166, 0.9, 0.9], True),  # .05 / 3
+        ([0.0168, 0.9, 0.9], False),
+        ([0.0166, np.nan, np.nan], True),  # what is missing counts
+        ([0.0168, np.nan, np.nan], False),
+    ],
+)
+def test_holm_counts_every_target(p: list[float], clear: bool) -> None:
+    found = module(NAME).adjusted(pd.Series(p))
+    assert (found[0] < 0.05) == clear
+    assert found.isna().tolist() == np.isnan(p).tolist()
+
+
+UP, DOWN, UNCLEAR_UP = (0.6, 0.1, 0.8, 0.049), (-0.6, -0.8, -0.1, 0.049), (0.6, 0.1, 0.8, 0.051)
+MISSING = (np.nan,) * 4
+
+
+@pytest.mark.parametrize(
+    ("numbers", "c7", "c8"),
+    [
+        ((DOWN, DOWN), "supported", "not supported"),
+        ((UP, UP), "not supported", "not supported"),
+        ((UP, DOWN), "undecided", "supported"),
+        ((UNCLEAR_UP, DOWN), "supported", "undecided"),
+        ((UNCLEAR_UP, UP), "not supported", "undecided"),
+        ((MISSING, UP), "not supported", "undecided"),
+        ((UNCLEAR_UP, MISSING), "undecided", "undecided"),
+    ],
+)
+def test_a_sign_counts_below_the_level(numbers: tuple[Any, ...], c7: str, c8: str) -> None:
+    script = module(NAME)
+    assert (script.worsens(rows(*numbers)), script.no_consistent_sign(rows(*numbers))) == (c7, c8)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.501, 0.9, "supported"),
+        (0.499, 0.9, "undecided"),
+        (-0.2, 0.499, "not supported"),
+        (-0.2, 0.501, "undecided"),
+        (np.nan, np.nan, "undecided"),
+    ],
+)
+def test_strong_is_an_interval_beside_one_half(low: float, high: float, verdict: str) -> None:
+    sure = (0.9, 0.8, 0.95, 0.001)
+    assert module(NAME).strong(rows(sure, (0.7, low, high, 0.001))) == verdict
+
+
+@pytest.mark.parametrize(
+    ("n", "targets", "given", "wanted"), [(24, 3, 1, 0.53), (38, 3, 1, 0.79), (39, 3, 1, 0.80)]
+)
+def test_power_is_known_beforehand(n: int, targets: int, given: int, wanted: float) -> None:
+    """By simulation too: of 4,000 normal samples of 24, partialled for one other variable."""
+    script = module(NAME)
+    assert script.power(n, targets, given) == pytest.approx(wanted, abs=0.01)
+    assert script.power(4, targets, given) == 0
+    rng = np.random.default_rng(0)
+    x, noise, other = rng.normal(size=(3, 4000, n))
+    other -= other.mean(-1, keepdims=True)
+    pair = np.stack((x, 0.5 * x + np.sqrt(0.75) * noise))
+    pair -= pair.mean(-1, keepdims=True)
+    slope = (pair * other).sum(-1) / (other**2).sum(-1)
+    a, b = pair - slope[..., None] * other
+    r = (a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
+    freedom = n - 2 - given
+    t = r * np.sqrt(freedom / (1 - r**2))
+    found = (2 * student.sf(np.abs(t), freedom) < 0.05 / targets).mean()
+    assert script.power(n, targets, given) == pytest.approx(found, abs=0.04)
+
+
+def test_prediction_leaves_a_set_out() -> None:
+    """The metric follows K and the one similarity; the other is noise."""
+    rng = np.random.default_rng(0)
+    K = np.repeat([1, 4, 9], 8)
+    useful, noise = rng.normal(size=(2, 24))
+    points = pd.DataFrame({"task": "class7", "K": K, "to_update": useful, "corrected": noise})
+    points = points.assign(final_metric=70 + K + 3 * useful + 0.1 * rng.normal(size=24))
+    found = module(NAME).prediction(points).set_index("similarity")
+    assert found.loc["to_update", "r2_K_and_similarity"] > 0.99
+    assert found.loc["corrected", "r2_K_and_similarity"] < found.loc["corrected", "r2_K"] < 0.8
+    lone = points.assign(final_metric=1.0)
+    assert module(NAME).prediction(lone)[["r2_K", "r2_K_and_similarity"]].isna().all(axis=None)
+
+
+def test_what_is_left_out_is_not_fitted() -> None:
+    """Mean of the others: of 0, 0, 0, 4 each error is (y - mean) * n / (n - 1), so R² is 0."""
+    target = np.array([0.0, 0.0, 0.0, 4.0])
+    assert module(NAME).left_out(np.ones((4, 1)), target) == pytest.approx(0)

@@ -14,12 +14,19 @@ NAME = "factors_of_transfer"
 STUDY = """
 setting = "yeast"
 epochs = 20
-[[stage]]
-name = "main"
 condition = ["class1+class2", "class1", "class2"]
 method = ["uniform", "mgda"]
 seed = [0, 1, 2]
+[[stage]]
+name = "main"
 """
+BOTH = (
+    STUDY
+    + """[[stage]]
+name = "one rate"
+learning_rate = 0.2
+"""
+)
 TASKS = ("class1", "class2")
 # By which sides of which tasks' differences are large: of multi-task runs to single, then of mgda
 # to uniform. (rise of the factors, gain in accuracy) of each task, and mgda's rise of the loss.
@@ -80,16 +87,105 @@ def test_what_is_made_up_is_found(
         (0.0, 0.3, "not supported"),
         (0.3, 0.6, "undecided"),
         (np.nan, np.nan, "undecided"),
+        (0.35, 0.65, "supported"),
+        (0.349, 0.65, "undecided"),
+        (0.35, 0.651, "undecided"),
+        (0.65, 0.9, "undecided"),
+        (0.651, 0.9, "not supported"),
+        (0.1, 0.349, "not supported"),
+        (0.1, 0.35, "undecided"),
     ],
 )
 def test_a_share_near_one_half(low: float, high: float, verdict: str) -> None:
     assert module(NAME).of_share(low, high) == verdict
 
 
-def test_unclear_losses_leave_c6_undecided() -> None:
+@pytest.mark.parametrize(
+    ("counts", "verdict"),
+    [
+        ([3, 1, 0, 1, 14], "undecided"),
+        ([8, 0, 0, 0, 14], "supported"),
+        ([7, 0, 0, 0, 14], "undecided"),  # no more than half
+        ([7, 7, 0, 0, 14], "not supported"),
+        ([7, 6, 0, 0, 14], "undecided"),
+        ([8, 0, 3, 3, 14], "supported"),
+        ([8, 0, 3, 4, 14], "not supported"),
+    ],
+)
+def test_c6_at_one_half(counts: list[int], verdict: str) -> None:
     names = ["loss_raised", "loss_lowered", "better", "worse", "tasks"]
-    counts = pd.DataFrame([[3, 1, 0, 1, 14]], columns=names)
-    assert module(NAME).few_change(counts) == "undecided"
+    assert module(NAME).few_change(pd.DataFrame([counts], columns=names)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "one"),
+    [
+        (["supported"], "supported"),
+        (["supported", "supported"], "supported"),
+        (["supported", "undecided"], "undecided"),
+        (["not supported", "supported"], "undecided"),
+    ],
+)
+def test_both_rules_for_the_rate_have_to_agree(verdicts: list[str], one: str) -> None:
+    assert module(NAME).agreed(verdicts) == one
+
+
+def of_signs(factor: list[float], metric: list[float]) -> pd.DataFrame:
+    """What `signed` returns, of one factor and the metric in some tasks."""
+    script = module(NAME)
+    parts = dict.fromkeys(script.FACTORS, factor) | {"final_metric": metric}
+    return pd.DataFrame(
+        [
+            {
+                "factor": name,
+                "setting": "yeast",
+                "condition": "",
+                "task": f"class{i}",
+                "sign": sign,
+                "delta": sign + 0.1 * i,
+            }
+            for name, signs in parts.items()
+            for i, sign in enumerate(signs)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("factor", "metric", "verdict"),
+    [
+        ([1, 1, 0], [1, -1, 0], "supported"),  # one task either way
+        ([1, 1, 0], [1, 0, -1], "undecided"),
+        ([1, 1, 1], [-1, -1, -1], "not supported"),
+        ([1, 1, 1], [-1, -1, 0], "undecided"),  # all but one
+        ([1, 1, np.nan], [-1, -1, -1], "undecided"),  # what is missing has no sign
+    ],
+)
+def test_c4_by_the_signs_of_tasks(factor: list[float], metric: list[float], verdict: str) -> None:
+    found = module(NAME).association(of_signs(factor, metric))
+    assert found["no_consistent_sign"].tolist() == [verdict] * 3
+    assert (found["tasks"] == 3).all()
+
+
+@pytest.mark.parametrize(("t", "verdict"), [(3.6, "supported"), (3.4, "undecided")])
+def test_clear_is_after_adjustment_over_tasks(evaluate: Evaluate, t: float, verdict: str) -> None:
+    """Three runs a side, two tasks: the limit of t is 3.50; 2.78 would do for a single task."""
+
+    def make_up(run: Run) -> Recorded:
+        found = recorded(run, OPPOSITE, OPPOSITE, 0.0)
+        own = run.plan.setting.tasks(run.plan.condition)
+        sign = np.array([OPPOSITE[task][1] for task in own], float)
+        gain = t * np.sqrt(2 / 3) * sign * (run.plan.method != "single")  # runs have SD 1
+        for split in ("train", "validation", "test"):
+            values = np.broadcast_to(
+                80 + run.plan.seed + gain, found[f"evaluations/{split}"]["loss"].shape
+            )
+            found = {
+                **found,
+                f"evaluations/{split}": {**found[f"evaluations/{split}"], "accuracy": values},
+            }
+        return found
+
+    assert evaluate(NAME, STUDY, make_up).verdicts["C4"] == verdict
 
 
 def test_a_seed_that_is_not_whole_withholds_verdicts(evaluate: Evaluate) -> None:
@@ -110,3 +206,16 @@ def test_a_method_that_was_not_begun_makes_no_seed_whole(evaluate: Evaluate) -> 
     found = evaluate(NAME, STUDY, make_up)
     assert found.code == 1
     assert "0 of 3 seeds are finished with every method" in found.said
+
+
+def test_a_comparison_at_one_rate_that_differs_leaves_c6_undecided(evaluate: Evaluate) -> None:
+    """With each optimizer's own rate mgda raises the loss; at one rate it lowers it."""
+
+    def make_up(run: Run) -> Recorded:
+        raised = 1.0 if run.plan.learning_rate == 0.1 else -0.5
+        return recorded(run, OPPOSITE, OPPOSITE, raised)
+
+    both = evaluate(NAME, BOTH, make_up)
+    assert both.verdicts["C6"] == "undecided"
+    raised = both.table("changes").set_index("comparison")["loss_raised"]
+    assert raised.to_dict() == {"own rates": 2, "one rate": 0}

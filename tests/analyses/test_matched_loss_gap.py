@@ -1,15 +1,22 @@
 """Verdicts on C1 to C3 of runs whose differences are made up."""
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
+from scipy.stats import t as student
 
+from trajlab.store import Runs, load
+from trajlab.study.file import read
 from trajlab.study.run import Run
+from trajlab.study.selection import runs as selected
 
-from .conftest import Evaluate, Recorded, jitter, module
+from .conftest import HEAD, Evaluate, Recorded, jitter, module, write
 
 NAME = "matched_loss_gap"
 STUDY = """
@@ -100,6 +107,139 @@ def test_what_is_made_up_is_found(
     last = found.table("last-epoch").set_index("quantity")["estimate"].to_dict()
     late = {f"Δ last accuracy {c}": effects.get(c, NONE)[1] for c in ("+fashion", "+noisy")}
     assert last == pytest.approx(late, abs=0.2)
+
+
+NAMES = ["ΔE +fashion", "gap at 10 L_c +fashion", "ΔE +noisy", "gap at 10 L_c +noisy"]
+
+
+@pytest.mark.parametrize(
+    ("p", "rejected"),
+    [
+        ([0.0124, 0.0166, 0.0249, 0.0499], 4),  # just under .05 / 4, / 3, / 2, / 1
+        ([0.0126, 0.0126, 0.0126, 0.0126], 0),
+        ([0.0124, 0.0168, 0.0168, 0.0168], 1),
+        ([0.0124, 0.0166, 0.0251, 0.0251], 2),
+        ([0.0124, 0.0166, 0.0249, 0.0501], 3),
+        ([0.0001, 0.0166, np.nan, np.nan], 2),  # what cannot be read counts with p = 1
+        ([0.0001, 0.0168, np.nan, np.nan], 1),
+    ],
+)
+def test_holm_counts_all_four(
+    p: list[float], rejected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = module(NAME)
+
+    def tested(runs: Runs, confidence: float) -> dict[str, tuple[float, float, float]]:
+        estimates = norm.isf(np.array(p) / 2)  # standard errors of 1
+        half = norm.isf((1 - confidence) / 2)
+        rows = [(x, x - half, x + half) for x in estimates]
+        return dict(zip(NAMES, rows, strict=True))
+
+    monkeypatch.setattr(script, "tested", tested)
+    found = script.holm(Runs([])).set_index("quantity")["significant"]
+    assert found[NAMES].tolist() == [True] * rejected + [False] * (4 - rejected)
+
+
+@pytest.mark.parametrize(
+    ("window", "gap"), [((0.98, 1.1), 1.0), ((-0.1, 0.95), -1.0), ((1.15, 2.0), -1.0)]
+)
+def test_the_gap_is_read_at_ten_times_the_common_loss(
+    window: tuple[float, float], gap: float, tmp_path: Path
+) -> None:
+    """One point better within a window of decades above L_c, one worse elsewhere."""
+    plan = "[[stage]]\nname = 'shared'\nseed = [0, 1, 2]\ncondition = ['', '+fashion', '+noisy']\n"
+    (tmp_path / "study.toml").write_text(f"{HEAD}setting = 'FashionMTL'\nepochs = 20\n{plan}")
+    made = read(tmp_path / "study.toml")
+    above = np.linspace(2, 0, 201)
+    inside = (above > window[0]) & (above < window[1])
+    for run in selected(made, made.stages[0]) or []:
+        gain = np.where(inside, 1.0, -1.0) if run.plan.condition else 0.0
+        wide = np.ones((1, len(run.plan.setting.tasks(run.plan.condition))))
+        scores = {
+            "step": np.arange(201),
+            "loss": 10 ** (above - 2)[:, None] * wide,
+            "accuracy": (80 + gain + jitter(run, (201,), 0.01))[:, None] * wide,
+        }
+        own = Run(tmp_path / "runs", run.configuration)
+        write(own, {f"evaluations/{split}": scores for split in ("train", "validation", "test")})
+    found = module(NAME).tested(load(tmp_path / "runs"), 0.95)
+    for condition in ("+fashion", "+noisy"):
+        assert found[f"gap at 10 L_c {condition}"][0] == pytest.approx(gap, abs=0.1)
+
+
+def numbers(delta: list[float], gap: list[float]) -> pd.DataFrame:
+    """What `holm` returns, 0 for not significant."""
+    rows = [
+        (f"{name} {condition}", value or 1.0, value != 0)
+        for name, values in (("ΔE", delta), ("gap at 10 L_c", gap))
+        for condition, value in zip(("+fashion", "+noisy"), values, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["quantity", "estimate", "significant"])
+
+
+@pytest.mark.parametrize(
+    ("delta", "gap", "c1", "c2"),
+    [
+        ([1, -1], [1, -1], "supported", "supported"),
+        ([1, 0], [1, -1], "undecided", "undecided"),
+        ([0, -1], [1, -1], "undecided", "undecided"),
+        ([1, 1], [1, -1], "not supported", "not supported"),
+        ([-1, 0], [0, 0], "not supported", "undecided"),
+        ([1, -1], [1, 0], "supported", "undecided"),
+        ([1, -1], [1, 1], "supported", "not supported"),
+        ([1, -1], [1, np.nan], "supported", "undecided"),
+        ([1, -1], [-1, np.nan], "supported", "undecided"),  # a decade has to be there for both
+    ],
+)
+def test_what_signs_make_of_c1_and_c2(
+    delta: list[float], gap: list[float], c1: str, c2: str
+) -> None:
+    script = module(NAME)
+    table = numbers(delta, gap)
+    table["significant"] &= table["estimate"].notna()
+    losses = pd.DataFrame(
+        [("Δ log10 min L +fashion", 0.1, 0.01, 0.2), ("Δ log10 min L +noisy", 0.1, 0.01, 0.2)],
+        columns=["quantity", "estimate", "low", "high"],
+    )
+    found = script.verdicts(table, losses).set_index("claim")["verdict"]
+    assert (found["C1"], found["C2"]) == (c1, c2)
+
+
+@pytest.mark.parametrize(
+    ("low", "verdict"), [(0.001, "supported"), (-0.001, "undecided"), (-0.2, "not supported")]
+)
+def test_c3_needs_an_interval_without_zero(low: float, verdict: str) -> None:
+    """+noisy is worse; +fashion is better, at a loss that is higher, perhaps, or lower."""
+    losses = pd.DataFrame(
+        [("Δ log10 min L +fashion", low, low + 0.1), ("Δ log10 min L +noisy", 0.01, 0.2)],
+        columns=["quantity", "low", "high"],
+    )
+    found = module(NAME).verdicts(numbers([1, -1], [1, -1]), losses).set_index("claim")["verdict"]
+    assert found["C3"] == verdict
+
+
+@pytest.mark.parametrize(("factor", "clear"), [(1.03, True), (0.97, False)])
+def test_the_two_losses_share_the_level(
+    factor: float, clear: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A difference just on either side of 97.5 %, which 95 % would take for clear."""
+    script = module(NAME)
+    noise = np.array([-1.0, 0.0, 1.0, 0.5, -0.5])
+    centred = noise - noise.mean()
+    edge = student.isf(0.0125, 4) * centred.std(ddof=1) / np.sqrt(5)
+
+    def value(run: Any) -> float:
+        condition, seed = run.metadata["condition"], run.metadata["seed"]
+        return float(factor * edge + centred[seed]) if condition else 0.0
+
+    fakes = [
+        SimpleNamespace(metadata={"condition": condition, "seed": seed})
+        for condition in ("", "+fashion", "+noisy")
+        for seed in range(5)
+    ]
+    monkeypatch.setattr(script, "least_loss", value)
+    found = script.log_loss(fakes)
+    assert (found["low"] > 0).tolist() == [clear, clear]
 
 
 def test_every_control_has_its_difference(evaluate: Evaluate) -> None:

@@ -61,7 +61,11 @@ KINDS = (
     *("zero loss", "infinite end", "one step", "two steps"),
 )
 MISSING = {  # what has no number, and the start of its reason
-    "all NaN": ("gap", "no usable run of method=uniform: 0 incomplete, 0 diverged, 90 evaluations"),
+    "all NaN": (
+        "gap",
+        "no usable run of method=uniform: 0 incomplete, 0 diverged, 0 never "
+        "evaluated, 90 evaluations",
+    ),
     "zero loss": ("gap", "no usable run of method=uniform"),
     "one run": ("gap", "one run on a side, so descriptive only"),
     "one run a side": ("gap", "one run on a side, so descriptive only"),

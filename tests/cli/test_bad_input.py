@@ -58,7 +58,7 @@ def test_a_damaged_file(trajlab, runs: Path, tmp_path: Path) -> None:
 
 def test_a_newer_format(trajlab, tmp_path: Path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("trajlab.store.header.FORMAT_VERSION", 2)
+        patch.setattr("trajlab.store.header.FORMAT_VERSION", 3)
         Writer(tmp_path / "new.h5", tasks=["left"]).close()
     refused(trajlab("info", tmp_path), tmp_path / "new.h5", "version")
 

@@ -34,12 +34,12 @@ def test_check_exits_1_when_something_is_wrong(trajlab, run):
     result = trajlab("check", run, "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["problems"] == []
-    part = parts.part(run, 2)
+    part = parts.part(run, 1)
     part.write_bytes(part.read_bytes()[:-1])
     result = trajlab("check", run.parent, "--json")
     assert result.exit_code == 1
     (problem,) = json.loads(result.stdout)["problems"]
-    assert "000002.h5" in problem["problem"]
+    assert "000001.log" in problem["problem"]
     assert "restore it from a copy" in " ".join(trajlab("check", run).stdout.split())
 
 

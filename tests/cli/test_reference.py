@@ -76,7 +76,8 @@ def test_the_gap_at_equal_loss_and_its_terms(trajlab, runs: Path) -> None:
     assert gap_at(found["curve"], "MTL+Noisy", 0.02) == pytest.approx(-3.0, abs=0.05)
     summary = found["summary"].set_index("method")
     terms = ["matched", "reach", "selection", "delta"]
-    listed = {"MTL+Fashion": [0.93, 0.03, 0.03, 0.99], "MTL+Noisy": [-3.02, 0.05, 1.40, -1.57]}
+    # one common loss is 2.0e-4, the lowest that every fitted curve of +Noisy reaches
+    listed = {"MTL+Fashion": [0.93, 0.03, 0.03, 0.99], "MTL+Noisy": [-3.03, 0.06, 1.40, -1.57]}
     for method, expected in listed.items():
         assert summary.loc[method, terms].tolist() == pytest.approx(expected, abs=0.005)
 

@@ -42,6 +42,7 @@ class Record:
             monkeypatch.setattr(os, name, self._changes(getattr(os, name), kind))
         monkeypatch.setattr(os, "replace", self.replace)
         monkeypatch.setattr(os, "fsync", self._syncs(os.fsync))
+        monkeypatch.setattr("trajlab.store.log._sync", self._syncs(os.fdatasync))
         monkeypatch.setattr(builtins, "open", self.open)
 
     def acknowledge(self, rows: int) -> None:
@@ -102,6 +103,10 @@ class Watched(io.RawIOBase):
 
     def seekable(self) -> bool:
         return True
+
+    @property
+    def name(self) -> str:
+        return str(self._path)
 
     def fileno(self) -> int:
         return int(self._file.fileno())

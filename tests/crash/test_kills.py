@@ -27,7 +27,7 @@ def test_random_kills_in_chains_of_resume(tmp_path):
             last = len(before.losses)
             step = last if generator.random() < 0.5 else int(generator.integers(0, last + 1))
             process = victim(path, told, session, step)
-            wait_for(generator.choice(["recover", "append", "merge"]), progress, step)
+            wait_for(generator.choice(["recover", "append", "merge", "rotate"]), progress, step)
             assert process.is_alive()
             time.sleep(generator.uniform(0, 0.02))
             kill(process)
@@ -41,7 +41,7 @@ def test_random_kills_in_chains_of_resume(tmp_path):
         assert Trajectory(path).status == "complete"
     print(f"{sum(phases.values())} kills: {dict(phases)}; at most {lost} steps lost")
     assert lost <= ROWS
-    assert {"recover", "flush", "merge"} <= set(phases)
+    assert {"recover", "flush", "merge", "rotate"} <= set(phases)
 
 
 def wait_for(phase, progress, step):
@@ -51,7 +51,7 @@ def wait_for(phase, progress, step):
         if (
             phase == "recover"
             or (phase == "append" and progress.appended > step)
-            or progress.phase == "merge"
+            or progress.phase == phase
         ):
             return
         time.sleep(0.0002)

@@ -123,16 +123,16 @@ def test_sigterm_seals_and_then_does_what_the_user_wanted(tmp_path, handler, exi
 
 def test_sigterm_in_the_middle_of_a_flush_waits_for_its_end(tmp_path):
     code = """
-    from trajlab.store import parts
-    publish = parts.publish
+    from trajlab.store import log
+    sync = log._sync
 
     def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
-        publish(*arguments)
+        sync(*arguments)
 
     recorder = Recorder(path, model, tasks=["left", "right"], shared=model)
     train(recorder, 5)
-    parts.publish = interrupted
+    log._sync = interrupted
     recorder.flush()
     print("not reached", flush=True)
     """

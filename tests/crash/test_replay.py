@@ -35,6 +35,7 @@ def recorded(place, monkeypatch):
     root.mkdir()
     with monkeypatch.context() as patch:
         patch.setattr("trajlab.store.writer.MERGE_PARTS", 3)
+        patch.setattr("trajlab.store.writer.ROTATE_BYTES", 5000)
         record = Record(patch, root)
         for first in range(0, STEPS, STEPS // 3):
             writer = Writer(root / PATH, TASKS, resume=True)
@@ -82,6 +83,7 @@ def test_every_state_reads_and_recovers(recorded, place, monkeypatch):
     root, operations = recorded
     assert operations[-1].kind != "acknowledge"
     monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr("trajlab.store.log._sync", lambda _: None)
     good, bad = replay(root, operations, place / "state", ours, POWER_LOSSES)
     print(f"{len(operations)} operations; good {dict(good)}, bad {dict(bad)}")
     assert not bad

@@ -14,7 +14,7 @@ from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer, standard
 
 TASKS = ["left", "right"]
-PHASES = ("recover", "append", "flush", "merge")
+PHASES = ("recover", "append", "flush", "merge", "rotate")
 ROWS = 3  # a flush
 
 # Children start from a server that has imported the store and has no threads of its own.
@@ -114,14 +114,22 @@ def _phase(progress: Progress, name: str):
 def record_for_ever(path: Path, told: Path, session: int, step: int) -> None:
     """Record until killed: append, flush, merge, close and resume, over and over."""
     trajlab.store.writer.MERGE_PARTS = 3
+    trajlab.store.writer.ROTATE_BYTES = 6000
     progress = Progress(told)
     publish = trajlab.store.writer.merge
 
-    def merge(*arguments: object) -> None:
+    def merge(*arguments: object) -> tuple[str, ...]:
         with _phase(progress, "merge"):
-            publish(*arguments)
+            return publish(*arguments)
+
+    seal = trajlab.store.writer.seal_log
+
+    def seal_log(*arguments: object) -> None:
+        with _phase(progress, "rotate"):
+            seal(*arguments)
 
     trajlab.store.writer.merge = merge
+    trajlab.store.writer.seal_log = seal_log
     writer = start(path, session, step)
     progress.phase = "append"
     while True:

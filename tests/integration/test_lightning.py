@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.integration.failing import Broken, Unreachable
 from tests.models import TwoHeads
 from tests.record.loops import TASKS, batches, joined, losses, same, true_gram
 from trajlab import TrajlabError, probes
@@ -215,3 +216,33 @@ def test_bf16(tmp_path: Path) -> None:
     assert same(recorded, plain)
     found, true = Trajectory(tmp_path / "run.h5").gram()[0], true_gram(TwoHeads(), DATA[0])
     assert np.allclose(found, true, rtol=0.05, atol=0.02 * float(true.max()))
+
+
+def test_nothing_beside_training_ends_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plain, recorded = Module(), Module()
+    fit(plain, max_epochs=2)
+    beside = {"probes": [Broken(every=1)], "sinks": [Unreachable()], "splits": ["mnli"]}
+    fit(recorded, callback(tmp_path / "run.h5", recorded, **beside), max_epochs=2)
+    assert same(plain, recorded)
+    for failed in ("out of memory", "host is down", "'mnli' is no split"):
+        assert caplog.text.count(failed) == 1
+    run = Trajectory(tmp_path / "run.h5")
+    assert run.status == "complete"
+    assert run.table("losses")["step"].tolist() == list(range(12))
+
+
+def test_what_fails_ends_strict_training(tmp_path: Path) -> None:
+    module = Module()
+    strict = {"probes": [Broken(every=1)], "strict": True}
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fit(module, callback(tmp_path / "run.h5", module, **strict))
+
+
+def test_a_fit_that_goes_on_does_so_in_its_file(tmp_path: Path) -> None:
+    module = Module()
+    trainer = fit(module, callback(tmp_path / "run.h5", module))
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(module, loader(DATA), loader(TEST))
+    run = Trajectory(tmp_path / "run.h5")
+    assert run.table("losses")["step"].tolist() == list(range(12))
+    assert not (tmp_path / "run-2.h5").exists()

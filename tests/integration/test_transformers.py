@@ -1,5 +1,6 @@
 """The Hugging Face Trainer itself, training a small transformer with and without the recorder."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, Trainer, TrainingArguments
 
+from tests.integration.failing import Broken, Unreachable
 from trajlab import TrajlabError, probes
 from trajlab.record.integrations.transformers import RecorderCallback, total_loss
 from trajlab.store import Trajectory
@@ -232,3 +234,87 @@ def test_compute_loss_without_total_loss_is_one_sentence(tmp_path: Path) -> None
     model = TwoHeads()
     with pytest.raises(TrajlabError, match="compute_loss did not call trajlab's total_loss"):
         train(tmp_path, model, callback(tmp_path / "run.h5", model), kind=Forgets)
+
+
+def test_nothing_beside_training_ends_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plain, recorded = TwoHeads(), TwoHeads()
+    sets = {"mnli": sentences(8, 3), "test": sentences(8, 4)}
+    train(tmp_path, plain, eval_dataset=sets, eval_strategy="epoch", num_train_epochs=2)
+    beside = {"probes": [Broken(every=1)], "sinks": [Unreachable()]}
+    trainer = train(
+        tmp_path,
+        recorded,
+        callback(tmp_path / "run.h5", recorded, **beside),
+        eval_dataset=sets,
+        eval_strategy="epoch",
+        num_train_epochs=2,
+    )
+    assert same(plain, recorded)
+    for failed in ("out of memory", "host is down", "'mnli' is no split"):
+        assert caplog.text.count(failed) == 1
+    run = Trajectory(tmp_path / "run.h5")
+    assert run.status == "complete"
+    assert len(run.table("losses")["step"]) == trainer.state.global_step == 12
+    assert run.table("evaluations/test")["step"].tolist() == [6, 12]
+
+
+def test_a_batch_size_that_is_too_large_is_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Exhausts(MultiTaskTrainer):
+        def compute_loss(self, model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            if len(inputs["input_ids"]) > 4 and self.state.global_step == 1:
+                raise RuntimeError("CUDA out of memory.")
+            return super().compute_loss(model, inputs, *args, **kwargs)
+
+    model = TwoHeads()
+    trainer = train(
+        tmp_path,
+        model,
+        callback(tmp_path / "run.h5", model),
+        kind=Exhausts,
+        auto_find_batch_size=True,
+        per_device_train_batch_size=8,
+    )
+    assert "supersedes what" in caplog.text
+    run = Trajectory(tmp_path / "run.h5")
+    assert run.status == "complete"
+    steps = run.table("losses")["step"].tolist()
+    assert steps == list(range(trainer.state.global_step))
+    assert run.gram().shape[0] == len(steps)
+
+
+def test_a_second_training_is_kept_beside_the_first(tmp_path: Path) -> None:
+    model = TwoHeads()
+    trainer = train(tmp_path, model, callback(tmp_path / "run.h5", model))
+    first = Trajectory(tmp_path / "run.h5").frame("losses")
+    trainer.train()
+    assert Trajectory(tmp_path / "run.h5").frame("losses").equals(first)
+    assert Trajectory(tmp_path / "run-2.h5").status == "complete"
+
+
+def test_an_attempt_that_failed_is_superseded(tmp_path: Path) -> None:
+    """A notebook's cell that is run again makes a model, a trainer and a callback of its own."""
+
+    class Fails(MultiTaskTrainer):
+        def compute_loss(self, model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            if self.state.global_step == 3:
+                raise KeyError("the user's own")
+            return super().compute_loss(model, inputs, *args, **kwargs)
+
+    first, second, other = TwoHeads(), TwoHeads(), TwoHeads()
+    with pytest.raises(KeyError):
+        train(tmp_path, first, callback(tmp_path / "run.h5", first), kind=Fails)
+    train(tmp_path, second, callback(tmp_path / "run.h5", second))
+    train(tmp_path, other, callback(tmp_path / "other.h5", other))
+    assert np.array_equal(
+        Trajectory(tmp_path / "run.h5").gram(), Trajectory(tmp_path / "other.h5").gram()
+    )
+
+
+def test_the_callback_pickles(tmp_path: Path) -> None:
+    model = TwoHeads()
+    recorder = callback(tmp_path / "run.h5", model)
+    train(tmp_path, model, recorder)
+    again = pickle.loads(pickle.dumps(recorder))
+    assert again.session.path == recorder.session.path

@@ -71,6 +71,19 @@ def test_measures_the_same_under_any_mode(model: nn.Sequential, mode: object) ->
         assert measure() == outside != 0
 
 
+@pytest.mark.parametrize("kind", [nn.Embedding, nn.EmbeddingBag])
+def test_rows_that_a_forward_pass_clips_come_back_unnoticed(kind: type[nn.Module]) -> None:
+    table = kind(5, 3, max_norm=0.1)
+    before = table.weight.detach().clone()
+    loss = table.weight.square().sum()  # saves the table for its backward pass
+    with guard(table):
+        table(torch.tensor([[0, 2]]))
+        assert not torch.equal(table.weight, before)
+    assert torch.equal(table.weight, before)
+    loss.backward()
+    assert torch.equal(table.weight.grad, 2 * before)
+
+
 def test_hooks_of_the_user_stay(model: nn.Sequential) -> None:
     calls = []
     handle = model.register_forward_hook(lambda *_: calls.append("mine"))

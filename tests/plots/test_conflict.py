@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
+from tests.analysis.results import made_up
 from trajlab import plots
 from trajlab.analysis import Conflict
 
@@ -42,7 +43,7 @@ def result(
     others = dict.fromkeys(
         ("similarity", "summary", "tasks", "overall", "corrected", "across_time"), empty
     )
-    return Conflict(settings={"group_by": [], "layers": layers}, pairs=pairs, **others)
+    return made_up("conflict", layers=layers, pairs=pairs, **others)
 
 
 def drawn(ax: plt.Axes) -> dict[str, np.ndarray]:

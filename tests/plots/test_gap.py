@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
+from tests.analysis.results import made_up
 from trajlab import plots
 from trajlab.analysis import Gap
 
@@ -30,7 +31,7 @@ def result(heights: dict[str, float], onset: float = 0.1, **key: str) -> Gap:
         curves.append(pd.DataFrame({**row, **curve, "significant": onset >= LOSS}))
         summaries.append({**row, "onset_loss": onset})
     tables = {"curve": pd.concat(curves), "summary": pd.DataFrame(summaries)}
-    return Gap(settings={"group_by": []}, steps=pd.DataFrame(), **tables)
+    return made_up("gap", **tables)
 
 
 def test_the_loss_falls_to_the_right_on_a_logarithmic_axis() -> None:

@@ -127,6 +127,7 @@ def test_undeclared_accumulation_is_said_once(
     ):
         for batch in batches(4):
             recorder.backward(losses(model, batch))
+        optimizer.step()
     assert [r.message for r in caplog.records] == [
         "trajlab measures the first of several backward passes of step 0 only; pass accumulate= to "
         "measure them together"

@@ -36,6 +36,7 @@ def hostile(model: TwoHeads, x: Tensor) -> dict[str, Tensor]:
     model.trunk[1].train()
     model(x)  # moves its statistics; the dropout stays off
     model.trunk[1].eval()
+    model.table(torch.arange(2))  # writes the rows it clips
     left, right = model(x)
     if torch.is_grad_enabled():
         (left.sum() + right.sum()).backward(retain_graph=True)
@@ -76,6 +77,7 @@ def train(path: Path | None, data: object = None) -> dict[str, Any]:
     torch.set_autocast_enabled("cpu", False)
     torch.manual_seed(0), np.random.seed(0), random.seed(0)
     model = TwoHeads(5, trunk)
+    model.table = nn.Embedding(4, 2, max_norm=0.01)
     optimizer = torch.optim.AdamW(model.parameters(), 0.05)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50)
     recorder = None

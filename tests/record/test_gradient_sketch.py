@@ -23,7 +23,7 @@ def recorder(path: Path, model: TwoHeads, **arguments: object) -> Recorder:
 def true_sketches(model: TwoHeads, batch: Batch) -> torch.Tensor:
     """Sketches of the float64 gradients, shape (task, SIZE)."""
     trunk = {n: p for n, p in model.named_parameters() if n.startswith("trunk.")}
-    sketch = Sketch(trunk, SIZE, 3)
+    sketch = Sketch(trunk, size=SIZE, seed=3)
     sizes = [p.numel() for p in trunk.values()]
     return torch.stack(
         [

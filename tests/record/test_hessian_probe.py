@@ -58,6 +58,11 @@ def x() -> Tensor:
     return torch.randn(10, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return what was logged, but for the sentence that no optimizer is given."""
+    return [record for record in caplog.records if "pass optimizer=" not in record.getMessage()]
+
+
 def test_current_batch_with_its_own_dropout_and_unweighted(
     path: Path, model: TwoHeads, x: Tensor
 ) -> None:
@@ -82,7 +87,7 @@ def test_omitted_task_is_nan_with_the_reason(
     table = Trajectory(path).table("hessian")
     assert np.isnan(table["top"]).tolist() == [[False, True]]
     assert table["reason"][0, 1] == "no loss of this task was given"
-    assert caplog.records == []
+    assert told(caplog) == []
 
 
 @pytest.mark.parametrize("own_inputs", [False, True])
@@ -170,7 +175,7 @@ def test_kernel_without_double_backward_is_nan_and_says_once_what_to_pass(
     assert np.isnan(table["top"]).all()
     assert not table["converged"].any()
     assert all("flash_attention" in reason for reason in table["reason"].ravel())
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert [record.levelno for record in told(caplog)] == [logging.WARNING]
     assert "HessianTop(data=" in caplog.text
 
 
@@ -191,7 +196,7 @@ def test_fused_attention_works_on_own_data(path: Path, caplog: pytest.LogCapture
         r.backward(losses)
     table = Trajectory(path).table("hessian")
     assert table["reason"].tolist() == [["", ""]]
-    assert caplog.records == []
+    assert told(caplog) == []
     model.double()
     with sdpa_kernel(SDPBackend.MATH):
         expected = [

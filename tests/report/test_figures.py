@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
@@ -8,11 +10,10 @@ from trajlab.report.figures import draw, render
 
 
 def joined(*results: Gap) -> Gap:
-    return Gap(
-        settings=results[0].settings,
+    return replace(
+        results[0],
         curve=pd.concat([each.curve for each in results]),
         summary=pd.concat([each.summary for each in results]),
-        steps=pd.DataFrame(),
     )
 
 

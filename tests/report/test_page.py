@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from trajlab.analysis import Diagnosis, diagnose
+from trajlab.report.figures import draw
 from trajlab.report.page import render
 from trajlab.report.sentences import sentences
 from trajlab.store import Column, Runs, Table, Writer, load
@@ -143,3 +144,17 @@ def test_headings_say_what_tells_comparisons_apart(diagnosis: Diagnosis) -> None
     # one way of training is compared, and what its gradients do concerns all tasks
     assert list(said) == ["task left", "task <b>right</b>", "All tasks"]
     assert sum(map(len, said.values())) == len(diagnosis.verdict)
+
+
+def test_a_figure_that_fails_costs_itself_alone(diagnosis, runs: Runs, monkeypatch) -> None:
+    def fail(name: str, result: object) -> None:
+        if name == "conflict":
+            raise ValueError("no <room>")
+        return draw(name, result)
+
+    monkeypatch.setattr("trajlab.report.page.draw", fail)
+    page = Page(render(diagnosis, runs))
+    assert page.tags["svg"] == len(diagnosis.results) - 1
+    assert "This figure could not be drawn: ValueError: no <room>" in page.text
+    text = " ".join(page.text.split())
+    assert all(sentence in text for sentence in diagnosis.verdict["sentence"])

@@ -8,6 +8,7 @@ import pytest
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer, load, parts, standard
 from trajlab.store.check import check
+from trajlab.store.frames import HEAD
 
 LOSSES = [0.5, 0.25]
 SAMPLED = 499  # of so many bytes, one is damaged where reading takes long
@@ -28,40 +29,67 @@ def record(path, flushes, *, close):
 
 
 def damages(file, step=1):
-    """Damage a file in every way, one after the other, and mend it in the end."""
+    """Damage a file in every way, one after the other, and mend it in the end.
+
+    Yields where.
+    """
     content = file.read_bytes()
     with open(file, "r+b", buffering=0) as target:
         for i in range(0, len(content), step):
             os.pwrite(target.fileno(), bytes([content[i] ^ (1 << i % 8)]), i)
-            yield
+            yield i
             os.pwrite(target.fileno(), content[i : i + 1], i)
         for size in range(len(content) - 1, -1, -step):
             target.truncate(size)
-            yield
+            yield min(size, len(content) - 1)
         os.pwrite(target.fileno(), content + b"\0", 0)
-        yield
+        yield len(content)
         target.truncate(len(content))
 
 
-@pytest.mark.parametrize("close", [True, False])
-def test_a_run_of_one_file_is_refused(tmp_path, close):
-    path = record(tmp_path / "run.h5", 1, close=close)
-    told = "damaged|is not a trajectory file, or it is truncated"
+def test_a_sealed_run_is_refused(tmp_path):
+    path = record(tmp_path / "run.h5", 1, close=True)
     count = 0
-    for _ in damages(path if close else parts.part(path, 1)):
-        with pytest.raises(TrajlabError, match=told):
+    for _ in damages(path):
+        with pytest.raises(TrajlabError, match=r"damaged|is not a trajectory file, or it is trunc"):
             load(path)
-        if count % 8 == 0:
-            (problem,) = check(path).problems
-            assert "damaged" in problem or "truncated" in problem
+        if count % SAMPLED == 0:
+            assert "damaged" in check(path).problems[0] or "trunc" in check(path).problems[0]
         count += 1
     print(f"{count} damages")
     assert Trajectory(path).table("losses")["loss"].tolist() == [LOSSES]
     assert check(path).problems == ()
 
 
+@pytest.mark.filterwarnings("ignore:.* is damaged")
+def test_of_a_log_the_frames_beside_the_damage_are_read(tmp_path):
+    """Each bit of what was acknowledged counts; the slots count only where both are gone."""
+    path = record(tmp_path / "run.h5", 3, close=False)
+    file = parts.log(path, 1)
+    size = file.stat().st_size
+    count = 0
+    for damage in damages(file):
+        count += 1
+        try:
+            (run,) = load(path)
+        except TrajlabError as error:
+            # so far cut off, it is as a kill before the first flush leaves it
+            assert "is damaged" in str(error) or file.stat().st_size < HEAD  # noqa: PT017
+            continue
+        table = run.table("losses") if "losses" in run.tables else {"step": [], "loss": []}
+        found = list(table["step"])
+        assert set(found) <= {0, 1, 2}
+        assert np.array_equal(np.asarray(table["loss"]).reshape(-1, 2), [LOSSES] * len(found))
+        told = bool(run.problems) and bool(check(path).problems)
+        harmless = found == [0, 1, 2] and (damage < HEAD or damage >= size)
+        assert told or harmless, damage
+    print(f"{count} damages")
+    assert Trajectory(path).problems == ()
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_the_parts_beside_a_damaged_one_are_read(tmp_path, number):
+def test_the_parts_beside_a_damaged_one_are_read(tmp_path, number, monkeypatch):
+    monkeypatch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
     path = record(tmp_path / "run.h5", 3, close=False)
     rest = [step for step in range(3) if step != number - 1]
     for _ in damages(parts.part(path, number), SAMPLED):
@@ -70,4 +98,4 @@ def test_the_parts_beside_a_damaged_one_are_read(tmp_path, number):
         table = run.table("losses")
         assert table["step"].tolist() == rest
         np.testing.assert_array_equal(table["loss"], [LOSSES] * 2)
-        assert check(path).problems == run.problems
+        assert run.problems[0] in check(path).problems

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from trajlab.errors import TrajlabError
-from trajlab.store import Column, Table, Trajectory, Writer, parts, standard
-from trajlab.store.image import read
-from trajlab.store.merge import stream
-from trajlab.store.snapshot import Source, take
+from trajlab.store import Column, Table, Trajectory, Writer, frames, parts, standard
+from trajlab.store.check import check
+from trajlab.store.merge import recover
+from trajlab.store.pool import File
+from trajlab.store.snapshot import take
+from trajlab.store.view import View
 
 TASKS = ["left", "right"]
 
@@ -44,70 +46,170 @@ def check_rows(path, at_least):
         np.testing.assert_array_equal(view["loss"][:, 0], found)
 
 
-def test_a_damaged_or_missing_part_is_reported_and_the_rest_read(tmp_path):
+def flip(path, offset):
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+
+
+def killed(path, steps, **options):
+    """Record with a flush a step, and leave the run as a kill does."""
+    writer = start(path, **options)
+    for step in steps:
+        append(writer, step)
+        writer.flush()
+    writer._lock.release()
+    return writer.path
+
+
+def frame_ends(path):
+    """Where each acknowledged frame of a log ends."""
+    file = File(path, grows=True)
+    ends = [frames.HEAD]
+    while (frame := frames.read_frame(file, ends[-1])) is not None:
+        ends.append(frame.end)
+    return ends
+
+
+def test_damage_of_an_acknowledged_frame_is_told_for_ever_and_the_rest_read(tmp_path):
     writer = start(tmp_path / "run.h5")
     for step in range(4):
         append(writer, step)
         writer.flush()
-    second, third = parts.part(writer.path, 2), parts.part(writer.path, 3)
-    second.write_bytes(second.read_bytes()[:-1])
-    third.unlink()
+    log = parts.log(writer.path, 1)
+    ends = frame_ends(log)
+    assert len(ends) == 5
+    flip(log, ends[2] - 1)
     with pytest.warns(UserWarning, match="the rest was read") as reports:
         run = Trajectory(writer.path)
-    assert run.table("losses")["step"].tolist() == [0, 3]
+    assert run.table("losses")["step"].tolist() == [0, 2, 3]
     assert [str(report.message) for report in reports] == list(run.problems)
-    assert "000002.h5" in run.problems[0]
-    assert "lacks its parts 3 to 3" in run.problems[1]
-    assert "000002.h5" in repr(run)
-    writer.close()
-    assert steps(writer.path) == [0, 3]
+    assert f"000001.log is damaged: its bytes {ends[1]} to {ends[2]}" in run.problems[0]
+    assert "000001.log" in repr(run)
+    with pytest.warns(UserWarning, match="is damaged: its bytes"):
+        writer.close()
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="is damaged: its bytes"):
+            run = Trajectory(writer.path)
+        assert run.status == "complete"
+        assert run.table("losses")["step"].tolist()[:3] == [0, 2, 3]
+        assert any("is damaged: its bytes" in problem for problem in check(writer.path).problems)
+        with pytest.warns(UserWarning, match="is damaged: its bytes"):
+            writer = start(writer.path, resume=True)
+        append(writer, 4)
+        with pytest.warns(UserWarning, match="is damaged: its bytes"):
+            writer.close()
     # what could not be read is kept for a repair
-    assert [file.name for file in parts.folder(writer.path).iterdir()] == ["000002.h5.unread"]
+    assert [f.name for f in parts.folder(writer.path).iterdir()] == ["000001.log.unread"]
 
 
-def test_a_resumed_run_never_overwrites_a_damaged_part(tmp_path):
+def test_the_last_acknowledged_frame_is_damaged_and_a_later_one_was_cut_off(tmp_path):
+    """On both sides of what was promised: behind it, the same bytes are a kill's."""
+    path = killed(tmp_path / "run.h5", range(3))
+    log = parts.log(path, 1)
+    whole = log.read_bytes()
+    ends = frame_ends(log)
+    log.write_bytes(whole[: ends[3] - 1])
+    with pytest.warns(UserWarning, match="is damaged: its bytes"):
+        assert steps(path) == [0, 1]
+    for cut in range(ends[2], ends[3]):
+        slots = frames.MAGIC + frames.slot(ends[1]) + frames.slot(ends[2])
+        log.write_bytes(slots + whole[frames.HEAD : cut])
+        assert Trajectory(path).problems == ()
+        assert steps(path) == [0, 1]
+    # of a slot that a power loss has kept from the disk, the frame is there still
+    log.write_bytes(slots + whole[frames.HEAD :])
+    assert steps(path) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("folder_too", [False, True])
+def test_a_log_that_vanishes_while_it_is_written_is_written_again(tmp_path, folder_too):
     writer = start(tmp_path / "run.h5")
-    for step in range(2):
+    for step in range(3):
         append(writer, step)
         writer.flush()
-    writer._lock.release()
-    last = parts.part(writer.path, 2)
-    damaged = last.read_bytes()[:-1]
-    last.write_bytes(damaged)
-    with pytest.warns(UserWarning, match="the rest was read"):
-        writer = start(tmp_path / "run.h5", resume=True)
-    append(writer, 2)
+    parts.log(writer.path, 1).unlink()
+    if folder_too:
+        parts.folder(writer.path).rmdir()
+    append(writer, 3)
+    with pytest.warns(UserWarning, match="vanished while it was written; its rows were written"):
+        writer.flush()
+    with pytest.warns(UserWarning, match="vanished"):
+        assert steps(writer.path) == [0, 1, 2, 3]
+    with pytest.warns(UserWarning, match="vanished"):
+        writer.close()
+    with pytest.warns(UserWarning, match="vanished"):
+        assert steps(writer.path) == [0, 1, 2, 3]
+    assert "vanished" in check(writer.path).problems[0]
+
+
+def test_a_log_that_vanishes_before_the_close_is_written_again(tmp_path):
+    writer = start(tmp_path / "run.h5")
+    append(writer, 0)
     writer.flush()
-    assert parts.numbers(writer.path) == [1, 2, 3]
-    writer.close()
-    assert steps(writer.path) == [0, 2]
-    assert last.with_name("000002.h5.unread").read_bytes() == damaged
+    parts.log(writer.path, 1).unlink()
+    with pytest.warns(UserWarning, match="vanished"):
+        writer.close()
+    with pytest.warns(UserWarning, match="vanished"):
+        assert steps(writer.path) == [0]
 
 
-def test_a_part_of_another_run_is_left_out(tmp_path):
+@pytest.mark.filterwarnings("ignore:.*(vanished|another run)")
+def test_a_file_in_a_log_s_place_is_left_out_and_told(tmp_path):
     writer, other = start(tmp_path / "run.h5"), start(tmp_path / "other.h5")
     for each in (writer, other):
         append(each, 0)
         each.flush()
-    os.replace(parts.part(other.path, 1), parts.part(writer.path, 2))
+    os.replace(parts.log(other.path, 1), parts.log(writer.path, 1))
+    append(writer, 1)
+    writer.flush()
+    # a reader cannot know whose the first file is, and says that they differ
+    assert any("belongs to another run" in problem for problem in Trajectory(writer.path).problems)
+    writer.close()
+    run = Trajectory(writer.path)
+    assert any("belongs to another run" in problem for problem in run.problems)
+    assert run.run_id == writer._header.run_id
+    assert run.table("losses")["step"].tolist() == [0, 1]
+    other._lock.release()
+
+
+def test_a_missing_session_is_told_for_ever(tmp_path):
+    path = killed(tmp_path / "run.h5", range(2))
+    killed(path, range(2, 4), resume=True)
+    killed(path, range(4, 6), resume=True)
+    parts.log(path, 2).unlink()
+    with pytest.warns(UserWarning, match="lacks its parts 2 to 2; the rest was read"):
+        assert steps(path) == [0, 1, 4, 5]
+    (problem,) = recover(path)
+    assert "lacks its parts 2 to 2" in problem
+    with pytest.warns(UserWarning, match="lacks its parts 2 to 2"):
+        assert Trajectory(path).status == "recovered"
+    assert check(path).problems == (problem,)
+
+
+def test_a_part_of_another_run_is_left_out(tmp_path):
+    path = killed(tmp_path / "run.h5", range(2))
+    other = killed(tmp_path / "other.h5", range(2))
+    os.replace(parts.log(other, 1), parts.log(path, 2))
     with pytest.warns(UserWarning, match="belongs to another run"):
-        assert steps(writer.path) == [0]
-    for each in (writer, other):
-        each._lock.release()
+        assert steps(path) == [0, 1]
+    (problem,) = recover(path)
+    assert "belongs to another run" in problem
+    assert check(path).problems[-1] == problem
+    assert [f.name for f in parts.folder(path).iterdir()] == ["000002.log.unread"]
 
 
 def refuse(monkeypatch, allow=0):
-    """Make every publish but the first `allow` fail."""
-    publish = parts.publish
+    """Make every sync of a file but the first `allow` fail."""
     calls = []
 
-    def refused(image, target):
-        calls.append(target)
+    def refused(descriptor):
+        calls.append(descriptor)
         if len(calls) > allow:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        publish(image, target)
 
-    monkeypatch.setattr(parts, "publish", refused)
+    monkeypatch.setattr("trajlab.store.log._sync", refused)
+    monkeypatch.setattr(os, "fsync", refused)
 
 
 def test_a_failed_flush_keeps_its_rows_and_its_number(tmp_path, monkeypatch):
@@ -214,8 +316,8 @@ def test_a_second_writer_is_refused_with_the_owner(tmp_path):
     append(writer, 1)
     writer.close()
     assert steps(path) == [0, 1]
-    assert path.with_name("run.h5.lock").exists()
     start(path, resume=True).close()
+    assert [file.name for file in tmp_path.iterdir()] == ["run.h5"]
 
 
 def test_an_existing_run_is_an_error_without_resume(tmp_path):
@@ -314,10 +416,8 @@ def test_a_reader_survives_a_merge_between_its_looks(tmp_path, monkeypatch, list
     assert steps(writer.path) == [0, 1]
 
 
-@pytest.mark.parametrize("in_process", [2**30, 0])
-def test_a_merge_while_recording_changes_no_row(tmp_path, monkeypatch, in_process):
-    monkeypatch.setattr("trajlab.store.writer.MERGE_PARTS", 3)
-    monkeypatch.setattr("trajlab.store.merge.IN_PROCESS", in_process)
+def test_a_log_that_is_long_becomes_a_sealed_part(tmp_path, monkeypatch):
+    monkeypatch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
     writer = start(tmp_path / "run.h5")
     writer.declare(Table("late", (Column("flag", dtype="bool"), Column("why", dtype="str"))))
     for step in range(7):
@@ -327,55 +427,107 @@ def test_a_merge_while_recording_changes_no_row(tmp_path, monkeypatch, in_proces
             writer.declare(Table("late", (Column("x", ("step", "task")),), {"task": TASKS}))
         writer.flush()
         check_rows(writer.path, step + 1)
-    assert parts.numbers(writer.path) == [7]
+    names = sorted(file.name for file in parts.folder(writer.path).iterdir())
+    assert names == [f"{number:06}.h5" for number in range(1, 8)]
     assert Trajectory(writer.path).status == "recording"
+    assert check(writer.path).problems == ()
     writer.close()
     check_rows(writer.path, 7)
     run = Trajectory(writer.path)
     assert run.status == "complete"
     assert run.table("late")["why"].tolist() == ["é"]
     assert np.isnan(run.table("late")["x"]).tolist() == [[True, True]]
+    assert check(writer.path).problems == ()
 
 
-def test_a_merge_elsewhere_gives_the_same_file(tmp_path, monkeypatch):
-    """Portions of a few bytes, superseded rows and columns that early parts lack."""
-    monkeypatch.setattr("trajlab.store.image._SLICE", 1)
-    for name in ("here.h5", "there.h5"):
-        writer = start(tmp_path / name)
+def test_a_log_that_cannot_be_sealed_stays_what_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
+    writer = start(tmp_path / "run.h5")
+    append(writer, 0)
+    with monkeypatch.context() as patch:
+        refuse(patch, allow=2)  # of the log and its folder
+        with pytest.warns(UserWarning, match="could not be sealed yet: .*No space left"):
+            writer.flush()
+    append(writer, 1)
+    writer.flush()
+    names = sorted(file.name for file in parts.folder(writer.path).iterdir())
+    assert names == ["000001.log", "000002.h5"]
+    assert steps(writer.path) == [0, 1]
+    writer.close()
+    assert steps(writer.path) == [0, 1]
+
+
+def test_many_sessions_that_were_cut_off_are_merged_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr("trajlab.store.writer.MERGE_PARTS", 3)
+    path = tmp_path / "run.h5"
+    for session in range(8):
+        killed(path, [session], resume=True)
+        assert len(parts.numbers(path)) <= 3
+        assert steps(path) == list(range(session + 1))
+
+
+def test_small_portions_give_the_same_file(tmp_path, monkeypatch):
+    """Portions of a row, superseded rows and columns that early frames lack."""
+    found = []
+    for portion in (2**20, 1):
+        monkeypatch.setattr("trajlab.store.source.PORTION", portion)
+        monkeypatch.setattr(View.portions, "__defaults__", (portion,))
+        monkeypatch.setattr("trajlab.store.rows._TEXTS", portion)
+        path = tmp_path / f"{portion}.h5"
+        writer = start(path)
         for step in range(5):
             append(writer, step)
             if step % 2:
                 writer.flush()
         writer.close("recording")
-        writer = start(tmp_path / name, resume=True, from_step=2)
+        writer = start(path, resume=True, from_step=2)
         append(writer, 2)
         writer.flush()
         writer.declare(Table("losses", (Column("why", dtype="str"),)))
-        writer.append("losses", {"step": 3, "loss": [3, -3], "why": "ü"})
-        if name == "there.h5":
-            writer.flush()
-            (tmp_path / "merged").touch()
-            with open(tmp_path / "merged", "r+b") as target:
-                stream(take(writer.path), "complete", 5, os.dup(target.fileno()))
+        for step in (3, 4):
+            writer.append("losses", {"step": step, "loss": [step, -step], "why": "ü" * step})
         writer.close()
-    one, other = Trajectory(tmp_path / "here.h5"), Source.sealed(tmp_path / "merged")
-    with other.open() as file:
-        for name in one.tables:
-            for column, values in one.table(name).items():
-                np.testing.assert_array_equal(read(file[name], column, "merged"), values)
+        assert check(path).problems == ()
+        run = Trajectory(path)
+        found.append({(t, c): run.table(t)[c].tolist() for t in run.tables for c in run.table(t)})
+        assert found[0]["losses", "why"] == ["", "", "", "üüü", "üüüü"]
+    assert found[0] == found[1]
 
 
-def test_a_merge_elsewhere_that_fails_is_told_and_loses_nothing(tmp_path, monkeypatch):
+def test_a_disk_that_refuses_the_sealed_file_is_told_and_the_process_lives(tmp_path):
+    """HDF5 would crash it at its end after a write that failed."""
+    code = f"""
+import resource, signal
+from trajlab.errors import TrajlabError
+from tests.store.test_durability import append, start
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+writer = start({str(tmp_path / "run.h5")!r})
+append(writer, 0)
+writer.flush()
+resource.setrlimit(resource.RLIMIT_FSIZE, (6000, resource.RLIM_INFINITY))
+try:
+    writer.close()
+except TrajlabError as error:
+    assert "all rows are safe" in str(error), error
+else:
+    raise SystemExit("nothing was refused")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert steps(tmp_path / "run.h5") == [0]
+
+
+def test_a_kill_between_the_sealed_file_and_the_removal_of_its_parts(tmp_path, monkeypatch):
     writer = start(tmp_path / "run.h5")
     append(writer, 0)
-    monkeypatch.setattr("trajlab.store.merge.IN_PROCESS", 0)
     with monkeypatch.context() as patch:
-        patch.setattr("sys.executable", "/bin/false")
-        with pytest.raises(TrajlabError, match=r"merging failed: .* all rows are safe"):
-            writer.close()
-    check_rows(writer.path, 1)
-    writer.close()
-    check_rows(writer.path, 1)
+        patch.setattr(parts, "remove", lambda *_: None)
+        writer.close()
+    assert parts.numbers(writer.path) == [1]
+    assert steps(writer.path) == [0]
+    assert recover(writer.path) == ()
+    assert Trajectory(writer.path).status == "complete"
+    assert [file.name for file in tmp_path.iterdir()] == ["run.h5"]
 
 
 def test_without_posix_locks_one_sentence_says_where_it_runs():

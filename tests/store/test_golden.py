@@ -1,5 +1,7 @@
 """A file of each format version, as it was written then, reads for ever."""
 
+import json
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -8,17 +10,22 @@ import h5py
 import numpy as np
 import pytest
 
-from trajlab.store import Trajectory
+from trajlab.store import Trajectory, Writer
 from trajlab.store.check import check
+from trajlab.store.repair import repair
 
 FORMAT = Path(__file__).parents[1] / "data" / "format"
 
 
-def test_version_1_reads_as_it_was_written():
-    path = FORMAT / "version-1.h5"
+RUN_IDS = {1: "01803b548de241c7832bce3d7deaee4a", 2: "b219be6c67624a4982d8329013546890"}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_each_version_reads_as_it_was_written(version):
+    path = FORMAT / f"version-{version}.h5"
     assert check(path).problems == ()
     run = Trajectory(path)
-    assert run.run_id == "01803b548de241c7832bce3d7deaee4a"
+    assert run.run_id == RUN_IDS[version]
     assert run.tasks == ["left", "rechts é"]
     assert run.shared == ["trunk.weight"]
     assert run.metadata == {"setting": "digits", "seed": 3}
@@ -39,6 +46,49 @@ def test_version_1_reads_as_it_was_written():
     hessian = run.table("hessian")
     assert hessian["converged"].tolist() == [[True, False]]
     assert hessian["reason"].tolist() == [["", "no double backward"]]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_each_version_is_resumed_and_sealed(tmp_path, version):
+    for name in (f"version-{version}.h5", f"version-{version}.h5.parts"):
+        copy = shutil.copytree if name.endswith(".parts") else shutil.copy
+        copy(FORMAT / name, tmp_path / name.replace(f"version-{version}", "run"))
+    path = tmp_path / "run.h5"
+    writer = Writer(path, ["left", "rechts é"], resume=True)
+    writer.append("losses", {"step": 3, "loss": [30, -30]})
+    writer.flush()
+    for _ in range(2):
+        assert Trajectory(path).table("losses")["loss"].tolist()[2:] == [[20, -20], [30, -30]]
+        writer.close()
+    assert check(path).problems == ()
+    assert repair(FORMAT / f"version-{version}.h5", tmp_path / "saved.h5") == ()
+    assert Trajectory(tmp_path / "saved.h5").table("losses")["step"].tolist() == [0, 1, 2]
+
+
+def test_the_specification_of_version_2_is_enough_to_read_both_files():
+    """Index and frames, read once more from ``docs/format.md`` alone."""
+    content = (FORMAT / "version-2.h5").read_bytes()
+    offset, length, crc, magic = struct.unpack("<QQI8s", content[-28:])
+    assert magic == b"trajlab2"
+    index = content[offset : offset + length]
+    assert crc == zlib.crc32(content[-28:-12], zlib.crc32(index))
+    facts = json.loads(index)
+    (places,) = [columns for name, _, columns in facts["rows"] if name == "losses"]
+    first, size, crc = places["loss"]
+    assert crc == zlib.crc32(content[first : first + size])
+    assert np.frombuffer(content[first : first + size]).tolist() == [0.5, 0, 1.5, -1, 2.5, -2]
+    log = (FORMAT / "version-2.h5.parts" / "000002.log").read_bytes()
+    assert log[:8] == b"\ntrajlog"
+    slots = [struct.unpack_from("<QI", log, at) for at in (8, 24)]
+    assert len(log) == max(n for n, c in slots if c == zlib.crc32(n.to_bytes(8, "little")))
+    magic, told, body, crc = struct.unpack_from("<4sIQI", log, 40)
+    assert magic == b"\x02tlf"
+    assert crc == zlib.crc32(log[60 : 60 + told], zlib.crc32(log[40:56]))
+    facts = json.loads(log[60 : 60 + told])
+    ((name, rows, places),) = facts["rows"]
+    assert (name, rows, 60 + told + body) == ("losses", 1, len(log))
+    first, size, crc = places["loss"]
+    assert np.frombuffer(log[60 + told + first :][:size]).tolist() == [20, -20]
 
 
 @pytest.mark.parametrize("name", ["version-1.h5", "version-1.h5.parts/000002.h5"])

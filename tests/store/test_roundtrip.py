@@ -103,7 +103,7 @@ def test_plain_h5py_reads_the_format(written):
     run, rows, _ = written
     with h5py.File(run.path) as file:
         assert file.attrs["format"] == "trajlab"
-        assert file.attrs["format_version"] == 1
+        assert file.attrs["format_version"] == 2
         assert list(file.attrs["tasks"]) == TASKS
         assert json.loads(file.attrs["metadata"])["setting"] == "digits"
         gram = file["gradients/gram"]

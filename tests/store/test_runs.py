@@ -1,5 +1,7 @@
 """Finding, opening and selecting runs; what a reader says of a file it cannot use."""
 
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -113,7 +115,7 @@ def test_what_is_absent_is_named_with_what_exists(folder):
 
 def wrong_format_version(path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(header, "FORMAT_VERSION", 2)
+        patch.setattr(header, "FORMAT_VERSION", 3)
         record(path)
 
 
@@ -138,7 +140,7 @@ BAD = {
     "text": (lambda path, _: path.write_text("step,loss\n"), "is not a trajectory file"),
     "empty": (lambda path, _: path.write_bytes(b""), "is not a trajectory file"),
     "other HDF5": (other_hdf5, "is not a trajectory file"),
-    "newer": (wrong_format_version, "has format version 2 .* upgrade trajlab"),
+    "newer": (wrong_format_version, "has format version 3 .* upgrade trajlab"),
     "truncated": (truncated, "truncated"),
     "damaged": (damaged, "is damaged"),
     "folder": (lambda path, _: path.mkdir(), "cannot be read|holds no run"),
@@ -192,8 +194,7 @@ def test_a_file_that_the_user_has_open_elsewhere_can_be_read(folder):
 
 
 def test_a_large_file_is_verified_column_by_column(folder, monkeypatch):
-    monkeypatch.setattr("trajlab.store.snapshot.WHOLE", 0)
-    monkeypatch.setattr("trajlab.store.image._LARGE", 1)
+    monkeypatch.setattr("trajlab.store.seal.WHOLE", 0)
     path = record(folder / "large.h5")
     with h5py.File(path) as file:
         offset = file["losses/loss"].id.get_offset()
@@ -210,12 +211,64 @@ def test_a_large_file_is_verified_column_by_column(folder, monkeypatch):
         Trajectory(path)
 
 
-def test_a_file_replaced_after_opening_is_told(folder):
+def test_a_column_in_portions_is_the_whole_column(folder):
+    for path in (folder / "a.h5", folder / "deep" / "c.h5"):
+        table = Trajectory(path).table("losses")
+        for name in table.declared.columns:
+            pieces = list(table.portions(name.name, 1))
+            assert len(pieces) > 1
+            np.testing.assert_array_equal(np.concatenate(pieces), table[name.name])
+
+
+def test_a_file_replaced_after_opening_reads_as_it_was_or_is_told(folder, monkeypatch):
     run = Trajectory(folder / "a.h5")
     (folder / "a.h5").unlink()
-    record(folder / "a.h5")
+    record(folder / "a.h5", seed=7)
+    assert run.table("losses")["loss"][:, 0].tolist() == [0, 1, 2]
+    monkeypatch.setattr("trajlab.store.pool.OPEN", 1)
+    Trajectory(folder / "deep" / "b.h5")  # takes the place of the descriptor
     with pytest.raises(TrajlabError, match="rewritten since it was opened; load it again"):
         run.table("losses")["loss"]
+
+
+def test_many_runs_hold_few_descriptors(folder, monkeypatch):
+    monkeypatch.setattr("trajlab.store.pool.OPEN", 2)
+    before = len(os.listdir("/proc/self/fd"))
+    runs = load(*[folder] * 3)
+    for run in runs:
+        assert run.table("losses")["step"].tolist() == [0, 1, 2]
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+
+def test_links_are_followed_and_each_run_is_there_once(folder):
+    (folder / "view").mkdir()
+    (folder / "view" / "linked").symlink_to(folder / "deep")
+    (folder / "view" / "loop").symlink_to(folder / "view")
+    (folder / "view" / "same.h5").symlink_to(folder / "a.h5")
+    (folder / "view" / "gone.h5").symlink_to(folder / "none.h5")
+    runs = load(folder / "view")
+    assert names(runs) == ["b.h5", "c.h5", "same.h5"]
+    ((path, reason),) = runs.skipped
+    assert path.name == "gone.h5"
+    assert "does not exist" in reason
+    assert names(load(folder)) == ["a.h5", "b.h5", "c.h5"]
+
+
+def test_a_link_to_a_run_in_progress_shows_its_parts(folder):
+    (folder / "view").mkdir()
+    (folder / "view" / "link.h5").symlink_to(folder / "deep" / "c.h5")
+    assert Trajectory(folder / "view" / "link.h5").table("losses")["step"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root reads everything")
+def test_a_folder_that_cannot_be_read_is_told(folder):
+    (folder / "deep").chmod(0)
+    try:
+        ((path, reason),) = load(folder).skipped
+    finally:
+        (folder / "deep").chmod(0o755)
+    assert path == folder / "deep"
+    assert "Permission denied" in reason
 
 
 @pytest.mark.parametrize(
@@ -254,3 +307,8 @@ def test_a_wrong_call_is_one_sentence_and_spoils_nothing(tmp_path, call, sentenc
     writer.append("losses", {"step": 1, "loss": [3, 4]})
     writer.close()
     assert Trajectory(writer.path).table("losses")["loss"].tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_list_of_paths_is_told_how_to_be_named(folder):
+    with pytest.raises(TrajlabError, match=r"a list is no path.*load\(\*paths\)"):
+        load([folder])

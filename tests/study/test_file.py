@@ -45,6 +45,48 @@ def test_equal_configurations_of_two_stages_are_one_file(study: Make) -> None:
     assert len({*one, *other}) == 3
 
 
+def test_runs_trained_before_are_found_again() -> None:
+    """A hyper-parameter that came later, at its default, must not make finished runs be retrained.
+
+    These names are those of files that exist.
+    """
+    made = read(Path("analyses/matched_loss_gap/long.toml"))
+    names = [run.path.name for stage in made.stages for run in runs(made, stage) or []]
+    assert names[:3] == [
+        "single-seed0-1cf4db76.h5",
+        "uniform+fashion-seed0-f8c3866d.h5",
+        "uniform+noisy-seed0-2244b1d5.h5",
+    ]
+    assert names[-1] == "uniform+noisy-seed4-d087de90.h5"
+
+
+def test_hyper_parameters_that_came_later_leave_earlier_runs_what_they_are(study: Make) -> None:
+    """The name is one that a study got before there were optimizers and schedules."""
+    plain = "condition = '+same'\n"
+    later = "optimizer = 'sgd'\nschedule = 'constant'\ndropout = 0\nshare = 1\nepoch_steps = 0\n"
+    for text in (plain, plain + later):
+        (run,) = runs(made := study(text), made.stages[0]) or []
+        assert run.path.name == "uniform+same-seed0-a6953336.h5"
+    for changed in ("optimizer = 'adam'", "schedule = 'cosine'", "dropout = 0.1", "width = 2"):
+        (run,) = runs(made := study(plain + changed), made.stages[0]) or []
+        assert run.path.name != "uniform+same-seed0-a6953336.h5"
+
+
+def test_new_hyper_parameters_reach_the_plan(study: Make) -> None:
+    made = study(
+        "[[stage]]\ncondition = '+same'\noptimizer = ['adam', 'adamw']\nmomentum = 0\n"
+        "schedule = ['cosine', {name = 'step', every = 5}]\nlabel_smoothing = 0.1\ndepth = 2\n"
+        "share = {second = 0.1}\nepoch_steps = 7\n"
+    )
+    plans = [run.plan for run in runs(made, made.stages[0]) or []]
+    assert {(plan.optimizer, plan.schedule["name"]) for plan in plans} == {
+        (optimizer, name) for optimizer in ("adam", "adamw") for name in ("cosine", "step")
+    }
+    (plan, *_) = plans
+    assert (plan.label_smoothing, plan.depth, plan.epoch_steps) == (0.1, 2, 7)
+    assert (plan.share, plan.overlap) == ({"second": 0.1}, None)
+
+
 def test_what_a_run_is_does_not_depend_on_where_it_is_trained(study: Make) -> None:
     (here,) = runs(study(""), study("").stages[0]) or []
     made = study("device = 'cuda'\nroot = '/data'\n")
@@ -88,6 +130,23 @@ def test_a_setting_has_defaults_and_the_file_has_the_last_word(tmp_path: Path) -
         ("[[stage]]\nlearning_rate = {best = 'tuning'}", "'tuning' in best .* is unknown"),
         ("[[stage]]\nname = 'a'\n[[stage]]\nname = 'a'", "two stages 'a'"),
         ("[select]\nsplit = 'test'", "chooses on the test split"),
+        ("[[stage]]\noptimizer = 'adan'", "'adan' in optimizer .* did you mean 'adam'"),
+        ("[[stage]]\nschedule = 'cosin'", "'cosin' in schedule .* did you mean 'cosine'"),
+        (
+            "[[stage]]\nschedule = {name = 'step', evry = 2}",
+            "'evry' in schedule 'step' of .* did you mean 'every'",
+        ),
+        ("[[stage]]\nshare = 'half'", "share of stage 1 .* give a number, or a table by task"),
+        (
+            "[[stage]]\nname = 'a'\n[[stage]]\nfront = 'a'\nseed = [1, 0]",
+            "stage 2 of .* has seed 0 of stage 'a', which it is chosen from; give fresh seeds",
+        ),
+        (
+            "[[stage]]\nname = 'a'\n[[stage]]\nbest = 'a'\nseed = 1\nepochs = 3",
+            "'epochs' in stage 2 of .*, which trains best again, is unknown",
+        ),
+        ("[[stage]]\nfront = 'b'\nseed = 1", "'b' in front of stage 1 .* is unknown"),
+        ("[[stage]]\nname = 'a'\n[[stage]]\nfront = 'a'", "stage 2 of .* has no seed"),
         ("runs = ", "is no TOML"),
     ],
 )

@@ -55,7 +55,8 @@ def frames(folder: Path) -> dict[str, list[pd.DataFrame]]:
     """Return all that was recorded but the time of day."""
     return {
         run.path.name: [
-            run.frame(table).drop(columns="wall_time", errors="ignore") for table in run.tables
+            run.frame(table).drop(columns=["wall_time", "seconds"], errors="ignore")
+            for table in run.tables
         ]
         for run in load(folder)
     }

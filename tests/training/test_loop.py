@@ -7,12 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from trajlab import load
+from trajlab.errors import TrajlabError
+from trajlab.record import Recorder
 from trajlab.training import Plan, train
 from trajlab.training.checkpoint import file
 from trajlab.training.methods import METHODS
+from trajlab.training.optimization import SCHEDULES
+from trajlab.training.settings import setting
 from trajlab.training.settings.digits import digits
+from trajlab.training.trainer import Trainer
 
 PLAN = Plan(
     setting=digits,
@@ -37,7 +43,10 @@ def interrupt(epoch: int) -> None:
 
 def frames(path: Path) -> list[pd.DataFrame]:
     (run,) = load(path)
-    return [run.frame(name).drop(columns="wall_time", errors="ignore") for name in run.tables]
+    return [
+        run.frame(name).drop(columns=["wall_time", "seconds"], errors="ignore")
+        for name in run.tables
+    ]
 
 
 @pytest.mark.parametrize("method", [*METHODS, "pcgrad", "graddrop", "gradvac"])
@@ -46,6 +55,19 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(method: str, tmp_path: P
     plan = replace(PLAN, method=method, options=options)
     if method == "single":
         plan = replace(plan, condition="")
+    compare_interrupted(plan, tmp_path)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_so_does_one_with_a_schedule_adam_dropout_and_epochs_of_its_own(
+    schedule: str, tmp_path: Path
+) -> None:
+    changes = {"optimizer": "adamw", "momentum": 0.0, "dropout": 0.3, "epoch_steps": 3}
+    plan = replace(PLAN, schedule={"name": schedule}, learning_rate=0.01, **changes)
+    compare_interrupted(plan, tmp_path)
+
+
+def compare_interrupted(plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train(plan, tmp_path / "halves.h5", on_epoch=interrupt)
     assert load(tmp_path / "halves.h5")[0].status == "recording"
@@ -82,3 +104,96 @@ def test_a_diverging_run_ends_early_and_is_complete(tmp_path: Path) -> None:
     assert run.status == "complete"
     assert len(run.table("losses")["step"]) < 15
     assert np.isnan(run.table("evaluations/validation")["loss"][-1]).any()
+
+
+def test_the_first_epoch_is_evaluated_at_fractions_of_its_steps(tmp_path: Path) -> None:
+    """It changes nothing else, and epochs are still counted as whole ones."""
+    plan = replace(PLAN, batch_size=32, epochs=2)
+    train(plan, tmp_path / "plain.h5")
+    train(replace(plan, early_evaluations=4), tmp_path / "early.h5")
+    (plain,), (early,) = load(tmp_path / "plain.h5"), load(tmp_path / "early.h5")
+    steps = plain.table("evaluations/test")["step"]
+    wanted = sorted({round(steps[1] * 2 ** (-k / 2)) for k in (1, 2, 3, 4)})
+    for split in ("train", "validation", "test"):
+        table, other = early.frame(f"evaluations/{split}"), plain.frame(f"evaluations/{split}")
+        both = table["step"].isin(steps)
+        pd.testing.assert_frame_equal(table[both].reset_index(drop=True), other, check_exact=True)
+        added = table[~both]
+        assert sorted(set(added["step"])) == wanted
+        assert set(added["epoch"]) == {0}
+    columns = ["step", "epoch", "task", "loss"]
+    pd.testing.assert_frame_equal(
+        early.frame("losses")[columns], plain.frame("losses")[columns], check_exact=True
+    )
+
+
+def test_a_kill_within_the_first_epoch_leaves_no_evaluation_behind(tmp_path: Path) -> None:
+    plan = replace(PLAN, early_evaluations=2)
+    path = tmp_path / "run.h5"
+    with pytest.MonkeyPatch.context() as patch:
+        evaluate = Trainer.evaluate
+
+        def stop(trainer: Trainer, recorder: Recorder) -> None:
+            evaluate(trainer, recorder)
+            if recorder.step:
+                raise Interrupted
+
+        patch.setattr(Trainer, "evaluate", stop)
+        with pytest.raises(Interrupted):
+            train(plan, path)
+    train(plan, path)
+    train(plan, tmp_path / "whole.h5")
+    for one, other in zip(frames(path), frames(tmp_path / "whole.h5"), strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_a_plain_run_has_the_weights_of_a_loop_written_out(tmp_path: Path) -> None:
+    """Bit for bit: stochastic gradient descent at a constant rate, on the setting's own batches."""
+    train(PLAN, tmp_path / "run.h5")
+    problem = digits.build("+same", PLAN.seed)
+    orders = [torch.Generator().manual_seed(1000 * PLAN.seed + task) for task in range(2)]
+    optimizer = torch.optim.SGD(problem.model.parameters(), lr=0.05, momentum=0.9)
+    seen = []
+    for _ in range(PLAN.epochs):
+        rows = [torch.randperm(300, generator=order).split(64) for order in orders]
+        for parts in zip(*rows, strict=True):
+            splits = [task.splits["train"] for task in problem.tasks.values()]
+            batches = [(x[own], y[own]) for (x, y), own in zip(splits, parts, strict=True)]
+            inputs = dict(zip(problem.tasks, [x for x, _ in batches], strict=True))
+            outputs = problem.model(inputs).values()
+            losses = [
+                cross_entropy(z, y, reduction="none").mean()
+                for z, (_, y) in zip(outputs, batches, strict=True)
+            ]
+            (losses[0] + losses[1]).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            seen.append([loss.item() for loss in losses])
+    (run,) = load(tmp_path / "run.h5")
+    assert np.array_equal(run.table("losses")["loss"], seen)
+
+
+def test_steps_and_not_passes_can_make_an_epoch(tmp_path: Path) -> None:
+    train(replace(PLAN, epoch_steps=7, epochs=2), tmp_path / "run.h5")
+    (run,) = load(tmp_path / "run.h5")
+    assert len(run.table("losses")["step"]) == 14
+    assert run.table("evaluations/test")["step"].tolist() == [0, 7, 14]
+
+
+def test_every_hyper_parameter_is_stored(tmp_path: Path) -> None:
+    plan = replace(PLAN, epochs=1, schedule={"name": "step", "every": 2}, share={"second": 0.5})
+    train(plan, tmp_path / "run.h5")
+    told = load(tmp_path / "run.h5")[0].metadata
+    assert told["schedule"] == {"name": "step", "every": 2}
+    assert told["share"] == {"second": 0.5}
+    assert {"optimizer", "label_smoothing", "width", "depth", "dropout", "overlap"} <= told.keys()
+    own = replace(PLAN, method="gradnorm", options={"learning_rate": 0.5, "alpha": 0.1}).metadata
+    assert (own["learning_rate"], own["method_learning_rate"], own["alpha"]) == (0.05, 0.5, 0.1)
+
+
+def test_a_shape_or_smoothing_that_a_setting_has_not_is_refused(data: Path) -> None:
+    with pytest.raises(TrajlabError, match="celeba has neither width, depth nor dropout"):
+        replace(PLAN, setting=setting("celeba"), condition="", width=2.0).problem()
+    plan = replace(PLAN, setting=setting("yeast"), condition="class1", label_smoothing=0.1)
+    with pytest.raises(TrajlabError, match="label_smoothing is for tasks of several classes"):
+        Trainer(plan)

@@ -13,6 +13,7 @@ from trajlab import Recorder, load
 from trajlab.errors import TrajlabError
 from trajlab.record.probes import TaskGradients
 from trajlab.training.methods import AGGREGATORS, METHODS, Method, method
+from trajlab.training.methods.update import implied_weights
 from trajlab.training.setting import MultiTaskModel
 
 TASKS = ("a", "b", "c")
@@ -81,6 +82,8 @@ ROWS = torch.tensor([[1.0, 0.0, 2.0], [-1.0, 3.0, 0.0], [0.5, 1.0, 1.0]], dtype=
         ("dwa", {}, [1, 1, 1]),
         ("gradnorm", {}, [1, 1, 1]),
         ("uncertainty", {}, [1, 1, 1]),
+        ("imtl-l", {}, [1, 1, 1]),
+        ("famo", {}, [1 / 3] * 3),
     ],
 )
 def test_the_update_is_the_weighted_sum(
@@ -111,9 +114,10 @@ def test_sampling_draws_one_task_with_its_probability() -> None:
     np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.03)
 
 
-def test_uncertainty_descends_the_loss_of_kendall_et_al() -> None:
-    """The optimum of L/σ² + log σ is σ² = 2 L."""
-    made = method("uncertainty", PAIR, 0, {})
+@pytest.mark.parametrize(("name", "optimum"), [("uncertainty", 8.0), ("imtl-l", 4.0)])
+def test_learned_weights_descend_their_loss(name: str, optimum: float) -> None:
+    """The optimum of L/σ² + log σ is σ² = 2 L, that of exp(s) L − s is exp(−s) = L."""
+    made = method(name, PAIR, 0, {})
     (learned,) = made.parameters
     optimizer = torch.optim.SGD([learned], lr=0.1)
     rows = torch.ones(2, 2, dtype=torch.float64)
@@ -121,7 +125,49 @@ def test_uncertainty_descends_the_loss_of_kendall_et_al() -> None:
         optimizer.zero_grad()
         step(made, rows, offset=4.0)
         optimizer.step()
-    np.testing.assert_allclose(learned.detach().exp(), [8.0, 8.0], rtol=1e-3)
+    np.testing.assert_allclose(learned.detach().exp(), [optimum, optimum], rtol=1e-3)
+
+
+def test_imtl_aggregates_impartially_what_it_balances() -> None:
+    """The scale of a loss is learned as by IMTL-L and moves its head; the trunk's direction is G's.
+
+    IMTL-G has equal products with all unit gradients, which no scale of a loss changes.
+    """
+    made = method("imtl", PAIR, 0, {})
+    (learned,) = made.parameters
+    learned.data = torch.tensor([math.log(2.0), math.log(0.5)])
+    rows = torch.tensor([[2.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+    model = model_with(PAIR, 2)
+    losses = {
+        task: (row * model.trunk.weight).sum()
+        + 4.0
+        + 0 * model.heads[task].weight.sum()
+        + 3 * model.heads[task].bias.sum()
+        for task, row in zip(PAIR, rows, strict=True)
+    }
+    seen = Record()
+    made.backward(seen, losses, model)  # type: ignore[arg-type]
+    update = model.trunk.weight.grad.flatten()
+    products = (rows / rows.norm(dim=1, keepdim=True)) @ update
+    torch.testing.assert_close(products[0], products[1])
+    weights = torch.tensor(list(seen.weights.values()), dtype=torch.float64)
+    torch.testing.assert_close(weights @ rows, update)
+    assert [float(model.heads[task].bias.grad) for task in PAIR] == pytest.approx([6.0, 1.5])
+    assert learned.grad.tolist() == pytest.approx([2 * 4 - 1, 0.5 * 4 - 1])
+
+
+def test_famo_follows_its_first_two_steps_written_out() -> None:
+    """Algorithm 1 of Liu et al. (2023); Adam's first step is its rate, in the sign's direction."""
+    made = method("famo", PAIR, 0, {"learning_rate": 0.1, "gamma": 0.0})
+    before = {"a": torch.tensor(2.0), "b": torch.tensor(0.5)}
+    first = made.weights(before, None)  # type: ignore[arg-type]
+    assert first == pytest.approx({"a": 0.2, "b": 0.8})  # in proportion to 1 / L
+    made.after_update(lambda: {"a": torch.tensor(1.0), "b": torch.tensor(0.5)})
+    # only a's loss fell: its ξ descends, b's ascends
+    z = torch.tensor([-0.1, 0.1]).softmax(0)
+    wanted = z / torch.tensor([1.0, 0.5])
+    second = made.weights({"a": torch.tensor(1.0), "b": torch.tensor(0.5)}, None)  # type: ignore[arg-type]
+    np.testing.assert_allclose(list(second.values()), wanted / wanted.sum(), rtol=1e-5)
 
 
 def test_dwa_weighs_by_the_ratio_of_the_last_two_epochs() -> None:
@@ -205,6 +251,52 @@ def test_graddrop_keeps_what_agrees_and_has_no_weights() -> None:
     assert all(math.isnan(weight) for weight in weights.values())
 
 
+def config_of_two(rows: Tensor) -> Tensor:
+    """Equal cosines with both, as long as the projections are together (Liu et al. 2024, eq. 2)."""
+    a, b = rows
+    direction = a / a.norm() + b / b.norm()
+    direction = direction / direction.norm()
+    return (rows @ direction).sum() * direction
+
+
+def fairgrad_of_two(rows: Tensor) -> Tensor:
+    """J Jᵀ w = 1/w for α = 1 (Ban and Ji 2024, eq. 5), here of orthogonal gradients: w = 1/‖g‖."""
+    return rows[0] / rows[0].norm() + rows[1] / rows[1].norm()
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "truth"),
+    [
+        ("config", [[2.0, 0.0], [-0.5, 1.0]], config_of_two),
+        ("fairgrad", [[2.0, 0.0], [0.0, 0.5]], fairgrad_of_two),
+    ],
+)
+def test_config_and_fairgrad_have_their_closed_form(
+    name: str, rows: list[list[float]], truth: Any
+) -> None:
+    jacobian = torch.tensor(rows, dtype=torch.float64)
+    update, weights = step(method(name, PAIR, 0, {}), jacobian)
+    torch.testing.assert_close(update, truth(jacobian), rtol=1e-3, atol=1e-3)
+    if name == "config":  # its making has no weights: they are implied
+        assert all(math.isnan(weight) for weight in weights.values())
+
+
+def test_implied_weights_are_those_of_the_nearest_sum() -> None:
+    known = torch.tensor([0.3, 2.0, -0.5], dtype=torch.float64)
+    torch.testing.assert_close(implied_weights(ROWS @ ROWS.T, ROWS @ (known @ ROWS)), known)
+    # a gradient a million times smaller counts as much
+    small = ROWS * torch.tensor([[1.0], [1e-6], [1.0]], dtype=torch.float64)
+    torch.testing.assert_close(implied_weights(small @ small.T, small @ (known @ small)), known)
+    # twice the same gradient: the shortest of all answers; none: weight 0
+    twice = torch.tensor([[1.0, 2.0], [1.0, 2.0], [0.0, 0.0]])
+    found = implied_weights(twice @ twice.T, twice @ twice[0])
+    torch.testing.assert_close(found, torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64))
+    # what no task's gradient has a part in stays unexplained
+    update = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    apart = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]], dtype=torch.float64)
+    torch.testing.assert_close(implied_weights(apart @ apart.T, apart @ update), update[:2] * 0)
+
+
 def test_upgrad_and_mgda_conflict_with_no_task() -> None:
     for name in ("upgrad", "mgda"):
         update, _ = step(method(name, TASKS, 0, {}), ROWS)
@@ -239,7 +331,13 @@ def test_the_gram_matrix_is_recorded_before_and_the_update_after(name: str, tmp_
     np.testing.assert_allclose(run.table("aggregation")["update_dot"][0], rows @ update, rtol=1e-4)
     np.testing.assert_allclose(run.table("aggregation")["update_norm"][0], update.norm(), rtol=1e-5)
     weights = run.table("losses")["weight"][0]
-    if name != "graddrop":
+    implied = run.table("aggregation")["implied_weight"][0]
+    rest = run.table("aggregation")["unexplained"][0]
+    nearest = implied @ rows.double().numpy()
+    share = float(np.square(update.numpy() - nearest).sum() / update.square().sum())
+    np.testing.assert_allclose(rest, share, atol=1e-5)
+    if name not in ("graddrop", "config"):
+        np.testing.assert_allclose(implied, weights, rtol=1e-3, atol=1e-3)
         np.testing.assert_allclose(weights @ rows.numpy(), update, rtol=1e-3, atol=1e-6)
 
 

@@ -1,6 +1,7 @@
 """Metrics: values worked out by hand, whatever the batches that they are counted in."""
 
 import math
+from functools import reduce
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from trajlab.training.metrics import (
     Metric,
     absolute_error,
     accuracy,
+    average_precision,
     binary_accuracy,
     f1,
     matthews,
@@ -34,6 +36,8 @@ EXAMPLES = {
         100 * (1 * 2 - 0 * 1) / math.sqrt(1 * 2 * 2 * 3),
         True,
     ),
+    # positives at ranks 1 and 2, and two more that share ranks 5 and 6
+    "average_precision": (average_precision, LOGITS, LABELS, 100 * (2 / 4 + 2 / 4 * 4 / 6), True),
     "matthews of one class": (matthews, torch.ones(4), torch.tensor([1.0, 0, 0, 1]), 0, True),
     # deviations from the means: -1, 0, 1 and -2, 1, 1
     "pearson": (
@@ -57,7 +61,7 @@ EXAMPLES = {
 def scored(metric: Metric, outputs: Tensor, targets: Tensor, size: int) -> float:
     batches = zip(outputs.split(size), targets.split(size), strict=True)
     counts = [metric.count(*batch) for batch in batches]
-    return metric.value(torch.stack(counts).sum(0))
+    return metric.value(reduce(metric.join, counts))
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -68,5 +72,6 @@ def test_a_metric_is_as_worked_out_by_hand(name: str, size: int) -> None:
     assert metric.higher_is_better is higher_is_better
 
 
-def test_f1_of_nothing_is_not_a_number() -> None:
-    assert math.isnan(scored(f1, -torch.ones(3), torch.zeros(3), 2))
+@pytest.mark.parametrize("metric", [f1, average_precision])
+def test_a_score_of_nothing_is_not_a_number(metric: Metric) -> None:
+    assert math.isnan(scored(metric, -torch.ones(3), torch.zeros(3), 2))

@@ -1,35 +1,22 @@
 """Pure functions from runs, or plain arrays and DataFrames, to frozen tables.
 
-Loaded eagerly: a lazy ``analysis.gap`` would be shadowed by the module of that name.
+Loaded eagerly: a lazy ``analysis.gap`` would be shadowed by the folder of that name.
 """
 
-from trajlab.analysis.conflict.conflict import Conflict, conflict
-from trajlab.analysis.correlate.correlate import Correlation, correlate
-from trajlab.analysis.diagnosis.diagnose import Diagnosis, diagnose
-from trajlab.analysis.diagnosis.verdict import verdict
-from trajlab.analysis.factors.factors import Factors, factors
-from trajlab.analysis.front.front import Front, front
-from trajlab.analysis.gap.gap import Gap, gap
-from trajlab.analysis.geometry import Geometry, geometry
+from trajlab.analysis import arrays, moved
+from trajlab.analysis.arrays import runs_from_frame
+from trajlab.analysis.diagnosis import Diagnosis, diagnose, families, verdict
+from trajlab.analysis.diagnosis.families import *  # noqa: F403
 from trajlab.analysis.result import Result
-from trajlab.analysis.runs.from_frame import runs_from_frame
 
 __all__ = [
-    "Conflict",
-    "Correlation",
+    *families.__all__,
     "Diagnosis",
-    "Factors",
-    "Front",
-    "Gap",
-    "Geometry",
     "Result",
-    "conflict",
-    "correlate",
+    "arrays",
     "diagnose",
-    "factors",
-    "front",
-    "gap",
-    "geometry",
     "runs_from_frame",
     "verdict",
 ]
+
+moved.keep()

@@ -1,6 +1,6 @@
 """The path of the weights: principal components of it, and how far runs drift apart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -9,14 +9,30 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trajlab.analysis.result import Result
-from trajlab.analysis.runs.groups import group
-from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.analysis.options import Options
+from trajlab.analysis.result import Family, Result
+from trajlab.analysis.runs.groups import Group, group
+from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
+FloatArray = npt.NDArray[np.float64]
+
 _PLACES = (("parameters", "sketch"), ("sketches", "weights"))  # table and column, in this order
+_NOT_RECORDED = "no complete run recorded sketches of its weights"
 _FACTS = ("kind_of_sketch", "size", "seed")  # of a sketch
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeometryOptions(Options):
+    """Options of :func:`geometry`, which says what each means."""
+
+    components: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.components < 1:
+            raise TrajlabError(f"components must be at least 1, not {self.components}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +49,7 @@ class Geometry(Result):
         One row a principal component: its share of the variance.
     """
 
+    options: GeometryOptions
     projection: pd.DataFrame
     distance: pd.DataFrame
     explained: pd.DataFrame
@@ -42,7 +59,6 @@ def geometry(
     runs: Iterable[Trajectory],
     *,
     components: int = 2,
-    seed: int = 0,
     group_by: Sequence[str] = (),
 ) -> Geometry:
     """Principal components of the weight trajectories, and the distance between runs over time.
@@ -56,8 +72,8 @@ def geometry(
     runs
         Runs that recorded `sketch` in the table `parameters`, or `weights` in `sketches`.
     components
-        How many components to give.
-    seed, group_by
+        Number of components to give.
+    group_by
         As in :func:`trajlab.analysis.gap`.
 
     Returns
@@ -75,46 +91,29 @@ def geometry(
     E. Lorch (2016), "Visualizing deep network training trajectories with PCA". J. Antognini,
     J. Sohl-Dickstein, NeurIPS 2018: the components of a random walk are cosines.
     """
-    if components < 1:
-        raise TrajlabError(f"components must be at least 1, not {components}")
-    members: dict[str, list[tuple[dict[str, Any], Trajectory]]] = {}
-    for item in group(runs, group_by):
-        head: dict[str, Any] = {**item.keys, "baseline": "", "n_baseline": 0, "n_runs": 1}
-        for run in item.runs:
-            if _place(run):
-                members.setdefault(item.keys["setting"], []).append((head, run))
+    options = GeometryOptions(components=components, group_by=group_by)
+    members: dict[str, list[_Path]] = {}
+    for each in group(runs, group_by):
+        paths = [_path(each, run) for run in each.runs if _place(run)]
+        if paths:
+            members.setdefault(each.keys["setting"], []).extend(paths)
     if not members:
-        raise TrajlabError(
-            "no complete run recorded sketches of its weights; record them with "
-            "probes.GradientSketch"
-        )
-    made: dict[str, list[pd.DataFrame]] = {"projection": [], "distance": [], "explained": []}
-    for setting, found in members.items():
-        _check_alike([run for _, run in found])
-        paths = [_path(run) for _, run in found]
-        scores, shares = principal_components([path for _, path in paths], components)
-        names = [f"component_{i + 1}" for i in range(scores[0].shape[1])]
-        for (head, run), (step, _), score in zip(found, paths, scores, strict=True):
-            frame = pd.DataFrame(score, columns=names)
-            frame.insert(0, "step", step)
-            made["projection"].append(frame.assign(**head, run=str(run.path), reason=""))
-        for (a, first), (b, second) in combinations(zip(found, paths, strict=True), 2):
-            steps, apart = distance_over_time(*first, *second)
-            other = {"run": str(a[1].path), "other_run": str(b[1].path)}
-            same = {key: v if b[0][key] == v else "" for key, v in a[0].items()}
-            reason = "" if len(steps) else "no step that both runs recorded"
-            rows: dict[str, Any] = {"step": steps, "distance": apart}
-            rows = rows if len(steps) else {"step": [pd.NA], "distance": [np.nan]}
-            made["distance"].append(
-                pd.DataFrame(rows).assign(**{**same, "n_runs": 2}, **other, reason=reason)
-            )
-        place: dict[str, Any] = {"setting": setting, "condition": "", "method": "", "baseline": ""}
-        shown = {"component": range(1, len(shares) + 1), "explained": shares}
-        counts = {"n_baseline": 0, "n_runs": len(found)}
-        made["explained"].append(pd.DataFrame(shown).assign(**place, **counts, reason=""))
-    tables = {name: _ordered(frames) for name, frames in made.items()}
-    settings = {"components": components, "seed": seed, "group_by": list(group_by)}
-    return Geometry(settings=settings, **tables)
+        raise TrajlabError(f"{_NOT_RECORDED}; record them with probes.GradientSketch")
+    projection, distance, explained = [], [], []
+    for setting, paths in members.items():
+        _check_alike(paths)
+        scores, shares = principal_components([path.sketch for path in paths], components)
+        projection += [_projection(path, score) for path, score in zip(paths, scores, strict=True)]
+        distance += [_distance(*pair) for pair in combinations(paths, 2)]
+        rows = {"component": range(1, len(shares) + 1), "explained": shares}
+        keys = {"setting": setting, "condition": "", "method": ""}
+        explained.append(Head(keys=keys, n_runs=len(paths)).above(pd.DataFrame(rows)))
+    return Geometry(
+        options=options,
+        projection=_joined(projection),
+        distance=_joined(distance),
+        explained=_joined(explained),
+    )
 
 
 def principal_components(
@@ -174,25 +173,56 @@ def _place(run: Trajectory) -> tuple[str, str] | None:
     return next((place for place in held if place[1] in run.table(place[0])), None)
 
 
-def _path(run: Trajectory) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Return the steps and sketches of a run; rows that are not finite are left out."""
+@dataclass(frozen=True)
+class _Path:
+    """The sketched weights of one run; steps at which they are not finite are left out."""
+
+    keys: Mapping[str, str]
+    run: Trajectory
+    step: npt.NDArray[np.int64]
+    sketch: FloatArray
+
+
+def _path(group: Group, run: Trajectory) -> _Path:
     name, column = _place(run) or _PLACES[0]
     table = run.table(name)
     sketch = np.asarray(table[column], float)
     known = np.isfinite(sketch).all(axis=1)
-    return table["step"][known], sketch[known]
+    return _Path(group.keys, run, table["step"][known], sketch[known])
 
 
-def _check_alike(runs: Sequence[Trajectory]) -> None:
+def _projection(path: _Path, scores: FloatArray) -> pd.DataFrame:
+    """Return the rows of one run's path in the plane of the components."""
+    rows = {f"component_{i + 1}": score for i, score in enumerate(scores.T)}
+    frame = pd.DataFrame({"run": str(path.run.path), "step": path.step, **rows})
+    return Head(keys=path.keys, n_runs=1).above(frame)
+
+
+def _distance(first: _Path, second: _Path) -> pd.DataFrame:
+    """Return the rows of two runs; one without numbers if they have no step in common."""
+    steps, apart = distance_over_time(first.step, first.sketch, second.step, second.sketch)
+    names = {"run": str(first.run.path), "other_run": str(second.run.path)}
+    rows: dict[str, Any] = {"step": steps, "distance": apart}
+    reason = ""
+    if not len(steps):
+        rows, reason = {"step": [pd.NA], "distance": [np.nan]}, "no step that both runs recorded"
+    keys = {key: v if second.keys[key] == v else "" for key, v in first.keys.items()}
+    frame = pd.DataFrame({**rows, "reason": reason}).assign(**names)
+    return Head(keys=keys, n_runs=2).above(frame[[*names, "step", "distance", "reason"]])
+
+
+def _check_alike(paths: Sequence[_Path]) -> None:
     """Refuse runs whose sketches cannot be subtracted from one another."""
-    first = _facts(runs[0])
-    for run in runs:
-        if not _path(run)[0].size:
+    first = paths[0].run
+    reference = _facts(first)
+    for path in paths:
+        run = path.run
+        if not path.step.size:
             raise TrajlabError(f"{run.path} holds no finite sketch of its weights; leave it out")
         facts = _facts(run)
-        if differ := [name for name in facts if facts[name] != first[name]]:
+        if differ := [name for name in facts if facts[name] != reference[name]]:
             raise TrajlabError(
-                f"{runs[0].path} and {run.path} were sketched differently ({', '.join(differ)}), "
+                f"{first.path} and {run.path} were sketched differently ({', '.join(differ)}), "
                 "so their weights cannot be compared; name runs of one sketch"
             )
 
@@ -206,11 +236,19 @@ def _facts(run: Trajectory) -> dict[str, Any]:
     return {"table": name, **told, "numbers": width, "shared": shared}
 
 
-def _ordered(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join frames, with what names a group in front."""
+def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join the rows of a table; those that lack no number have no reason."""
     if not frames:
         return pd.DataFrame()
     frame = pd.concat(frames, ignore_index=True)
-    lead = ["setting", "condition", "method", "baseline", "n_baseline", "n_runs"]
-    first = [*lead, *(name for name in ("run", "other_run") if name in frame)]
-    return frame[[*first, *(name for name in frame if name not in first)]]
+    return frame if "reason" in frame else frame.assign(reason="")
+
+
+def requires(groups: Sequence[Group], options: Options) -> str:
+    """Return why there is no geometry: no run recorded sketches of its weights."""
+    del options
+    recorded = any(_place(run) for group in groups for run in group.runs)
+    return "" if recorded else _NOT_RECORDED
+
+
+FAMILY = Family(geometry, requires)

@@ -1,17 +1,107 @@
-"""Checks of the options that analyses share."""
+"""Typed options of the analyses: what several of them share is declared and checked here, once.
 
-from collections.abc import Iterable
+The defaults stand in the signatures of the analyses alone, where users and the command line read
+them: ``GapOptions(**gap.__kwdefaults__)`` are those of :func:`trajlab.analysis.gap`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from trajlab.errors import TrajlabError
 
-
-def check_choice(option: str, value: str, known: Iterable[str]) -> None:
-    """Raise a `TrajlabError` if `value` is not one of `known`."""
-    if value not in known:
-        raise TrajlabError(f"{option} {value!r} is unknown; use one of {', '.join(known)}")
+BASELINE: Mapping[str, str] = MappingProxyType({"method": "single"})
+Rule = Literal["isotonic", "first_passage", "bins"]
 
 
-def check_confidence(confidence: float) -> None:
-    """Raise a `TrajlabError` if `confidence` is not strictly between 0 and 1."""
-    if not 0 < confidence < 1:
-        raise TrajlabError(f"confidence must lie between 0 and 1, not at {confidence}")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of every analysis.
+
+    Attributes
+    ----------
+    group_by
+        Metadata keys that tell groups of runs apart, next to setting, condition and method.
+
+    Raises
+    ------
+    TrajlabError
+        If an option with a fixed set of choices has another value.
+    """
+
+    group_by: Sequence[str]
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            value, choices = getattr(self, name), get_args(kind)
+            if get_origin(kind) is Literal and value not in choices:
+                raise TrajlabError(f"{name} {value!r} is unknown; use one of {', '.join(choices)}")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The options in plain types, to be written next to every number they made."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalOptions(Options):
+    """Options of an analysis that gives intervals.
+
+    Attributes
+    ----------
+    confidence
+        Coverage of the intervals; its complement is the level of the tests.
+
+    Raises
+    ------
+    TrajlabError
+        If `confidence` is not strictly between 0 and 1.
+    """
+
+    confidence: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.confidence < 1:
+            raise TrajlabError(f"confidence must lie between 0 and 1, not at {self.confidence}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(IntervalOptions):
+    """Options of an analysis that reads a metric.
+
+    Attributes
+    ----------
+    metric
+        The metric; None for all that were recorded on `split`.
+    split, selection_split
+        Where the metric is read, and where checkpoints are chosen.
+    """
+
+    metric: str | None
+    split: str
+    selection_split: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonOptions(ScoreOptions):
+    """Options of an analysis that compares groups of runs with a baseline.
+
+    Attributes
+    ----------
+    baseline, against
+        Keys and values that select the baseline, and that narrow what is compared with it.
+    rule
+        How a score is read at a training loss.
+    """
+
+    baseline: Mapping[str, str]
+    against: Mapping[str, str] | None
+    rule: Rule
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -1,8 +1,8 @@
 """One row a run and task: the numbers that stand for a whole run, by the paper's rules.
 
-D. Mueller, M. Dredze, N. Andrews, TMLR 2024: the metric is the mean over the ten checkpoints best
-on validation, sharpness and its like the mean over the last 20 checkpoints, the Fisher trace the
-mean of its 20 largest values.
+D. Mueller, M. Dredze, N. Andrews, TMLR 2024: the metric is the mean over the checkpoints best
+on validation (a tenth here, ten there), sharpness and its like the mean over the last 20
+checkpoints, the Fisher trace the mean of its 20 largest values.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,6 @@ import pandas as pd
 
 from trajlab.analysis.conflict.rows import run_frames
 from trajlab.analysis.runs.evaluations import (
-    SELECTED,
     check_metric,
     evaluated,
     higher_is_better,
@@ -23,11 +22,11 @@ from trajlab.analysis.runs.evaluations import (
 )
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import recorded
-from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
 CHECKPOINTS = 20  # of which the paper takes the mean
+FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Summary = tuple[float, str]  # a number, or NaN and the reason
 
@@ -39,7 +38,7 @@ class Counts:
     Attributes
     ----------
     best
-        Evaluations best on the selection split.
+        Evaluations best on the selection split; None for a tenth of them, the paper has 10.
     last, largest
         Values of a factor.
 
@@ -49,17 +48,17 @@ class Counts:
         If one is not positive.
     """
 
-    best: int = SELECTED
+    best: int | None = None
     last: int = CHECKPOINTS
     largest: int = CHECKPOINTS
 
     def __post_init__(self) -> None:
         for name, number in vars(self).items():
-            if number < 1:
+            if number is not None and number < 1:
                 raise TrajlabError(f"{name} must be at least 1 checkpoint, not {number}")
 
 
-PAPER = Counts()
+DEFAULT = Counts()
 
 
 def summarise_runs(
@@ -67,21 +66,21 @@ def summarise_runs(
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
-    counts: Counts = PAPER,
+    counts: Counts = DEFAULT,
 ) -> pd.DataFrame:
-    """Return one row a run and task.
+    """Return one row a run, task and metric.
 
     Parameters
     ----------
     groups
         Groups of runs; incomplete runs are left out.
     metric
-        What `final_metric` is; the first metric recorded on `split` if not given.
+        What `final_metric` is; every metric that a run recorded on `split` if not given.
     split, selection_split
         Where the metric is read, and where the ten checkpoints are chosen; without the latter,
         the last 10 % of evaluations stand for them.
     counts
-        How many checkpoints stand for a run.
+        Numbers of checkpoints that stand for a run.
 
     Returns
     -------
@@ -100,22 +99,20 @@ def summarise_runs(
         for run in group.runs:
             likeness = _likeness(run)
             for task in run.tasks:
-                name = metric or metrics([run], split, task)[0]
-                numbers = {
-                    **_scores(run, task, name, split, selection_split, counts.best),
-                    **{factor: _factor(run, task, factor, counts) for factor in FACTORS},
-                    **likeness[task],
-                }
                 head = {**run.metadata, **group.keys, "task": task, "run": str(run.path)}
-                values = {key: value for key, (value, _) in numbers.items()}
-                reasons = [reason for _, reason in numbers.values() if reason]
-                reason = "; ".join(dict.fromkeys(reasons))
-                scored = {"metric": name, "higher_is_better": _direction(run, split, name)}
-                rows.append({**head, **scored, **values, "reason": reason})
+                factors = {factor: _factor(run, task, factor, counts) for factor in FACTORS}
+                for name in [metric] if metric else metrics([run], split, task):
+                    scores = _scores(run, task, name, split, selection_split, counts.best)
+                    numbers = {**scores, **factors, **likeness[task]}
+                    values = {key: value for key, (value, _) in numbers.items()}
+                    reasons = [reason for _, reason in numbers.values() if reason]
+                    scored = {"metric": name, "higher_is_better": _direction(run, split, name)}
+                    reason = "; ".join(dict.fromkeys(reasons))
+                    rows.append({**head, **scored, **values, "reason": reason})
     return pd.DataFrame(rows)
 
 
-def late_mean(step: IntArray, values: FloatArray, counts: Counts = PAPER) -> Summary:
+def late_mean(step: IntArray, values: FloatArray, counts: Counts = DEFAULT) -> Summary:
     """Return the mean of the last values, if they are late: in the second half of the steps."""
     known, number = np.isfinite(values), counts.last
     last = step[known][-number:]
@@ -126,7 +123,7 @@ def late_mean(step: IntArray, values: FloatArray, counts: Counts = PAPER) -> Sum
     return float(values[known][-number:].mean()), ""
 
 
-def largest_mean(step: IntArray, values: FloatArray, counts: Counts = PAPER) -> Summary:
+def largest_mean(step: IntArray, values: FloatArray, counts: Counts = DEFAULT) -> Summary:
     """Return the mean of the largest values."""
     del step
     known = np.sort(values[np.isfinite(values)])[-counts.largest :]
@@ -149,17 +146,26 @@ def _direction(run: Trajectory, split: str, metric: str) -> bool:
 
 
 def _scores(
-    run: Trajectory, task: str, metric: str, split: str, selection_split: str, best: int
+    run: Trajectory, task: str, metric: str, split: str, selection_split: str, best: int | None
 ) -> dict[str, Summary]:
     names = ("final_metric", "min_train_loss")
     if not evaluated(run, split):
         return dict.fromkeys(names, (np.nan, ""))
-    found = read(run, task, metric, split, selection_split)
-    if found.diverged or not found.step.size:
-        return dict.fromkeys(names, (np.nan, "diverged" if found.diverged else "no evaluations"))
-    score = float(found.best_score(best) if found.selectable(best) else found.end_score)
+    evaluations = read(run, task, metric, split, selection_split)
+    if evaluations.diverged or not evaluations.step.size:
+        return dict.fromkeys(
+            names, (np.nan, "diverged" if evaluations.diverged else "no evaluations")
+        )
+    score = float(
+        evaluations.best_score(best)
+        if evaluations.selectable(best)
+        else evaluations.end_score(best)
+    )
     sign = 1 if higher_is_better(run, split, metric) else -1
-    return {"final_metric": (sign * score, ""), "min_train_loss": (found.train_loss.min(), "")}
+    return {
+        "final_metric": (sign * score, ""),
+        "min_train_loss": (evaluations.train_loss.min(), ""),
+    }
 
 
 def _factor(run: Trajectory, task: str, factor: str, counts: Counts) -> Summary:
@@ -184,8 +190,8 @@ def _likeness(run: Trajectory) -> dict[str, dict[str, Summary]]:
             pairs = frames[0][(frames[0][["task_a", "task_b"]] == task).any(axis=1)].dropna()
             cosine, conflicting = pairs["cosine"].to_numpy(), pairs["conflicting"].to_numpy(float)
             if not to_update.size:
-                own = frames[1]["task"] == task
-                to_update = frames[1].loc[own, "cosine_to_update"].to_numpy()
+                of_task = frames[1]["task"] == task
+                to_update = frames[1].loc[of_task, "cosine_to_update"].to_numpy()
         likeness[task] = {
             "similarity": (_mean(to_update), ""),
             "excess_similarity": (_mean(to_update) - len(run.tasks) ** -0.5, ""),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from trajlab.cli.options import CSV, DEBUG, FIGURE, FORCE, JSON, options
+from trajlab.cli.options import CSV, DEBUG, FIGURE, FORCE, JSON, options, without_use
 from trajlab.cli.output import show
 from trajlab.cli.runs import MAYBE_RUNS, RUNS, open_runs
 from trajlab.report import figures, files, tables
@@ -57,6 +57,7 @@ def command(name: str) -> click.Command:
         params=[
             MAYBE_RUNS if optional else RUNS,
             *options(analyse, without={"runs"}),
+            *without_use(analyse),
             JSON,
             CSV,
             FIGURE,

@@ -20,7 +20,10 @@ def _run(runs: tuple[str, ...], as_json: bool) -> None:
         "columns": pd.concat(columns)[["run", "table", "column", "rows", "finite"]],
         "problems": pd.DataFrame(problems, columns=["run", "problem"]),
     }
-    show(tables, as_json=as_json)
+    show(tables, as_json=as_json, first="problems" if problems else "columns")
+    if not as_json:
+        wrong = sum(bool(found.problems) for found in checked.values())
+        click.echo(f"{len(checked)} runs checked, {wrong} with problems, {len(problems)} problems")
     sys.exit(1 if problems else 0)
 
 

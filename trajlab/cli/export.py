@@ -11,7 +11,8 @@ from trajlab.store.exporters import export
 
 
 def _run(runs: tuple[str, ...], out: Path, table: str | None, force: bool) -> None:
-    refuse_existing([out], force=force)
+    if out.parent.is_dir():  # one that is missing is made
+        refuse_existing([out], force=force)
     export(open_runs(runs), out, table)
     click.echo(f"{out} written")
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from trajlab import __version__
+from trajlab.cli.escapes import inert
 from trajlab.errors import TrajlabError
 from trajlab.report.catalog import ANALYSES
 
@@ -69,11 +70,11 @@ class Commands(click.Group):
             except (TrajlabError, OSError) as error:
                 if ctx.meta.get("trajlab.debug"):
                     raise
-                raise WrongInput(_sentence(error)) from error
+                raise WrongInput(inert(_sentence(error))) from error
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    click.echo(inert(f"Warning: {message}"), err=True)
 
 
 def _sentence(error: TrajlabError | OSError) -> str:

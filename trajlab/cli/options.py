@@ -104,6 +104,26 @@ def _drawable(ctx: click.Context, param: click.Parameter, path: Path | None) -> 
     return path
 
 
+def without_use(function: Callable[..., Any]) -> list[click.Option]:
+    """Return the options that every analysis command accepts and this one has no use for.
+
+    Parameters
+    ----------
+    function
+        The analysis.
+    """
+    taken = signature(function).parameters
+    return [
+        click.Option([f"--{name}"], type=kind, expose_value=False, help=f"No effect: {why}.")
+        for name, (kind, why) in _STANDARD.items()
+        if name not in taken
+    ]
+
+
+_STANDARD: Mapping[str, tuple[type, str]] = {
+    "confidence": (float, "this analysis gives no intervals"),
+    "seed": (int, "this analysis draws no random numbers"),
+}
 _FILE = click.Path(path_type=Path)
 
 JSON = click.Option(["as_json", "--json"], is_flag=True, help="Print all tables as JSON.")

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from trajlab.cli.escapes import inert
 from trajlab.report.readable import Readable, readable
 from trajlab.report.tables import brief, main_table, to_json
 
-MOST = 20  # rows of a table that is not the main one
+TERMINAL_ROWS = 20  # rows of a table that is not the main one
 WORDS = 24  # characters of running text a column needs at least
 SPACE = 2  # between two columns
 
@@ -48,7 +49,7 @@ def show(
     for name, table in ordered:
         if table is not main and table.empty:
             continue
-        if table is not main and (len(table) > MOST or name in details):
+        if table is not main and (len(table) > TERMINAL_ROWS or name in details):
             unsaid.append(f"{name} ({len(table)} rows)")
             continue
         console.print(Text(name, style="bold"))
@@ -75,13 +76,13 @@ def _brief(console: Console, table: pd.DataFrame, details: Collection[str]) -> N
         return
     _show(console, readable(shown[~empty]))
     for reason, rows in table[empty].groupby("reason"):
-        console.print(Text(f"{len(rows)} more without numbers: {reason}.", style="dim"))
+        console.print(Text(f"{len(rows)} more without numbers: {inert(str(reason))}.", style="dim"))
 
 
 def _show(console: Console, table: Readable) -> None:
     if table.common:
         said = " · ".join(f"{name.replace('_', ' ')} {text}" for name, text in table.common.items())
-        console.print(Text(said, style="dim"))
+        console.print(Text(inert(said), style="dim"))
     widths = {name: _width(table, name) for name in map(str, table.cells)}
     if sum(widths.values()) + SPACE * len(widths) <= console.width:
         console.print(_upright(table, widths))
@@ -119,7 +120,7 @@ def _upright(table: Readable, widths: Mapping[str, int]) -> Table:
             overflow="fold",
         )
     for row in table.cells.itertuples(index=False):
-        made.add_row(*map(Text, row))
+        made.add_row(*(Text(inert(cell)) for cell in row))
     return made
 
 
@@ -137,5 +138,5 @@ def _lying(table: Readable, width: int) -> Iterator[Table]:
         for _ in range(len(block)):
             made.add_column(min_width=each, overflow="fold")
         for name, label in zip(block, names, strict=True):
-            made.add_row(Text(label, style="dim"), *map(Text, block[name]))
+            made.add_row(Text(label, style="dim"), *(Text(inert(cell)) for cell in block[name]))
         yield made

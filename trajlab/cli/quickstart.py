@@ -18,16 +18,16 @@ def _run(folder: Path) -> None:
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        epochs = progress.add_task("epochs", total=None)
+        runs = progress.add_task("runs", total=None)
         paths = quickstart.run(
             folder,
-            progress=lambda done, total: progress.update(epochs, completed=done, total=total),
+            progress=lambda done, total: progress.update(runs, completed=done, total=total),
         )
-    runs = load(*paths)
-    diagnosis = diagnose(runs)
+    recorded = load(*paths)
+    diagnosis = diagnose(recorded)
     file = folder / "report.html"
     # The folder is the quickstart's own, so its page is renewed without being asked.
-    files.write(file, page.render(diagnosis, runs).encode())
+    files.write(file, page.render(diagnosis, recorded).encode())
     say(diagnosis, file)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import click
 
+from trajlab.cli.escapes import inert
 from trajlab.store import Runs, load
 
 RUNS = click.Argument(["runs"], nargs=-1, required=True)
@@ -25,5 +26,5 @@ def open_runs(patterns: Sequence[str]) -> Runs:
     """
     runs = load(*patterns)
     for _, reason in runs.skipped:
-        click.echo(f"Skipped: {reason}", err=True)
+        click.echo(inert(f"Skipped: {reason}"), err=True)
     return runs

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from trajlab.analysis.conflict.similarity import cosine
+from trajlab.analysis.arrays import cosine
 from trajlab.cli.options import DEBUG
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
-from trajlab.store.image import Array
+from trajlab.store.rows import Array
 
 Lines = dict[str, Array]  # label to one value a step
 

@@ -8,7 +8,9 @@ from torch import Tensor
 Losses = Callable[[Mapping[str, Tensor]], Sequence[Tensor]]
 
 
-def task_affinity(losses: Losses, parameters: Mapping[str, Tensor], learning_rate: float) -> Tensor:
+def task_affinity(
+    losses: Losses, parameters: Mapping[str, Tensor], *, learning_rate: float
+) -> Tensor:
     """Compute the affinity of every task to every other by a look-ahead step.
 
     The step is one of gradient descent on the shared parameters, taken on a copy: there is nothing
@@ -21,7 +23,7 @@ def task_affinity(losses: Losses, parameters: Mapping[str, Tensor], learning_rat
     parameters : mapping of str to Tensor
         The shared parameters. They are not changed.
     learning_rate : float
-        Of the step.
+        Learning rate of the step.
 
     Returns
     -------
@@ -47,7 +49,6 @@ def task_affinity(losses: Losses, parameters: Mapping[str, Tensor], learning_rat
             name: p.detach() if g is None else p.detach() - learning_rate * g.to_dense()
             for (name, p), g in zip(leaves.items(), slopes, strict=True)
         }
-        with torch.no_grad():
-            rows.append(torch.stack([after.double() for after in losses(ahead)]))
+        rows.append(torch.stack([after.detach().double() for after in losses(ahead)]))
     start = torch.stack([loss.detach().double() for loss in before])
     return 1 - torch.stack(rows) / start.where(start != 0, torch.nan)

@@ -20,7 +20,7 @@ def layer_distances(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> 
     Returns
     -------
     dict of str to float
-        By layer; the root of their summed squares is the distance of the whole.
+        Distances by layer; the root of their summed squares is the distance of the whole.
     """
     return {
         layer: sum(
@@ -44,7 +44,7 @@ class Barrier:
     height : float
         Largest rise of the loss above the line that joins the two ends' losses; 0 at least.
     position : float
-        Where it is: 0 at the first end, 1 at the second.
+        Position of that rise: 0 at the first end, 1 at the second.
     positions, losses : tuple of float
         The points that were evaluated.
     """
@@ -72,7 +72,7 @@ def interpolation_barrier(
     start, end : mapping of str to Tensor
         Weights by name.
     points : int
-        Evenly spaced, both ends included.
+        Number of evenly spaced points, both ends included.
 
     Returns
     -------
@@ -84,11 +84,12 @@ def interpolation_barrier(
     arXiv:1912.05671.
     """
     positions = torch.linspace(0, 1, points, dtype=torch.float64).tolist()
-    with torch.no_grad():
-        losses = [
-            float(loss({name: torch.lerp(w, end[name], a) for name, w in start.items()}))
-            for a in positions
-        ]
+    losses = [
+        loss(
+            {name: torch.lerp(w.detach(), end[name].detach(), a) for name, w in start.items()}
+        ).item()
+        for a in positions
+    ]
     rises = [
         value - (1 - a) * losses[0] - a * losses[-1]
         for a, value in zip(positions, losses, strict=True)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 import numpy as np
 import torch
 from torch import nn
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
@@ -18,9 +19,9 @@ def guard(model: nn.Module) -> Iterator[None]:
     Inside, the parameters have no ``.grad``, buffers are copies, gradients are enabled, and
     autocast and inference mode are off. On exit, by an exception too, these are as they were:
     ``.grad`` of every parameter (the same tensors), train/eval flags and hooks of every submodule,
-    buffers (the same tensors), the random states of torch (CPU and CUDA), NumPy and Python, and the
-    autograd and autocast modes. What the measurement accumulated in ``.grad`` is dropped, and with
-    it any graph it holds.
+    buffers (the same tensors), tables that ``max_norm`` clips, the random states of torch (CPU and
+    CUDA), NumPy and Python, and the autograd and autocast modes. What the measurement accumulated
+    in ``.grad`` is dropped, and with it any graph it holds.
 
     Tensor hooks, and ``retain_grad`` on activations of the training graph, also fire for a
     measurement's backward passes; no guard can tell them apart.
@@ -87,6 +88,28 @@ def _buffers(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
+def _clipped_tables(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Undo what a forward pass does to the rows that ``max_norm`` clips.
+
+    It writes the weights in place. They get their values back without a change that a training
+    graph, which may have saved them, would notice.
+    """
+    tables = [
+        module.weight
+        for module in modules
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.max_norm is not None
+    ]
+    saved = [table.detach().clone() for table in tables]
+    with _unsafe_preserve_version_counter(tuple(tables)):
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for table, values in zip(tables, saved, strict=True):
+                    table.copy_(values)
+
+
+@contextmanager
 def _hooks(modules: Sequence[nn.Module]) -> Iterator[None]:
     registries = [getattr(module, name) for module in modules for name in _HOOKS]
     saved = [dict(registry) if registry else {} for registry in registries]
@@ -149,6 +172,7 @@ PARTS: tuple[Callable[[Sequence[nn.Module]], AbstractContextManager[None]], ...]
     _gradients,
     _modes,
     _buffers,
+    _clipped_tables,
     _hooks,
     _torch_random,
     _numpy_random,

@@ -28,7 +28,7 @@ class Similarity:
         Shape (task,): mean cosine of the task's gradient with the sum of all tasks' gradients of
         the same batch, uncorrected (equation 6 of Mueller et al.).
     batches : int
-        How many were used.
+        Number of batches that were used.
     """
 
     cosine: Tensor
@@ -50,12 +50,13 @@ class CrossBatchSimilarity:
     Parameters
     ----------
     tasks : int
-        How many.
+        Number of tasks.
     groups : int
-        Of batches, for the standard error; batch a falls into group a mod `groups`.
+        Number of groups of batches for the standard error; batch a falls into group a mod
+        `groups`.
     """
 
-    def __init__(self, tasks: int, groups: int = 10) -> None:
+    def __init__(self, tasks: int, *, groups: int = 10) -> None:
         self._tasks = tasks
         self._sums: list[list[Tensor | None]] = [[None] * tasks for _ in range(groups)]
         self._within = torch.zeros(groups, tasks, tasks, dtype=torch.float64)
@@ -159,8 +160,8 @@ class CrossBatchSimilarity:
 def _gradient(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     if not loss.requires_grad:
         return torch.zeros(sum(p.numel() for p in parameters), device=loss.device)
-    found = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
-    return torch.cat([g.detach().to_dense().reshape(-1) for g in found])
+    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
+    return torch.cat([g.detach().to_dense().reshape(-1) for g in gradients])
 
 
 def _dot(left: Tensor, right: Tensor) -> float:

@@ -12,7 +12,7 @@ from trajlab.plots.layers import layers
 from trajlab.plots.style import INK, Series, say, series
 
 WINDOWS = 50  # points of a line: a step's cosine is too noisy to be drawn by itself
-MOST = 10  # pairs that can still be told apart
+DISTINCT = 10  # pairs that can still be told apart
 
 
 def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
@@ -46,7 +46,7 @@ def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
         return ax
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
     pairs = pairs.assign(pair=pairs["task_a"] + " – " + pairs["task_b"])
-    if (number := pairs["pair"].nunique()) > MOST:
+    if (number := pairs["pair"].nunique()) > DISTINCT:
         pairs = pairs.assign(pair=f"mean of {number} pairs")
     keys = ("setting", "condition", "method", *result.settings["group_by"], "pair")
     lines = list(series(pairs, keys, alone=("pair",)))

@@ -32,7 +32,7 @@ def correlate(result: Correlation, ax: Axes | None = None) -> Axes:
     if points.empty:
         say(ax, "no unit has both quantities")
         return ax
-    kinds = list(series(points, ("setting", "task", "group")))
+    kinds = list(series(points, ("setting", "task", "metric", "group")))
     for kind in kinds:
         ax.scatter(
             kind.rows["x_value"],

@@ -6,10 +6,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Factors
+from trajlab.analysis.factors.quadrants import factor_names
 from trajlab.plots.style import INK, legend_below, say, series
 
 CLEAR = 2  # standard errors
-MOST = 12  # beyond so many, a mark stands at the edge
+EDGE = 12  # beyond so many, a mark stands at the edge
 
 
 def factors(result: Factors, ax: Axes | None = None) -> Axes:
@@ -27,7 +28,7 @@ def factors(result: Factors, ax: Axes | None = None) -> Axes:
     Axes
     """
     ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
-    points = result.delta.dropna(subset=["z"])
+    points = result.delta.assign(factor=factor_names(result.delta)).dropna(subset=["z"])
     ax.set_xlabel("difference to the baseline in standard errors (right is better)")
     if points.empty:
         say(ax, "no factor with two runs on either side")
@@ -43,7 +44,7 @@ def factors(result: Factors, ax: Axes | None = None) -> Axes:
             rows = line.rows[(line.rows["at"] == "end") == ended]
             height = np.array([names.index(name) for name in rows["factor"]]) - shift
             ax.plot(
-                np.clip(rows["z"] * rows["better"], -MOST, MOST),
+                np.clip(rows["z"] * rows["better"], -EDGE, EDGE),
                 height + (0.16 if ended else -0.16) / len(lines),
                 color=line.color,
                 marker=line.marker,
@@ -53,9 +54,9 @@ def factors(result: Factors, ax: Axes | None = None) -> Axes:
             )
     ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
     ax.set_ylim(-0.6, len(names) - 0.4)
-    ax.set_xlim(-MOST - 1, MOST + 1)
-    if (points["z"].abs() > MOST).any():
-        ax.set_xlabel(f"{ax.get_xlabel()}\nmarks at the edge are beyond {MOST}")
+    ax.set_xlim(-EDGE - 1, EDGE + 1)
+    if (points["z"].abs() > EDGE).any():
+        ax.set_xlabel(f"{ax.get_xlabel()}\nmarks at the edge are beyond {EDGE}")
     legend_below(ax)
     sns.despine(ax=ax)
     return ax

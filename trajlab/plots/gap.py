@@ -67,7 +67,7 @@ def _draw(ax: Axes, line: Series, onset: float) -> None:
         ax.fill_between(loss, rows[low], rows[high], color=line.color, alpha=shade, linewidth=0)
     significant = np.where(rows["significant"].fillna(False).astype(bool), height, np.nan)
     ax.plot(loss, significant, color=line.color, alpha=0.35, linewidth=6, solid_capstyle="butt")
-    found = np.isfinite(onset)
+    begins = np.isfinite(onset)
     ax.plot(
         loss,
         height,
@@ -76,9 +76,9 @@ def _draw(ax: Axes, line: Series, onset: float) -> None:
         marker=line.marker,
         markersize=4,
         markevery=max(1, len(loss) // 8),
-        label=f"{line.label}, onset at {onset:.2g}" if found else f"{line.label}, no onset",
+        label=f"{line.label}, onset at {onset:.2g}" if begins else f"{line.label}, no onset",
     )
-    if found:
+    if begins:
         at = np.interp(np.log(onset), np.log(loss), height)
         ax.plot(
             onset,

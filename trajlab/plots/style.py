@@ -23,11 +23,11 @@ class Series:
     Attributes
     ----------
     label
-        What tells it from the others.
+        The words that tell it from the others.
     key
         Its values in the columns that make it a series.
     rows
-        Its rows of the table.
+        The rows of the table that it draws.
     color, dash, marker
         How it is drawn: without colour, dash and marker together tell 35 apart.
     """

@@ -69,10 +69,8 @@ class Attached:
         if not self.due(moment.step, boundary):
             return None
         self._boundary = boundary
-        started: Started | None = None
         with self._surviving(moment):
-            started = self.probe.start(moment)
-        return started
+            return self.probe.start(moment)
 
     def add_if_due(self, moment: Moment, boundary: int) -> None:
         """Do the same for one of the passes that make an update; the first one's rule counts."""
@@ -109,6 +107,8 @@ class Attached:
 
     def _append(self, moment: Moment, row: Row) -> Row:
         if self._table is None or self._shared is not moment.parameters:
+            if self._table is not None:
+                self._rows.hand_over()  # rows with the layers there were
             self._table, self._shared = self.probe.table(moment), moment.parameters
             self._stored = self._rows.declare(self._table)
         assert self._stored is not None

@@ -1,5 +1,6 @@
 """Evaluations of the tasks on a split of the data."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,10 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
+from trajlab.record.loop.updates import REMEDY
 from trajlab.record.moment import Moment
 from trajlab.record.rows import Rows
 from trajlab.store import Column, Table, items, standard
 from trajlab.store.schema import SPLITS
+
+_logger = logging.getLogger("trajlab")
 
 Value = float | Tensor | NDArray[np.bool_]
 Values = Mapping[str, Mapping[str, Value]]
@@ -37,6 +41,8 @@ class Evaluations:
         self._tasks = tasks
         self._lower_is_better = frozenset(lower_is_better)
         self._rows = rows
+        self._told: set[tuple[str, tuple[str, ...]]] = set()
+        self._last: dict[str, tuple[Mapping[str, Any], int]] = {}  # of each split
 
     def row(self, split: str, values: Values) -> dict[str, Any]:
         """Check an evaluation, declare its table, and return its row.
@@ -47,13 +53,56 @@ class Evaluations:
             As `evaluation_row` and `evaluation_table`.
         """
         row = evaluation_row(values, self._tasks)
+        if (absent := tuple(task for task in self._tasks if task not in values)) and (
+            (split, absent) not in self._told
+        ):
+            self._told.add((split, absent))
+            _logger.warning(
+                "an evaluation on %s lacks %s, whose numbers are NaN; this is said once",
+                split,
+                ", ".join(absent),
+            )
         self._rows.declare(evaluation_table(split, self._tasks, row, self._lower_is_better))
         return row
 
-    def record(self, split: str, row: Mapping[str, Any], moment: Moment) -> None:
-        """Record the row of an evaluation of the weights at a moment."""
-        place = {"step": moment.step, "epoch": moment.epoch}
-        self._rows.append(f"evaluations/{split}", {**place, **row})
+    def record(self, split: str, row: Mapping[str, Any], moment: Moment, waiting: int = 0) -> None:
+        """Record the row of an evaluation of the weights at a moment.
+
+        One at the step of the last one takes its place, which is told unless it is the same one.
+
+        Parameters
+        ----------
+        split : str
+            As `row` was given it.
+        row : mapping
+            What `row` returned.
+        moment : Moment
+            When.
+        waiting : int
+            Backward passes since the last update.
+        """
+        row = {"step": moment.step, "epoch": moment.epoch, **row}
+        former, waited = self._last.get(split, (None, 0))
+        if former is not None and former["step"] == moment.step:
+            if waiting > waited:
+                why = f"{waiting} backward passes came since the last update: {REMEDY}"
+                self._warn("stands", split, moment.step, why)
+            elif not _equal(former, row):
+                why = "give all tasks and metrics of a step in one call, or step="
+                self._warn("again", split, moment.step, why)
+        self._last[split] = row, waiting
+        self._rows.append(f"evaluations/{split}", row)
+
+    def _warn(self, cause: str, split: str, step: int, why: str) -> None:
+        if (split, (cause,)) not in self._told:
+            self._told.add((split, (cause,)))
+            _logger.warning(
+                "an evaluation on %s takes the place of another one at the same step %d (said "
+                "once): %s",
+                split,
+                step,
+                why,
+            )
 
 
 def evaluation_table(
@@ -124,7 +173,12 @@ def evaluation_row(values: Values, tasks: Sequence[str]) -> dict[str, Any]:
         If a task is not declared, a value is not one number or, of ``correct``, not a flat array
         of flags, or the name of a metric is taken.
     """
-    for task in values:
+    for task, of_task in values.items() if isinstance(values, Mapping) else ((None, values),):
+        if not isinstance(of_task, Mapping):
+            raise TrajlabError(
+                f"the evaluation{f' of task {task!r}' if task else ''} is {of_task!r}; give "
+                "{task: {metric: value}}, such as {'left': {'loss': 0.5, 'accuracy': 0.9}}"
+            )
         if task not in tasks:
             raise TrajlabError(
                 f"task {task!r} is evaluated but not declared; declare it in tasks=, beside "
@@ -142,6 +196,12 @@ def evaluation_row(values: Values, tasks: Sequence[str]) -> dict[str, Any]:
     }
     flags = {task: of_task["correct"] for task, of_task in values.items() if "correct" in of_task}
     return row | (items.pack({t: _array(f) for t, f in flags.items()}, tasks) if flags else {})
+
+
+def _equal(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    return a.keys() == b.keys() and all(
+        np.array_equal(a[name], b[name], equal_nan=True) for name in a.keys() - {"epoch"}
+    )
 
 
 def _array(value: Any) -> Any:

@@ -109,6 +109,14 @@ def check_probes(probes: Sequence[Probe], setup: Setup) -> None:
     TrajlabError
         Naming the probe, and what to do.
     """
+    if isinstance(probes, Probe):
+        raise TrajlabError(f"probes= is one {type(probes).__name__}; give a list of probes")
+    for probe in probes:
+        if not isinstance(probe, Probe):
+            raise TrajlabError(
+                f"{probe!r} in probes= is no probe; give objects, as in "
+                "probes=[probes.TaskGradients(every=10), *probes.light()]"
+            )
     quantities = [probe.quantity for probe in probes]
     for probe in probes:
         if quantities.count(probe.quantity) > 1:

@@ -9,23 +9,22 @@ from typing import Any
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
+from torch.optim import Optimizer
 
 from trajlab.record.attached import Attached
 from trajlab.record.evaluations import Evaluations, Values
 from trajlab.record.failures import Failures
-from trajlab.record.loop.following import CHANGES, Following
 from trajlab.record.loop.loop import Loop
 from trajlab.record.loop.losses import Weights, present_losses, weighted_sum
 from trajlab.record.loop.setup import Setup, check_tasks
 from trajlab.record.loop.shared import name_shared
-from trajlab.record.loop.updates import check_optimizer
 from trajlab.record.loop.wrappers import unwrap
 from trajlab.record.losses import Losses
 from trajlab.record.measurements import Measurements, check_probes, watching
 from trajlab.record.moment import Moment, Predict, TaskLosses
 from trajlab.record.probes.probe import Probe
 from trajlab.record.provenance import provenance
-from trajlab.record.recording import Recording, mark_skipped
+from trajlab.record.recording import Recording, mark_rate, mark_shared, mark_skipped
 from trajlab.record.rows import Rows
 from trajlab.record.sinks import Mirror, Sink
 from trajlab.store import NullWriter, Trajectory, Writer
@@ -49,10 +48,9 @@ class Recorder(Recording):
     shared : nn.Module or iterable of nn.Parameter, optional
         The part of the model that the tasks share. By default it is found from the graph on the
         first step: the parameters that two or more losses reach.
-    optimizer : Optimizer or a wrapper of one, optional
-        Advances the step and supplies the learning rate (of its first group). Without it, every
-        `backward` or `observe` is one step. Of several optimizers, the shared parameters'; one
-        that is made in its place later is followed.
+    optimizer : Optimizer, optional
+        Advances the step and supplies the learning rate (of its first group), or the one that takes
+        its place. Without it, every pass is a step. Of several, the shared parameters'.
     scaler : GradScaler, optional
         The one that scales the losses in mixed precision. `backward` then leaves what
         ``scaler.scale(total).backward()`` leaves; all that is recorded is without the scale, and
@@ -114,7 +112,7 @@ class Recorder(Recording):
         *,
         tasks: Sequence[str],
         shared: nn.Module | Iterable[nn.Parameter] | None = None,
-        optimizer: Any | None = None,
+        optimizer: Optimizer | None = None,
         scaler: GradScaler | None = None,
         lower_is_better: Sequence[str] = (),
         probes: Sequence[Probe] = (),
@@ -134,35 +132,31 @@ class Recorder(Recording):
             model=model,
             tasks=self._tasks,
             parameters=None if given is None else name_shared(inner, given),
-            has_optimizer=optimizer is not None,
+            shared=given,
+            optimizer=optimizer,
             task_losses=task_losses,
             predict=predict,
         )
         setup.check()
-        if optimizer is not None:
-            check_optimizer(optimizer, inner.parameters())
         check_probes(probes, setup)
         earlier = Trajectory(path) if resume and exists(Path(path)) else None
         beside = dist.is_available() and dist.is_initialized() and dist.get_rank() > 0
+        names, origin = list(setup.parameters or ()), provenance(inner)
+        how: dict[str, Any] = {
+            "resume": resume,
+            "from_step": from_step,
+            "allow_changes": allow_changes,
+        }
         writer = (
             NullWriter(path)
             if beside
-            else Writer(
-                path,
-                self._tasks,
-                list(setup.parameters or ()),
-                metadata,
-                provenance(inner),
-                resume=resume,
-                from_step=from_step,
-                allow_changes=allow_changes,
-            )
+            else Writer(path, self._tasks, names, metadata, origin, **how)
         )
         created = datetime.fromisoformat(writer.created).timestamp()
-        following = Following(inner, self._tasks, given, setup.parameters)
-        loop = Loop(setup, following, optimizer, scaler, created, self._complete)
-        super().__init__(writer, loop, Rows(writer, Mirror(() if beside else sinks)))
+        loop = Loop(setup, scaler, created, self._complete)
         failures = Failures(strict)
+        rows = Rows(writer, Mirror(() if beside else sinks, failures), failures)
+        super().__init__(writer, loop, rows)
         self._losses = Attached(Losses(loop.scale.active), self._rows, failures)
         self._measurements = Measurements(probes, self._rows, failures)
         self._evaluations = Evaluations(self._tasks, lower_is_better, self._rows)
@@ -201,7 +195,7 @@ class Recorder(Recording):
         if accumulate > 1:
             total = total / accumulate
         with watching(started):
-            self._loop.backward(total)
+            self._loop.scale.apply(total).backward()  # type: ignore[no-untyped-call]
         for attached, measurement in started:
             attached.finish(moment, measurement)
         self._end_pass(accumulate)
@@ -240,12 +234,7 @@ class Recorder(Recording):
         self._measurements.observe(moment, self._loop.clock.boundary)
         self._end_pass(accumulate)
 
-    def evaluate(
-        self,
-        split: str,
-        values: Values,
-        step: int | None = None,
-    ) -> None:
+    def evaluate(self, split: str, values: Values, step: int | None = None) -> None:
         """Record an evaluation of the present weights.
 
         Parameters
@@ -266,11 +255,9 @@ class Recorder(Recording):
             flat array of flags.
         """
         row = self._evaluations.row(split, values)
-        self._loop.clock.correct(step)
-        if self._loop.shared.parameters is not None:
-            self._follow({})
-        moment = self._loop.evaluate()
-        self._evaluations.record(split, row, moment)
+        mark_shared(self._loop, {}, self._rows, self._writer)
+        moment = self._loop.evaluate(step)
+        self._evaluations.record(split, row, moment, self._loop.clock.waiting)
         if moment.parameters:
             self._measurements.evaluate(moment, self._loop.clock.boundary)
         self._look_if_due()
@@ -290,31 +277,21 @@ class Recorder(Recording):
         if mark_skipped(self._loop.scale, self._rows):
             self._loop.clock.retry()
         weights = weights or dict.fromkeys(losses, 1.0)
-        clock, following = self._loop.clock, self._loop.shared
+        clock = self._loop.clock
         due = self._measurements.due(clock.step if step is None else step, clock.boundary)
-        if due or following.parameters is None:
-            self._follow(losses)
+        if due or self._loop.shared.parameters is None:
+            mark_shared(self._loop, losses, self._rows, self._writer)
         moment = self._loop.begin_pass(losses, weights, accumulate, step)
         self._loop.scale.remember(self._losses.measure(moment), moment.first)
         return moment
-
-    def _follow(self, losses: Mapping[str, Tensor]) -> None:
-        """Look which parameters are shared at present, and mark where they change."""
-        following = self._loop.shared
-        added, removed = following.follow(losses)
-        if added or removed:
-            self._rows.declare(CHANGES)
-            row = {"added": ", ".join(added), "removed": ", ".join(removed)}
-            self._rows.append(CHANGES.name, {"step": self.step, **row})
-        if following.ever != tuple(self._writer.shared):
-            self._writer.shared = list(following.ever)
 
     def _end_pass(self, accumulate: int) -> None:
         self._loop.clock.end_pass(accumulate)
         self._look_if_due(accumulate)
 
     def _complete(self) -> None:
-        """Complete what was measured over the passes of the update that is about to be made."""
+        """Complete what was measured over the passes of the update that has just been made."""
+        mark_rate(self._loop, self._rows)
         self._measurements.complete(self._loop.update())
 
     def _look_if_due(self, passes: int = 1) -> None:

@@ -4,10 +4,15 @@ import atexit
 import logging
 import os
 import weakref
+from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from torch import Tensor
+
+from trajlab.record.loop.following import CHANGES
 from trajlab.record.loop.loop import Loop
 from trajlab.record.loop.loss_scale import LossScale
 from trajlab.record.rows import Rows
@@ -76,6 +81,12 @@ class Recording:
         TrajlabError
             If the disk refuses; nothing is lost, and `close` can be called again.
         """
+        if status == "complete" and not self._loop.clock.begun:
+            _logger.warning(
+                "trajlab recorded no training step in %s: neither backward() nor observe() was "
+                "called before close()",
+                self._writer.path,
+            )
         _seal(self._loop, self._rows, status)
         self._abandoned.detach()
         atexit.unregister(self._abandoned)
@@ -121,6 +132,39 @@ def mark_skipped(scale: LossScale, rows: Rows) -> bool:
     for row in skipped:
         rows.append("losses", {**row, "skipped": True})  # in the place of the former row
     return bool(skipped)
+
+
+def mark_rate(loop: Loop, rows: Rows) -> None:
+    """Correct the learning rate of an update that another optimizer has made than was expected."""
+    rate = loop.clock.learning_rate
+    for row in loop.scale.rows:
+        if row["learning_rate"] != rate and not isnan(rate):
+            rows.append("losses", {**row, "learning_rate": rate})
+
+
+def mark_shared(
+    loop: Loop, losses: Mapping[str, Tensor], rows: Rows, writer: Writer | NullWriter
+) -> None:
+    """Look which parameters are shared at present, and mark where they change.
+
+    Parameters
+    ----------
+    loop : Loop
+        Whose parameters.
+    losses : mapping of str to Tensor
+        The losses of the current batch; empty where there is none.
+    rows : Rows
+        Where the mark goes.
+    writer : Writer or NullWriter
+        Keeps the names of all that were shared so far.
+    """
+    added, removed = loop.shared.follow(losses)
+    if added or removed:
+        rows.declare(CHANGES)
+        texts = {"added": ", ".join(added), "removed": ", ".join(removed)}
+        rows.append(CHANGES.name, {"step": loop.clock.step, **texts})
+    if loop.shared.ever != tuple(writer.shared):
+        writer.shared = list(loop.shared.ever)
 
 
 def _seal(loop: Loop, rows: Rows, status: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
+from trajlab.record.failures import Failures
 from trajlab.record.preemption import Preemption
 from trajlab.record.sinks import Mirror
 from trajlab.store import NullWriter, Table, Writer
@@ -25,11 +26,14 @@ class Rows:
         Where the rows go.
     mirror : Mirror
         Where copies of their numbers go.
+    failures : Failures
+        Is told of a row that the writer refuses.
     """
 
-    def __init__(self, writer: Writer | NullWriter, mirror: Mirror) -> None:
+    def __init__(self, writer: Writer | NullWriter, mirror: Mirror, failures: Failures) -> None:
         self._writer = writer
         self._mirror = mirror
+        self._failures = failures
         self._preemption = Preemption(self.flush)
         self._waiting: deque[tuple[str, Mapping[str, Any]]] = deque()
         self._since = time.monotonic()
@@ -37,7 +41,6 @@ class Rows:
 
     def declare(self, table: Table) -> Table:
         """Declare a table before its first row, or with further columns; return it as it is."""
-        self.hand_over()  # rows of the earlier declaration
         stored = self._writer.declare(table)
         self._mirror.declare(stored)
         return stored
@@ -64,9 +67,15 @@ class Rows:
         """Give all rows to the writer."""
         while self._waiting:
             table, row = self._waiting[0]
-            values = {name: _plain(value) for name, value in row.items()}
-            self._writer.append(table, values)
-            self._waiting.popleft()
+            try:
+                values = {name: _plain(value) for name, value in row.items()}
+                self._writer.append(table, values)
+            except Exception as error:
+                then = f"the row of step {row.get('step')} is left out of the table"
+                self._failures.tell(f"record a row of {table}", error, then)
+                continue
+            finally:
+                self._waiting.popleft()
             self._mirror.append(table, values)
         self._since = time.monotonic()
 

@@ -201,8 +201,7 @@ class Sample:
         sizes: dict[str, int] = {}
         for entries in self.rounds():
             for wanted, batch in entries:
-                with torch.no_grad():
-                    losses = self.losses(wanted, batch, model, task_losses)
+                losses = self.losses(wanted, batch, model, task_losses)
                 for task, found in losses.items():
                     if len(found.sums) >= sizes.setdefault(task, len(found.sums)):
                         functions.setdefault(task, []).append(

@@ -1,6 +1,7 @@
 """When a probe measures."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import log10
 
 from trajlab.errors import TrajlabError
@@ -30,7 +31,7 @@ class Schedule:
         if callable(every):
             self._at_step = every
         elif isinstance(every, int) and not isinstance(every, bool) and every > 0:
-            self._at_step = lambda step: step % every == 0
+            self._at_step = _Multiples(every)
         elif isinstance(every, Sequence) and not isinstance(every, str):
             self._at_step = frozenset(every).__contains__
         elif every != "epoch":
@@ -69,14 +70,29 @@ def log_spaced(per_decade: int = 10) -> Callable[[int], bool]:
     callable
         True at 0 and at every 10^(j / per_decade), rounded to the nearest step.
     """
+    return _LogSpaced(per_decade)
 
-    def due(step: int) -> bool:
+
+# Classes, for functions made within functions cannot be pickled, as spawned processes need.
+@dataclass(frozen=True)
+class _Multiples:
+    every: int
+
+    def __call__(self, step: int) -> bool:
+        return step % self.every == 0
+
+
+@dataclass(frozen=True)
+class _LogSpaced:
+    per_decade: int
+
+    def __call__(self, step: int) -> bool:
         if step == 0:
             return True
-        nearest = round(per_decade * log10(step))
+        nearest = round(self.per_decade * log10(step))
         return any(
-            round(10 ** (j / per_decade)) == step for j in (nearest - 1, nearest, nearest + 1)
+            round(10 ** (j / self.per_decade)) == step for j in (nearest - 1, nearest, nearest + 1)
         )
 
-    due.__name__ = f"log_spaced({per_decade})"
-    return due
+    def __str__(self) -> str:
+        return f"log_spaced({self.per_decade})"

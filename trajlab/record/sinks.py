@@ -2,13 +2,14 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from trajlab.errors import TrajlabError
+from trajlab.record.failures import Failures
 from trajlab.store import Table
 
 _CLOCKS = ("step", "micro_step", "wall_time", "epoch")
@@ -91,11 +92,14 @@ class Mirror:
     Parameters
     ----------
     sinks : sequence of Sink
-        Where they go.
+        Where they go. One that fails gets no more rows.
+    failures : Failures
+        Is told of one that fails.
     """
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
-        self._sinks = tuple(sinks)
+    def __init__(self, sinks: Sequence[Sink], failures: Failures) -> None:
+        self._sinks = list(sinks)
+        self._failures = failures
         self._tables: dict[str, Table] = {}
 
     def declare(self, table: Table) -> None:
@@ -107,13 +111,21 @@ class Mirror:
         """Pass on the numbers of one row."""
         if self._sinks:
             values = _numbers(self._tables[name], row)
-            for sink in self._sinks:
-                sink.write(int(row["step"]), values)
+            for sink in tuple(self._sinks):
+                self._try(sink, lambda sink: sink.write(int(row["step"]), values))
 
     def close(self) -> None:
         """Close the sinks."""
-        for sink in self._sinks:
-            sink.close()
+        for sink in tuple(self._sinks):
+            self._try(sink, lambda sink: sink.close())
+
+    def _try(self, sink: Sink, do: Callable[[Sink], None]) -> None:
+        try:
+            do(sink)
+        except Exception as error:  # a network's or a disk's, which is none of training
+            self._sinks.remove(sink)
+            then = "this sink gets no more; the trajectory file goes on"
+            self._failures.tell(f"write to {type(sink).__name__}", error, then)
 
 
 def _numbers(table: Table, row: Mapping[str, Any]) -> dict[str, float]:

@@ -15,7 +15,7 @@ class Entry:
     Parameters
     ----------
     help
-        What it answers, in one line.
+        The question that it answers, in one line.
     analysis, figure
         The functions, as ``package:name``.
     panels
@@ -116,7 +116,7 @@ ANALYSES: Mapping[str, Entry] = {
         help="Correlation of two quantities over independent units, with permutation p-values.",
         analysis="trajlab.analysis:correlate",
         figure="trajlab.plots:correlate",
-        panels=("setting", "task"),
+        panels=("setting", "task", "metric"),
         reading=(
             "Each point is one independent unit, the mean of its runs; never a checkpoint of a "
             "run. An interval that holds zero does not show that there is no association: "

@@ -34,7 +34,7 @@ def draw(name: str, result: Result) -> Figure:
     name
         The analysis's name in the catalog.
     result
-        What the analysis returned.
+        The result that the analysis returned.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def _parts(result: Result, panels: Sequence[str]) -> Iterator[tuple[str, Result]
         yield "", result
         return
     for part in series(drawn, panels):
-        own: dict[str, Any] = {
+        selected: dict[str, Any] = {
             name: part.of(table) for name, table in tables.items() if set(part.key) <= set(table)
         }
-        yield part.label, replace(result, **own)
+        yield part.label, replace(result, **selected)

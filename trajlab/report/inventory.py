@@ -31,12 +31,12 @@ def inventory(runs: Runs) -> dict[str, pd.DataFrame]:
         }
         for run in runs
     ]
-    found = {"runs": pd.DataFrame(listed), "tables": _tables(runs)}
+    tables = {"runs": pd.DataFrame(listed), "tables": _tables(runs)}
     if runs.skipped:
-        found["skipped"] = pd.DataFrame(
+        tables["skipped"] = pd.DataFrame(
             {"file": str(path), "reason": reason} for path, reason in runs.skipped
         )
-    return found
+    return tables
 
 
 def _tables(runs: Runs) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from trajlab.report.sentences import left_out, sentences
 from trajlab.report.tables import brief, main_table
 from trajlab.store import Runs
 
-MOST = 200  # rows of a table on the page
+PAGE_ROWS = 200  # rows of a table on the page
 
 _ORIGIN = ("imported_from", "versions", "platform", "device", "git_commit")
 _COMPUTES = ("trajlab", "numpy", "scipy", "pandas", "statsmodels")
@@ -46,17 +46,17 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
     )
     environment.filters["words"] = lambda name: name.replace("_", " ")
     environment.filters["text"] = text
-    found = inventory(runs)
+    listed = inventory(runs)
     return environment.get_template("page.html").render(
         verdict=sentences(diagnosis),
         parts=[_part(n, diagnosis.results[n]) for n in ANALYSES if n in diagnosis.results],
         left_out=left_out(diagnosis),
         settings=diagnosis.settings,
-        runs=readable(found["runs"]),
-        skipped=readable(found["skipped"]) if "skipped" in found else None,
+        runs=readable(listed["runs"]),
+        skipped=readable(listed["skipped"]) if "skipped" in listed else None,
         number=len(runs),
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        recorded=_recorded(runs),
+        recorded=_origins(runs),
         computed={name: version(name) for name in _COMPUTES},
     )
 
@@ -68,17 +68,25 @@ def _part(name: str, result: Result) -> dict[str, Any]:
         "name": name,
         "help": entry.help,
         "reading": entry.reading,
-        "figure": Markup(svg(draw(name, result), prefix=name)),
+        "figure": _figure(name, result),
         "main": readable(brief(main, entry.details)),
         "others": {
-            other: readable(table) if len(table) <= MOST else len(table)
+            other: readable(table) if len(table) <= PAGE_ROWS else len(table)
             for other, table in tables.items()
             if table is not main and len(table)
         },
     }
 
 
-def _recorded(runs: Runs) -> dict[str, str]:
+def _figure(name: str, result: Result) -> Markup | str:
+    """Draw the figure, or say why there is none: a fault of one must not cost the page."""
+    try:
+        return Markup(svg(draw(name, result), prefix=name))
+    except Exception as error:
+        return f"This figure could not be drawn: {type(error).__name__}: {error}"
+
+
+def _origins(runs: Runs) -> dict[str, str]:
     """Gather where the runs came from, every different answer once."""
     answers = {name: [run.provenance.get(name) for run in runs] for name in _ORIGIN}
     said = {name: dict.fromkeys(text(a) for a in given if a) for name, given in answers.items()}

@@ -41,4 +41,4 @@ def left_out(diagnosis: Diagnosis) -> dict[str, str]:
     names: dict[str, list[str]] = {}
     for name, reason in diagnosis.skipped.items():
         names.setdefault(reason, []).append(name)
-    return {reason: ", ".join(own) for reason, own in names.items()}
+    return {reason: ", ".join(analyses) for reason, analyses in names.items()}

@@ -14,7 +14,7 @@ def to_json(tables: Mapping[str, pd.DataFrame]) -> str:
     Parameters
     ----------
     tables
-        Their names and contents.
+        Tables by their names.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def to_csv(tables: Mapping[str, pd.DataFrame]) -> bytes:
     Parameters
     ----------
     tables
-        Their names and contents.
+        Tables by their names.
 
     Returns
     -------

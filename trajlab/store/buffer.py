@@ -1,5 +1,6 @@
 """Rows in memory, waiting to be written."""
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from trajlab.errors import TrajlabError
-from trajlab.store.image import Array, Block
+from trajlab.store.rows import Array
 from trajlab.store.table import Column, Table, text
 
 _Convert = Callable[[Any], Any]
@@ -24,15 +25,18 @@ class Buffer:
 
     def __init__(self, table: Table) -> None:
         self.rows: list[dict[str, Any]] = []
-        self.changed = True
         self.declare(table)
 
     def declare(self, table: Table) -> None:
         """Take over a declaration that agrees with the one before; missing columns stay empty."""
         shapes = {column.name: table.shape(column) for column in table.columns}
-        self._converters: dict[str, _Convert] = {"step": operator.index}
+        self._converters: dict[str, _Convert] = {"step": _step}
         for column in table.columns:
             self._converters[column.name] = _converter(table, column, shapes[column.name])
+            for row in self.rows:
+                if column.name in row and shapes[column.name]:
+                    values = row[column.name][None]
+                    row[column.name] = column.widened(values, shapes[column.name])[0]
         self.row_bytes = sum(8 * int(np.prod(shape)) for shape in shapes.values()) + 8
         self.table = table
         self.changed = True
@@ -51,7 +55,7 @@ class Buffer:
         for name, value in row.items():
             try:
                 converted[name] = self._converters[name](value)
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 if name not in self._converters:
                     self.table.column(name)  # says which columns there are
                 raise TrajlabError(
@@ -59,42 +63,97 @@ class Buffer:
                 ) from error
         self.rows.append(converted)
 
-    def block(self, count: int) -> Block:
-        """Return the first `count` rows as arrays."""
+    def arrays(self, count: int) -> dict[str, Array]:
+        """Return the first `count` rows as arrays, but for columns that none of them has."""
         rows = self.rows[:count]
         arrays: dict[str, Array] = {"step": np.array([row["step"] for row in rows], np.int64)}
         for column in self.table.columns:
-            shape = self.table.shape(column)
-            array = np.full((count, *shape), column.fill, column.storage)
-            for i, row in enumerate(rows):
-                if column.name in row:
-                    array[i] = column.widened(np.asarray(row[column.name])[None], shape)[0]
-            arrays[column.name] = array
-        return Block(self.table, count, {name: [array] for name, array in arrays.items()})
+            name = column.name
+            present = [i for i, row in enumerate(rows) if name in row]
+            if not present:
+                continue
+            shape = (len(present), *self.table.shape(column))
+            values = np.array([rows[i][name] for i in present], column.storage).reshape(shape)
+            if len(present) < count:
+                some = values
+                values = np.full((count, *shape[1:]), column.fill, column.storage)
+                values[present] = some
+            arrays[name] = values
+        return arrays
+
+
+def _step(value: Any) -> int:
+    step = operator.index(value)
+    if not 0 <= step < 2**63:
+        raise ValueError("a step is a number of updates: 0 or more")
+    return step
 
 
 def _converter(table: Table, column: Column, shape: tuple[int, ...]) -> _Convert:
     """Return what copies and checks one value of `column`."""
     if not shape:
-        return _SCALARS[column.storage.kind]
+        return _scalar(column)
 
     def convert(value: Any) -> Array:
-        array = np.array(value, column.storage)
+        array = _cast(np.asarray(value), column)
         if array.shape != shape:
             axes = ", ".join(f"{a}: {n}" for a, n in zip(column.axes[1:], shape, strict=True))
             raise ValueError(f"its shape must be ({axes}), not {array.shape}")
-        if array.dtype == object:
-            for item in array.flat:
-                text(item)
         return array
 
     return convert
 
 
-_SCALARS: dict[str, _Convert] = {
-    "f": float,
-    "i": operator.index,
-    "u": operator.index,
-    "b": bool,
-    "O": text,
-}
+def _cast(given: Array, column: Column) -> Array:
+    """Copy an array to the type of a column, unless that changes its numbers."""
+    kind = column.storage.kind
+    if kind == "O":
+        array = np.array(given, object)
+        for item in array.flat:
+            text(item)
+        return array
+    whole = given.dtype.kind in "biu" and not _beyond(given, column)
+    if kind in "iu" and given.size and not whole:
+        raise ValueError(f"it must be whole numbers that {column.dtype} can hold")
+    with np.errstate(over="ignore"):
+        array = np.array(given, column.storage)
+    if kind == "f" and given.dtype.itemsize > array.dtype.itemsize:
+        lost = np.isinf(array) & np.isfinite(np.asarray(given, np.float64))
+        if lost.any():
+            raise ValueError(f"it is too large for {column.dtype}")
+    return array
+
+
+def _beyond(given: Array, column: Column) -> bool:
+    if column.storage.kind not in "iu" or given.dtype.kind == "b" or not given.size:
+        return False
+    held = np.iinfo(column.storage)
+    return int(given.min()) < held.min or int(given.max()) > held.max
+
+
+def _scalar(column: Column) -> _Convert:
+    kind = column.storage.kind
+    if kind in "iu":
+        held = np.iinfo(column.storage)
+
+        def whole(value: Any) -> int:
+            number = operator.index(value)
+            if not held.min <= number <= held.max:
+                raise ValueError(f"{column.dtype} ends at {held.min} and {held.max}")
+            return number
+
+        return whole
+    if column.dtype == "float32":
+        largest = float(np.finfo(np.float32).max)
+
+        def single(value: Any) -> float:
+            number = float(value)
+            if largest < abs(number) < math.inf:
+                raise ValueError("it is too large for float32")
+            return number
+
+        return single
+    return _SCALARS[kind]
+
+
+_SCALARS: dict[str, _Convert] = {"f": float, "b": bool, "O": text}

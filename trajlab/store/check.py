@@ -1,19 +1,23 @@
 """Whether the files of a run are what ``docs/format.md`` says."""
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
 from trajlab.errors import TrajlabError
-from trajlab.store import parts
+from trajlab.store import legacy, parts, seal
+from trajlab.store.hdf5.process import found
 from trajlab.store.header import STATUSES
-from trajlab.store.image import read_header, table_names
-from trajlab.store.seal import verify
-from trajlab.store.snapshot import Source, take
-from trajlab.store.view import view
+from trajlab.store.rows import described
+from trajlab.store.snapshot import Snapshot, take
+from trajlab.store.source import Source
+from trajlab.store.view import View, view
+
+_TASK_AXES = ("task", "other_task")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Checked:
 
 
 def check(path: Path) -> Checked:
-    """Validate all files of a run: checksums, structure, order of steps.
+    """Validate all files of a run: checksums, structure, labels, order of steps.
 
     Parameters
     ----------
@@ -45,93 +49,112 @@ def check(path: Path) -> Checked:
     TrajlabError
         If there is no run at `path`.
     """
+    path = parts.located(path)
     if not (path.exists() or parts.folder(path).is_dir()):
         raise TrajlabError(f"{path} does not exist; give the path of a recorded run")
     problems = [
         f"{file} could not be read when the run was merged; trajlab repair tries to save it"
         for file in parts.set_aside(path)
     ]
-    rows = []
+    rows: list[tuple[str, str, int, float]] = []
     try:
         snapshot = take(path)
-        problems += snapshot.problems
-        for source in snapshot.sources:
-            problems += _validated(source)
-        for name in snapshot.tables:
-            table = view(snapshot, name)
-            steps = table["step"]
-            (back,) = np.nonzero(np.diff(steps) < 0)
-            if back.size:
-                problems.append(f"{path}: the steps of table {name} go back after row {back[0]}")
-            for column in table.declared.columns:
-                values = table[column.name]
-                counts = values.size and values.dtype != object
-                finite = np.isfinite(values).mean() if counts else np.nan
-                rows.append((name, column.name, len(steps), float(finite)))
     except TrajlabError as error:
         problems.append(str(error))
+    else:
+        problems += [*snapshot.problems, *_header(snapshot)]
+        for source in snapshot.sources:
+            problems += _file(source)
+        for name in snapshot.tables:
+            table = view(snapshot, name)
+            try:
+                problems += _rows(snapshot, table)
+            except TrajlabError as error:
+                problems.append(str(error))
+            rows += _finite(table, problems)
     columns = pd.DataFrame(rows, columns=["table", "column", "rows", "finite"])
     return Checked(tuple(dict.fromkeys(problems)), columns)
 
 
-def validate(file: h5py.File, source: str) -> list[str]:
-    """Say in what an open file differs from the format.
-
-    Parameters
-    ----------
-    file
-        Open for reading.
-    source
-        What to call it.
-
-    Returns
-    -------
-    list of str
-        A sentence for each difference.
-    """
-    header = read_header(file, source)
-    problems = []
+def _header(snapshot: Snapshot) -> Iterator[str]:
+    header = snapshot.header
     if header.status not in STATUSES:
-        problems.append(f"{source} has status {header.status!r}")
-    for name in table_names(file):
-        group = file[name]
-        where = f"{source}, table {name}"
-        length = len(group["step"])
-        if group["step"].dtype != np.int64 or not group["step"].is_scale:
-            problems.append(f"{where}: step is not a scale of 64-bit integers")
-        problems += [
-            f"{where} lacks its attribute {key}"
-            for key in ("key", "kind")
-            if key not in group.attrs
-        ]
-        for label, item in group.items():
-            if not isinstance(item, h5py.Dataset):
-                problems.append(f"{where} holds a group {label}")
-                continue
-            if item.chunks is not None:
-                problems.append(f"{where}: {label} is chunked")
-            if "crc32" not in item.attrs:
-                problems.append(f"{where}: {label} lacks its checksum")
-            if item.is_scale:
-                continue
-            axes = [[scale.name.rpartition("/") for scale in d.values()] for d in item.dims]
-            if any(len(a) != 1 or a[0][0] != group.name for a in axes) or axes[0][0][2] != "step":
-                problems.append(f"{where}: the axes of {label} are not scales of the table")
-            elif len(item) != length:
-                problems.append(f"{where}: {label} has {len(item)} rows, not {length}")
-            problems += [
-                f"{where}: {label} lacks its attribute {fact}"
-                for fact in ("units", "description")
-                if fact not in item.attrs
-            ]
-    return problems
+        yield f"{snapshot.path} has status {header.status!r}"
+    if len(set(header.tasks)) < len(header.tasks):
+        yield f"{snapshot.path} names a task twice"
 
 
-def _validated(source: Source) -> list[str]:
-    problems = []
-    if source.on_disk:
-        with open(source.path, "rb") as content:
-            verify(content, str(source.path))
-    with source.open() as file:
-        problems += validate(file, str(source.path))
-    return problems
+def _file(source: Source) -> list[str]:
+    """Compare all checksums of a sealed file, and what HDF5 finds in it with its index."""
+    if source.path.suffix == ".log":
+        return []
+    try:
+        if not seal.is_sealed(source.file):
+            legacy.verify(source.file, whole=True)
+            return _told(source, found(source.path)["problems"])
+        seal.verify(source)
+        facts = found(source.path)
+        own, _ = legacy.placed(source.file, lenient=False)
+    except TrajlabError as error:
+        return _told(source, [error])
+    problems = list(facts["problems"])
+    if own.header != source.header:
+        problems.append("its root attributes differ from its index")
+    if list(own.tables) != list(source.tables):
+        problems.append("HDF5 finds other tables in it than its index")
+    for name in own.tables.keys() & source.tables.keys():
+        if _declaration(own, name) != _declaration(source, name):
+            problems.append(f"table {name} is declared in another way than in its index")
+        elif _checksums(own, name) != _checksums(source, name):
+            problems.append(f"HDF5 finds other numbers in table {name} than its index")
+    return _told(source, problems)
+
+
+def _told(source: Source, problems: list[str] | list[TrajlabError]) -> list[str]:
+    path = str(source.path)
+    return [str(p) if path in str(p) else f"{path}: {p}" for p in problems]
+
+
+def _declaration(source: Source, name: str) -> str:
+    return json.dumps(described([source.tables[name]]), sort_keys=True)
+
+
+def _checksums(source: Source, name: str) -> list[dict[str, tuple[int, int]]]:
+    return [
+        {column: (extent.size, extent.crc) for column, extent in block.extents.items()}
+        for block in source.stored[name]
+    ]
+
+
+def _rows(snapshot: Snapshot, table: View) -> Iterator[str]:
+    where = f"{snapshot.path}: table {table.name}"
+    for axis, labels in table.declared.coordinates.items():
+        if len(set(map(repr, labels))) < len(labels):
+            yield f"{where} has a label of {axis} twice"
+        if axis in _TASK_AXES and tuple(labels) != snapshot.header.tasks:
+            yield f"{where} has {axis} = {list(labels)}, the run {list(snapshot.header.tasks)}"
+    steps = table["step"]
+    if (steps < 0).any():
+        yield f"{where} has negative steps"
+    (back,) = np.nonzero(np.diff(steps) < 0)
+    if back.size:
+        yield f"{where}: its steps go back after row {back[0]}"
+    keys = pd.DataFrame({name: table[name] for name in ("step", *table.declared.key)})
+    if keys.duplicated().any():
+        row = int(keys.duplicated().to_numpy().argmax())
+        yield f"{where} has two rows of {', '.join(table.declared.key)} at step {steps[row]}"
+
+
+def _finite(table: View, problems: list[str]) -> Iterator[tuple[str, str, int, float]]:
+    for column in table.declared.columns:
+        finite = size = 0
+        try:
+            for values in table.portions(column.name):
+                if values.dtype != object:
+                    finite += int(np.isfinite(values).sum())
+                    size += values.size
+            length = table.length
+        except TrajlabError as error:
+            problems.append(str(error))
+            continue
+        yield table.name, column.name, length, finite / size if size else np.nan

@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,9 @@ from trajlab.errors import TrajlabError
 from trajlab.store.files import replacing
 from trajlab.store.runs import Runs
 from trajlab.store.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SUFFIXES = (".nc", ".zarr", ".csv", ".parquet", ".jsonl")
 
@@ -24,8 +27,9 @@ def export(runs: Runs, out: Path, table: str | None = None) -> None:
     Parameters
     ----------
     runs
-        ``.nc`` (netCDF) and ``.zarr`` hold one run, with all its tables; the others any number,
-        one row a step and label, with the run and its metadata. A key of the metadata that a
+        ``.nc`` (netCDF) and ``.zarr`` hold all tables of a run; of several runs each is a group,
+        called as its file. The others have one row a step and label, with the run and its
+        metadata. A key of the metadata that a
         recorded column has too is written as ``meta.<key>``; lists and mappings are JSON texts,
         in ``.jsonl`` themselves. A text that a spreadsheet would take for a formula gets an
         apostrophe in ``.csv``.
@@ -42,14 +46,18 @@ def export(runs: Runs, out: Path, table: str | None = None) -> None:
     """
     if out.suffix not in SUFFIXES:
         raise TrajlabError(f"{out} must end in one of {', '.join(SUFFIXES)}")
-    if out.suffix in (".nc", ".zarr") and len(runs) != 1:
-        raise TrajlabError(f"{out} can hold one run, not {len(runs)}; export them one by one")
+    tables = ", ".join(dict.fromkeys(name for run in runs for name in run.tables))
+    if out.suffix in (".nc", ".zarr") and table is not None:
+        raise TrajlabError(f"{out} holds all tables; leave --table out, or write .csv")
     if out.suffix in (".csv", ".parquet") and table is None:
-        raise TrajlabError(f"{out} can hold one table; name it with --table")
+        raise TrajlabError(f"{out} can hold one table; name it with --table: {tables}")
+    if table is not None and table not in tables.split(", "):
+        raise TrajlabError(f"no run has table {table!r}; there are {tables}")
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as unfinished:
             if out.suffix in (".nc", ".zarr"):
-                _export_tree(runs[0], unfinished, out.suffix)
+                _export_tree(runs, unfinished, out.suffix)
             elif out.suffix == ".jsonl":
                 _export_lines(runs, unfinished, table)
             else:
@@ -85,8 +93,6 @@ def _export_table(tidy: pd.DataFrame, out: Path, suffix: str) -> None:
 def _tidy(runs: Runs, table: str, beside: Collection[str] = ()) -> pd.DataFrame:
     """Return one table of all runs that have it, a row a step and label."""
     frames = {run: run.frame(table) for run in runs if table in run.tables}
-    if not frames:
-        raise TrajlabError(f"no run has table {table!r}; one has {', '.join(runs[0].tables)}")
     names = _names({key for run in frames for key in run.metadata}, frames.values(), beside)
     told = []
     for run, frame in frames.items():
@@ -141,7 +147,31 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _export_tree(run: Trajectory, out: Path, suffix: str) -> None:
+def _export_tree(runs: Runs, out: Path, suffix: str) -> None:
+    trees = {name: _tree(run) for name, run in zip(_groups(runs), runs, strict=True)}
+    tree = next(iter(trees.values()))
+    if len(trees) > 1:
+        tree = type(tree)(children=trees)
+    if suffix == ".zarr":
+        tree.to_zarr(out, consolidated=False)
+        return
+    content = io.BytesIO()  # HDF5 crashes the process at its end if a disk refuses
+    tree.to_netcdf(content, engine="h5netcdf")
+    out.write_bytes(content.getbuffer())
+
+
+def _groups(runs: Runs) -> list[str]:
+    """Return a name for each run: that of its file, with a number where several share it."""
+    names: list[str] = []
+    for run in runs:
+        name, n = run.path.stem, 1
+        while name in names:
+            name, n = f"{run.path.stem}-{n + 1}", n + 1
+        names.append(name)
+    return names
+
+
+def _tree(run: Trajectory) -> "xr.DataTree":
     tree = run.to_xarray()
     for node in tree.subtree:
         for item in (node, *node.data_vars.values()):
@@ -152,11 +182,10 @@ def _export_tree(run: Trajectory, out: Path, suffix: str) -> None:
                 if value != []
             }
     tree.attrs.update(
-        run_id=run.run_id, created=run.created, tasks=run.tasks, metadata=json.dumps(run.metadata)
+        run=str(run.path),
+        run_id=run.run_id,
+        created=run.created,
+        tasks=run.tasks,
+        metadata=json.dumps(run.metadata),
     )
-    if suffix == ".zarr":
-        tree.to_zarr(out, consolidated=False)
-        return
-    content = io.BytesIO()  # HDF5 crashes the process at its end if a disk refuses
-    tree.to_netcdf(content, engine="h5netcdf")
-    out.write_bytes(content.getbuffer())
+    return tree

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -46,6 +46,8 @@ class Header:
         All sessions up to the one that wrote this file.
     last_part
         Number of the part, or of the last part merged into this file.
+    problems
+        A sentence for each record that was missing, damaged or foreign when files were merged.
     """
 
     run_id: str
@@ -56,7 +58,8 @@ class Header:
     metadata: Mapping[str, Any]
     sessions: tuple[Session, ...]
     last_part: int = 0
-    trajlab_version: str = field(default="")
+    trajlab_version: str = ""
+    problems: tuple[str, ...] = ()
 
     def attributes(self) -> dict[str, Any]:
         """Return the root attributes that say the same."""
@@ -73,6 +76,7 @@ class Header:
             "provenance": json.dumps(plain(self.sessions[-1].provenance)),
             "sessions": json.dumps([plain(vars(session)) for session in self.sessions]),
             "last_part": self.last_part,
+            "problems": list(self.problems),
         }
 
 
@@ -103,7 +107,11 @@ def from_attributes(attribute: Callable[[str], Any], source: str) -> Header:
             f"{source} has format version {format_version} and this trajlab reads up to "
             f"{FORMAT_VERSION}; upgrade trajlab"
         )
-    return Header(
+    try:
+        problems = tuple(attribute("problems"))
+    except KeyError:  # a file of version 1
+        problems = ()
+    header = Header(
         run_id=attribute("run_id"),
         created=attribute("created"),
         status=attribute("status"),
@@ -113,13 +121,44 @@ def from_attributes(attribute: Callable[[str], Any], source: str) -> Header:
         sessions=tuple(Session(**session) for session in json.loads(attribute("sessions"))),
         last_part=attribute("last_part"),
         trajlab_version=attribute("trajlab_version"),
+        problems=problems,
     )
+    _check(header, source)
+    return header
+
+
+def _check(header: Header, source: str) -> None:
+    """Refuse what no writer writes: the file may come from anybody."""
+    texts = [header.run_id, header.created, header.status, header.trajlab_version]
+    texts += [*header.tasks, *header.shared, *header.problems]
+    sessions = header.sessions
+    if not (
+        all(isinstance(item, str) for item in texts)
+        and type(header.last_part) is int
+        and header.last_part >= 0
+        and isinstance(header.metadata, dict)
+        and sessions
+        and all(isinstance(session.provenance, dict) for session in sessions)
+        and all(session.rewind_to is None or type(session.rewind_to) is int for session in sessions)
+    ):
+        raise TrajlabError(f"{source} is damaged: its header is none; restore it from a copy")
 
 
 def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `facts` as JSON keeps them: NumPy scalars and arrays as numbers, the rest as text."""
+    """Return `facts` as JSON keeps them: NumPy scalars and arrays as numbers, the rest as text.
+
+    Raises
+    ------
+    TrajlabError
+        If JSON cannot keep them.
+    """
 
     def default(value: Any) -> Any:
         return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
-    return cast(dict[str, Any], json.loads(json.dumps(dict(facts), default=default)))
+    try:
+        return cast(dict[str, Any], json.loads(json.dumps(dict(facts), default=default)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TrajlabError(
+            f"metadata cannot be stored ({error}); give texts, numbers, flags, lists and mappings"
+        ) from error

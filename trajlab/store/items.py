@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from trajlab.errors import TrajlabError
-from trajlab.store.image import Array
+from trajlab.store.rows import Array
 from trajlab.store.table import Column
 
 PACKED = "packed_axis"  # marks a column of bits, and names what its last axis packs

@@ -1,13 +1,19 @@
 """One writer a run: an advisory lock that dies with its process.
 
-``fcntl.lockf``, not ``flock``: forked workers inherit the latter and would block a resume. Such a
-lock is dropped when *any* descriptor of its file is closed in the process, so a run that this
-process already records is refused before the file is touched.
+A lock of an open file (``F_OFD_SETLK``) where there is such: it is not dropped when the process
+closes another descriptor of the lock file, as a copy of the folder does, and keeps out another
+thread as well. A forked worker would inherit it and block a resume, so its copy is closed there.
+Elsewhere ``fcntl.lockf``. The file is removed by who holds its lock; who waited for one that was
+removed looks again.
 """
 
+import errno
 import json
 import os
 import socket
+import struct
+import threading
+import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +27,9 @@ except ImportError:
         "use it in WSL"
     ) from None
 
-_held: dict[Path, int] = {}
+_TAKEN = (errno.EAGAIN, errno.EACCES)
+_mutex = threading.Lock()
+_held: "weakref.WeakValueDictionary[Path, Lock]" = weakref.WeakValueDictionary()
 
 
 class Lock:
@@ -29,37 +37,117 @@ class Lock:
 
     Raises
     ------
+    OSError
+        If its file cannot be made.
     TrajlabError
-        If another writer holds it; the sentence names its process and host.
+        If another writer holds it; the sentence names its process and host. If the file system
+        has no locks.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path.resolve()
-        if _held.get(self._path) == os.getpid():
-            raise TrajlabError(f"{path} is already being recorded by this process; close it first")
-        file = path.with_name(path.name + ".lock")
-        self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = os.read(self._descriptor, 1000).decode(errors="replace")
-            os.close(self._descriptor)
-            raise TrajlabError(
-                f"{path} is being recorded by another process {owner or '(unknown)'}; "
-                f"wait for it, or end it"
-            ) from None
+        self._path = path
+        self._file = path.with_name(path.name + ".lock")
+        self._pid = os.getpid()
+        with _mutex:
+            other = _held.get(path.resolve())
+            if other is not None and other._pid == self._pid:
+                raise TrajlabError(
+                    f"{path} is already being recorded by this process; close it first"
+                )
+            self._descriptor = self._taken()
+            _held[path.resolve()] = self
         owner = json.dumps(
             {
-                "pid": os.getpid(),
+                "pid": self._pid,
                 "host": socket.gethostname(),
                 "start": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         )
         os.truncate(self._descriptor, 0)
         os.pwrite(self._descriptor, owner.encode(), 0)
-        _held[self._path] = os.getpid()
 
     def release(self) -> None:
-        """Give the lock back; its file stays, for deleting it would let two writers in."""
-        del _held[self._path]
-        os.close(self._descriptor)
+        """Give the lock back, and remove its file."""
+        with _mutex:
+            if self._descriptor < 0:
+                return
+            _held.pop(self._path.resolve(), None)
+            try:
+                if self._is(self._descriptor):
+                    os.unlink(self._file)
+            except OSError:  # it locks nothing any more, and says so to the next writer
+                pass
+            finally:
+                self._close()
+
+    def _taken(self) -> int:
+        while True:
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                _lock(descriptor)
+                if self._is(descriptor):
+                    return descriptor
+            except OSError as error:
+                owner = os.pread(descriptor, 1000, 0).decode(errors="replace")
+                os.close(descriptor)
+                raise self._refusal(error, owner) from None
+            os.close(descriptor)  # who held it has removed it meanwhile
+
+    def _refusal(self, error: OSError, owner: str) -> TrajlabError:
+        if error.errno in _TAKEN:
+            return TrajlabError(
+                f"{self._path} is being recorded by another process {owner or '(unknown)'}; "
+                f"wait for it, or end it"
+            )
+        return TrajlabError(
+            f"{self._file} cannot be locked ({error.strerror}); record to a file system that has "
+            f"locks"
+        )
+
+    def _is(self, descriptor: int) -> bool:
+        """Tell whether the lock file is still the one that is open."""
+        try:
+            return os.path.samestat(os.stat(self._file), os.fstat(descriptor))
+        except FileNotFoundError:
+            return False
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            self._close()
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file without waiting.
+
+    Raises
+    ------
+    OSError
+        If somebody else holds it, or there are no such locks.
+    """
+    command = getattr(fcntl, "F_OFD_SETLK", None)
+    if command is not None:
+        try:
+            # struct flock: type, whence, start, length (0: all), pid
+            fcntl.fcntl(descriptor, command, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+            return
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _forget() -> None:
+    """Close what a forked process has inherited."""
+    global _mutex
+    _mutex = threading.Lock()
+    for lock in list(_held.values()):
+        lock._close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget)

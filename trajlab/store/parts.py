@@ -2,9 +2,10 @@
 
 ::
 
-    run.h5                  sealed: complete, immutable, only ever replaced whole
-    run.h5.parts/000001.h5  small sealed parts, while recording (or after a kill)
-    run.h5.lock             who records; never deleted
+    run.h5                   sealed: complete, immutable, only ever replaced whole
+    run.h5.parts/000001.log  a session's log, while it records (or after a kill)
+    run.h5.parts/000002.h5   a part sealed when its log was long, or one of format version 1
+    run.h5.lock              who records; goes with its writer
 """
 
 import os
@@ -12,21 +13,41 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
-from trajlab.store.seal import verify
+from trajlab.errors import TrajlabError
+from trajlab.store.files import sync_folder as sync_folder
+from trajlab.store.log import LogReader
 
-_PART = re.compile(r"(\d{6,})\.h5")
+SUFFIX = ".parts"
+_PART = re.compile(r"(\d{6,})\.(?:h5|log)")
+
+
+def located(path: str | os.PathLike[str]) -> Path:
+    """Return where a run lies, whatever becomes of the working folder; a link is followed."""
+    absolute = Path(path).absolute()
+    return absolute.resolve() if absolute.is_symlink() else absolute
 
 
 def folder(path: Path) -> Path:
     """Return the folder that holds the parts of the run at `path`."""
-    return path.with_name(path.name + ".parts")
+    return path.with_name(path.name + SUFFIX)
+
+
+def log(path: Path, number: int) -> Path:
+    """Return the log of one number."""
+    return folder(path) / f"{number:06}.log"
+
+
+def sealed(path: Path, number: int) -> Path:
+    """Return the sealed part of one number."""
+    return folder(path) / f"{number:06}.h5"
 
 
 def part(path: Path, number: int) -> Path:
-    """Return the file of one part."""
-    return folder(path) / f"{number:06}.h5"
+    """Return the part of one number: sealed if it is, else the log."""
+    file = sealed(path, number)
+    return file if file.exists() else log(path, number)
 
 
 def numbers(path: Path) -> list[int]:
@@ -35,34 +56,45 @@ def numbers(path: Path) -> list[int]:
         names = os.listdir(folder(path))
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(int(match[1]) for match in map(_PART.fullmatch, names) if match)
+    return sorted({int(match[1]) for match in map(_PART.fullmatch, names) if match})
 
 
-def set_aside(path: Path) -> list[Path]:
-    """Return the parts that a merge could not read."""
-    return sorted(folder(path).glob("*.h5.unread"))
-
-
-def exists(path: Path) -> bool:
-    """Tell whether anything was published for the run at `path`."""
-    return path.exists() or bool(numbers(path))
-
-
-def publish(content: bytes, target: Path) -> None:
-    """Put a sealed file at `target`: whole or not at all, and on disk when this returns.
+def remove(path: Path, last: int) -> None:
+    """Remove the parts up to the one of number `last`.
 
     Raises
     ------
     OSError
-        As `publishing`.
+        If the disk refuses.
     """
-    with publishing(target) as file:
-        file.write(content)
+    for number in numbers(path):
+        if number <= last:
+            # the log first: it is what its sealed form was made of
+            for file in (log(path, number), sealed(path, number)):
+                file.unlink(missing_ok=True)
+
+
+def set_aside(path: Path) -> list[Path]:
+    """Return the parts that a merge could not read."""
+    return sorted(folder(path).glob("*.unread"))
+
+
+def exists(path: Path) -> bool:
+    """Tell whether anything was published for the run at `path`."""
+    return path.exists() or any(_begun(part(path, number)) for number in numbers(path))
+
+
+def _begun(file: Path) -> bool:
+    """Tell whether there is more in a part than a first flush that was cut off."""
+    try:
+        return file.suffix == ".h5" or LogReader(file).source() is not None
+    except TrajlabError:
+        return True  # damaged
 
 
 @contextmanager
-def publishing(target: Path) -> Iterator[BinaryIO]:
-    """Give a file to write; what is in it after that is put at `target` whole, or not at all.
+def publishing(target: Path) -> Iterator[Any]:
+    """Give an unbuffered file to write; what is in it then is put at `target` whole, or not at all.
 
     The caller holds the run's lock, so a leftover of the same name is its own.
 
@@ -74,14 +106,13 @@ def publishing(target: Path) -> Iterator[BinaryIO]:
     temporary = target.with_name(target.name + ".tmp")
     temporary.unlink(missing_ok=True)
     try:
-        with open(temporary, "x+b") as file:  # O_CREAT | O_EXCL | O_CLOEXEC
+        with open(temporary, "x+b", buffering=0) as file:  # O_CREAT | O_EXCL | O_CLOEXEC
             yield file
-            file.flush()
             os.fsync(file.fileno())
-            verify(file, str(temporary))
         os.replace(temporary, target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
     sync_folder(target.parent)
 
@@ -91,12 +122,3 @@ def remove_folder(path: Path) -> None:
     with suppress(OSError):
         folder(path).rmdir()
         sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder survive a power loss."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

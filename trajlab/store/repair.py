@@ -1,23 +1,20 @@
 """What can be saved of a damaged run."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from trajlab.errors import TrajlabError
-from trajlab.store import parts, salvage
-from trajlab.store.image import Block, build
-from trajlab.store.seal import verify
-from trajlab.store.snapshot import Snapshot, Source
-from trajlab.store.view import view
-
-_SECONDS = 60.0  # for a damaged file, and another for each 10 MB: HDF5 may read for ever
+from trajlab.store import legacy, parts, seal
+from trajlab.store.log import LogReader
+from trajlab.store.merge import write
+from trajlab.store.pool import File
+from trajlab.store.rows import Array, Block, Stored
+from trajlab.store.snapshot import Snapshot
+from trajlab.store.source import Source
+from trajlab.store.view import View, view
 
 
 def repair(path: Path, out: Path) -> tuple[str, ...]:
@@ -40,101 +37,176 @@ def repair(path: Path, out: Path) -> tuple[str, ...]:
     TrajlabError
         If `out` exists, or nothing can be saved.
     """
+    path, out = parts.located(path), parts.located(out)
     if parts.exists(out) or out.suffix != ".h5":
         raise TrajlabError(f"{out} exists or does not end in .h5; name a new file")
-    lost: list[str] = []
+    saved = _Saved(path)
     files = [path, *(parts.part(path, number) for number in parts.numbers(path))]
     files = [file for file in [*files, *parts.set_aside(path)] if file.exists()]
-    intact = [file for file in files if _matches(file, whole=True)]
-    sources: list[Source] = []
-    for file in [*intact, *(file for file in files if file not in intact)]:
-        sources = _joined(path, sources, file, lost, intact=file in intact)
-    if not sources:
-        raise TrajlabError(f"{path}: nothing can be saved; {' '.join(lost) or 'it is not there'}")
-    lost += _gaps(path, sources)
+    damaged = [file for file in files if not saved.add_intact(file)]
+    for file in damaged:
+        saved.add_damaged(file)
+    if not saved.sources:
+        lost = " ".join(saved.lost) or "it is not there"
+        raise TrajlabError(f"{path}: nothing can be saved; {lost}")
+    saved.add_gaps()
     # what a damaged file says of the run holds only where no other says it
-    said = [source.header for source in sources if source.path in intact or not intact]
-    header = replace(said[-1], status="recovered", sessions=sources[-1].header.sessions)
-    snapshot = Snapshot(path, tuple(sources), (), ())
-    blocks = (_in_order(view(snapshot, name).block()) for name in snapshot.tables)
+    said = [
+        source.header for source in saved.sources if source.path not in damaged or not saved.intact
+    ]
+    last = saved.sources[-1].header
+    problems = tuple(dict.fromkeys([*said[-1].problems, *saved.lost]))
+    header = replace(said[-1], status="recovered", sessions=last.sessions, problems=problems)
+    snapshot = Snapshot(path, tuple(saved.sources), (), ())
     try:
-        parts.publish(build(header, blocks), out)
+        write(header, (_in_order(view(snapshot, name)) for name in snapshot.tables), out)
     except OSError as error:
         raise TrajlabError(f"{out} cannot be written ({error.strerror})") from error
-    return tuple(lost)
+    return tuple(saved.lost)
 
 
-def _matches(file: Path, *, whole: bool) -> bool:
-    """Tell whether the checksums of a file match: all, or all but those of large columns."""
-    with open(file, "rb") as content:
+class _Saved:
+    """What was saved so far, in the order of writing, and a sentence for each thing lost."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sources: list[Source] = []
+        self.lost: list[str] = []
+        self.intact = False
+
+    def add_intact(self, file: Path) -> bool:
+        """Add a file whose checksums all match; tell whether they do."""
         try:
-            verify(content, str(file), whole=whole)
-        except TrajlabError:
+            source = self._read(file)
+            if source is None:
+                return True  # a log without a frame: nothing was acknowledged
+            if source.problems:
+                return False
+        except (TrajlabError, OSError):
             return False
+        self.intact = self._add(source, file) or self.intact
+        return True
+
+    def add_damaged(self, file: Path) -> None:
+        """Add what is valid in a damaged file."""
+        try:
+            source, lost = self._salvaged(file)
+        except (TrajlabError, OSError) as error:
+            self.lost.append(f"{file} is lost ({error})")
+            return
+        if self._add(source, file):
+            self.lost += lost
+
+    def add_gaps(self) -> None:
+        """Say which parts are missing between those that were saved."""
+        sealed = max((s.header.last_part for s in self.sources if s.path == self.path), default=0)
+        numbers = sorted(n for n in (s.header.last_part for s in self.sources) if n > sealed)
+        self.lost += [
+            f"parts {before + 1} to {number - 1} of {self.path} are lost"
+            for before, number in zip([sealed, *numbers], numbers, strict=False)
+            if number > before + 1
+        ]
+
+    def _read(self, file: Path) -> Source | None:
+        if ".log" in file.suffixes:
+            return LogReader(file).source()
+        content = File(file)
+        if seal.is_sealed(content):
+            source = seal.read_sealed(content)
+            seal.verify(source)
+            return source
+        legacy.verify(content, whole=True)
+        return legacy.placed(content, lenient=False)[0]
+
+    def _salvaged(self, file: Path) -> tuple[Source, list[str]]:
+        if ".log" in file.suffixes:
+            number = int(file.name.partition(".")[0])
+            made = LogReader(file, self.sources[-1] if self.sources else None).source()
+            if made is None or not made.stored:
+                raise TrajlabError("nothing in it matches its checksum")
+            numbered = replace(made, header=replace(made.header, last_part=number))
+            return numbered, list(made.problems)
+        content = File(file)
+        try:
+            source = seal.read_index(content)
+        except TrajlabError:
+            source, lost = legacy.placed(content, lenient=True)
+            told = [
+                sentence if str(file) in sentence else f"{file}: {sentence}" for sentence in lost
+            ]
+            return source, [*told, _unverified(file)] if not _is_whole(content) else told
+        return _valid(source)
+
+    def _add(self, source: Source, file: Path) -> bool:
+        """Put a file in its place; one that contradicts the others is lost."""
+        others = self.sources
+        # a part set aside comes before the file that lacks it
+        joined = sorted(
+            [*others, source], key=lambda s: (len(s.header.sessions), s.header.last_part)
+        )
+        try:
+            if others and source.header.run_id != others[0].header.run_id:
+                raise TrajlabError("it belongs to another run")
+            for name in source.tables:
+                view(Snapshot(self.path, tuple(joined), (), ()), name).declared  # noqa: B018
+        except TrajlabError as error:
+            self.lost.append(f"{file} is lost ({error})")
+            return False
+        self.sources = joined
+        return True
+
+
+def _is_whole(file: File) -> bool:
+    """Tell whether all but the large columns of a file of version 1 matches its checksum."""
+    try:
+        legacy.verify(file, whole=False)
+    except TrajlabError:
+        return False
     return True
 
 
-def _joined(
-    path: Path, sources: list[Source], file: Path, lost: list[str], *, intact: bool
-) -> list[Source]:
-    """Return `sources` with what is valid in `file`, in the order of writing."""
-    image, sentences = None, list[str]()
-    try:
-        if not intact:
-            image, sentences = _salvaged(file)
-        source = Source(file, image)
-        if sources and source.header.run_id != sources[0].header.run_id:
-            raise TrajlabError("it belongs to another run")
-        # a part set aside comes before the file that lacks it
-        joined = sorted(
-            [*sources, source], key=lambda s: (len(s.header.sessions), s.header.last_part)
-        )
-        for name in () if intact else source.tables:
-            view(Snapshot(path, tuple(joined), (), ()), name).block()  # do they agree?
-    except ValueError as error:
-        lost.append(f"{file} is lost ({error})")
-        return sources
-    lost += sentences
-    if not intact and not _matches(file, whole=False):
-        lost.append(
-            f"{file} is damaged where its lists of tables, names, units and metadata may stand, "
-            f"which have no checksum of their own; compare them with what you know"
-        )
-    return joined
+def _unverified(file: Path) -> str:
+    return (
+        f"{file} is damaged where its lists of tables, names, units and metadata may stand, which "
+        f"have no checksum of their own; compare them with what you know"
+    )
 
 
-def _salvaged(file: Path) -> tuple[bytes, list[str]]:
-    """Return what `salvage` returns, from a process of its own: HDF5 may crash on damage."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", salvage.__name__, str(file)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_SECONDS + file.stat().st_size / 10e6,
-        )
-    except subprocess.TimeoutExpired:
-        raise TrajlabError("reading it takes for ever") from None
-    if done.returncode < 0:
-        raise TrajlabError(f"HDF5 crashed on it: {signal.strsignal(-done.returncode)}")
-    if done.returncode:
-        raise TrajlabError(done.stderr.decode(errors="replace").strip().rpartition("\n")[2])
-    sentences, _, image = done.stdout.partition(b"\n")
-    return image, json.loads(sentences)
+def _valid(source: Source) -> tuple[Source, list[str]]:
+    """Leave out the columns of a sealed file whose checksums do not match."""
+    lost = []
+    tables, stored = {}, dict[str, list[Stored]]()
+    for name, table in source.tables.items():
+        kept = table
+        blocks = list(source.stored[name])
+        for column in ("step", *(column.name for column in table.columns)):
+            if all(_matches(source, block, column) for block in blocks):
+                continue
+            lost.append(f"column {column} of table {name} in {source.path} is lost")
+            if column in ("step", *table.key):
+                lost[-1] = f"table {name} of {source.path} is lost: its column {column} is"
+                break
+            kept = kept.only(*(c.name for c in kept.columns if c.name != column))
+            blocks = [
+                Stored(kept, b.length, {k: e for k, e in b.extents.items() if k != column})
+                for b in blocks
+            ]
+        else:
+            tables[name], stored[name] = kept, blocks
+    return replace(source, tables=tables, stored=stored), lost
 
 
-def _in_order(block: Block) -> Block:
-    rows = {name: np.concatenate(list(arrays)) for name, arrays in block.pieces.items()}
-    order = np.argsort(rows["step"], kind="stable")
-    return Block(block.table, block.length, {name: [a[order]] for name, a in rows.items()})
+def _matches(source: Source, block: Stored, column: str) -> bool:
+    extent = block.extents.get(column)
+    return extent is None or source.file.checksum(extent.offset, extent.size) == extent.crc
 
 
-def _gaps(path: Path, sources: list[Source]) -> list[str]:
-    """Say which parts are missing between those that were saved."""
-    sealed = max((s.header.last_part for s in sources if s.path == path), default=0)
-    numbers = sorted(s.header.last_part for s in sources if s.header.last_part > sealed)
-    return [
-        f"parts {before + 1} to {number - 1} of {path} are lost"
-        for before, number in zip([sealed, *numbers], numbers, strict=False)
-        if number > before + 1
-    ]
+def _in_order(table: View) -> Block:
+    """Return all rows in the order of their steps."""
+    steps = table["step"]
+    if (np.diff(steps) >= 0).all():
+        return table.block()
+    order = np.argsort(steps, kind="stable")
+    stored = ["step", *(column.name for column in table.declared.columns)]
+    pieces: dict[str, Iterator[Array]] = {name: iter([table[name][order]]) for name in stored}
+    return Block(table.declared, table.length, pieces)

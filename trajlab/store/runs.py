@@ -1,6 +1,7 @@
 """Many runs: found, opened, selected."""
 
 import glob
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from os import PathLike, fspath
@@ -10,6 +11,7 @@ from typing import Any, overload
 import pandas as pd
 
 from trajlab.errors import TrajlabError
+from trajlab.store import parts
 from trajlab.store.trajectory import Trajectory
 
 
@@ -129,38 +131,70 @@ def load(*patterns: str | PathLike[str]) -> Runs:
 
 
 def find(*patterns: str | PathLike[str]) -> list[Path]:
-    """Return the runs that patterns name, whether they can be read or not.
+    """Return the runs that patterns name, each once, whether they can be read or not.
 
     Raises
     ------
     TrajlabError
         If a folder or glob matches nothing.
     """
-    return list(dict.fromkeys(path for pattern in patterns for path in _find(fspath(pattern))))
+    found: dict[Path, Path] = {}
+    for pattern in patterns:
+        if not isinstance(pattern, str | PathLike):
+            raise TrajlabError(
+                f"a {type(pattern).__name__} is no path; name each file or folder as an argument "
+                "of its own: load(*paths)"
+            )
+        for path in _find(fspath(pattern)):
+            found.setdefault(parts.located(path), path)
+    return list(found.values())
 
 
 def _find(pattern: str) -> list[Path]:
     path = Path(pattern)
-    if path.is_dir() and path.suffix != ".parts":
-        found = _runs_of([*path.rglob("*.h5"), *path.rglob("*.h5.parts")])
+    if path.is_dir() and path.suffix != parts.SUFFIX:
+        found = _runs_of(_within(path))
         if not found:
             raise TrajlabError(
                 f"{path} holds no run (*.h5); record one there or name another folder"
             )
         return found
     if glob.has_magic(pattern) and not path.exists():
-        found = _runs_of(map(Path, glob.glob(pattern, recursive=True)))
+        # a run that is recorded may have its parts only
+        matches = [glob.glob(pattern + end, recursive=True) for end in ("", parts.SUFFIX)]
+        found = _runs_of(Path(match) for several in matches for match in several)
         if not found:
             raise TrajlabError(f"{pattern} matches no file; name runs (*.h5) or their folder")
         return found
     return _runs_of([path])
 
 
+def _within(folder: Path) -> Iterator[Path]:
+    """Yield the runs in a folder, through links to other folders, each of those once.
+
+    A folder that cannot be read is yielded too: who opens it is told why.
+    """
+    unreadable: list[OSError] = []
+    seen: set[tuple[int, int]] = set()
+    for place, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=True):
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield from (Path(place, name) for name in files if name.endswith(".h5"))
+        held = [name for name in folders if name.endswith((".h5", ".h5" + parts.SUFFIX))]
+        yield from (Path(place, name) for name in held)
+        folders[:] = [name for name in folders if name not in held]
+    yield from (Path(error.filename) for error in unreadable)
+
+
 def _runs_of(paths: Iterable[Path]) -> list[Path]:
-    """Return the runs that files, folders of parts and parts belong to."""
-    runs = set()
-    for path in paths:
-        folder = path.parent if path.parent.suffix == ".parts" else path
-        if path.suffix != ".lock":
-            runs.add(folder.with_suffix("") if folder.suffix == ".parts" else folder)
-    return sorted(runs)
+    """Return the runs that files, folders of parts and parts belong to, each once."""
+    runs: dict[Path, Path] = {}
+    for path in sorted(paths):
+        file = path.parent if path.parent.suffix == parts.SUFFIX else path
+        if file.suffix not in (".lock", ".tmp"):
+            run = file.with_suffix("") if file.suffix == parts.SUFFIX else file
+            runs.setdefault(parts.located(run), run)
+    return sorted(runs.values())

@@ -1,4 +1,4 @@
-"""The standard tables of format version 1."""
+"""The standard tables."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from trajlab.errors import TrajlabError
 from trajlab.store.table import Column, Table
 
 FORMAT = "trajlab"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SPLITS = ("train", "validation", "test")
 
 _TASK = ("step", "task")

@@ -1,104 +1,198 @@
-"""The seal at the end of a file: checksums behind the HDF5 bytes, where HDF5 does not look.
+"""Sealed files: an HDF5 file for everybody, and behind it where everything lies.
 
 ::
 
-    image    the HDF5 file
-    extents  for each large column: offset, size, CRC-32 of its bytes
-    end      magic, length of the image, number of extents, CRC-32
+    image   the HDF5 file
+    texts   once more as UTF-8 with NUL between each two: HDF5 scatters them
+    index   JSON: the header, declarations and rows as in `rows`, the length of the image, and
+            the CRC-32 of what of it is no column ("rest")
+    end     offset and length of the index (u64, u64), CRC-32 of the index and these, magic
 
-The last CRC-32 covers everything but the large columns: the image without them, the extents, and
-the end itself. So a file of any size can be opened after reading little of it, and each large
-column be verified when it is read; or the whole file at once.
+HDF5 does not look behind its own end. This package reads numbers by the index alone: a file that
+comes from anybody meets no HDF5 library here, a file is opened by reading its last bytes, and a
+column by reading that column.
 """
 
-import os
+import json
 import struct
 import zlib
-from collections.abc import Sequence
-from typing import BinaryIO
+from collections.abc import Iterable, Mapping, Sequence
 
 from trajlab.errors import TrajlabError
+from trajlab.store import rows
+from trajlab.store.frames import FACTS
+from trajlab.store.header import Header, from_attributes
+from trajlab.store.pool import File
+from trajlab.store.rows import Extent, Stored
+from trajlab.store.source import Source
 
-Extent = tuple[int, int]  # offset and size in bytes
-
-_EXTENT = struct.Struct("<QQI4x")
-_END = struct.Struct("<8sQI")
+WHOLE = 2**20  # bytes up to which a file is verified whole when it is opened, in half a millisecond
+MAGIC = b"trajlab2"
+_PLACE = struct.Struct("<QQ")
 _CRC = struct.Struct("<I")
-_MAGIC = b"\ntrajlab"
-_CHUNK = 16 * 2**20
+_END = _PLACE.size + _CRC.size + len(MAGIC)
 
 
-def tail(image: BinaryIO, extents: Sequence[Extent]) -> bytes:
-    """Return the bytes that seal `image` when they follow it.
+def behind(
+    header: Header,
+    image: int,
+    rest: int,
+    stored: Sequence[Stored],
+    texts: Mapping[tuple[str, str], Sequence[bytes]],
+) -> Iterable[bytes]:
+    """Yield what seals an HDF5 file when it follows it.
 
     Parameters
     ----------
+    header
+        Of the run.
     image
-        A file that holds the HDF5 bytes and nothing behind them.
-    extents
-        Where its large columns lie, in order.
+        Length of the HDF5 file.
+    rest
+        CRC-32 of what of it is no column.
+    stored
+        The rows of each table, without their texts.
+    texts
+        By table and column, pieces of the text columns as they are stored.
     """
-    length = image.seek(0, os.SEEK_END)
-    listed = b"".join(
-        _EXTENT.pack(offset, size, _crc32(image, offset, size)) for offset, size in extents
-    )
-    end = listed + _END.pack(_MAGIC, length, len(extents))
-    return end + _CRC.pack(zlib.crc32(end, _rest(image, length, extents)))
+    at = image
+    placed = []
+    for block in stored:
+        places: dict[str, Extent] = dict(block.extents)
+        for column in block.table.columns:
+            pieces = texts.get((block.table.name, column.name))
+            if pieces is None:
+                continue
+            crc = size = 0
+            for piece in pieces:
+                crc, size = rows.crc32(piece, crc), size + len(piece)
+                yield piece
+            places[column.name] = Extent(at, size, crc)
+            at += size
+        placed.append((block.table.name, block.length, places))
+    index = json.dumps(
+        {
+            "header": header.attributes(),
+            "image": image,
+            "rest": rest,
+            "tables": rows.described(block.table for block in stored),
+            "rows": placed,
+        }
+    ).encode()
+    place = _PLACE.pack(at, len(index))
+    yield index + place + _CRC.pack(zlib.crc32(place, zlib.crc32(index))) + MAGIC
 
 
-def verify(file: BinaryIO, source: str, *, whole: bool = True) -> None:
-    """Compare the checksums of a sealed file.
+def is_sealed(file: File) -> bool:
+    """Tell whether a file ends as a sealed file does."""
+    if file.size < _END:
+        return False
+    return file.read(file.size - len(MAGIC), len(MAGIC)).tobytes() == MAGIC
 
-    Parameters
-    ----------
-    file
-        The file, open for reading.
-    source
-        What to call it.
-    whole
-        Whether the large columns too; each carries a checksum of its own for when it is read.
+
+def read_sealed(file: File) -> Source:
+    """Read the index of a sealed file, and verify the rest of it where that takes no time.
+
+    Raises
+    ------
+    TrajlabError
+        If it does not check, or contradicts itself.
+    """
+    source = read_index(file)
+    if file.size <= WHOLE:
+        verify(source)
+    return source
+
+
+def read_index(file: File) -> Source:
+    """Read the index of a sealed file.
+
+    Raises
+    ------
+    TrajlabError
+        If it does not check, or contradicts itself.
+    """
+    source = str(file.path)
+    if not is_sealed(file):
+        raise _damaged(source, "the magic at its end is missing")
+    end = file.read(file.size - _END, _END).tobytes()
+    offset, length = _PLACE.unpack_from(end)
+    if offset + length + _END != file.size or length > FACTS:
+        raise _damaged(source, "its index lies elsewhere")
+    told = file.read(offset, length).tobytes()
+    crc = zlib.crc32(end[: _PLACE.size], zlib.crc32(told))
+    if end[_PLACE.size : -len(MAGIC)] != _CRC.pack(crc):
+        raise _damaged(source, "the checksum of its index does not match")
+    try:
+        facts = json.loads(told)
+        header = from_attributes(facts["header"].__getitem__, source)
+        tables = {table.name: table for table in map(rows.declared, facts["tables"])}
+        stored: dict[str, list[Stored]] = {name: [] for name in tables}
+        for entry in facts["rows"]:
+            block = rows.located(entry, tables, 0, offset)
+            stored[block.table.name].append(block)
+        made = Source(file, header, tables, stored)
+        gaps(made, int(facts["image"]))
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise _damaged(source, error) from error
+    return made
+
+
+def verify(source: Source) -> None:
+    """Compare every checksum of a sealed file.
 
     Raises
     ------
     TrajlabError
         If a single bit differs from what was written.
     """
-    size = file.seek(0, os.SEEK_END)
-    fixed = _END.size + _CRC.size
-    file.seek(max(0, size - fixed))
-    end = file.read(fixed)
-    if len(end) == fixed:
-        magic, length, count = _END.unpack_from(end)
-        if magic == _MAGIC and length + count * _EXTENT.size + fixed == size:
-            file.seek(length)
-            listed = file.read(count * _EXTENT.size)
-            extents = [(o, n) for o, n, _ in _EXTENT.iter_unpack(listed)]
-            crc = zlib.crc32(end[: _END.size], zlib.crc32(listed, _rest(file, length, extents)))
-            if end[_END.size :] != _CRC.pack(crc) or (
-                whole and any(_crc32(file, o, n) != c for o, n, c in _EXTENT.iter_unpack(listed))
-            ):
-                raise TrajlabError(
-                    f"{source} is damaged: its checksum does not match; restore it from a copy"
-                )
-            return
-    raise TrajlabError(
-        f"{source} is not a trajectory file, or it is truncated: the checksum at its end is "
-        f"missing; restore it from a copy"
-    )
+    file = source.file
+    end = file.read(file.size - _END, _PLACE.size).tobytes()
+    index = json.loads(file.read(*_PLACE.unpack(end)).tobytes())
+    for block in (block for stored in source.stored.values() for block in stored):
+        for name, extent in block.extents.items():
+            crc = file.checksum(extent.offset, extent.size)
+            file.compare(crc, extent, f"column {name} of table {block.table.name}")
+    if rest(file, gaps(source, index["image"])) != index["rest"]:
+        raise _damaged(str(file.path), "a checksum in it does not match")
 
 
-def _rest(file: BinaryIO, length: int, extents: Sequence[Extent]) -> int:
-    """Return the CRC-32 of the image without its large columns."""
-    crc = first = 0
-    for offset, size in [*extents, (length, 0)]:
-        crc = _crc32(file, first, offset - first, crc)
-        first = offset + size
+def rest(file: File, between: Iterable[tuple[int, int]]) -> int:
+    """Return the CRC-32 of what lies between the columns.
+
+    Parameters
+    ----------
+    file
+        The file.
+    between
+        Offset and size of each stretch.
+    """
+    crc = 0
+    for offset, size in between:
+        crc = file.checksum(offset, size, crc)
     return crc
 
 
-def _crc32(file: BinaryIO, offset: int, size: int, crc: int = 0) -> int:
-    file.seek(offset)
-    while size > 0 and (chunk := file.read(min(size, _CHUNK))):
-        crc = zlib.crc32(chunk, crc)
-        size -= len(chunk)
-    return crc
+def gaps(source: Source, image: int) -> list[tuple[int, int]]:
+    """Return offset and size of each stretch of the image that is no column.
+
+    Raises
+    ------
+    TrajlabError
+        If columns overlap.
+    """
+    stored = (block for blocks in source.stored.values() for block in blocks)
+    extents = sorted(e for block in stored for e in block.extents.values() if e.size)
+    found = []
+    at = 0
+    for offset, size, _ in sorted(extents):
+        if offset < at:
+            raise _damaged(str(source.path), "columns in it overlap")
+        if at < min(offset, image):
+            found.append((at, min(offset, image) - at))
+        at = offset + size
+    return [*found, (at, image - at)] if at < image else found
+
+
+def _damaged(source: str, reason: object) -> TrajlabError:
+    return TrajlabError(f"{source} is damaged ({reason}); restore it from a copy")

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from trajlab.errors import TrajlabError
-from trajlab.store import items
-from trajlab.store.image import Array
-from trajlab.store.snapshot import take
+from trajlab.store import items, parts
+from trajlab.store.rows import Array
+from trajlab.store.snapshot import Snapshot, take
 from trajlab.store.view import View, view
 
 if TYPE_CHECKING:
@@ -41,22 +41,27 @@ class Trajectory:
     tables : tuple of str
         Names of the tables, in the order of their declaration.
     problems : tuple of str
-        A sentence for each part that could not be read.
+        A sentence for each record that is missing, damaged or foreign, now or when the run was
+        sealed.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
+        self._snapshot: Snapshot | None = None
         self.refresh()
 
     def refresh(self) -> None:
-        """Look again at what a run in progress has recorded.
+        """Look again at what a run in progress has recorded; only what came since is read.
 
         Raises
         ------
         TrajlabError
             As when it was opened.
         """
-        self._snapshot = take(self.path)
+        before = self._snapshot
+        self._snapshot = take(parts.located(self.path), before)
+        if self._snapshot is before:
+            return
         self._views: dict[str, View] = {}  # what was declared does not change in a snapshot
         header = self._snapshot.header
         self.run_id = header.run_id
@@ -69,7 +74,8 @@ class Trajectory:
         self.tables = self._snapshot.tables
         self.problems = self._snapshot.problems
         for problem in self.problems:
-            warnings.warn(problem, stacklevel=3)
+            if before is None or problem not in before.problems:
+                warnings.warn(problem, stacklevel=3)
 
     def table(self, name: str) -> View:
         """Return a table, a mapping from column and axis names to arrays.
@@ -81,6 +87,7 @@ class Trajectory:
             those there are.
         """
         if name not in self._views:
+            assert self._snapshot is not None
             self._views[name] = view(self._snapshot, name)
         return self._views[name]
 
@@ -128,7 +135,11 @@ class Trajectory:
                 f"{self.path} holds the gradients of some layers only, so there is no total; "
                 f"read table('gradients')['gram'] by layer"
             )
-        total: Array = gradients["gram"].sum(axis=1)
+        total = np.empty((gradients.length, len(self.tasks), len(self.tasks)))
+        first = 0
+        for portion in gradients.portions("gram"):  # of many layers there may be too much
+            total[first : first + len(portion)] = portion.sum(axis=1, dtype=np.float64)
+            first += len(portion)
         return total
 
     def correct(self, split: str = "test") -> "np.ma.MaskedArray[Any, np.dtype[np.bool_]]":

@@ -1,21 +1,24 @@
 """One table of a run, read lazily across its files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from trajlab.store.image import Array, Block, read, read_table, slices
-from trajlab.store.snapshot import Snapshot, Source
+from trajlab.store import rows
+from trajlab.store.rows import Array, Block, Stored
+from trajlab.store.snapshot import Snapshot
+from trajlab.store.source import PORTION, Source
 from trajlab.store.table import AbsentError, Table
+
+_WHOLE = 2**62  # bytes of a portion that is the whole column
 
 
 class View(Mapping[str, Array]):
     """A table as a mapping from column and axis names to arrays.
 
-    Each access reads from disk and verifies the column's checksum: bind what you use twice. Rows
+    Each access reads that column from disk and verifies its checksum: bind what you use twice. Rows
     that a resumed run superseded, and rows whose key was written again, are left out.
 
     Parameters
@@ -30,19 +33,24 @@ class View(Mapping[str, Array]):
         self.name = name
         self._snapshot = snapshot
         self._sources = [source for source in snapshot.sources if name in source.tables]
-        # a merge has left out what was superseded, and every column is there
+        self._blocks = [(s, block) for s in self._sources for block in s.stored.get(name, ())]
+        # a merge has left out what was superseded
         self._sealed = [source.path for source in snapshot.sources] == [snapshot.path]
 
     def __getitem__(self, name: str) -> Array:
-        if self._sealed:
-            source = self._sources[0]
-            with source.open() as file:
-                group = file[self.name]
-                if name in group:
-                    return read(group, name, str(source.path))
         if name in self.declared.coordinates:
-            return self._labels(name)
-        return self._written([name])[name][self._kept]
+            labels = np.asarray(self.declared.coordinates[name])
+            return labels.astype(object) if labels.dtype.kind == "U" else labels
+        if len(self._blocks) == 1:  # read it to where it stays
+            pieces = list(self.portions(name, _WHOLE))
+            return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        column = rows.column(self.declared, name)
+        values = np.empty((self.length, *rows.row_shape(self.declared, name)), column.storage)
+        first = 0
+        for piece in self.portions(name):
+            values[first : first + len(piece)] = piece
+            first += len(piece)
+        return values
 
     def __iter__(self) -> Iterator[str]:
         yield from self.declared.axes
@@ -61,8 +69,8 @@ class View(Mapping[str, Array]):
     @cached_property
     def declared(self) -> Table:
         """The table's declaration, joined over the files."""
-        declared = self._declarations[0]
-        for later in self._declarations[1:]:
+        declared, *others = [source.tables[self.name] for source in self._sources]
+        for later in others:
             declared = declared.joined(later)
         return declared
 
@@ -70,6 +78,11 @@ class View(Mapping[str, Array]):
     def attributes(self) -> dict[str, Any]:
         """Facts about all rows."""
         return dict(self.declared.attributes)
+
+    @property
+    def length(self) -> int:
+        """The number of rows."""
+        return self._written if self._mask is None else int(self._mask.sum())
 
     def axes(self, column: str) -> tuple[str, ...]:
         """Return the names of a column's axes, in the order of its array's."""
@@ -81,110 +94,102 @@ class View(Mapping[str, Array]):
         own = {"units": declared.units, "description": declared.description}
         return {**own, **declared.attributes}
 
-    @cached_property
-    def _declarations(self) -> list[Table]:
-        tables = []
-        for source in self._sources:
-            with source.open() as file:
-                tables.append(read_table(file, self.name, str(source.path)))
-        return tables
+    def portions(self, name: str, size: int = PORTION) -> Iterator[Array]:
+        """Yield a column, or ``step``, some rows at a time, so that it need not fit into memory.
+
+        Parameters
+        ----------
+        name
+            The column.
+        size
+            Bytes of a portion, about.
+
+        Raises
+        ------
+        AbsentError
+            If there is no such column.
+        TrajlabError
+            If it is damaged; its checksum is compared before the last portion is given.
+        """
+        waiting: list[Array] = []  # flushes are small
+        held = 0
+        for values in self._held(name, size):
+            if held and held + values.nbytes > size:
+                yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+                waiting, held = [], 0
+            waiting.append(values)
+            held += values.nbytes
+        if waiting:
+            yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
 
     def block(self) -> Block:
-        """Return all rows that hold, read with one pass over the files."""
-        written = self._written(self._stored)
-        pieces = {name: [array[self._kept]] for name, array in written.items()}
-        return Block(self.declared, int(self._mask.sum()), pieces)
-
-    def stream(self) -> Block:
         """Return all rows that hold, to be read portion by portion when they are asked for."""
-        pieces = {name: self._portions(name) for name in self._stored}
-        return Block(self.declared, int(self._mask.sum()), pieces)
+        stored = ["step", *(column.name for column in self.declared.columns)]
+        return Block(self.declared, self.length, {name: self.portions(name) for name in stored})
 
-    def _portions(self, name: str) -> Iterator[Array]:
+    def _held(self, name: str, size: int) -> Iterator[Array]:
+        """Yield the rows of a column that hold, piece by piece."""
+        mask = self._mask
         first = 0
-        for source in self._sources:
-            with source.open() as file:
-                group = file[self.name]
-                # where the column is missing, its fill takes the place of the steps
-                present = name in group
-                for read_rows in slices(group, name if present else "step", str(source.path)):
-                    values = (
-                        self._widened(name, read_rows)
-                        if present
-                        else self._filled(name, len(read_rows))
-                    )
-                    yield values[self._mask[first : first + len(values)]]
-                    first += len(values)
+        for values in self._pieces(name, size):
+            yield values if mask is None else values[mask[first : first + len(values)]]
+            first += len(values)
+
+    def _pieces(self, name: str, size: int) -> Iterator[Array]:
+        """Yield a column over all rows in the order of writing."""
+        rows.column(self.declared, name)  # says which columns there are
+        for source, block in self._blocks:
+            if name in block.extents:
+                column = rows.column(self.declared, name)
+                shape = rows.row_shape(self.declared, name)
+                for values in source.portions(block, name, size):
+                    yield column.widened(values, shape)  # a later file may have more layers
+            else:
+                yield from self._missing(block, name, size)
+
+    def _missing(self, block: Stored, name: str, size: int) -> Iterator[Array]:
+        row = max(1, self._filled(name, 1).nbytes)
+        count = max(1, size // row)
+        for first in range(0, block.length, count):
+            yield self._filled(name, min(count, block.length - first))
+
+    def _filled(self, name: str, length: int) -> Array:
+        column = rows.column(self.declared, name)
+        shape = rows.row_shape(self.declared, name)
+        return np.full((length, *shape), column.fill, column.storage)
 
     @property
-    def _stored(self) -> list[str]:
-        return ["step", *(column.name for column in self.declared.columns)]
-
-    @property
-    def _kept(self) -> Array | slice:
-        """Select the rows that hold, without a copy where all do."""
-        return slice(None) if self._mask.all() else self._mask
+    def _written(self) -> int:
+        return sum(block.length for _, block in self._blocks)
 
     @cached_property
-    def _mask(self) -> Array:
-        """Which of the written rows hold."""
-        keys = self._written(["step", *self.declared.key])
+    def _mask(self) -> Array | None:
+        """Which of the written rows hold; None where all do."""
+        if self._sealed or not self._blocks:
+            return None
+        keys = {
+            name: np.concatenate(list(self._pieces(name, _WHOLE)))
+            for name in dict.fromkeys(["step", *self.declared.key])
+        }
+        steps = keys["step"]
         limits = np.concatenate(
-            [np.full(n, self._limit(s)) for s, n in zip(self._sources, self._lengths, strict=True)]
+            [np.full(block.length, self._limit(source)) for source, block in self._blocks]
         )
-        held = keys["step"] < limits
+        held: Array = steps < limits
+        if held.all() and (np.diff(steps) > 0).all():
+            return None
+        import pandas as pd  # takes long to import, and is seldom needed here
+
         # what was superseded takes no place of its own
-        again = pd.DataFrame({**keys, "held": held}).duplicated(keep="last").to_numpy()
-        mask: Array = held & ~again
-        return mask
-
-    @cached_property
-    def _lengths(self) -> list[int]:
-        lengths = []
-        for source in self._sources:
-            with source.open() as file:
-                lengths.append(len(file[self.name]["step"]))
-        return lengths
-
-    def _rewinds(self, source: Source) -> list[int]:
-        """Return the steps that sessions after that of `source` rewound to."""
-        later = self._snapshot.header.sessions[len(source.header.sessions) :]
-        return [session.rewind_to for session in later if session.rewind_to is not None]
+        held &= ~pd.DataFrame({**keys, "held": held}).duplicated(keep="last").to_numpy()
+        return None if held.all() else held
 
     def _limit(self, source: Source) -> float:
         """Return the first step that later sessions superseded in `source`."""
+        later = self._snapshot.header.sessions[len(source.header.sessions) :]
+        rewinds = [session.rewind_to for session in later if session.rewind_to is not None]
         margin = 1 if self.declared.kind == "evaluation" else 0
-        return min(self._rewinds(source), default=np.inf) + margin
-
-    def _written(self, names: Sequence[str]) -> dict[str, Array]:
-        """Return columns and ``step`` over all rows in the order of writing."""
-        pieces: dict[str, list[Array]] = {name: [] for name in names}
-        for source, length in zip(self._sources, self._lengths, strict=True):
-            with source.open() as file:
-                group = file[self.name]
-                for name in pieces:
-                    if name in group:
-                        values = read(group, name, str(source.path))
-                        pieces[name].append(self._widened(name, values))
-                    else:
-                        pieces[name].append(self._filled(name, length))
-        return {name: np.concatenate(arrays) for name, arrays in pieces.items()}
-
-    def _widened(self, name: str, values: Array) -> Array:
-        """Return a column with all labels that later files have."""
-        if name == "step":
-            return values
-        column = self.declared.column(name)
-        widened: Array = column.widened(values, self.declared.shape(column))
-        return widened
-
-    def _filled(self, name: str, length: int) -> Array:
-        column = self.declared.column(name)
-        return np.full((length, *self.declared.shape(column)), column.fill, column.storage)
-
-    def _labels(self, axis: str) -> Array:
-        labels = np.asarray(self.declared.coordinates[axis])
-        return labels.astype(object) if labels.dtype.kind == "U" else labels
+        return min(rewinds, default=np.inf) + margin
 
 
 def view(snapshot: Snapshot, name: str) -> View:

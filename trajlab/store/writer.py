@@ -1,23 +1,25 @@
 """Recording one run: buffer, flush, close."""
 
 import os
+import threading
 import time
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from trajlab.errors import TrajlabError
 from trajlab.store import parts
 from trajlab.store.buffer import Buffer
 from trajlab.store.header import STATUSES, Header, Session, plain
-from trajlab.store.image import build
 from trajlab.store.lock import Lock
-from trajlab.store.merge import merge
+from trajlab.store.log import Log
+from trajlab.store.merge import merge, seal_log
+from trajlab.store.resume import resumed
 from trajlab.store.snapshot import take
 from trajlab.store.table import Table, text
 from trajlab.store.view import view
@@ -25,14 +27,15 @@ from trajlab.store.view import view
 INTERVAL = 10.0  # seconds between flushes
 FLUSH_BYTES = 16 * 2**20  # flush earlier when so much is buffered
 LIMIT_BYTES = 256 * 2**20  # while the disk refuses, give up when so much is buffered
-MERGE_PARTS = 1000  # merge while recording when there are so many
+ROTATE_BYTES = 64 * 2**20  # begin another log when one is so long: a log is read whole
+MERGE_PARTS = 100  # of so many sessions that were cut off, the next one first makes a sealed file
 
 
 class Writer:
     """Writes the trajectory of one run so that a kill at any instruction loses only the buffer.
 
-    Rows are buffered in memory; a flush publishes them as one sealed part, `close` merges the
-    parts into the file. No HDF5 file on disk is ever open for writing.
+    Rows are buffered in memory; a flush appends them to this session's log, `close` seals the run
+    into its file. Threads may share a writer.
 
     Parameters
     ----------
@@ -74,42 +77,43 @@ class Writer:
         from_step: int | None = None,
         allow_changes: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = parts.located(path)
         self.shared = list(shared)
         self._pid = os.getpid()
+        self._mutex = threading.RLock()
         self._buffers: dict[str, Buffer] = {}
         self._closed = False
+        self._log: Log | None = None
         if self.path.suffix != ".h5":
             raise TrajlabError(f"{path} does not end in .h5; give a name that does")
         if from_step is not None and not resume:
             raise TrajlabError(f"from_step is given for {path} without resume; set resume=True")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        header = Header(
+            run_id=uuid.uuid4().hex,
+            created=now,
+            status="recording",
+            tasks=tuple(map(text, tasks)),
+            shared=tuple(map(text, shared)),
+            metadata=plain(metadata or {}),
+            sessions=(Session(now, from_step, plain(provenance or {})),),
+            trajlab_version=version("trajlab"),
+        )
+        # not as late as it is needed: imported while the process ends, HDF5 crashes it
+        import_module("trajlab.store.hdf5.image")
         self._lock = self._prepare()
         try:
             if not resume and parts.exists(self.path):
                 raise TrajlabError(
                     f"{path} exists; give another name, or resume=True to go on with it"
                 )
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            session = Session(now, from_step, provenance or {})
-            header = Header(
-                run_id=uuid.uuid4().hex,
-                created=now,
-                status="recording",
-                tasks=tuple(map(text, tasks)),
-                shared=tuple(map(text, shared)),
-                metadata=metadata or {},
-                sessions=(session,),
-                trajlab_version=version("trajlab"),
-            )
-            resumes = parts.exists(self.path)
-            self._header = self._resumed(header, allow_changes) if resumes else header
+            self._header = self._resumed(header, allow_changes)
         except BaseException:
             self._leave()
             raise
         self._published = False
         self._warned = False
         self._bytes = 0
-        self._merge_at = MERGE_PARTS
         self._schedule()
 
     @property
@@ -147,19 +151,21 @@ class Writer:
         TrajlabError
             If it contradicts the earlier declaration, lacks coordinates, or lies inside a table.
         """
-        for name in self._buffers:
-            if name.startswith(table.name + "/") or table.name.startswith(name + "/"):
-                raise TrajlabError(
-                    f"table {table.name} would lie inside a table or hold one ({name}); rename it"
-                )
-        buffer = self._buffers.get(table.name)
-        if buffer is None:
-            self._buffers[table.name] = Buffer(table)
-            return table
-        joined = buffer.table.joined(table)
-        if repr(joined) != repr(buffer.table):
-            buffer.declare(joined)
-        return joined
+        with self._mutex:
+            for name in self._buffers:
+                if name.startswith(table.name + "/") or table.name.startswith(name + "/"):
+                    raise TrajlabError(
+                        f"table {table.name} would lie inside a table or hold one ({name}); "
+                        f"rename it"
+                    )
+            buffer = self._buffers.get(table.name)
+            if buffer is None:
+                self._buffers[table.name] = Buffer(table)
+                return table
+            joined = buffer.table.joined(table)
+            if repr(joined) != repr(buffer.table):
+                buffer.declare(joined)
+            return joined
 
     def append(self, table: str, row: Mapping[str, Any]) -> None:
         """Buffer one row; every few seconds this also flushes.
@@ -179,19 +185,21 @@ class Writer:
             `LIMIT_BYTES` are buffered.
         """
         self._check_process()
-        buffer = self._buffer(table)
-        buffer.append(row)
-        self._bytes += buffer.row_bytes
-        if self._bytes >= self._due_bytes or time.monotonic() >= self._due_time:
-            self._flush_in_passing()
+        with self._mutex:
+            self._check_open()
+            buffer = self._buffer(table)
+            buffer.append(row)
+            self._bytes += buffer.row_bytes
+            if self._bytes >= self._due_bytes or time.monotonic() >= self._due_time:
+                self._flush_in_passing()
 
     def set_attributes(self, table: str, attributes: Mapping[str, Any]) -> None:
         """Add or renew facts about all rows of a table: text, numbers, flags or flat lists."""
-        buffer = self._buffer(table)
-        self.declare(replace(buffer.table, attributes=attributes))
+        with self._mutex:
+            self.declare(replace(self._buffer(table).table, attributes=attributes))
 
     def flush(self) -> None:
-        """Publish the buffered rows: when this returns they survive a power loss.
+        """Write the buffered rows: when this returns they survive a power loss.
 
         Raises
         ------
@@ -199,35 +207,25 @@ class Writer:
             If the disk refuses; the rows stay buffered and the next flush tries again.
         """
         self._check_process()
-        counts = {name: len(buffer.rows) for name, buffer in self._buffers.items()}
-        changed = [n for n, buffer in self._buffers.items() if counts[n] or buffer.changed]
-        header = replace(
-            self._header, shared=tuple(self.shared), last_part=self._header.last_part + 1
-        )
-        if not changed and self._published and header.shared == self._header.shared:
-            return
-        image = build(header, [self._buffers[name].block(counts[name]) for name in changed])
-        try:
-            parts.publish(image, parts.part(self.path, header.last_part))
-        except OSError as error:
-            raise TrajlabError(
-                f"{self.path} cannot be written ({error.strerror}); its rows are kept in memory: "
-                f"make room or give permission, and flush again"
-            ) from error
-        self._header = header
-        for name in changed:
-            del self._buffers[name].rows[: counts[name]]
-            self._buffers[name].changed = False
-        self._published = True
-        self._bytes = sum(len(b.rows) * b.row_bytes for b in self._buffers.values())
-        self._schedule()
-        if len(parts.numbers(self.path)) >= self._merge_at:
-            self._merge_in_passing()
+        with self._mutex:
+            self._check_open()
+            try:
+                self._append()
+            except OSError as error:
+                raise TrajlabError(
+                    f"{self.path} cannot be written ({error.strerror}); its rows are kept in "
+                    f"memory: make room or give permission, and flush again"
+                ) from error
+            self._bytes = sum(len(b.rows) * b.row_bytes for b in self._buffers.values())
+            self._schedule()
+            if self._log is not None and self._log.size >= ROTATE_BYTES:
+                self._rotate(self._log)
 
     def close(self, status: str = "complete") -> None:
-        """Flush, merge all parts into the file, and give the lock back.
+        """Flush, seal the run into its file, and give the lock back.
 
-        In a forked process, and a second time, this does nothing.
+        In a forked process, and a second time, this does nothing. What is missing or damaged of
+        what was recorded is warned of, and stands in the file.
 
         Parameters
         ----------
@@ -241,18 +239,91 @@ class Writer:
         """
         if status not in STATUSES:
             raise TrajlabError(f"status {status!r} is unknown; use one of {', '.join(STATUSES)}")
-        if self._closed or os.getpid() != self._pid:
+        if os.getpid() != self._pid:
             return
-        self.flush()
+        with self._mutex:
+            if self._closed:
+                return
+            self.flush()
+            try:
+                self._merge(status)
+            except OSError as error:
+                raise TrajlabError(
+                    f"{self.path} cannot be written ({error.strerror}); all rows are safe in "
+                    f"{parts.folder(self.path)}: make room or give permission, and close again"
+                ) from error
+            self._closed = True
+            self._leave()
+
+    def _append(self) -> None:
+        """Append what is buffered to the log, and make one if there is none."""
+        header = replace(self._header, shared=tuple(self.shared))
+        buffers = list(self._buffers.values())
+        filled = [(buffer, len(buffer.rows)) for buffer in buffers if buffer.rows]
+        if self._log is not None and not self._log.present():
+            self._log = self._restored(self._log)
+            header = replace(self._header, shared=header.shared)
+        changed = any(buffer.changed for buffer in buffers)
+        written = self._log.header if self._log is not None else self._header
+        if self._published and not filled and not changed and header == written:
+            return
+        if self._log is None:
+            number = max(header.last_part, *parts.numbers(self.path), 0) + 1
+            header = self._header = replace(header, last_part=number)
+            self._log = Log(parts.log(self.path, number))
+        log = self._log
+        new = [buffer for buffer in buffers if buffer.changed or not log.size]
         try:
-            merge(self.path, status)
-        except OSError as error:
-            raise TrajlabError(
-                f"{self.path} cannot be written ({error.strerror}); all rows are safe in "
-                f"{parts.folder(self.path)}: make room or give permission, and close again"
-            ) from error
-        self._closed = True
-        self._leave()
+            log.append(
+                header,
+                [buffer.table for buffer in new],
+                [(buffer.table, count, buffer.arrays(count)) for buffer, count in filled],
+            )
+        except FileExistsError:
+            self._log = None  # somebody else's; the next flush takes another name
+            raise
+        self._header, self._published = header, True
+        for buffer in new:
+            buffer.changed = False
+        for buffer, count in filled:
+            del buffer.rows[:count]
+
+    def _restored(self, log: Log) -> Log:
+        """Write a log once more whose name is gone, and note that."""
+        number = max(self._header.last_part - 1, *parts.numbers(self.path), 0) + 1
+        copy = log.copied(parts.log(self.path, number))
+        log.close()
+        said = f"{log.path} vanished while it was written; its rows were written again"
+        warnings.warn(said, stacklevel=5)
+        problems = (*self._header.problems, said)
+        self._header = replace(self._header, last_part=number, problems=problems)
+        return copy
+
+    def _rotate(self, log: Log) -> None:
+        """Seal a log that is long; if the disk refuses, it stays what it is."""
+        log.close()
+        self._log = None
+        try:
+            seal_log(self.path, self._header.last_part)
+        except (OSError, TrajlabError) as error:
+            warnings.warn(f"{log.path} could not be sealed yet: {error}", stacklevel=4)
+
+    def _merge(self, status: str) -> None:
+        """Seal the run, unless another writer has come in, whose log must not be taken from it."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        snapshot = take(self.path, run_id=self._header.run_id)
+        ours = self._header.sessions
+        if any(s.header.sessions != ours[: len(s.header.sessions)] for s in snapshot.sources):
+            problems: tuple[str, ...] = (
+                f"another process records {self.path} too, so it was not sealed; end that, and "
+                f"run trajlab merge",
+            )
+        else:
+            problems = merge(self.path, status, snapshot)
+        for problem in problems:
+            warnings.warn(problem, stacklevel=3)
 
     def _leave(self) -> None:
         """Give the lock back; the parts folder goes unless something is in it."""
@@ -278,38 +349,20 @@ class Writer:
 
     def _resumed(self, header: Header, allow_changes: bool) -> Header:
         """Return the header with which this session goes on, and take over the tables."""
+        numbers = parts.numbers(self.path)
+        if not parts.exists(self.path):
+            return header
+        if len(numbers) >= MERGE_PARTS:
+            merge(self.path, "recording")
         snapshot = take(self.path)
         for problem in snapshot.problems:
             warnings.warn(problem, stacklevel=4)
-        before = snapshot.header
-        metadata = plain(header.metadata) or before.metadata
-        if before.tasks != header.tasks:
-            raise TrajlabError(
-                f"{self.path} was recorded with tasks {before.tasks}, not {header.tasks}; resume "
-                f"with the same, or give another name"
-            )
-        changed = _differences(before.metadata, metadata)
-        if header.shared and before.shared and before.shared != header.shared:
-            changed += _differences(
-                {"shared parameters": before.shared}, {"shared parameters": header.shared}
-            )
-        if changed and not allow_changes:
-            raise TrajlabError(
-                f"{self.path} was recorded with {', '.join(changed)}; resume with the same, give "
-                f"another name, or set allow_changes=True"
-            )
+        header = resumed(self.path, snapshot, header, allow_changes)
         for name in snapshot.tables:
             self._buffers[name] = Buffer(view(snapshot, name).declared)
             self._buffers[name].changed = False
-        self.shared = self.shared or list(before.shared)
-        return replace(
-            header,
-            run_id=before.run_id,
-            created=before.created,
-            metadata=metadata,
-            sessions=before.sessions + header.sessions,
-            last_part=max(before.last_part, *parts.numbers(self.path), 0),
-        )
+        self.shared = list(header.shared)
+        return header
 
     def _buffer(self, table: str) -> Buffer:
         try:
@@ -317,9 +370,11 @@ class Writer:
         except KeyError:
             raise TrajlabError(f"table {table!r} is not declared in {self.path}") from None
 
-    def _check_process(self) -> None:
+    def _check_open(self) -> None:
         if self._closed:
             raise TrajlabError(f"{self.path} is closed; resume it to record more")
+
+    def _check_process(self) -> None:
         if os.getpid() != self._pid:
             raise TrajlabError(
                 f"{self.path} is recorded by process {self._pid}; a forked process cannot write it"
@@ -329,15 +384,6 @@ class Writer:
         """Set when the next flush in passing is due."""
         self._due_time = time.monotonic() + INTERVAL
         self._due_bytes = self._bytes + FLUSH_BYTES
-
-    def _merge_in_passing(self) -> None:
-        """Merge while training goes on: if the disk refuses, the parts just stay longer."""
-        try:
-            merge(self.path, "recording")
-            self._merge_at = MERGE_PARTS
-        except (OSError, TrajlabError) as error:
-            self._merge_at *= 2
-            warnings.warn(f"the parts of {self.path} could not be merged: {error}", stacklevel=4)
 
     def _flush_in_passing(self) -> None:
         """Flush while training goes on: a refusing disk is warned of once and tried again."""
@@ -351,12 +397,3 @@ class Writer:
             if not self._warned:
                 warnings.warn(str(error), stacklevel=3)
                 self._warned = True
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Say in what two configurations differ."""
-    return [
-        f"{key}={before.get(key)!r}, not {now.get(key)!r}"
-        for key in dict.fromkeys([*before, *now])
-        if key not in before or key not in now or before[key] != now[key]
-    ]

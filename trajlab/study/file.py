@@ -1,7 +1,7 @@
 """Study files: a grid of runs in TOML."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,9 @@ def read(file: Path) -> Study:
     stages: list[Stage] = []
     for number, table in enumerate(tables, 1):
         where = f"stage {table.get('name', number)!r} of {file}"
+        if "front" in table or "best" in table:
+            stages.append(_again(table, stages, shared.get("record", {}), where))
+            continue
         check_keys(table, ["name", "record", *HYPER], where)
         written = shared | table
         values = {k: default for k, (_, default) in HYPER.items()} | {"record": {}}
@@ -91,10 +94,11 @@ def read(file: Path) -> Study:
         record = values.pop("record")
         recorded.check(record, where)
         earlier = [stage.name for stage in stages]
-        if name in earlier:
-            raise TrajlabError(f"{file} has two stages {name!r}; give each a name of its own")
         grid = {key: listed(key, value, earlier, where) for key, value in values.items()}
         stages.append(Stage(name, {**grid, "record": [record]}))
+    names = [stage.name for stage in stages]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise TrajlabError(f"{file} has two stages {twice[0]!r}; give each a name of its own")
     return Study(
         file,
         Path(content.get("runs", f"runs/{file.parent.name}")),
@@ -102,6 +106,32 @@ def read(file: Path) -> Study:
         _selection(content.get("select", {}), file),
         content.get("device", "cpu"),
         Path(content["root"]) if "root" in content else None,
+    )
+
+
+def _again(
+    table: Mapping[str, Any], stages: Sequence[Stage], record: Mapping[str, Any], where: str
+) -> Stage:
+    """Read a stage that trains what earlier ones are chosen for again, with fresh seeds."""
+    way = "front" if "front" in table else "best"
+    check_keys(table, ["name", "record", way, "seed"], f"{where}, which trains {way} again,")
+    known = {stage.name: stage for stage in stages}
+    names = table[way] if isinstance(table[way], list) else [table[way]]
+    check_keys(names, known, f"{way} of {where} (stages before it)")
+    seeds = listed("seed", table.get("seed"), [], where)
+    for name in names:
+        if stale := {*seeds} & {*known[name].grid["seed"]}:
+            raise TrajlabError(
+                f"{where} has seed {min(stale)} of stage {name!r}, which it is chosen from; give "
+                "fresh seeds"
+            )
+    record = table.get("record", record)
+    recorded.check(record, where)
+    return Stage(
+        str(table.get("name", len(stages) + 1)),
+        {"seed": seeds, "record": [record]},
+        tuple(known[name] for name in names),
+        way == "front",
     )
 
 

@@ -1,6 +1,6 @@
 """A stage of a study: lists of values, multiplied out into runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -40,28 +40,42 @@ class Stage:
         By which `Best` refers to it.
     grid
         A list of values a key; values may be `Best`.
+    again
+        Stages of which the chosen configurations are trained again; the grid then has seeds alone.
+    front
+        Whether their whole fronts are, or the best of each.
     """
 
     name: str
     grid: Mapping[str, Sequence[Any]]
+    again: tuple["Stage", ...] = ()
+    front: bool = False
 
     @property
     def sources(self) -> set[str]:
         """The stages whose results it needs."""
         values = (value for listed in self.grid.values() for value in listed)
-        return {value.stage for value in values if isinstance(value, Best)}
+        return {value.stage for value in values if isinstance(value, Best)} | {
+            stage.name for stage in self.again
+        }
 
     def configurations(self) -> list[dict[str, Any]]:
         """Multiply the lists out, each configuration once.
 
         The seed varies slowest, so that whole comparisons are trained first. A problem of one task
-        is trained by ``single``, whatever method the stage names.
+        is trained by ``single``, whatever method the stage names. Of a front that is
+        to be chosen there are at most these, all that it is chosen from; in the place of a best one
+        stands the first.
 
         Raises
         ------
         TrajlabError
             If a setting has no such condition.
         """
+        if self.again:
+            tried = [stage.configurations() for stage in self.again]
+            kept = [c for own in tried for c in (own if self.front else own[:1])]
+            return reseeded(kept, self.grid)
         keys = sorted(self.grid, key=lambda key: key != "seed")
         found: list[dict[str, Any]] = []
         for values in product(*(self.grid[key] for key in keys)):
@@ -83,3 +97,24 @@ def cost(configuration: Mapping[str, Any]) -> int:
     """Return the passes of a task over its data in one run."""
     tasks = setting(configuration["setting"]).tasks(configuration["condition"])
     return int(configuration["epochs"]) * len(tasks)
+
+
+def reseeded(
+    configurations: Iterable[Mapping[str, Any]], grid: Mapping[str, Sequence[Any]]
+) -> list[dict[str, Any]]:
+    """Return configurations, each once, with a grid's values in the place of theirs.
+
+    Parameters
+    ----------
+    configurations
+        Complete ones.
+    grid
+        Lists of values a key, of which the first varies slowest.
+    """
+    found: list[dict[str, Any]] = []
+    for values in product(*grid.values()):
+        for configuration in configurations:
+            own = {**configuration, **dict(zip(grid, values, strict=True))}
+            if own not in found:
+                found.append(own)
+    return found

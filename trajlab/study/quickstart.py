@@ -1,17 +1,22 @@
 """The quickstart: single- and multi-task runs on bundled real data, in seconds."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from trajlab.errors import TrajlabError
 from trajlab.record import probes
 from trajlab.store import load
+from trajlab.study.runner import local, stop
 from trajlab.training import Plan, Problem, train
 from trajlab.training.settings.digits import digits
 
 SEEDS = 5
 EPOCHS = 80
+WORKERS = 2
 CONDITIONS = ("", "+same", "+noisy")
 
 
@@ -63,7 +68,7 @@ def run(
     seeds: int = SEEDS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
-    """Train what is missing of the quickstart's runs; finished ones are kept.
+    """Train what is missing of the quickstart's runs, two at a time; finished ones are kept.
 
     Parameters
     ----------
@@ -72,7 +77,7 @@ def run(
     seeds
         Runs a condition.
     progress
-        Called with epochs done and epochs in all.
+        Called with runs done and runs in all.
 
     Returns
     -------
@@ -84,13 +89,19 @@ def run(
         folder / f"{plan.method}{plan.condition}-seed{plan.seed}.h5": plan for plan in plans(seeds)
     }
     missing = {path: plan for path, plan in wanted.items() if not _finished(path)}
-    total = sum(plan.epochs for plan in missing.values())
-    before = 0
-    for path, plan in missing.items():
-
-        def advance(epoch: int, before: int = before) -> None:
-            progress(before + epoch, total)
-
-        train(plan, path, probes=_probes, on_epoch=advance)
-        before += plan.epochs
+    progress(0, len(missing))
+    with local(WORKERS).start() as executor:
+        try:
+            trained = [executor.submit(_train, plan, path) for path, plan in missing.items()]
+            for done, future in enumerate(as_completed(trained), 1):
+                future.result()
+                progress(done, len(missing))
+        except BaseException:
+            stop(executor)
+            raise
     return list(wanted)
+
+
+def _train(plan: Plan, path: Path) -> None:
+    torch.set_num_threads(1)
+    train(plan, path, probes=_probes)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 
 from trajlab.errors import TrajlabError
@@ -13,8 +14,10 @@ from trajlab.store import Runs, Trajectory
 from trajlab.study.file import read
 from trajlab.study.keys import check_keys
 from trajlab.study.selection import runs
+from trajlab.study.status import seconds
 
 FEWEST = 3  # seeds; with fewer, numbers are descriptive
+_HOUR = 3600
 SHOWN = 30  # rows; longer tables are written and not printed
 Evaluate = Callable[[Path, Path, Path], Mapping[str, pd.DataFrame]]
 
@@ -92,6 +95,37 @@ def finished(file: Path, stages: Sequence[str], folder: Path) -> Finished:
     return Finished(Runs(kept), len(whole), len(seen))
 
 
+def cost_table(file: Path, folder: Path) -> pd.DataFrame:
+    """Return what the runs of a study took, a row a stage; the first of two tells a shared run.
+
+    Parameters
+    ----------
+    file
+        The study file.
+    folder
+        Where the trajectory files are.
+
+    Returns
+    -------
+    DataFrame
+        `stage, wanted, finished, core_hours`: runs that the stage adds, NaN where it is not known
+        yet which these are; those that are finished; and the hours that these took on their one
+        thread each, evaluations included: epochs times the median epoch, so that interruptions do
+        not count; beside other work a core does less in an hour.
+    """
+    study = replace(read(file), runs=folder)
+    seen: set[Path] = set()
+    rows = []
+    for stage in study.stages:
+        wanted = runs(study, stage)
+        new = [run for run in wanted or () if run.path not in seen]
+        seen |= {run.path for run in new}
+        done = [found for run in new if (found := run.trajectory()) is not None]
+        hours = sum(seconds(run) for run in done) / _HOUR
+        rows.append((stage.name, np.nan if wanted is None else len(new), len(done), hours))
+    return pd.DataFrame(rows, columns=["stage", "wanted", "finished", "core_hours"])
+
+
 def command(evaluate: Evaluate, folder: Path) -> click.Command:
     """Make the command of an analysis: from a folder of runs to printed and written tables.
 
@@ -99,7 +133,7 @@ def command(evaluate: Evaluate, folder: Path) -> click.Command:
     ----------
     evaluate
         From the study file, the folder of runs and that for figures to tables by name, which are
-        written there too; its docstring is the help.
+        written there too, with what the runs took as ``cost``; its docstring is the help.
     folder
         Of the analysis: ``study.toml`` and ``results`` in it are the defaults.
     """
@@ -116,7 +150,7 @@ def command(evaluate: Evaluate, folder: Path) -> click.Command:
         with warnings.catch_warnings():
             warnings.showwarning = lambda text, *_, **__: click.echo(f"Warning: {text}", err=True)
             try:
-                tables = evaluate(study, trained, out)
+                tables = {**evaluate(study, trained, out), "cost": cost_table(study, trained)}
             except (TrajlabError, OSError) as error:
                 raise click.ClickException(str(error)) from error
         for name, table in tables.items():

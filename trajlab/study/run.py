@@ -15,6 +15,7 @@ import torch
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 from trajlab.study import recorded
+from trajlab.study.values import LATER
 from trajlab.training import Plan, train
 from trajlab.training.settings import setting
 
@@ -43,7 +44,9 @@ class Run:
         """Its file: equal configurations of two stages are one run."""
         plan = self.plan
         text = f"{plan.method}{plan.condition}-seed{plan.seed}"
-        content = json.dumps(self.configuration, sort_keys=True)
+        absent = {key: default for key, (_, default) in LATER.items()}
+        told = {k: v for k, v in self.configuration.items() if k not in absent or v != absent[k]}
+        content = json.dumps(told, sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()[:8]
         return self.folder / f"{re.sub(r'[^A-Za-z0-9+.-]', '_', text)}-{digest}.h5"
 

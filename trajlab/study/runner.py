@@ -126,11 +126,7 @@ def _train(wanted: list[Run], engine: Engine, progress: Progress) -> None:
                     ) from error
                 progress.lost(losses)
             except BaseException:
-                for future in futures:
-                    future.cancel()
-                executor.shutdown(wait=False)
-                for child in multiprocessing.active_children():
-                    child.terminate()
+                stop(executor)
                 raise
 
 
@@ -144,6 +140,19 @@ def local(workers: int) -> Engine:
     """
     context = multiprocessing.get_context("spawn")
     return Engine(lambda: ProcessPoolExecutor(workers, context, _begin))
+
+
+def stop(executor: Executor) -> None:
+    """End what an executor does at once; trained runs go on from their checkpoints.
+
+    Parameters
+    ----------
+    executor
+        One that an `Engine` started.
+    """
+    executor.shutdown(wait=False, cancel_futures=True)
+    for child in multiprocessing.active_children():
+        child.terminate()
 
 
 def cluster(address: str) -> Engine:

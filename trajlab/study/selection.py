@@ -9,7 +9,8 @@ import numpy as np
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 from trajlab.study.file import Selection, Study
-from trajlab.study.grid import Best, Stage
+from trajlab.study.fronts import best_of, on_front
+from trajlab.study.grid import Best, Stage, reseeded
 from trajlab.study.run import Run
 
 
@@ -34,6 +35,15 @@ def runs(study: Study, stage: Stage) -> list[Run] | None:
     for found in tried.values():
         if found is None or any(run.trajectory() is None for run in found):
             return None
+    if stage.again:
+        choose = on_front if stage.front else best_of
+        chosen_ones = [
+            own
+            for other in stage.again
+            for own in choose(other, tried[other.name] or (), study.selection)
+        ]
+        configurations = reseeded(chosen_ones, stage.grid)
+        return [Run(study.runs, own, study.device, study.root) for own in configurations]
     chosen: dict[tuple[str, str], float] = {}  # one choice serves many configurations
 
     def resolve(key: str, value: Best, configuration: Mapping[str, Any]) -> float:

@@ -127,6 +127,18 @@ def tried(study: Study) -> float:
         return _epoch_seconds(found) / len(found.tasks)
 
 
+def seconds(run: Trajectory) -> float:
+    """Return how long a run took, without interruptions: its epochs times the median one.
+
+    Of a single epoch, from its first step to its last; NaN where losses are not recorded.
+    """
+    if "losses" not in run.tables:
+        return float("nan")
+    table = run.table("losses")
+    epochs = len(np.unique(table["epoch"]))
+    return epochs * _epoch_seconds(run) if epochs > 1 else float(np.ptp(table["wall_time"]))
+
+
 def _epoch_seconds(run: Trajectory) -> float:
     """Return the median time from the beginning of one epoch to that of the next."""
     table = run.table("losses")

@@ -1,6 +1,6 @@
 """Values of hyper-parameters in a study file, checked."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from inspect import signature
 from typing import Any
 
@@ -8,15 +8,22 @@ from trajlab.errors import TrajlabError
 from trajlab.study.grid import Best
 from trajlab.study.keys import check_keys
 from trajlab.training.methods import AGGREGATORS, METHODS
+from trajlab.training.optimization import OPTIMIZERS, SCHEDULES, schedule_options
 from trajlab.training.settings import SETTINGS
 
-_TEXT, _METHOD = "a text", "a name, or a table with a name and options"
+_TEXT, _METHOD = "a text", "a method's name, or a table with its name and options"
 _COUNT, _NUMBER = "a whole number", "a number"
+_SCHEDULE, _SHARE = (
+    "a schedule's name, or a table with its name and options",
+    "a number, or a table by task",
+)
 _TYPES: dict[str, tuple[type, ...]] = {
     _TEXT: (str,),
     _METHOD: (str, dict),
     _COUNT: (int,),
     _NUMBER: (int, float),
+    _SCHEDULE: (str, dict),
+    _SHARE: (int, float, dict),
 }
 # Hyper-parameters: what a value is, and its default where there is one.
 HYPER: dict[str, tuple[str, Any]] = {
@@ -31,6 +38,22 @@ HYPER: dict[str, tuple[str, Any]] = {
     "weight_decay": (_NUMBER, 0.0),
     "precision": (_TEXT, "float32"),
 }
+# Those that came later: where one has its default, the run is the one that it was without it.
+LATER: dict[str, tuple[str, Any]] = {
+    "early_evaluations": (_COUNT, 0),
+    "optimizer": (_TEXT, "sgd"),
+    "schedule": (_SCHEDULE, {"name": "constant"}),
+    "epoch_steps": (_COUNT, 0),
+    "label_smoothing": (_NUMBER, 0.0),
+    "width": (_NUMBER, 1.0),
+    "depth": (_COUNT, 1),
+    "dropout": (_NUMBER, 0.0),
+    "share": (_SHARE, 1.0),
+    "overlap": (_NUMBER, None),
+}
+HYPER |= LATER
+OPTIONAL = ("overlap",)  # without a value it does not apply
+_NAMES: dict[str, Collection[str]] = {"setting": SETTINGS, "optimizer": OPTIMIZERS}
 _BEST = ["best", "per", "where", "times"]
 
 
@@ -53,6 +76,8 @@ def listed(key: str, value: Any, earlier: list[str], where: str) -> list[Any]:
     TrajlabError
         If a value is missing or means nothing.
     """
+    if value is None and key in OPTIONAL:
+        return [None]
     if value is None:
         raise TrajlabError(f"{where} has no {key}; give it there or above the stages")
     values = value if isinstance(value, list) else [value]
@@ -67,15 +92,27 @@ def _value(key: str, value: Any, earlier: list[str], where: str) -> Any:
     kind, _ = HYPER[key]
     if not isinstance(value, _TYPES[kind]) or isinstance(value, bool):
         raise TrajlabError(f"{key} of {where} is {value!r}; give {kind}")
-    if key == "setting":
-        check_keys([str(value)], SETTINGS, f"setting of {where}")
-    if isinstance(value, (int, float)) and kind == _NUMBER:
+    if key in _NAMES:
+        check_keys([str(value)], _NAMES[key], f"{key} of {where}")
+    if isinstance(value, (int, float)) and kind in (_NUMBER, _SHARE):
         return float(value)
-    return _method(value, where) if isinstance(value, (str, dict)) and kind == _METHOD else value
+    if kind == _METHOD:
+        return _method(_table(value), where)
+    return _schedule(_table(value), where) if kind == _SCHEDULE else value
 
 
-def _method(value: str | dict[str, Any], where: str) -> dict[str, Any]:
-    table = {"name": value} if isinstance(value, str) else value
+def _table(value: Any) -> dict[str, Any]:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _schedule(table: dict[str, Any], where: str) -> dict[str, Any]:
+    name = str(table.get("name"))
+    check_keys([name], SCHEDULES, f"schedule of {where}")
+    check_keys(table, ["name", *schedule_options(name)], f"schedule {name!r} of {where}")
+    return table
+
+
+def _method(table: dict[str, Any], where: str) -> dict[str, Any]:
     name = str(table.get("name"))
     check_keys([name], [*METHODS, *AGGREGATORS], f"method of {where}")
     if name in METHODS:  # TorchJD checks the options of its own

@@ -5,7 +5,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trajlab.training.setting import Split
+from trajlab.training.setting import Examples, Split
+
+
+def pick(examples: Examples, rows: Tensor) -> Tensor:
+    """Return the examples of these rows ``(n,)``.
+
+    Of a tensor on a CPU, `index_select` copies rows in half the time that indexing takes.
+    """
+    return examples.index_select(0, rows) if isinstance(examples, Tensor) else examples[rows]
 
 
 class Batches:
@@ -50,9 +58,9 @@ class Batches:
         rows = self._order[self._position * self._size :][: self._size]
         self._position += 1
         first, _ = next(iter(self._splits.values()))
-        inputs = first[rows].to(self._device)
+        inputs = pick(first, rows).to(self._device)
         return {
-            name: (inputs, targets[rows].to(self._device))
+            name: (inputs, pick(targets, rows).to(self._device))
             for name, (_, targets) in self._splits.items()
         }
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trajlab.training.batches import pick
 from trajlab.training.metrics import mean
 from trajlab.training.setting import Problem
 
@@ -53,19 +55,23 @@ def _scores(problem: Problem, names: list[str], split: str) -> dict[str, dict[st
     inputs, _ = tasks[names[0]].splits[split]
     device = next(problem.model.parameters()).device
     metrics = {name: {"loss": mean(task.loss), **task.metrics} for name, task in tasks.items()}
-    sums: dict[str, Any] = {name: dict.fromkeys(own, 0) for name, own in metrics.items()}
+    counts: dict[str, dict[str, list[Tensor]]] = {
+        name: {key: [] for key in own} for name, own in metrics.items()
+    }
     right: dict[str, list[Tensor]] = {name: [] for name in names}
     for start in range(0, len(inputs), BATCH):
         rows = torch.arange(start, min(start + BATCH, len(inputs)))
-        outputs = problem.model(dict.fromkeys(names, inputs[rows].to(device)))
+        outputs = problem.model(dict.fromkeys(names, pick(inputs, rows).to(device)))
         for name, task in tasks.items():
-            wanted = task.splits[split][1][rows].to(device)
+            wanted = pick(task.splits[split][1], rows).to(device)
             for key, metric in metrics[name].items():
-                sums[name][key] += metric.count(outputs[name], wanted)
+                counts[name][key].append(metric.count(outputs[name], wanted))
             if split == "test" and task.correct:
                 right[name].append(task.correct(outputs[name], wanted).cpu())
     return {
-        name: {key: metric.value(sums[name][key]) for key, metric in own.items()}
+        name: {
+            key: metric.value(reduce(metric.join, counts[name][key])) for key, metric in own.items()
+        }
         | ({"correct": torch.cat(right[name])} if right[name] else {})
         for name, own in metrics.items()
     }

@@ -62,7 +62,7 @@ def train(
             shared=trainer.model.trunk,
             optimizer=trainer.optimizer,
             lower_is_better=_lower_is_better(trainer.problem),
-            probes=[*probes(trainer.problem), *trainer.method.probes],
+            probes=[*probes(trainer.problem), *trainer.probes],
             task_losses=trainer.losses,
             predict=trainer.predict,
             metadata={**plan.metadata, **(metadata or {})},

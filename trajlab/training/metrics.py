@@ -1,7 +1,8 @@
-"""What a task is scored by: counts that add over batches, and a value from their sum."""
+"""What a task is scored by: counts of batches, and a value of them all together."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 
 import torch
 from torch import Tensor
@@ -9,21 +10,24 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Metric:
-    """A score of a whole split, from counts that add over its batches.
+    """A score of a whole split, from counts of its batches.
 
     Attributes
     ----------
     count
-        From outputs and targets of a batch to what is added up, in float64.
+        From outputs and targets of a batch to what is joined, in float64.
     value
-        From the sum to the score.
+        From what all batches join to to the score.
     higher_is_better
         Its direction.
+    join
+        From the counts so far and those of a batch to both: their sum.
     """
 
     count: Callable[[Tensor, Tensor], Tensor]
     value: Callable[[Tensor], float]
     higher_is_better: bool = True
+    join: Callable[[Tensor, Tensor], Tensor] = torch.add
 
 
 def correct(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -81,6 +85,25 @@ binary_accuracy = mean(lambda outputs, targets: correct_sign(outputs, targets).d
 
 f1 = Metric(_confusion, _f1)
 """F1 of the positive class, in percent; NaN where nothing is positive in prediction and truth."""
+
+
+def _ranked(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Keep logits and targets ``(2, n)``: a ranking is of the whole split."""
+    return torch.stack((outputs, targets)).double()
+
+
+def _average_precision(ranked: Tensor) -> float:
+    from sklearn.metrics import average_precision_score
+
+    logits, targets = ranked.cpu().numpy()
+    return 100 * float(average_precision_score(targets, logits)) if targets.any() else nan
+
+
+average_precision = Metric(
+    _ranked, _average_precision, join=lambda before, batch: torch.cat((before, batch), 1)
+)
+"""Average precision of the positive class, in percent; NaN where nothing is positive. Unlike
+accuracy it moves where positives are few, and has no threshold."""
 
 
 def _outcomes(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -8,8 +8,10 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from trajlab.errors import TrajlabError
 from trajlab.measure.examples.likelihood import Likelihood
 from trajlab.training.metrics import Metric
+from trajlab.training.models import PLAIN, Shape
 
 Module = TypeVar("Module", bound=nn.Module)
 Names = tuple[str, ...]
@@ -103,13 +105,6 @@ class Problem:
     shared_inputs: bool = False
 
 
-class Build(Protocol):
-    """From condition, seed and the data's folder to a problem."""
-
-    def __call__(self, condition: str, seed: int, root: Path | None = None) -> Problem:
-        """Build the problem."""
-
-
 @dataclass(frozen=True)
 class Setting:
     """A named family of problems.
@@ -128,13 +123,35 @@ class Setting:
         Where the data come from.
     defaults
         Hyper-parameters to use where a study of this setting alone names none.
+    shapes
+        Whether `build` takes a `Shape` of the trunk, as a fourth argument; others have one network.
     """
 
     name: str
     tasks: Callable[[str], Names]
-    build: Build
+    build: Callable[..., Problem]
     source: str
     defaults: Mapping[str, float] = field(default_factory=dict)
+    shapes: bool = False
+
+    def problem(
+        self, condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN
+    ) -> Problem:
+        """Build the problem with a trunk of some shape.
+
+        Raises
+        ------
+        TrajlabError
+            If the setting's network has one shape only.
+        """
+        if self.shapes:
+            return self.build(condition, seed, root, shape)
+        if shape != PLAIN:
+            raise TrajlabError(
+                f"the network of {self.name} has neither width, depth nor dropout to set; leave "
+                "them out"
+            )
+        return self.build(condition, seed, root)
 
 
 def seeded(build: Callable[[], Module], seed: int) -> Module:

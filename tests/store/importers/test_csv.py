@@ -84,15 +84,21 @@ def test_several_tasks_and_steps_out_of_order(tmp_path):
 BAD = {
     "missing cell": ("k,l\n0,1\n1,\n", "an empty cell in line 3, column 'l'"),
     "missing cell below a blank line": ("k,l\n\n0,1\n1,\n", "line 4, column 'l'"),
+    "missing step": ("k,l\n0,1\n,1\n", "an empty cell in line 3, column 'k'"),
+    "missing step below a blank line": ("k,l\n\n0,1\n,1\n", "line 4, column 'k'"),
+    "decimal comma": ('k,l\n0,"1,5"\n', "is its decimal a comma"),
+    "other separator": ("k;l\n0;1\n", "its separator may be ';'"),
+    "pointer": ("version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    "same name twice": ("k,l,l\n0,1,2\n", "several columns 'l'"),
     "text": ("k,l\n0,1\n1,high\n", "'high' in line 3, column 'l'"),
     "broken step": ("k,l\n0.5,1\n", "'0.5' in line 2, column 'k'"),
     "negative step": ("k,l\n-1,1\n", "'-1' in line 2, column 'k'"),
-    "short row": ("k,l\n0,1\n1\n", "an empty cell in line 3, column 'l'"),
+    "short row": ("k,l\n0,1\n1\n", "line 3 has 1 cells and the header 2"),
     "long row": ("k,l\n0,1\n1,2,3\n", "is not a CSV table.*line 3"),
     "unknown column": ("k,loss\n0,1\n", "no column 'l'; it has k, loss"),
     "same point twice": ("k,l\n0,1\n1,1\n0,2\n", "second row .* line 4"),
     "header only": ("k,l\n", "no rows"),
-    "empty": ("", "not a CSV table"),
+    "empty": ("", "is empty"),
     "binary": ("\x89HDF\r\n\x1a\n\0\0", "a.csv"),
 }
 
@@ -172,3 +178,91 @@ def test_names_that_differ_only_in_odd_characters_stay_apart(tmp_path):
     )
     assert [path.name for path in paths] == ["a_b.h5", "a_b-2.h5"]
     assert [Trajectory(path).metadata["m"] for path in paths] == ["a/b", "a b"]
+
+
+def test_one_column_a_task_with_blank_cells_and_several_splits(tmp_path):
+    text = "k;a;b;va;cos\n0;1,5;2;;\n1;1;;0,5;-0,25\n"
+    arguments = {"step": "k", "separator": ";", "decimal": ","}
+    (path,) = import_csv(
+        write(tmp_path / "a.csv", text),
+        tmp_path,
+        map={
+            "train/a/loss": "a",
+            "train/b/loss": "b",
+            "test/a/accuracy": "va",
+            "similarity/a/b": "cos",
+        },
+        **arguments,
+    )
+    run = Trajectory(path)
+    assert run.tasks == ["a", "b"]
+    np.testing.assert_array_equal(run.table("evaluations/train")["loss"], [[1.5, 2], [1, np.nan]])
+    np.testing.assert_array_equal(run.table("evaluations/test")["accuracy"], [[0.5, np.nan]])
+    cosine = run.table("similarity")["cosine"]
+    assert cosine[0, 0, 1] == cosine[0, 1, 0] == -0.25
+
+
+def test_names_of_files_are_metadata_and_brackets_join_the_parts_of_a_run(tmp_path):
+    for method, level in (("single", 1), ("joint", 2)):
+        for task in ("a", "b"):
+            file = tmp_path / "in" / method / "study_3" / f"{task}.csv"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"k,l\n0,{level + (task == 'b')}\n")
+    arguments = {"step": "k", "map": {"train/{task}/loss": "l"}}
+    name = "{method}/study_{seed}/"
+    import_csv(tmp_path / "in", tmp_path / "one", name=name + "[task]", **arguments)
+    runs = load(tmp_path / "one")
+    assert [r.metadata for r in runs] == [
+        {"method": "joint", "seed": 3},
+        {"method": "single", "seed": 3},
+    ]
+    assert [r.table("evaluations/train")["loss"].tolist() for r in runs] == [[[2, 3]], [[1, 2]]]
+    import_csv(tmp_path / "in", tmp_path / "apart", name=name + "{task}", **arguments)
+    assert sorted(tuple(r.tasks) for r in load(tmp_path / "apart")) == [
+        ("a",),
+        ("a",),
+        ("b",),
+        ("b",),
+    ]
+
+
+def test_a_melted_table_says_in_its_cells_what_a_number_is(tmp_path):
+    text = "k,split,task,metric,value\n0,train,a,loss,1\n0,test,a/x,acc,0.5\n"
+    (path,) = import_csv(
+        write(tmp_path / "a.csv", text),
+        tmp_path,
+        step="k",
+        map={"{split}/{task}/{metric}": "value"},
+    )
+    run = Trajectory(path)
+    assert run.tasks == ["a", "a/x"]
+    assert run.table("evaluations/test")["acc"][0, 1] == 0.5
+
+
+def test_one_row_a_run_has_no_known_step(tmp_path):
+    file = write(tmp_path / "a.csv", "run,acc\nx,1\ny,2\n")
+    arguments = {"meta": {"method": "run"}, "map": {"test/a/acc": "acc"}}
+    with pytest.warns(UserWarning, match="steps are not known"):
+        import_csv(file, tmp_path / "o", **arguments)
+    paths = import_csv(file, tmp_path / "p", **arguments, const={"step": "70"})
+    assert [Trajectory(p).table("evaluations/test")["step"].tolist() for p in paths] == [[70], [70]]
+    with pytest.raises(TrajlabError, match=r"second row .* the column of steps"):
+        import_csv(file, tmp_path / "q", map={"test/a/acc": "acc"})
+
+
+def test_a_second_import_adds_to_the_same_run_and_to_no_other(tmp_path):
+    first = {"step": "k", "const": {"method": "m"}}
+    file = write(tmp_path / "a.csv", "k,l,err,r\n0,1,5,7\n")
+    import_csv(file, tmp_path, map={"test/a/mae": "err"}, lower_is_better=["mae"], **first)
+    with pytest.warns(UserWarning, match="added to"):
+        import_csv(file, tmp_path, map={"train/a/loss": "l"}, **first)
+    run = Trajectory(tmp_path / "a.h5")
+    assert run.table("evaluations/train")["loss"].tolist() == [[1]]
+    assert run.table("evaluations/test").column_attributes("mae")["higher_is_better"] is False
+    for arguments, why in (
+        ({"map": {"train/a/loss": "r"}, **first}, "it has evaluations/train loss"),
+        ({"map": {"validation/b/loss": "r"}, **first}, "it is of a, not b"),
+        ({"map": {"validation/a/loss": "r"}, "step": "k"}, "its metadata are method=m, not none"),
+    ):
+        with pytest.raises(TrajlabError, match=why):
+            import_csv(file, tmp_path, **arguments)

@@ -1,5 +1,5 @@
 """How task gradients agree or oppose each other."""
 
-from trajlab.analysis.conflict.conflict import Conflict, conflict
+from trajlab.analysis.conflict.conflict import FAMILY, Conflict, conflict
 
-__all__ = ["Conflict", "conflict"]
+__all__ = ["FAMILY", "Conflict", "conflict"]

@@ -1,16 +1,21 @@
 """Conflict of task gradients over training: who pulls against whom, and how often."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
+from trajlab.analysis.conflict.options import ConflictOptions
+from trajlab.analysis.conflict.sentences import sentences
 from trajlab.analysis.conflict.tables import group_tables
-from trajlab.analysis.options import check_confidence
-from trajlab.analysis.result import Result
-from trajlab.analysis.runs.groups import group
+from trajlab.analysis.options import Options
+from trajlab.analysis.result import Family, Result, Sentence
+from trajlab.analysis.runs.groups import Group, group
+from trajlab.analysis.tables import group_columns
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
+
+_NOT_RECORDED = "no complete run recorded the gradients of two or more tasks"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,7 @@ class Conflict(Result):
         One row a group, task and lag: how alike a task's gradient stays, from its sketches.
     """
 
+    options: ConflictOptions
     pairs: pd.DataFrame
     similarity: pd.DataFrame
     summary: pd.DataFrame
@@ -46,13 +52,17 @@ class Conflict(Result):
     corrected: pd.DataFrame
     across_time: pd.DataFrame
 
+    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+        """Yield how alike the gradients of each group are, and how much of them each task has."""
+        del margin
+        yield from sentences(self.summary, self.tasks, group_columns(self.options.group_by))
+
 
 def conflict(
     runs: Iterable[Trajectory],
     *,
     layers: bool = False,
     confidence: float = 0.95,
-    seed: int = 0,
     group_by: Sequence[str] = (),
 ) -> Conflict:
     """Cosine, magnitude similarity and conflict of each two tasks' gradients over training.
@@ -68,7 +78,7 @@ def conflict(
         Recorded runs; those of groups with one task are passed over.
     layers
         One row a layer too, next to the total over all shared parameters (layer ``all``).
-    confidence, seed, group_by
+    confidence, group_by
         As in :func:`trajlab.analysis.gap`.
 
     Returns
@@ -82,24 +92,23 @@ def conflict(
         If runs cannot be grouped, no run recorded the gradients of two tasks, or runs of a group
         differ in their shared parameters.
     """
-    check_confidence(confidence)
-    parts = [group_tables(item, layers, confidence) for item in group(runs, group_by)]
-    made = {
-        field.name: pd.concat(
-            [pd.DataFrame(), *(part[field.name] for part in parts if part)], ignore_index=True
-        )
-        for field in fields(Conflict)
-        if field.name != "settings"
+    options = ConflictOptions(layers=layers, confidence=confidence, group_by=group_by)
+    parts = [group_tables(each, options) for each in group(runs, group_by)]
+    known = [part for part in parts if part and not part["pairs"].empty]
+    if not known:
+        raise TrajlabError(f"{_NOT_RECORDED}; record them with probes.TaskGradients")
+    tables = {
+        name: pd.concat([part[name] for part in known], ignore_index=True) for name in known[0]
     }
-    if made["pairs"].empty:
-        raise TrajlabError(
-            "no complete run recorded the gradients of two or more tasks; record them with "
-            "probes.TaskGradients"
-        )
-    settings = {
-        "layers": layers,
-        "confidence": confidence,
-        "seed": seed,
-        "group_by": list(group_by),
-    }
-    return Conflict(settings=settings, **made)
+    return Conflict(options=options, **tables)
+
+
+def requires(groups: Sequence[Group], options: Options) -> str:
+    """Return why there is no conflict: no run recorded the gradients of two tasks."""
+    del options
+    several = [group for group in groups if len(group.tasks) > 1]
+    recorded = any("gradients" in run.tables for group in several for run in group.runs)
+    return "" if recorded else _NOT_RECORDED
+
+
+FAMILY = Family(conflict, requires)

@@ -26,7 +26,7 @@ def corrected_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     run
         A run; without a table ``similarity`` there are no rows.
     tasks
-        Which of its tasks, in what order.
+        Names of the tasks to read, in order.
 
     Returns
     -------

@@ -25,7 +25,7 @@ def pair_frame(gram: FloatArray, tasks: Sequence[str], layers: Sequence[str]) ->
     gram
         (step, layer, task, other_task) inner products of the tasks' gradients.
     tasks, layers
-        Their names.
+        Names of the tasks and layers.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def similarity_frame(gram: FloatArray, weights: FloatArray, tasks: Sequence[str]
     weights
         (step, task) weights of the tasks in the update.
     tasks
-        Their names.
+        Names of the tasks.
     """
     to_update = similarity.cosine_to_update(gram, weights)
     to_others = similarity.cosine_to_others(gram, weights)
@@ -132,7 +132,7 @@ def measured_frames(run: Trajectory, tasks: Sequence[str]) -> dict[str, pd.DataF
     Parameters
     ----------
     run, tasks
-        Of which run and tasks.
+        The run, and those of its tasks that are asked for.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def measured_frames(run: Trajectory, tasks: Sequence[str]) -> dict[str, pd.DataF
         made = [pd.DataFrame({"step": at, "task": task, name: v}) for task, at, v in parts]
         return pd.concat(made, ignore_index=True).assign(run=str(run.path))
 
-    found = {"noise_scale": frame("noise_scale", lambda t: recorded(run, t, "noise/noise_scale"))}
+    frames = {"noise_scale": frame("noise_scale", lambda t: recorded(run, t, "noise/noise_scale"))}
     if "sketches" in run.tables:
-        found["cosine_to_step"] = frame("cosine_to_step", lambda t: cosine_to_step(run, t))
-    return found
+        frames["cosine_to_step"] = frame("cosine_to_step", lambda t: cosine_to_step(run, t))
+    return frames

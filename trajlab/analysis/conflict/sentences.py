@@ -5,10 +5,34 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from trajlab.analysis.wording import MOST, Row, Statement, estimate, span
+from trajlab.analysis.result import TOLD_SINGLY, Row, Sentence, Statement, estimate, span
+from trajlab.analysis.tables import records
 
 _CORRECTED = ("corrected_cosine", "corrected_low", "corrected_high")
+
+
+def sentences(
+    summary: pd.DataFrame, tasks: pd.DataFrame, keys: Sequence[str]
+) -> Iterator[Sentence]:
+    """Yield what the gradients of each group show.
+
+    Parameters
+    ----------
+    summary, tasks
+        Tables of :func:`trajlab.analysis.conflict`.
+    keys
+        Columns that name a group.
+    """
+    total = summary[summary["layer"] == "all"]
+    for _, part in total.groupby(list(keys), sort=False):
+        pairs = records(part)
+        for statement in (*of_corrected(pairs), of_batches(pairs)):
+            yield Sentence(pairs[0], "", statement)
+    for _, part in tasks.groupby(list(keys), sort=False):
+        rows = records(part)
+        yield Sentence(rows[0], "", of_shares(rows))
 
 
 def of_corrected(pairs: Sequence[Row]) -> Iterator[Statement]:
@@ -21,13 +45,13 @@ def of_corrected(pairs: Sequence[Row]) -> Iterator[Statement]:
         cosine has no sentence, and many pairs have one together.
     """
     measured = [row for row in pairs if isinstance(row.get("reading"), str)]
-    if len(measured) <= MOST:
+    if len(measured) <= TOLD_SINGLY:
         yield from map(_of_pair, measured)
         return
-    found = Counter(row["reading"] for row in measured)
+    readings = Counter(row["reading"] for row in measured)
     known = [row for row in _named(measured) if np.isfinite(row["corrected_cosine"])]
     said, numbers = span(known, "corrected_cosine", "pair") if known else ("", {})
-    counts = ", ".join(f"{number} {reading}" for reading, number in found.items())
+    counts = ", ".join(f"{number} {reading}" for reading, number in readings.items())
     yield (
         f"Noise-corrected cosines of {len(measured)} pairs of tasks: {counts}; {said}.",
         {**numbers, "n_pairs": len(measured)},
@@ -50,15 +74,15 @@ def of_batches(pairs: Sequence[Row]) -> Statement:
         row = known[0]
         names = ("mean_cosine", "low", "high", "share_conflicting", "n_runs")
         numbers = {name: row[name] for name in names}
-        found = (
+        text = (
             f"Batch gradients of {row['pair']}: mean cosine over training "
             f"{estimate(row, 'mean_cosine')}, negative at {row['share_conflicting']:.2g} of the "
             f"recorded steps (n = {int(row['n_runs'])})"
         )
     else:
         said, numbers = span(known, "mean_cosine", "pair")
-        found = f"Batch gradients of {len(known)} pairs of tasks: mean cosine over training {said}"
-    return f"{found}; batch cosines mostly measure noise.", numbers
+        text = f"Batch gradients of {len(known)} pairs of tasks: mean cosine over training {said}"
+    return f"{text}; batch cosines mostly measure noise.", numbers
 
 
 def of_shares(tasks: Sequence[Row]) -> Statement:
@@ -70,7 +94,7 @@ def of_shares(tasks: Sequence[Row]) -> Statement:
         Rows of the table `tasks` of `conflict`, of one group.
     """
     ordered = sorted(tasks, key=lambda row: -float(row["norm_share"]))
-    shown = ordered if len(ordered) <= MOST else [ordered[0], ordered[-1]]
+    shown = ordered if len(ordered) <= TOLD_SINGLY else [ordered[0], ordered[-1]]
     said = ", ".join(f"{row['task']} {row['norm_share']:.2g}" for row in shown)
     which = "" if shown is ordered else f", largest and smallest of {len(ordered)} tasks"
     numbers = {f"norm_share of {row['task']}": row["norm_share"] for row in shown}
@@ -80,14 +104,14 @@ def of_shares(tasks: Sequence[Row]) -> Statement:
 def _of_pair(row: Row) -> Statement:
     names = (*_CORRECTED, "ceiling", "n_corrected")
     pair = f"{row['task_a']} and {row['task_b']}"
-    found = (
+    text = (
         f"noise-corrected cosine {estimate(row, *_CORRECTED)}, n = {row['n_corrected']:.0f}, "
         f"ceiling {row['ceiling']:.2g}"
     )
     sentences = {
-        "oppose": f"The gradients of {pair} oppose each other: {found}.",
-        "align": f"The gradients of {pair} align: {found}.",
-        "cannot tell": f"Whether the gradients of {pair} oppose or align cannot be told: {found}.",
+        "oppose": f"The gradients of {pair} oppose each other: {text}.",
+        "align": f"The gradients of {pair} align: {text}.",
+        "cannot tell": f"Whether the gradients of {pair} oppose or align cannot be told: {text}.",
         "noise-dominated": (
             f"The similarity of {pair} is noise-dominated: {row['n_noise_dominated']:.0f} "
             "measurements do not tell a gradient from 0; measure on more or larger batches."

@@ -72,8 +72,8 @@ def cosine_to_others(gram: FloatArray, weights: FloatArray) -> FloatArray:
 
     Parameters and result are those of :func:`cosine_to_update`; NaN for a task alone.
     """
-    own = np.eye(gram.shape[-1], dtype=bool)
-    return _cosine_to_sum(gram, np.where(own, 0.0, weights[..., None, :]))
+    itself = np.eye(gram.shape[-1], dtype=bool)
+    return _cosine_to_sum(gram, np.where(itself, 0.0, weights[..., None, :]))
 
 
 def _cosine_to_sum(gram: FloatArray, weights: FloatArray) -> FloatArray:

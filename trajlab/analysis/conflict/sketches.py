@@ -133,7 +133,7 @@ def time_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     run
         A run; without ``sketches`` there are no rows.
     tasks
-        Which of its tasks.
+        Names of the tasks to read.
 
     Returns
     -------

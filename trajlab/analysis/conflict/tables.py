@@ -1,15 +1,17 @@
 """The tables of :func:`trajlab.analysis.conflict` for one group of runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from trajlab.analysis.conflict import multitask
 from trajlab.analysis.conflict.corrected import corrected_frame, summarise_corrected
+from trajlab.analysis.conflict.options import ConflictOptions
 from trajlab.analysis.conflict.rows import MISSING, ZERO, measured_frames, run_frames
 from trajlab.analysis.conflict.sketches import time_frame
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.statistics.intervals import mean_interval
+from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
@@ -50,23 +52,24 @@ def summarise(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def group_tables(item: Group, layers: bool, confidence: float) -> dict[str, pd.DataFrame]:
+def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFrame]:
     """Return a group's rows of each table of :func:`conflict`; none without gradients.
 
     Parameters
     ----------
-    item
+    group
         The group.
-    layers, confidence
-        As in :func:`conflict`.
+    options
+        Options of the analysis.
 
     Raises
     ------
     TrajlabError
         If runs differ in their shared parameters.
     """
-    runs = [run for run in item.runs if "gradients" in run.tables]
-    if len(item.tasks) < 2 or not runs:
+    confidence = options.confidence
+    runs = [run for run in group.runs if "gradients" in run.tables]
+    if len(group.tasks) < 2 or not runs:
         return {}
     for run in runs:
         if set(run.shared) != set(runs[0].shared):
@@ -74,10 +77,10 @@ def group_tables(item: Group, layers: bool, confidence: float) -> dict[str, pd.D
                 f"{runs[0].path} and {run.path} share different parameters, so their gradients "
                 "cannot be averaged; group by what tells them apart"
             )
-    read = [run_frames(run, item.tasks, layers) for run in runs]
+    read = [run_frames(run, group.tasks, options.layers) for run in runs]
     pairs = pd.concat([frames[0] for frames in read], ignore_index=True)
     similarities = pd.concat([frames[1] for frames in read], ignore_index=True)
-    corrected = pd.concat([corrected_frame(run, item.tasks) for run in runs])
+    corrected = pd.concat([corrected_frame(run, group.tasks) for run in runs])
     summary = summarise(pairs, confidence)
     if not corrected.empty:
         beside = summarise_corrected(corrected, confidence).assign(layer="all")
@@ -85,14 +88,14 @@ def group_tables(item: Group, layers: bool, confidence: float) -> dict[str, pd.D
     totals = similarities.drop_duplicates(["run", "step"])
     tasks = multitask.over_training(similarities, ("task",), multitask.MEASURES, confidence)
     overall = multitask.over_training(totals, (), multitask.TOTALS, confidence)
-    for name, rows in _measured(runs, item.tasks).items():
+    for name, rows in _measured(runs, group.tasks).items():
         known = multitask.over_training(rows, ("task",), (name,), confidence)
         tasks = tasks.merge(known, how="left", on="task")
         if name == "noise_scale":
             noise = rows.groupby(["run", "step"])[name].mean().rename("noise").reset_index()
             overall = overall.join(multitask.over_training(noise, (), ("noise",), confidence))
-    times = pd.concat([time_frame(run, item.tasks) for run in runs])
-    head: dict[str, str | int] = {**item.keys, "baseline": "", "n_baseline": 0, "n_runs": len(runs)}
+    times = pd.concat([time_frame(run, group.tasks) for run in runs])
+    head = Head(keys=group.keys, n_runs=len(runs))
     frames = {
         "pairs": pairs,
         "similarity": similarities.drop(columns=[*multitask.TOTALS]),
@@ -102,7 +105,7 @@ def group_tables(item: Group, layers: bool, confidence: float) -> dict[str, pd.D
         "corrected": corrected,
         "across_time": summarise_times(times, confidence),
     }
-    return {name: _labelled(head, frame) for name, frame in frames.items()}
+    return {name: head.above(frame) for name, frame in frames.items()}
 
 
 def _measured(runs: Sequence[Trajectory], tasks: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -140,11 +143,3 @@ def summarise_times(rows: pd.DataFrame, confidence: float = 0.95) -> pd.DataFram
             }
         )
     return pd.DataFrame(made)
-
-
-def _labelled(head: Mapping[str, str | int], frame: pd.DataFrame) -> pd.DataFrame:
-    """Put the columns that name the group in front."""
-    frame = frame.copy()
-    for name in head.keys() - set(frame):
-        frame[name] = head[name]
-    return frame[list(dict.fromkeys([*head, *frame]))]

@@ -1,5 +1,5 @@
 """Associations between quantities, over units that were varied independently."""
 
-from trajlab.analysis.correlate.correlate import Correlation, correlate
+from trajlab.analysis.correlate.correlate import FAMILY, Correlation, correlate
 
-__all__ = ["Correlation", "correlate"]
+__all__ = ["FAMILY", "Correlation", "correlate"]

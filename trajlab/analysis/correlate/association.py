@@ -5,15 +5,17 @@ are not units.
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
+from trajlab.analysis.correlate.scores import STATISTICS, Statistic
 from trajlab.analysis.statistics.intervals import FloatArray
-from trajlab.analysis.statistics.resampling import RESAMPLES, IntArray, Test, permutation_test
+from trajlab.analysis.statistics.resampling import DRAWS, IntArray, Test, permutation_test
 
 POWER = 0.8
 FEWEST = 3
@@ -56,54 +58,6 @@ class Association:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class _Statistic:
-    """A correlation as the cosine of scores: those of units, spread over units or their pairs.
-
-    The variance of Fisher's z is `variance` / (n − `lost`).
-    """
-
-    rank: Callable[[FloatArray], FloatArray]
-    spread: Callable[[FloatArray], FloatArray]
-    variance: float
-    lost: int
-
-    def scores(self, values: FloatArray) -> FloatArray:
-        """Return scores of unit norm along the last axis; NaN for constant values."""
-        spread = self.spread(self.rank(values))
-        norm = np.linalg.norm(spread, axis=-1, keepdims=True)
-        return np.asarray(spread / np.where(norm > 0, norm, np.nan))
-
-    def error(self, n: int, given: int) -> float:
-        """Return the standard error of z, NaN where no unit is left to estimate it."""
-        free = n - self.lost - given
-        return float(np.sqrt(self.variance / free)) if free > 0 else np.nan
-
-
-def _identity(values: FloatArray) -> FloatArray:
-    return values
-
-
-def _ranks(values: FloatArray) -> FloatArray:
-    return np.asarray(stats.rankdata(values, axis=-1), float)
-
-
-def _centred(values: FloatArray) -> FloatArray:
-    return np.asarray(values - values.mean(axis=-1, keepdims=True))
-
-
-def _pair_signs(values: FloatArray) -> FloatArray:
-    first, second = np.triu_indices(values.shape[-1], k=1)
-    return np.asarray(np.sign(values[..., first] - values[..., second]))
-
-
-STATISTICS: Mapping[str, _Statistic] = {
-    "pearson": _Statistic(_identity, _centred, 1.0, 3),
-    "spearman": _Statistic(_ranks, _centred, 1.06, 3),
-    "kendall": _Statistic(_identity, _pair_signs, 0.437, 4),
-}
-
-
 def associate(
     x: FloatArray,
     y: FloatArray,
@@ -111,7 +65,7 @@ def associate(
     confidence: float = 0.95,
     seed: int = 0,
     *,
-    given: FloatArray | None = None,
+    given: npt.NDArray[Any] | None = None,
     interval: str = "fisher",
     margin: float | None = None,
 ) -> Association:
@@ -128,8 +82,9 @@ def associate(
     seed
         Of the permutations, and of the bootstrap.
     given
-        (n,) finite values to hold fixed: the correlation is the partial one, and units are
-        permuted within equal values only.
+        (n,) values to hold fixed; units are permuted within equal values only. Where they are text,
+        or a value has two units or more on average, they are strata: the scores are centred within
+        each, whatever the shape of their dependence on it. Else the correlation is the partial one.
     interval
         ``fisher`` (z) or ``bootstrap`` (BCa over units; none below 20 of them).
     margin
@@ -149,20 +104,26 @@ def associate(
     n = len(x)
     if n < FEWEST:
         return Association(n=n, reason=f"fewer than {FEWEST} units")
-    kind, held = STATISTICS[statistic], int(given is not None)
+    kind = STATISTICS[statistic]
+    levels = None if given is None else np.unique(given, return_inverse=True)[1].reshape(-1)
+    strata = None if given is None or levels is None else strata_of(given, levels)
+    held = 0 if given is None else 1 if strata is None else int(strata.max())
     error = kind.error(n, held)
     z = stats.norm.ppf((1 + confidence) / 2) + stats.norm.ppf(POWER)
     known: dict[str, Any] = {"n": n, "smallest_detectable": float(np.tanh(z * error))}
-    columns = {"x": x, "y": y} | ({} if given is None else {"given": given})
+    columns = {"x": x, "y": y}
+    if given is not None:
+        columns["given"] = np.asarray(given, float) if strata is None else strata
     for name, values in columns.items():
         if np.ptp(values) == 0:
             return Association(**known, reason=f"{name} is constant")
-    estimate = float(_correlation(kind, *columns.values()))
+    of = _correlation if strata is None else _within
+    estimate = float(of(kind, *columns.values()))
     if np.isnan(estimate):
         return Association(**known, reason="x or y is determined by what is given")
-    test = _test(statistic, x, y, given, seed)
+    test = _test(statistic, x, y, levels, strata, seed)
     if interval == "bootstrap":
-        low, high = _bootstrap(kind, list(columns.values()), confidence, seed)
+        low, high = _bootstrap(kind, of, list(columns.values()), confidence, seed)
     else:
         half_width = stats.norm.ppf((1 + confidence) / 2) * error
         low, high = np.tanh([_atanh(estimate) - half_width, _atanh(estimate) + half_width])
@@ -186,7 +147,7 @@ def associate(
 
 
 def _correlation(
-    kind: _Statistic, x: FloatArray, y: FloatArray, given: FloatArray | None = None
+    kind: Statistic, x: FloatArray, y: FloatArray, given: FloatArray | None = None
 ) -> FloatArray:
     """Return the (partial) correlation along the last axis, NaN where it is undefined."""
     a, b = kind.scores(x), kind.scores(y)
@@ -199,34 +160,63 @@ def _correlation(
     return np.asarray(np.clip(found, -1.0, 1.0))
 
 
+def strata_of(given: npt.NDArray[Any], levels: IntArray) -> FloatArray | None:
+    """Return numbers of strata where what is given is categorical, None where it is a quantity.
+
+    Parameters
+    ----------
+    given
+        (n,) values.
+    levels
+        (n,) number of each among the distinct ones.
+    """
+    categorical = given.dtype.kind not in "fiub" or 2 * (levels.max() + 1) <= len(levels)
+    return levels.astype(float) if categorical else None
+
+
+def _within(kind: Statistic, x: FloatArray, y: FloatArray, strata: FloatArray) -> FloatArray:
+    """Return the correlation of scores centred within strata, along the last axis."""
+    found = (kind.scores(x, strata) * kind.scores(y, strata)).sum(axis=-1)
+    return np.asarray(np.clip(found, -1.0, 1.0))
+
+
 def _test(
-    statistic: str, x: FloatArray, y: FloatArray, given: FloatArray | None, seed: int
+    statistic: str,
+    x: FloatArray,
+    y: FloatArray,
+    levels: IntArray | None,
+    strata: FloatArray | None,
+    seed: int,
 ) -> Test:
     """Permute x within equal given values.
 
     That leaves the correlations with what is given as they are, so the partial correlation and the
-    plain one order the permutations alike.
+    plain one order the permutations alike; within strata only pairs of one stratum count.
     """
     kind, n = STATISTICS[statistic], len(x)
     paired, many = statistic == "kendall", n > MOST_PAIRED
-    if paired and many and given is None:
+    if paired and many and levels is None:
         found = stats.kendalltau(x, y, method="asymptotic")
         return Test(float(found.statistic), float(found.pvalue), 0.0)
-    values, fixed = kind.rank(x), kind.scores(y)
-    unit = fixed / np.linalg.norm(kind.spread(values))
+    values, fixed = kind.rank(x), kind.scores(y, strata)
+    unit = fixed / np.linalg.norm(kind.spread(values, None))
     if not paired:  # centring commutes with permuting
-        values = kind.spread(values)
+        values = kind.spread(values, None)
 
     def correlate(index: IntArray) -> FloatArray:
-        return np.asarray((kind.spread(values[index]) if paired else values[index]) @ unit)
+        return np.asarray((kind.spread(values[index], None) if paired else values[index]) @ unit)
 
-    strata = np.zeros(n, np.intp) if given is None else np.unique(given, return_inverse=True)[1]
-    resamples = 999 if paired and many else RESAMPLES
-    return permutation_test(correlate, strata, seed, resamples=resamples, width=fixed.size)
+    exchangeable = np.zeros(n, np.intp) if levels is None else levels
+    resamples = 999 if paired and many else DRAWS
+    return permutation_test(correlate, exchangeable, seed, resamples=resamples, width=fixed.size)
 
 
 def _bootstrap(
-    kind: _Statistic, columns: list[FloatArray], confidence: float, seed: int
+    kind: Statistic,
+    of: Callable[..., FloatArray],
+    columns: list[FloatArray],
+    confidence: float,
+    seed: int,
 ) -> tuple[float, float]:
     n, width = len(columns[0]), kind.scores(columns[0]).size
     if n < FEWEST_BOOTSTRAP or (width > n and n > MOST_PAIRED):
@@ -236,10 +226,10 @@ def _bootstrap(
         warnings.simplefilter("ignore", RuntimeWarning)
         found = stats.bootstrap(
             columns,
-            lambda *parts, axis=-1: _correlation(kind, *parts),
+            lambda *parts, axis=-1: of(kind, *parts),
             paired=True,
             vectorized=True,
-            n_resamples=RESAMPLES,
+            n_resamples=DRAWS,
             batch=max(1, 2**21 // width),
             confidence_level=confidence,
             method="BCa",

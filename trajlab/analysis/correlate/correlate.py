@@ -1,30 +1,27 @@
 """Association of run summaries, or of the columns of a table, over independent units."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
-from trajlab.analysis.correlate.association import STATISTICS, associate
-from trajlab.analysis.correlate.granulation import (
-    conditional_information,
-    granulated_kendall,
-    sign_error,
-)
-from trajlab.analysis.correlate.units import PLACE, average, common, read_table
-from trajlab.analysis.options import check_choice, check_confidence
-from trajlab.analysis.result import Result
-from trajlab.analysis.runs.groups import GROUP_KEYS, group
-from trajlab.analysis.statistics.multiplicity import ADJUSTMENTS
-from trajlab.analysis.statistics.resampling import RESAMPLES
+from trajlab.analysis.correlate.options import Adjustment, CorrelateOptions, Interval
+from trajlab.analysis.correlate.points import correlate_points, environment_frame
+from trajlab.analysis.correlate.sentences import sentences
+from trajlab.analysis.correlate.units import average
+from trajlab.analysis.options import ScoreOptions
+from trajlab.analysis.result import Family, Result, Sentence
+from trajlab.analysis.runs.evaluations import evaluated
+from trajlab.analysis.runs.groups import Group, group
+from trajlab.analysis.runs.table import read_table
 from trajlab.analysis.summary import summarise_runs
+from trajlab.analysis.tables import GROUP_KEYS
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
 _DEPENDENT = {"epoch", "run", "seed", "step"}  # columns of rows that share a run or configuration
-_INTERVALS = {"fisher": "Fisher z", "bootstrap": "BCa bootstrap over units"}
+_ROW = "row of the table"
+_FEWEST_WAYS = 3  # ways of training that a diagnosis correlates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +31,22 @@ class Correlation(Result):
     Attributes
     ----------
     correlations
-        One row a setting, task, group and statistic.
+        One row a setting, task, metric, group and statistic.
     points
         One row a unit: what the correlations were computed from.
+    environments
+        With `axes`, one row a directed pair of configurations: the distribution of the sign error.
     """
 
+    options: CorrelateOptions
     correlations: pd.DataFrame
     points: pd.DataFrame
+    environments: pd.DataFrame
+
+    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+        """Yield whether the two columns go together."""
+        del margin
+        yield from sentences(self.correlations, self.options.confidence)
 
 
 def correlate(
@@ -56,8 +62,8 @@ def correlate(
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
-    interval: Literal["fisher", "bootstrap"] = "fisher",
-    adjustment: Literal["holm", "bh"] = "holm",
+    interval: Interval = "fisher",
+    adjustment: Adjustment = "holm",
     margin: float | None = None,
     test_size: int | None = None,
     confidence: float = 0.95,
@@ -90,8 +96,8 @@ def correlate(
     within
         A column whose every value gives rows of its own.
     given
-        A numeric column to hold fixed: correlations are partial, and units are exchanged within
-        equal values only.
+        A column to hold fixed; units are exchanged within equal values only. Correlations are
+        partial, or where the column is text or its values repeat, within its strata.
     axes
         Columns of hyper-parameters that units form a grid of.
     metric, split, selection_split
@@ -111,7 +117,7 @@ def correlate(
     Returns
     -------
     Correlation
-        Tables `correlations` and `points`.
+        Tables `correlations`, `points` and, of a grid, `environments`.
 
     Raises
     ------
@@ -119,15 +125,27 @@ def correlate(
         If there are both or neither of runs and table, a column is missing or not numeric, an
         option is unknown, or the table cannot be read.
     """
-    check_confidence(confidence)
-    check_choice("interval", interval, _INTERVALS)
-    check_choice("adjustment", adjustment, ADJUSTMENTS)
-    if margin is not None and not 0 < margin < 1:
-        raise TrajlabError(f"margin must lie between 0 and 1, not at {margin}")
     if (runs is None) == (table is None):
         raise TrajlabError("give either runs or a table to correlate")
-    if given is not None and axes:
-        raise TrajlabError("axes already hold each other fixed; leave out either axes or given")
+    options = CorrelateOptions(
+        x=x,
+        y=y,
+        table=None,
+        unit=unit or "",
+        within=within,
+        given=given,
+        axes=axes,
+        metric=metric,
+        split=split,
+        selection_split=selection_split,
+        interval=interval,
+        adjustment=adjustment,
+        margin=margin,
+        test_size=test_size,
+        confidence=confidence,
+        seed=seed,
+        group_by=group_by,
+    )
     name = None
     if runs is not None:
         named = [name for name in (unit, *axes) if name and name not in (*GROUP_KEYS, *group_by)]
@@ -139,115 +157,40 @@ def correlate(
     else:
         rows, name = read_table("" if table is None else table)
         units = [unit] if unit else list(axes)
-    points = average(rows, x, y, units, within=within, given=given, axes=axes)
-    options: dict[str, Any] = {
-        "interval": interval,
-        "adjustment": adjustment,
-        "margin": margin,
-        "test_size": test_size,
-        "confidence": confidence,
-        "seed": seed,
-    }
-    correlations = correlate_points(points, x, y, given=given, axes=axes, **options)
+    scored = runs is not None and "final_metric" in (x, y, given)
+    if runs is not None and not scored:  # the other numbers of a run are the same for every metric
+        rows = rows.drop_duplicates(["run", "task"])
+    told = {"within": within, "given": given, "metric": "metric" if scored else None}
+    points = average(rows, x, y, units, axes=axes, **told)
+    singly = rows.assign(**{_ROW: range(len(rows))})
+    singly = average(singly, x, y, [*units, _ROW], axes=axes, **told)
+    correlations = correlate_points(points, singly, options)
     if not units and not _DEPENDENT.isdisjoint(rows):
         doubt = "each row is taken as independent: name the unit if rows are checkpoints or seeds"
         correlations["reason"] = [f"{r}; {doubt}" if r else doubt for r in correlations["reason"]]
-    settings = {
-        "x": x,
-        "y": y,
-        "table": name,
-        "unit": ", ".join(units) or "row",
-        "within": within,
-        "given": given,
-        "axes": list(axes),
-        "metric": metric,
-        "split": split,
-        "selection_split": selection_split,
-        "test": f"permutation over units: all up to {RESAMPLES}, else so many drawn",
-        **options,
-        "interval": _INTERVALS[interval],
-        "group_by": list(group_by),
-    }
-    return Correlation(settings=settings, correlations=correlations, points=points)
+    resolved = replace(options, table=name, unit=", ".join(units) or "row")
+    return Correlation(
+        options=resolved,
+        correlations=correlations,
+        points=points,
+        environments=environment_frame(singly, options) if axes else pd.DataFrame(),
+    )
 
 
-def correlate_points(
-    points: pd.DataFrame,
-    x: str,
-    y: str,
-    *,
-    given: str | None = None,
-    axes: Sequence[str] = (),
-    interval: str = "fisher",
-    adjustment: str = "holm",
-    margin: float | None = None,
-    test_size: int | None = None,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Correlate the points of :func:`average`, one row a setting, task, group and statistic.
+def requires(groups: Sequence[Group], options: ScoreOptions) -> str:
+    """Return why nothing is correlated: too few ways of training have gradients and metrics."""
+    ways = [group for group in groups if len(group.tasks) > 1]
+    runs = [run for group in groups for run in group.runs]
+    measured = [way for way in ways if any("gradients" in run.tables for run in way.runs)]
+    if len(measured) >= _FEWEST_WAYS and any(evaluated(run, options.split) for run in runs):
+        return ""
+    return f"fewer than {_FEWEST_WAYS} ways of training several tasks have gradients and metrics"
 
-    Parameters
-    ----------
-    points
-        One row a unit.
-    x, y, given
-        Names of the columns, written into the rows.
-    axes, interval, adjustment, margin, test_size, confidence, seed
-        As in :func:`correlate`.
-    """
-    rows = []
-    values = ["x_value", "y_value", *(["given_value"] if given else [])]
-    for (setting, task, stratum), part in points.groupby(PLACE, sort=False):
-        known = part.dropna(subset=values)
-        a, b, *held = (known[name].to_numpy(float) for name in values)
-        found = {
-            name: associate(
-                *(a, b, name, confidence, seed),
-                given=held[0] if held else None,
-                interval=interval,
-                margin=margin,
-            )
-            for name in STATISTICS
-        }
-        if axes:
-            grid = known[[f"axis {axis}" for axis in axes]]
-            found |= {
-                "granulated_kendall": granulated_kendall(a, b, grid, seed),
-                "sign_error": sign_error(a, b, grid, seed, test_size=test_size),
-                "worst_sign_error": sign_error(a, b, grid, seed, test_size=test_size, worst=True),
-                "conditional_information": conditional_information(a, b, grid, seed),
-            }
-        head = {
-            "setting": setting,
-            "condition": common(part["condition"]),
-            "method": common(part["method"]),
-            "task": task,
-            "baseline": "",
-            "n_baseline": 0,
-            "n_runs": int(part["n_runs"].sum()),
-            "x": x,
-            "y": y,
-            "group": stratum,
-        }
-        for statistic, result in found.items():
-            told = asdict(result)
-            numbers = {name: told.pop(name) for name in ("estimate", "low", "high", "p_value")}
-            reason = told.pop("reason")
-            rows.append(
-                {
-                    **head,
-                    "statistic": statistic,
-                    "given": ", ".join(axes) if statistic not in STATISTICS else given or "",
-                    **numbers,
-                    "p_adjusted": np.nan,
-                    **{name: told[name] for name in ("n", "smallest_detectable", "smallest_p")},
-                    "p_equivalence": told["p_equivalence"],
-                    "n_excluded": int(part["n_excluded"].sum()),
-                    "reason": reason,
-                }
-            )
-    frame = pd.DataFrame(rows)
-    for _, part in frame.groupby("statistic"):
-        frame.loc[part.index, "p_adjusted"] = ADJUSTMENTS[adjustment](part["p_value"])
-    return frame
+
+def settings(groups: Sequence[Group]) -> dict[str, str | None]:
+    """Return what a diagnosis correlates; its interval and margin are those of differences."""
+    del groups
+    return {"x": "mean_cosine", "y": "final_metric", "interval": "fisher", "margin": None}
+
+
+FAMILY = Family(correlate, requires, settings)

@@ -9,7 +9,8 @@ import pandas as pd
 from trajlab.errors import TrajlabError
 
 NAMES = ["setting", "condition", "method", "task"]
-PLACE = ["setting", "task", "group"]  # what is never pooled
+PLACE = ["setting", "task", "metric", "group"]  # what is never pooled
+VALUES = ("x_value", "y_value", "given_value")
 
 
 def average(
@@ -21,8 +22,9 @@ def average(
     within: str | None = None,
     given: str | None = None,
     axes: Sequence[str] = (),
+    metric: str | None = None,
 ) -> pd.DataFrame:
-    """Average columns over the rows of each unit, within a setting, task and group.
+    """Average columns over the rows of each unit, within a setting, task, metric and group.
 
     Parameters
     ----------
@@ -36,33 +38,39 @@ def average(
     within
         Column of the group.
     given
-        Numeric column that will be held fixed.
+        Column that will be held fixed: numeric, or text that is the same in all rows of a unit.
     axes
         Columns of hyper-parameters, the same in all rows of a unit.
+    metric
+        Column that names the metric, where one of the values is of a metric.
 
     Returns
     -------
     DataFrame
-        `setting, condition, method, task, group, unit, x_value, y_value`, `given_value` and the
-        `axes` where there are any, `n_runs`, and `n_excluded`, the rows of a unit that were left
+        `setting, condition, method, task, metric, group, unit, x_value, y_value`, `given_value`,
+        the `axes` where there are any, `n_runs`, and `n_excluded`, the rows of a unit that are left
         out because a value is missing or infinite.
 
     Raises
     ------
     TrajlabError
-        If a column is missing or not numeric, or an axis varies within a unit.
+        If a column is missing or not numeric, or an axis or text varies within a unit.
     """
     for column in filter(None, (x, y, *units, within, given, *axes)):
         if column not in rows:
             known = ", ".join(map(str, rows))
             raise TrajlabError(f"there is no column {column!r} to correlate; there are {known}")
     frame = pd.DataFrame({key: rows.get(key, "") for key in NAMES}, rows.index)
+    frame["metric"] = rows[metric] if metric else ""
     frame["group"] = rows[within].astype(str) if within else ""
     labels = rows[list(units)] if units else pd.DataFrame({"row": rows.index}, rows.index)
     parts = labels.astype(str).itertuples(index=False)
     frame["unit"] = [", ".join(filter(None, names)) for names in parts]
     frame[[key for key in ("setting", "task") if key in units]] = ""  # what names units is pooled
-    values = {"x_value": x, "y_value": y} | ({"given_value": given} if given else {})
+    values = {"x_value": x, "y_value": y}
+    text = given is not None and not pd.api.types.is_numeric_dtype(rows[given])
+    if given and not text:
+        values["given_value"] = given
     for name, column in values.items():
         frame[name] = _numeric(rows[column])
     finite = np.isfinite(frame[list(values)]).all(axis=1)
@@ -70,13 +78,15 @@ def average(
     frame["n_excluded"] = 1 - frame["n_runs"]
     frame.loc[~finite, list(values)] = np.nan
     held = {axis: f"axis {axis}" for axis in axes}
+    if given and text:
+        held[given] = "given_value"
     for axis, name in held.items():
         frame[name] = rows[axis]
     grouped = frame.groupby([*PLACE, "unit"], sort=False, as_index=False)
     for axis, name in held.items():
         points = frame[[*PLACE, "unit", name]].drop_duplicates()
         if points.duplicated([*PLACE, "unit"]).any():
-            raise TrajlabError(f"axis {axis!r} varies within a unit; name a finer unit")
+            raise TrajlabError(f"{axis!r} varies within a unit; name a finer unit")
     merged: dict[str, Any] = {
         **dict.fromkeys(("condition", "method"), common),
         **dict.fromkeys(values, "mean"),
@@ -84,7 +94,9 @@ def average(
         **dict.fromkeys(("n_runs", "n_excluded"), "sum"),
     }
     counts = ["n_runs", "n_excluded"]
-    return grouped.agg(merged)[[*NAMES, "group", "unit", *values, *held.values(), *counts]]
+    return grouped.agg(merged)[
+        [*NAMES, "metric", "group", "unit", *values, *held.values(), *counts]
+    ]
 
 
 def common(values: pd.Series) -> str:
@@ -108,30 +120,3 @@ def _numeric(values: pd.Series) -> pd.Series:
             "correct it or name another column"
         )
     return numbers
-
-
-def read_table(table: str | pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return a table whose rows are numbered from 1, and what to call it.
-
-    Parameters
-    ----------
-    table
-        A CSV file with a header, or the table itself.
-
-    Raises
-    ------
-    TrajlabError
-        If it cannot be read, or holds no rows.
-    """
-    if isinstance(table, pd.DataFrame):
-        rows, name = table.copy(), f"a DataFrame of {len(table)} rows"
-    else:
-        name = str(table)
-        try:
-            rows = pd.read_csv(name, keep_default_na=True)
-        except (OSError, ValueError) as error:
-            raise TrajlabError(f"{name} cannot be read as a CSV table: {error}") from error
-    if rows.empty:
-        raise TrajlabError(f"{name} holds no rows; give a table with a header and rows")
-    rows.index = pd.RangeIndex(1, len(rows) + 1)
-    return rows, name

@@ -1,23 +1,33 @@
 """Every analysis that applies to the given runs, and the verdict on each task."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from inspect import signature
+from typing import Any
 
 import pandas as pd
 
-from trajlab.analysis.conflict.conflict import conflict
-from trajlab.analysis.correlate.correlate import correlate
-from trajlab.analysis.diagnosis.uncompared import describe, front_baseline, missing
+from trajlab.analysis.diagnosis.families import FAMILIES
+from trajlab.analysis.diagnosis.uncompared import describe
 from trajlab.analysis.diagnosis.verdict import verdict
-from trajlab.analysis.factors.factors import factors
-from trajlab.analysis.front.front import front
-from trajlab.analysis.gap.gap import gap
-from trajlab.analysis.geometry import geometry
-from trajlab.analysis.result import Result
-from trajlab.analysis.runs.groups import BASELINE, group
+from trajlab.analysis.gap.options import GapOptions, Interval, Onset, Window
+from trajlab.analysis.options import BASELINE, Rule
+from trajlab.analysis.result import Family, Result
+from trajlab.analysis.runs.groups import Group, group
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiagnosisOptions(GapOptions):
+    """Options of :func:`diagnose`, which says what each means."""
+
+    margin: float | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.margin is not None and self.margin <= 0:
+            raise TrajlabError(f"margin must be positive, not {self.margin}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +38,28 @@ class Diagnosis(Result):
     ----------
     verdict
         One row a sentence: `task, sentence, numbers`.
+    analyses
+        One row an analysis: its name, its `state` (``done``, ``does not apply`` or ``failed``), and
+        the `reason` of the latter two.
     results
-        The result of each analysis that applies, by name.
-    skipped
-        Why each other one does not apply, by name.
+        The result of each analysis that was done, by name.
     """
 
+    options: DiagnosisOptions
     verdict: pd.DataFrame
+    analyses: pd.DataFrame
     results: Mapping[str, Result]
-    skipped: Mapping[str, str]
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Why each analysis without a result has none, by name."""
+        without = self.analyses[self.analyses["state"] != DONE]
+        return dict(zip(without["analysis"], without["reason"], strict=True))
+
+
+DONE = "done"
+NOT_APPLICABLE = "does not apply"
+FAILED = "failed"
 
 
 def diagnose(
@@ -47,9 +70,11 @@ def diagnose(
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
-    rule: Literal["isotonic", "first_passage", "bins"] = "isotonic",
-    interval: Literal["t", "2sd", "bootstrap"] = "t",
-    onset: Literal["sustained", "first"] = "sustained",
+    rule: Rule = "isotonic",
+    interval: Interval = "t",
+    onset: Onset = "sustained",
+    window: Window = "tenth",
+    sensitivity: bool = False,
     margin: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
@@ -65,7 +90,7 @@ def diagnose(
         As in :func:`trajlab.analysis.gap`.
     metric
         The metric to compare; every metric recorded on `split` if not given.
-    split, selection_split, rule, interval, onset
+    split, selection_split, rule, interval, onset, window, sensitivity
         As in :func:`trajlab.analysis.gap`.
     margin
         The largest difference that does not matter, in units of the metric; with it, equivalence is
@@ -76,66 +101,61 @@ def diagnose(
     Returns
     -------
     Diagnosis
-        The table `verdict`, the results it is based on, and what did not apply.
+        The table `verdict`, the results it is based on, and what did not apply. An analysis that
+        fails costs its own numbers alone: the table `analyses` holds the reason.
 
     Raises
     ------
     TrajlabError
         If the runs cannot be grouped, none is complete, or several groups have no baseline.
     """
-    if margin is not None and margin <= 0:
-        raise TrajlabError(f"margin must be positive, not {margin}")
-    runs = list(runs)
-    groups = group(runs, group_by)
-    complete = [run for item in groups for run in item.runs]
-    if not complete:
-        raise TrajlabError("no run is complete; let one finish, or repair it, and diagnose again")
-    shared: dict[str, Any] = {"confidence": confidence, "seed": seed, "group_by": group_by}
-    scores: dict[str, Any] = {"metric": metric, "split": split, "selection_split": selection_split}
-    chosen: dict[str, Any] = {"baseline": baseline, "against": against}
-    rules: dict[str, Any] = {"interval": interval, "onset": onset}
-    skipped = missing(groups, complete, split)
-    results: dict[str, Result] = {}
-    if "gap" not in skipped:  # what is wrong with its options is told, not passed over
-        results["gap"] = gap(runs, **chosen, **scores, **rules, rule=rule, **shared)
-    others: dict[str, Callable[[], Result]] = {
-        "conflict": lambda: conflict(runs, **shared),
-        "factors": lambda: factors(runs, **chosen, **scores, rule=rule, **shared),
-        "front": lambda: front(runs, baseline=front_baseline(groups), **scores, **shared),
-        "correlate": lambda: correlate(runs, x="mean_cosine", y="final_metric", **scores, **shared),
-        "geometry": lambda: geometry(runs, seed=seed, group_by=group_by),
-    }
-    for name, analyse in others.items():
-        if name not in skipped:
-            try:
-                results[name] = analyse()
-            except TrajlabError as error:
-                skipped[name] = str(error)
-    told = verdict(
-        _table(results, "gap", "summary"),
-        _table(results, "conflict", "summary"),
-        _table(results, "correlate", "correlations"),
-        factors=_table(results, "factors", "delta"),
-        tasks=_table(results, "conflict", "tasks"),
-        front=_table(results, "front", "distance"),
+    options = DiagnosisOptions(
+        baseline=baseline,
+        against=against,
+        metric=metric,
+        split=split,
+        selection_split=selection_split,
+        rule=rule,
+        interval=interval,
+        onset=onset,
+        window=window,
+        sensitivity=sensitivity,
         margin=margin,
         confidence=confidence,
+        seed=seed,
+        group_by=group_by,
     )
-    if "gap" in skipped:
-        alone = describe(groups, skipped["gap"], metric, split, selection_split)
-        told = pd.concat([alone, told], ignore_index=True)
-    settings = {
-        "baseline": dict(baseline),
-        "against": dict(against or {}),
-        **scores,
-        "rule": rule,
-        **rules,
-        "margin": margin,
-        **shared,
-        "group_by": list(group_by),
-    }
-    return Diagnosis(settings=settings, verdict=told, results=results, skipped=skipped)
+    runs = list(runs)
+    groups = group(runs, group_by)
+    if not any(each.runs for each in groups):
+        raise TrajlabError("no run is complete; let one finish, or repair it, and diagnose again")
+    states: list[dict[str, str]] = []
+    results: dict[str, Result] = {}
+    told: list[pd.DataFrame] = []
+    for name, family in FAMILIES.items():
+        state, reason = NOT_APPLICABLE, family.requires(groups, options)
+        if not reason:
+            try:
+                result = family.analyse(runs, **_settings(family, groups, options))
+                told.append(verdict([result], margin=margin))
+                results[name], state = result, DONE
+            except TrajlabError as error:
+                state, reason = FAILED, str(error)
+            except Exception as error:  # a fault of one analysis must not cost the others
+                state, reason = FAILED, f"unforeseen {type(error).__name__}: {error}"
+        states.append({"analysis": name, "state": state, "reason": reason})
+    without_gap = [each["reason"] for each in states if each["analysis"] == "gap"]
+    if "gap" not in results:
+        told.insert(0, describe(groups, without_gap[0], options))
+    return Diagnosis(
+        options=options,
+        verdict=pd.concat(told, ignore_index=True) if told else pd.DataFrame(),
+        analyses=pd.DataFrame(states),
+        results=results,
+    )
 
 
-def _table(results: Mapping[str, Result], name: str, table: str) -> pd.DataFrame | None:
-    return results[name].tables()[table] if name in results else None
+def _settings(family: Family, groups: Sequence[Group], options: DiagnosisOptions) -> dict[str, Any]:
+    """Return the options of an analysis: those it has in common with a diagnosis, and its own."""
+    common = signature(family.analyse).parameters.keys() & options.settings.keys()
+    return {name: getattr(options, name) for name in common} | dict(family.settings(groups))

@@ -1,5 +1,5 @@
 """Factors of generalization and how they differ from a baseline."""
 
-from trajlab.analysis.factors.factors import Factors, factors
+from trajlab.analysis.factors.factors import FAMILY, Factors, factors
 
-__all__ = ["Factors", "factors"]
+__all__ = ["FAMILY", "Factors", "factors"]

@@ -1,24 +1,22 @@
 """What differs between groups of runs besides the metric: factors, at the end and at equal loss."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from trajlab.analysis.factors.deltas import delta_rows
-from trajlab.analysis.factors.quadrants import quadrant_frame
-from trajlab.analysis.gap.matching import RULES
-from trajlab.analysis.options import check_choice, check_confidence
-from trajlab.analysis.result import Result
+from trajlab.analysis.factors.options import FactorOptions
+from trajlab.analysis.factors.quadrants import factor_names, quadrant_frame
+from trajlab.analysis.factors.sentences import sentences
+from trajlab.analysis.options import BASELINE, Options, Rule
+from trajlab.analysis.result import Family, Result, Sentence
 from trajlab.analysis.runs import groups
-from trajlab.analysis.runs.evaluations import SELECTED
-from trajlab.analysis.summary import CHECKPOINTS, Counts, summarise_runs
-from trajlab.errors import TrajlabError
+from trajlab.analysis.runs.quantities import quantities
+from trajlab.analysis.summary import CHECKPOINTS, FACTORS, summarise_runs
+from trajlab.analysis.tables import Head, group_columns
 from trajlab.store import Trajectory
-
-_COUNTS = ("n_baseline", "n_runs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,36 +26,42 @@ class Factors(Result):
     Attributes
     ----------
     runs
-        One row a run and task: the numbers that stand for it.
+        One row a run, task and metric: the numbers that stand for it.
     delta
         One row a comparison, factor and place: the difference to the baseline.
     quadrants
-        One row a factor, method and place: how often the factor moved as the metric did.
+        One row a metric, factor, method and place: how often the factor moved as the metric did.
     signs
         One row a comparison and place, one column a factor: for the better, or for the worse.
     """
 
+    options: FactorOptions
     runs: pd.DataFrame
     delta: pd.DataFrame
     quadrants: pd.DataFrame
     signs: pd.DataFrame
 
+    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+        """Yield which factors differ at equal training loss."""
+        del margin
+        keys = group_columns(self.options.group_by)
+        yield from sentences(self.delta, keys, self.options.confidence)
+
 
 def factors(
     runs: Iterable[Trajectory],
     *,
-    baseline: Mapping[str, str] = groups.BASELINE,
+    baseline: Mapping[str, str] = BASELINE,
     against: Mapping[str, str] | None = None,
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
-    best: int = SELECTED,
+    best: int | None = None,
     last: int = CHECKPOINTS,
     largest: int = CHECKPOINTS,
     at: Sequence[float] = (),
-    rule: Literal["isotonic", "first_passage", "bins"] = "isotonic",
+    rule: Rule = "isotonic",
     confidence: float = 0.95,
-    seed: int = 0,
     group_by: Sequence[str] = (),
 ) -> Factors:
     """Differences in sharpness, gradient covariance, Fisher trace and their like, and what agrees.
@@ -74,16 +78,17 @@ def factors(
     baseline, against, split, selection_split
         As in :func:`trajlab.analysis.gap`.
     metric
-        The metric that stands for a run; the first one recorded on `split` if not given.
+        The metric that factors are held against; every metric recorded on `split` if not given.
     best
-        Evaluations best on `selection_split` whose mean is the metric.
+        Evaluations best on `selection_split` whose mean is the metric; a tenth if not given,
+        10 by the paper's rule.
     last
         Last values of sharpness, gradient covariance and top Hessian eigenvalue that are averaged.
     largest
         Largest values of the Fisher trace that are averaged.
     at
-        Training losses to compare factors at; the largest of all runs' minimum losses if not given.
-    rule, confidence, seed, group_by
+        Training losses to compare factors at; the lowest that all runs' curves share if not given.
+    rule, confidence, group_by
         As in :func:`trajlab.analysis.gap`.
 
     Returns
@@ -101,47 +106,46 @@ def factors(
     ----------
     D. Mueller, M. Dredze, N. Andrews, TMLR 2024: the run summaries, and the quadrants.
     """
-    check_choice("rule", rule, RULES)
-    check_confidence(confidence)
-    if wrong := [loss for loss in at if not (np.isfinite(loss) and loss > 0)]:
-        raise TrajlabError(f"a training loss to compare at must be positive, not {wrong[0]}")
-    found = groups.group(runs, group_by)
-    counts = Counts(best, last, largest)
-    summaries = summarise_runs(found, metric, split, selection_split, counts)
-    settings = {
-        "baseline": dict(baseline),
-        "against": dict(against or {}),
-        "metric": metric,
-        "split": split,
-        "selection_split": selection_split,
-        **asdict(counts),
-        "at": list(at),
-        "rule": rule,
-        "interval": "Welch t",
-        "confidence": confidence,
-        "seed": seed,
-        "group_by": list(group_by),
-    }
-    rows: list[dict[str, Any]] = []
-    for comparison in groups.compare(found, baseline, against):
-        rows.extend(delta_rows(comparison, summaries, settings))
-    delta = pd.DataFrame(rows)
+    options = FactorOptions(
+        baseline=baseline,
+        against=against,
+        metric=metric,
+        split=split,
+        selection_split=selection_split,
+        best=best,
+        last=last,
+        largest=largest,
+        at=at,
+        rule=rule,
+        confidence=confidence,
+        group_by=group_by,
+    )
+    grouped = groups.group(runs, group_by)
+    summaries = summarise_runs(grouped, metric, split, selection_split, options.counts)
+    delta = pd.DataFrame(
+        row
+        for comparison in groups.compare(grouped, baseline, against)
+        for row in delta_rows(comparison, summaries, options)
+    )
+    head = Head(keys=dict.fromkeys(group_columns(group_by), ""), task="", n_runs=1)
     return Factors(
-        settings=settings,
-        runs=_counted(summaries),
+        options=options,
+        runs=head.above(summaries),
         delta=delta,
-        quadrants=quadrant_frame(delta, confidence),
-        signs=sign_frame(delta),
+        quadrants=quadrant_frame(delta, confidence, group_by=group_by),
+        signs=sign_frame(delta, group_by),
     )
 
 
-def sign_frame(delta: pd.DataFrame) -> pd.DataFrame:
+def sign_frame(delta: pd.DataFrame, group_by: Sequence[str] = ()) -> pd.DataFrame:
     """Return one row a comparison and place, with the direction of each factor.
 
     Parameters
     ----------
     delta
         As :func:`factors` makes it.
+    group_by
+        Columns that tell groups apart, next to `setting`, `condition` and `method`.
 
     Returns
     -------
@@ -155,12 +159,10 @@ def sign_frame(delta: pd.DataFrame) -> pd.DataFrame:
         ["", "unclear", "better"],
         "worse",
     )
-    columns = list(delta.columns)
-    names = [name for name in columns[: columns.index("at") + 1] if name not in _COUNTS]
-    table = delta.assign(sign=told)
+    table = delta.assign(sign=told, factor=factor_names(delta))
     order = list(dict.fromkeys(table["factor"]))
     wide = table.pivot_table(
-        index=[name for name in names if name != "factor"],
+        index=[*group_columns(group_by), "task", "baseline", "at"],
         columns="factor",
         values="sign",
         aggfunc="first",
@@ -169,11 +171,13 @@ def sign_frame(delta: pd.DataFrame) -> pd.DataFrame:
     return wide.reindex(columns=order).fillna("").reset_index().rename_axis(columns=None)
 
 
-def _counted(summaries: pd.DataFrame) -> pd.DataFrame:
-    """Add the columns that every table has."""
-    frame = summaries.copy()
-    after = list(frame.columns).index("run")
-    for name, value in (("baseline", ""), ("n_baseline", 0), ("n_runs", 1)):
-        if name not in frame:
-            frame.insert(after, name, value)
-    return frame
+def requires(grouped: Sequence[groups.Group], options: Options) -> str:
+    """Return why there are no factors: fewer than two groups, or none was recorded."""
+    del options
+    wanted = [quantity for quantity, _ in FACTORS.values()]
+    recorded = quantities(run for group in grouped for run in group.runs)
+    absent = "" if set(wanted) & set(recorded) else f"no run recorded {', '.join(wanted)}"
+    return groups.alone(grouped) or absent
+
+
+FAMILY = Family(factors, requires)

@@ -1,5 +1,6 @@
 """How often a factor moved as the metric did, over tasks and methods."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,44 +10,67 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.analysis.tables import Head, group_columns
 
 CLEAR = 2.0  # standard errors a difference must be away from 0 to be counted
 END = "end"
+METRIC = "final_metric"  # the factor that the others are held against
 POOLED = "all"
-_POINT = ["setting", "condition", "method", "task"]
 
 
-def quadrant_frame(delta: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
-    """Count the points that a factor explains, per method and pooled.
+def quadrant_frame(
+    delta: pd.DataFrame, confidence: float = 0.95, *, group_by: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Count the points of each metric that a factor explains, per method and pooled.
 
     Parameters
     ----------
     delta
-        One row a comparison, factor and place, with `delta, z, better`; the factor
-        ``final_metric`` is what the others are held against.
+        One row a comparison, factor and place, with `z, better`; the factor ``final_metric`` is
+        what the others are held against, for each `metric` where there is such a column.
     confidence
         Coverage of the intervals of the share.
+    group_by
+        Columns that tell groups apart, next to `setting`, `condition` and `method`.
 
     Returns
     -------
     DataFrame
         `setting, condition, method, task, baseline, n_baseline, n_runs, factor, at, explained,
-        total, share, low, high, n_unclear, n_tasks, reason`; `at` is ``end`` or ``matched``.
+        total, share, low, high, n_unclear, n_tasks, metric, reason`; `at` is ``end`` or
+        ``matched``.
     """
-    keys = [*_POINT, *_extra(delta)]
+    keys = [*group_columns(group_by), "task"]
     place = np.where(delta["at"] == END, END, "matched")
-    points = delta[[*keys, "factor", "z"]].assign(at=place, signed=delta["z"] * delta["better"])
-    metric = points[(points["factor"] == "final_metric") & (points["at"] == END)]
-    joined = points[points["factor"] != "final_metric"].merge(
-        metric[[*keys, "signed"]], on=keys, suffixes=("", "_metric")
+    points = delta[[*keys, "factor"]].assign(at=place, signed=delta["z"] * delta["better"])
+    points["metric"] = delta.get("metric", "")
+    scores = points[(points["factor"] == METRIC) & (points["at"] == END)]
+    joined = (
+        points[points["factor"] != METRIC]
+        .drop(columns="metric")
+        .merge(scores[[*keys, "metric", "signed"]], on=keys, suffixes=("", "_metric"))
     )
     rows: list[dict[str, Any]] = []
-    for (factor, at), part in joined.groupby(["factor", "at"], sort=False):
+    for (metric, factor, at), part in joined.groupby(["metric", "factor", "at"], sort=False):
         methods: list[Any] = [*part.groupby("method", sort=False), (POOLED, part)]
         rows.extend(
-            _row(str(factor), str(method), str(at), own, confidence) for method, own in methods
+            _row(str(factor), str(method), str(at), of_method, confidence, str(metric))
+            for method, of_method in methods
         )
     return pd.DataFrame(rows)
+
+
+def factor_names(delta: pd.DataFrame) -> pd.Series:
+    """Return the factor of each row, with the metric after it where several were read.
+
+    Parameters
+    ----------
+    delta
+        As :func:`trajlab.analysis.factors` makes it.
+    """
+    metrics = delta["metric"]
+    several = len(set(metrics) - {""}) > 1
+    return delta["factor"].where((metrics == "") | (not several), delta["factor"] + " " + metrics)
 
 
 def share_interval(
@@ -85,7 +109,7 @@ def share_interval(
 
 
 def _row(
-    factor: str, method: str, at: str, points: pd.DataFrame, confidence: float
+    factor: str, method: str, at: str, points: pd.DataFrame, confidence: float, metric: str
 ) -> dict[str, Any]:
     both = points[["signed", "signed_metric"]].to_numpy(float)
     known = np.isfinite(both).all(axis=1)
@@ -95,28 +119,21 @@ def _row(
     tasks = (clear["setting"] + "\n" + clear["task"]).to_numpy()
     low, high = share_interval(explained, tasks, confidence) if len(clear) else (np.nan, np.nan)
     settings, conditions = (points[key].unique() for key in ("setting", "condition"))
-    return {
+    keys = {
         "setting": settings[0] if len(settings) == 1 else "",
         "condition": conditions[0] if len(conditions) == 1 else "",
         "method": method,
-        "task": "",
-        "baseline": "",
-        "n_baseline": 0,
-        "n_runs": 0,
-        "factor": factor,
-        "at": at,
-        "explained": int(explained.sum()),
-        "total": len(clear),
-        "share": float(explained.mean()) if len(clear) else np.nan,
-        "low": low,
-        "high": high,
-        "n_unclear": int(known.sum()) - len(clear),
-        "n_tasks": len(set(tasks)),
-        "reason": "" if len(clear) else f"no point is {CLEAR:g} standard errors away from 0",
     }
-
-
-def _extra(delta: pd.DataFrame) -> list[str]:
-    """Return the ``group_by`` keys: columns between `method` and `task`."""
-    columns = list(delta.columns)
-    return columns[columns.index("method") + 1 : columns.index("task")]
+    return Head(keys=keys, task="").row(
+        "" if len(clear) else f"no point is {CLEAR:g} standard errors away from 0",
+        factor=factor,
+        at=at,
+        explained=int(explained.sum()),
+        total=len(clear),
+        share=float(explained.mean()) if len(clear) else np.nan,
+        low=low,
+        high=high,
+        n_unclear=int(known.sum()) - len(clear),
+        n_tasks=len(set(tasks)),
+        metric=metric,
+    )

@@ -1,5 +1,5 @@
-"""The Pareto front of scalarization, and where other methods lie."""
+"""Fronts of methods that trade tasks off."""
 
-from trajlab.analysis.front.front import Front, front
+from trajlab.analysis.front.front import FAMILY, Front, front
 
-__all__ = ["Front", "front"]
+__all__ = ["FAMILY", "Front", "front"]

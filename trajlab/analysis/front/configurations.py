@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis.front.pareto import (
+    MOST_IN_VOLUME,
     hypervolume,
     non_dominated,
     resampled_means,
@@ -30,7 +31,7 @@ class Configurations:
     Attributes
     ----------
     names
-        Of the k configurations.
+        Names of the k configurations.
     validation
         (k, m) means on the split that is chosen on.
     runs
@@ -48,7 +49,7 @@ class Configurations:
     @property
     def chosen(self) -> FloatArray:
         """(k,) whether a configuration is on the front of validation, and was measured."""
-        measured = np.array([len(own) > 0 for own in self.runs], bool)
+        measured = np.array([len(seeds) > 0 for seeds in self.runs], bool)
         chosen = np.zeros(len(self.names), bool)
         usable = np.isfinite(self.validation).all(axis=1)
         if usable.any():
@@ -57,11 +58,11 @@ class Configurations:
 
     def front(self) -> list[FloatArray]:
         """Return the runs of each chosen configuration."""
-        return [own for own, taken in zip(self.runs, self.chosen, strict=True) if taken]
+        return [seeds for seeds, taken in zip(self.runs, self.chosen, strict=True) if taken]
 
     def best(self, weights: FloatArray) -> FloatArray | None:
         """Return the runs of the configuration with the largest utility on validation."""
-        usable = [i for i, own in enumerate(self.runs) if len(own)]
+        usable = [i for i, seeds in enumerate(self.runs) if len(seeds)]
         usable = [i for i in usable if np.isfinite(self.validation[i]).all()]
         if not usable:
             return None
@@ -79,14 +80,15 @@ def distance_row(
         "high": np.nan,
         "n_chosen": len(sides[0]),
         "n_chosen_baseline": len(sides[1]),
+        "fewest_runs": min((len(own) for side in sides for own in side), default=0),
         "n_trials": method.trials,
         "n_trials_baseline": baseline.trials,
     }
     if not all(sides):
         return {**row, "reason": "no configuration was chosen and measured"}
-    means = [np.stack([own.mean(axis=0) for own in side]) for side in sides]
+    means = [np.stack([seeds.mean(axis=0) for seeds in side]) for side in sides]
     row["signed_distance"] = float(set_distance(*means))
-    if not all(any(len(own) > 1 for own in side) for side in sides):
+    if not all(any(len(seeds) > 1 for seeds in side) for side in sides):
         return {**row, "reason": _FEW}
     drawn = [resampled_means(side, seed=seed + i) for i, side in enumerate(sides)]
     spread = set_distance(*drawn)
@@ -99,9 +101,15 @@ def distance_row(
 def volume_row(method: Configurations, reference: FloatArray) -> dict[str, Any]:
     """Return the hypervolume of a method's front above a reference point."""
     side = method.front()
-    means = np.array([own.mean(axis=0) for own in side])
-    volume = hypervolume(means, reference) if side else np.nan
-    return {"hypervolume": volume, "n_chosen": len(side), "n_trials": method.trials}
+    means = np.array([seeds.mean(axis=0) for seeds in side])
+    many = len(reference) > MOST_IN_VOLUME
+    volume = hypervolume(means, reference) if side and not many else np.nan
+    return {
+        "hypervolume": volume,
+        "n_chosen": len(side),
+        "n_trials": method.trials,
+        "reason": f"more than {MOST_IN_VOLUME} objectives: no hypervolume" if many else "",
+    }
 
 
 def flip_rows(
@@ -115,7 +123,10 @@ def flip_rows(
     for weights in utility_weights(len(objectives)):
         sides = [side.best(weights) for side in (first, second)]
         row: dict[str, Any] = {
-            "weights": ", ".join(f"{n}={w:.1f}" for n, w in zip(objectives, weights, strict=True)),
+            "weights": ", ".join(
+                f"{name}={round(float(weight), 3)}"
+                for name, weight in zip(objectives, weights, strict=True)
+            ),
             **dict.fromkeys(("difference", "low", "high"), np.nan),
             "reason": "no configuration was measured",
         }
@@ -134,8 +145,8 @@ def flip_rows(
 
 def spread_row(method: Configurations, weights: FloatArray, seed: int) -> dict[str, Any]:
     """Return how much the best of a sparse grid varies, against how much seeds do."""
-    measured = [i for i, own in enumerate(method.runs) if len(own)]
-    several = [own @ weights for own in method.runs if len(own) > 1]
+    measured = [i for i, seeds in enumerate(method.runs) if len(seeds)]
+    several = [seeds @ weights for seeds in method.runs if len(seeds) > 1]
     row: dict[str, Any] = dict.fromkeys(("grid_sd", "seed_sd", "ratio"), np.nan)
     row |= {"n_configurations": len(measured), "grid_size": SPARSE}
     if len(measured) <= SPARSE:
@@ -143,14 +154,16 @@ def spread_row(method: Configurations, weights: FloatArray, seed: int) -> dict[s
     if not several:
         return {**row, "reason": _FEW}
     score = method.validation @ weights
-    reached = np.array([own.mean(axis=0) @ weights if len(own) else np.nan for own in method.runs])
+    reached = np.array(
+        [seeds.mean(axis=0) @ weights if len(seeds) else np.nan for seeds in method.runs]
+    )
     every = list(combinations(measured, SPARSE))
     if len(every) > GRIDS:
         rng = np.random.default_rng(seed)
         every = [tuple(rng.choice(measured, SPARSE, replace=False)) for _ in range(GRIDS)]
     best = [max(grid, key=lambda i: score[i]) for grid in every]
-    free = sum(len(own) - 1 for own in several)
-    squares = sum(float(((own - own.mean()) ** 2).sum()) for own in several)
+    free = sum(len(seeds) - 1 for seeds in several)
+    squares = sum(float(((seeds - seeds.mean()) ** 2).sum()) for seeds in several)
     row["grid_sd"] = float(np.std(reached[best]))
     row["seed_sd"] = float(np.sqrt(squares / free))
     row["ratio"] = row["grid_sd"] / row["seed_sd"] if row["seed_sd"] else np.nan
@@ -189,7 +202,7 @@ def configurations(
     nothing = np.empty((0, len(names)))
     return Configurations(
         names=tuple(on),
-        validation=np.array([own.mean(axis=0) for own in on.values()]).reshape(-1, len(names)),
+        validation=np.array([seeds.mean(axis=0) for seeds in on.values()]).reshape(-1, len(names)),
         runs=tuple(off.get(name, nothing) for name in on),
-        trials=sum(len(own) for own in on.values()),
+        trials=sum(len(seeds) for seeds in on.values()),
     )

@@ -1,19 +1,22 @@
 """Do multi-task optimizers reach what tuned weights of a sum cannot? Fronts, and their noise."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from trajlab.analysis.correlate.units import read_table
-from trajlab.analysis.front.pareto import RESAMPLES
+from trajlab.analysis.front.options import FrontOptions
 from trajlab.analysis.front.rows import run_frame, table_frame
+from trajlab.analysis.front.sentences import sentences
 from trajlab.analysis.front.tables import SCALARIZATION, fronts
-from trajlab.analysis.options import check_confidence
-from trajlab.analysis.result import Result
+from trajlab.analysis.options import Options
+from trajlab.analysis.result import Family, Result, Sentence
 from trajlab.analysis.runs import groups
+from trajlab.analysis.runs.table import read_table
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
+
+SCALARIZATIONS = ("scalarization", "uniform")  # whose front a diagnosis holds others against
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +32,26 @@ class Front(Result):
     hypervolume
         One row a method.
     flips
-        One row a pair of methods and weights of a utility: which is better there.
+        One row a pair of methods and weights of a utility: which is better there. Beyond four
+        objectives the weights are sampled on lines from equal weights to each objective alone.
     spread
         One row a method: the best of a sparse grid, against seeds.
     optimism
         One row a method and task: how much choosing by validation flatters it.
     """
 
+    options: FrontOptions
     points: pd.DataFrame
     distance: pd.DataFrame
     hypervolume: pd.DataFrame
     flips: pd.DataFrame
     spread: pd.DataFrame
     optimism: pd.DataFrame
+
+    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+        """Yield whether each method's front lies beyond that of the baseline."""
+        del margin
+        yield from sentences(self.distance)
 
 
 def front(
@@ -69,19 +79,19 @@ def front(
     Parameters
     ----------
     runs
-        Recorded runs; each task is an objective. Or give `table`.
+        Recorded runs; each metric of a task is an objective. Or give `table`.
     table
         A CSV file with a header, or in Python a DataFrame, instead of runs: one row a run (or a run
         and `split`), with columns `method`, the objectives, and those of `group_by`.
     objective
         Columns of the table that are objectives, as name=max or name=min; of runs, the tasks that
-        are.
+        are, or the tasks and metrics.
     baseline
         Keys and values that select the method of the baseline.
     fresh
         Keys and values that mark runs made after the choice, to measure the chosen configurations.
     metric
-        The metric of every task; the first one recorded on `split` if not given.
+        The metric of every task; every metric recorded on `split` if not given, each an objective.
     split
         The split that is reported.
     selection_split
@@ -107,18 +117,17 @@ def front(
     D. Xin et al., "Do Current Multi-Task Optimization Methods in Deep Learning Even Help?",
     NeurIPS 2022.
     """
-    check_confidence(confidence)
     if (runs is None) == (table is None):
         raise TrajlabError("give either runs or a table to make fronts of")
     name = None
     if runs is not None:
-        wanted = dict(fresh or {})
+        wanted = {key: str(value) for key, value in (fresh or {}).items()}
         parts: list[list[Trajectory]] = [[], []]
         for run in runs:
-            own = {key: str(run.metadata.get(key)) for key in wanted}
-            parts[bool(wanted) and own == {k: str(v) for k, v in wanted.items()}].append(run)
-        found = [item for part in parts if part for item in groups.group(part, group_by)]
-        rows, better = run_frame(found, metric, split, selection_split)
+            marks = {key: str(run.metadata.get(key)) for key in wanted}
+            parts[bool(wanted) and marks == wanted].append(run)
+        grouped = [group for part in parts if part for group in groups.group(part, group_by)]
+        rows, better = run_frame(grouped, metric, split, selection_split)
         better = {task: way for task, way in better.items() if not objective or task in objective}
     else:
         given, name = read_table("" if table is None else table)
@@ -127,18 +136,44 @@ def front(
         raise TrajlabError(
             f"a front needs two or more objectives, and there is {', '.join(better) or 'none'}"
         )
-    options = {"baseline": dict(baseline), "fresh": dict(fresh or {})}
-    tables = fronts(rows, better, **options, confidence=confidence, seed=seed, group_by=group_by)
-    settings = {
-        "table": name,
-        "objective": {name: "max" if way else "min" for name, way in better.items()},
-        **options,
-        "metric": metric,
-        "split": split,
-        "selection_split": selection_split,
-        "interval": f"bootstrap of seeds within configurations, {RESAMPLES} samples",
-        "confidence": confidence,
-        "seed": seed,
-        "group_by": list(group_by),
-    }
-    return Front(settings=settings, **tables)
+    options = FrontOptions(
+        table=name,
+        objective={name: "max" if more else "min" for name, more in better.items()},
+        baseline=baseline,
+        fresh=fresh,
+        metric=metric,
+        split=split,
+        selection_split=selection_split,
+        confidence=confidence,
+        seed=seed,
+        group_by=group_by,
+    )
+    tables = fronts(
+        rows,
+        better,
+        baseline=baseline,
+        fresh=fresh,
+        confidence=confidence,
+        seed=seed,
+        group_by=group_by,
+    )
+    return Front(options=options, **tables)
+
+
+def requires(grouped: Sequence[groups.Group], options: Options) -> str:
+    """Return why there is no front: no two methods, one of them a weighted sum."""
+    del options
+    if settings(grouped)["baseline"]:
+        return ""
+    return f"no two methods train several tasks, one of them {' or '.join(SCALARIZATIONS)}"
+
+
+def settings(grouped: Sequence[groups.Group]) -> dict[str, Mapping[str, str]]:
+    """Return the method whose front a diagnosis holds others against; empty without one."""
+    several = [group for group in grouped if len(group.tasks) > 1 and group.runs]
+    methods = {group.keys["method"] for group in several}
+    sums = [name for name in SCALARIZATIONS if name in methods]
+    return {"baseline": {"method": sums[0]} if sums and len(methods) > 1 else {}}
+
+
+FAMILY = Family(front, requires, settings)

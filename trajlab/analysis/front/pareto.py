@@ -10,7 +10,9 @@ import numpy as np
 
 from trajlab.analysis.statistics.intervals import FloatArray
 
-RESAMPLES = 1_999
+FRONT_SAMPLES = 1_999
+MOST_IN_VOLUME = 10  # objectives; the time of a hypervolume grows exponentially in them
+MOST_ON_GRID = 4  # objectives whose weights are a full grid: 286 of them
 _BLOCK = 500  # bootstrap samples at once
 
 
@@ -27,7 +29,8 @@ def non_dominated(points: FloatArray) -> FloatArray:
     (n,) bool array
         Equal points do not dominate each other.
     """
-    return np.asarray(moocore.is_nondominated(points, maximise=True, keep_weakly=True))
+    better = [(points >= one).all(axis=1) & (points > one).any(axis=1) for one in points]
+    return ~np.array([some.any() for some in better], bool)
 
 
 def hypervolume(points: FloatArray, reference: FloatArray) -> float:
@@ -85,7 +88,7 @@ def set_distance(points: FloatArray, front: FloatArray) -> FloatArray:
 
 
 def resampled_means(
-    runs: Sequence[FloatArray], resamples: int = RESAMPLES, seed: int = 0
+    runs: Sequence[FloatArray], resamples: int = FRONT_SAMPLES, seed: int = 0
 ) -> FloatArray:
     """Return means of configurations with their seeds resampled.
 
@@ -97,37 +100,55 @@ def resampled_means(
     runs
         One (n, m) array a configuration, its runs.
     resamples, seed
-        How many, and of the draws.
+        Number of samples, and seed of the draws.
 
     Returns
     -------
     (resamples, k, m) array
     """
     rng = np.random.default_rng(seed)
-    several = [own for own in runs if len(own) > 1]
+    several = [configuration for configuration in runs if len(configuration) > 1]
     residuals = np.concatenate(
-        [(own - own.mean(axis=0)) * np.sqrt(len(own) / (len(own) - 1)) for own in several]
+        [
+            (configuration - configuration.mean(axis=0))
+            * np.sqrt(len(configuration) / (len(configuration) - 1))
+            for configuration in several
+        ]
     )
     residuals -= residuals.mean(axis=0)
     means = np.empty((resamples, len(runs), runs[0].shape[1]))
-    for i, own in enumerate(runs):
+    for i, configuration in enumerate(runs):
         for first in range(0, resamples, _BLOCK):
             rows = means[first : first + _BLOCK]
-            drawn = rng.integers(len(residuals), size=(len(rows), len(own)))
-            rows[:, i] = own.mean(axis=0) + residuals[drawn].mean(axis=1)
+            drawn = rng.integers(len(residuals), size=(len(rows), len(configuration)))
+            rows[:, i] = configuration.mean(axis=0) + residuals[drawn].mean(axis=1)
     return means
 
 
 def utility_weights(objectives: int, steps: int = 10) -> FloatArray:
-    """Return weights of a utility Σ w_k E_k: all multiples of 1/steps that sum to 1.
+    """Return weights of a utility Σ w_k E_k, which sum to 1.
+
+    Up to `MOST_ON_GRID` objectives they are all multiples of 1/steps. That grid grows as
+    (steps + 1)^(objectives − 1); beyond, they lie on the lines from equal weights to each objective
+    alone.
 
     Parameters
     ----------
     objectives
-        How many.
+        Number of objectives.
     steps
-        Of the grid.
+        Number of steps of the grid, or of each line.
+
+    Returns
+    -------
+    (weights, objectives) array
+        Without repetitions.
     """
+    if objectives > MOST_ON_GRID:
+        equal = np.full(objectives, 1 / objectives)
+        share = (np.arange(1, steps + 1) / steps)[:, None]
+        lines = [(1 - share) * equal + share * alone for alone in np.eye(objectives)]
+        return np.vstack([equal, *lines])
     grids = np.indices((steps + 1,) * (objectives - 1)).reshape(objectives - 1, -1).T
     kept = grids[grids.sum(axis=1) <= steps]
     last = steps - kept.sum(axis=1, keepdims=True)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trajlab.analysis.runs.evaluations import SELECTED, Evaluations, evaluated, metrics, read
+from trajlab.analysis.runs.evaluations import Evaluations, evaluated, metrics, read
 from trajlab.analysis.runs.evaluations import higher_is_better as direction
 from trajlab.analysis.runs.groups import Group
 from trajlab.errors import TrajlabError
@@ -15,16 +15,16 @@ WHERE = ("selection", "report")  # the two values of the column `on`
 
 
 def run_frame(
-    found: Sequence[Group], metric: str | None, split: str, selection_split: str
+    groups: Sequence[Group], metric: str | None, split: str, selection_split: str
 ) -> tuple[pd.DataFrame, dict[str, bool]]:
-    """Return two rows a run, with a column a task, and whether more of each is better.
+    """Return two rows a run, with a column an objective, and whether more of each is better.
 
     Parameters
     ----------
-    found
+    groups
         Groups of runs.
     metric
-        The same for every task; the first one of each task if not given.
+        The metric of every task; every metric of each task if not given.
     split, selection_split
         Where it is reported, and where checkpoints and configurations are chosen.
 
@@ -32,27 +32,33 @@ def run_frame(
     -------
     DataFrame, dict
         Columns of the frame: the metadata, the group's keys, `run`, `on` (``selection`` or
-        ``report``), one a task, and ``optimism <task>``: how much more validation lies above the
-        reported split at the chosen checkpoints than at the last ones.
+        ``report``), one an objective, and ``optimism <objective>``: how much more validation lies
+        above the reported split at the chosen checkpoints than at the last ones. An objective has
+        the name of its task; where the task has several metrics, the metric's after it.
     """
+    every = [run for group in groups for run in group.runs if evaluated(run, split)]
+    names = {
+        task: [metric] if metric else metrics(every, split, task)
+        for task in dict.fromkeys(task for run in every for task in run.tasks)
+    }
     rows: list[dict[str, Any]] = []
     better: dict[str, bool] = {}
-    for item in found:
-        for run in item.runs:
-            head = {**run.metadata, **item.keys, "run": str(run.path)}
+    for group in groups:
+        for run in group.runs:
+            head = {**run.metadata, **group.keys, "run": str(run.path)}
             values: dict[str, dict[str, float]] = {where: {} for where in WHERE}
-            for task in run.tasks:
-                if not evaluated(run, split):
-                    continue
-                name = metric or metrics([run], split, task)[0]
-                better[task] = direction(run, split, name)
-                own = read(run, task, name, split, selection_split)
-                if own.diverged or not own.step.size:
-                    continue
-                sign = 1 if better[task] else -1
-                on, reported, optimism = scores(own)
-                values["selection"][task] = sign * on
-                values["report"] |= {task: sign * reported, f"optimism {task}": optimism}
+            for task in run.tasks if evaluated(run, split) else ():
+                for name in names[task]:
+                    objective = task if len(names[task]) == 1 else f"{task} {name}"
+                    better[objective] = direction(run, split, name)
+                    evaluations = read(run, task, name, split, selection_split)
+                    if evaluations.diverged or not evaluations.step.size:
+                        continue
+                    sign = 1 if better[objective] else -1
+                    chosen, reported, optimism = scores(evaluations)
+                    values["selection"][objective] = sign * chosen
+                    values["report"][objective] = sign * reported
+                    values["report"][f"optimism {objective}"] = optimism
             rows.extend({**head, "on": where, **values[where]} for where in WHERE)
     return pd.DataFrame(rows), better
 
@@ -67,8 +73,8 @@ def scores(run: Evaluations) -> tuple[float, float, float]:
         are NaN.
     """
     if not run.selectable():
-        return np.nan, float(run.end_score), np.nan
-    best = np.argsort(-run.selection, kind="stable")[:SELECTED]
+        return np.nan, float(run.end_score()), np.nan
+    best = run.best()
     last = slice(-int(np.ceil(run.score.size / 10)), None)
     lead = run.selection - run.score
     optimism = float(lead[best].mean() - np.nanmean(lead[last]))

@@ -18,6 +18,7 @@ from trajlab.analysis.front.configurations import (
 )
 from trajlab.analysis.front.pareto import non_dominated
 from trajlab.analysis.statistics.intervals import mean_interval
+from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
 
 SCALARIZATION: Mapping[str, str] = MappingProxyType({"method": "scalarization"})
@@ -74,33 +75,34 @@ def fronts(
     doubt = "; ".join(doubts)
     keys = ["condition", *group_by]
     made: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
-    for setting, own in selection.groupby("setting", sort=False):
+    for setting, chosen in selection.groupby("setting", sort=False):
         measured = report[report["setting"] == setting]
         sets = {
             str(method): configurations(
                 part, measured[measured["method"] == method], objectives, keys
             )
-            for method, part in own.groupby("method", sort=False)
+            for method, part in chosen.groupby("method", sort=False)
         }
-        base = own.loc[_selects(own, baseline), "method"].unique()
+        base = chosen.loc[_selects(chosen, baseline), "method"].unique()
         if len(base) != 1:
             wanted = ", ".join(f"{key}={value}" for key, value in baseline.items())
             raise TrajlabError(
                 f"{len(base) or 'no'} method is the baseline ({wanted}) "
                 f"of {str(setting) or 'the runs'}; there are {', '.join(sets)}: name one of them"
             )
-        head = {"setting": str(setting), "condition": ""}
-        for name, found in _setting(sets, str(base[0]), objectives, keys, confidence, seed).items():
-            made[name].extend({**head, **row} for row in found)
-        made["optimism"].extend(_optimism(rows, str(setting), names, head, confidence))
+        of_setting = _setting(sets, str(setting), str(base[0]), objectives, keys, confidence, seed)
+        for name, table in of_setting.items():
+            made[name].extend(table)
+        made["optimism"].extend(_optimism(rows, str(setting), names, confidence))
     for name in ("distance", "hypervolume", "flips"):
         for row in made[name]:
             row["reason"] = "; ".join(filter(None, (row.get("reason", ""), doubt)))
-    return {name: pd.DataFrame(found) for name, found in made.items()}
+    return {name: pd.DataFrame(table) for name, table in made.items()}
 
 
 def _setting(
     sets: Mapping[str, Configurations],
+    setting: str,
     base: str,
     objectives: Mapping[str, bool],
     keys: Sequence[str],
@@ -109,19 +111,14 @@ def _setting(
 ) -> dict[str, list[dict[str, Any]]]:
     sign = np.where(list(objectives.values()), 1.0, -1.0)
     names = list(objectives)
+    counts = {method: sum(map(len, group.runs)) for method, group in sets.items()}
     heads = {
-        method: {
-            "method": method,
-            "task": "",
-            "baseline": f"method={base}",
-            "n_baseline": sum(map(len, sets[base].runs)),
-            "n_runs": sum(map(len, own.runs)),
-        }
-        for method, own in sets.items()
+        method: _head(setting, method, base, counts[base], counts[method]).columns
+        for method in sets
     }
     points = []
-    for method, own in sets.items():
-        for name, runs, chosen in zip(own.names, own.runs, own.chosen, strict=True):
+    for method, side in sets.items():
+        for name, runs, chosen in zip(side.names, side.runs, side.chosen, strict=True):
             mean = runs.mean(axis=0) if len(runs) else np.full(len(names), np.nan)
             points.append(
                 {
@@ -148,12 +145,7 @@ def _setting(
     else:
         reference = np.full(len(names), np.nan)
     pair_rows = [
-        {
-            **heads[first],
-            "baseline": f"method={second}",
-            "n_baseline": heads[second]["n_runs"],
-            **row,
-        }
+        {**_head(setting, first, second, counts[second], counts[first]).columns, **row}
         for first, second in combinations(sets, 2)
         for row in flip_rows(sets[first], sets[second], names, confidence, seed)
     ]
@@ -161,33 +153,46 @@ def _setting(
     return {
         "points": points,
         "distance": [
-            {**heads[method], **distance_row(own, sets[base], confidence, seed)}
-            for method, own in sets.items()
+            {**heads[method], **distance_row(side, sets[base], confidence, seed)}
+            for method, side in sets.items()
             if method != base
         ],
         "hypervolume": [
             {
                 **heads[method],
-                **volume_row(own, reference),
+                **volume_row(side, reference),
                 "reference": ", ".join(f"{v:.4g}" for v in reference * sign),
             }
-            for method, own in sets.items()
+            for method, side in sets.items()
         ],
         "flips": _flipped(pair_rows),
         "spread": [
-            {**heads[method], **spread_row(own, equal, seed)} for method, own in sets.items()
+            {**heads[method], **spread_row(side, equal, seed)} for method, side in sets.items()
         ],
     }
 
 
+def _head(setting: str, method: str, baseline: str, n_baseline: int, n_runs: int) -> Head:
+    keys = {"setting": setting, "condition": "", "method": method}
+    return Head(
+        keys=keys,
+        task="",
+        baseline=f"method={baseline}",
+        n_baseline=n_baseline,
+        n_runs=n_runs,
+    )
+
+
 def _flipped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mark the weights at which a pair's order is surely the reverse of that at other weights."""
+    ways: dict[tuple[str, str], set[float]] = {}
     for row in rows:
-        pair = [r for r in rows if (r["method"], r["baseline"]) == (row["method"], row["baseline"])]
-        ways = {np.sign(r["low"]) for r in pair if r["low"] > 0 or r["high"] < 0}
-        sure = row["low"] > 0 or row["high"] < 0
-        row["significant"] = bool(sure)
-        row["flips"] = bool(sure and len(ways) > 1)
+        row["significant"] = bool(row["low"] > 0 or row["high"] < 0)
+        if row["significant"]:
+            ways.setdefault((row["method"], row["baseline"]), set()).add(np.sign(row["low"]))
+    for row in rows:
+        several = len(ways.get((row["method"], row["baseline"]), ())) > 1
+        row["flips"] = row["significant"] and several
     return rows
 
 
@@ -195,30 +200,24 @@ def _optimism(
     rows: pd.DataFrame,
     setting: str,
     names: Sequence[str],
-    head: Mapping[str, str],
     confidence: float,
 ) -> list[dict[str, Any]]:
-    own = rows[(rows["setting"] == setting) & (rows["on"] == "report")]
+    reported = rows[(rows["setting"] == setting) & (rows["on"] == "report")]
     made = []
-    for method, part in own.groupby("method", sort=False):
+    for method, part in reported.groupby("method", sort=False):
         for name in names:
             if f"optimism {name}" not in part:
                 continue
             values = part[f"optimism {name}"].dropna().to_numpy(float)
-            found = mean_interval(values, confidence)
+            mean = mean_interval(values, confidence)
+            keys = {"setting": setting, "condition": "", "method": str(method)}
             made.append(
-                {
-                    **head,
-                    "method": method,
-                    "task": name,
-                    "baseline": "",
-                    "n_baseline": 0,
-                    "n_runs": len(values),
-                    "optimism": float(found.estimate),
-                    "low": float(found.low),
-                    "high": float(found.high),
-                    "reason": "" if len(values) > 1 else "fewer than two runs with validation",
-                }
+                Head(keys=keys, task=name, n_runs=len(values)).row(
+                    "" if len(values) > 1 else "fewer than two runs with validation",
+                    optimism=float(mean.estimate),
+                    low=float(mean.low),
+                    high=float(mean.high),
+                )
             )
     return made
 

@@ -1,5 +1,5 @@
 """The generalization gap at matched training loss."""
 
-from trajlab.analysis.gap.gap import Gap, gap
+from trajlab.analysis.gap.gap import FAMILY, Gap, gap
 
-__all__ = ["Gap", "gap"]
+__all__ = ["FAMILY", "Gap", "gap"]

@@ -1,8 +1,8 @@
 """The difference between two groups of runs as a sum of three terms.
 
-Per run, at one training loss L_c that all runs reach: what is there at equal loss (`matched`), what
-the rest of training adds (`reach`), and what the choice of checkpoints adds (`selection`). It is
-accounting, not cause.
+Per run, at one training loss L_c that all runs' curves share: what is there at equal loss
+(`matched`), what the rest of training adds (`reach`), and what the choice of checkpoints adds
+(`selection`). It is accounting, not cause.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,12 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from trajlab.analysis.gap.item_error import item_differences
-from trajlab.analysis.gap.matching import RULES, Curve, first_passage, in_hole, last_passage
+from trajlab.analysis.runs.common_loss import CommonLoss, common_loss
+from trajlab.analysis.runs.curve import RULES, WIDEST_HOLE, Curve, first_passage, last_passage
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.statistics.difference import difference
-from trajlab.analysis.statistics.intervals import Difference, FloatArray
+from trajlab.analysis.statistics.intervals import (
+    Difference,
+    FloatArray,
+    item_error,
+    mean_interval,
+    welch,
+)
 
 TERMS = ("delta", "matched", "reach", "selection")
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -25,54 +33,72 @@ class Decomposition:
 
     Attributes
     ----------
-    common_loss
-        L_c, the largest of all runs' minimum losses.
-    common_loss_low
-        L_c if the run that sets it is left out; leaving out any other does not move it.
+    common
+        L_c, the lowest loss that all runs' curves share, and which run sets it.
     terms
         Arrays of four entries, in the order of `TERMS`, each with its own t interval; over test
         items too, where it is recorded which were right.
+    over_runs
+        The same over runs alone.
+    item_error
+        Standard error of `delta` over test items, 0 where they are not known.
     selected
-        Whether checkpoints could be selected: every run has more than ten evaluations on the
-        selection split. If not, E* = E_end, and `selection` is 0 by definition.
+        Whether checkpoints could be selected: every run has more evaluations on the selection split
+        than are chosen. If not, E* = E_end, and `selection` is 0 by definition.
     first, last
         `matched` as the first and as the last passage of L_c have it: how much the rule matters.
+    lowest
+        Difference of log10 of the lowest loss on the runs' curves.
+    own_reach
+        Mean of E_end − E(L_c) over each side's runs.
+    without
+        The terms without the run that sets L_c, where that moves L_c by more than half a decade.
     """
 
-    common_loss: float
-    common_loss_low: float
+    common: CommonLoss
     terms: Difference
+    over_runs: Difference
+    item_error: float
     selected: bool
     first: float
     last: float
+    lowest: Difference
+    own_reach: tuple[Difference, Difference]
+    without: Difference | None
 
 
 def run_terms(
-    evaluations: Evaluations, curve: Curve, log_loss: float, *, select: bool
+    evaluations: Evaluations,
+    curve: Curve,
+    log_loss: float,
+    *,
+    select: bool,
+    number: int | None = None,
 ) -> FloatArray:
     """Return one run's E*, E(L_c), E_end − E(L_c) and E* − E_end.
-
-    E_end is the mean over the last 10 % of evaluations, E* over the 10 best on the selection split.
 
     Parameters
     ----------
     evaluations, curve
         The run.
     log_loss
-        log10 of L_c. Where it lies below the curve's lowest knot, within the block that this knot
-        is the mean of, that block's mean is read.
+        log10 of L_c; NaN gives NaN.
     select
         Without, E* = E_end.
+    number
+        Evaluations of E_end and E*, a tenth if not given.
 
     Returns
     -------
     (4, …) array
         In the order of `TERMS`; a last axis is that of the score's items.
     """
-    common = _common(curve, log_loss)
-    end = evaluations.end_score
-    selected = evaluations.best_score() if select else end
-    return np.array([selected, common, end - common, selected - end])
+    common = curve.at(log_loss)
+    end = evaluations.end_score(number)
+    selected = evaluations.best_score(number) if select else end
+    chosen = selected - end
+    rounding = _ROUNDING * np.maximum(np.abs(selected), np.abs(end))
+    return np.array([selected, common, end - common, np.where(abs(chosen) > rounding, chosen, 0)])
 
 
 def decompose(
@@ -82,6 +108,8 @@ def decompose(
     confidence: float = 0.95,
     *,
     pairs: bool = False,
+    number: int | None = None,
+    log_loss: float | None = None,
 ) -> Decomposition:
     """Split the difference between two groups of runs into its three terms.
 
@@ -95,36 +123,66 @@ def decompose(
         Coverage of the t intervals.
     pairs
         Whether runs of equal position belong together.
+    number
+        Evaluations that stand for a run at its end and as chosen; a tenth of them if not given.
+    log_loss
+        log10 of the loss to read at; of L_c if not given.
     """
-    everyone = [*runs, *baseline]
-    minima = np.sort([run.train_loss.min() for run in everyone])
-    log_loss = float(np.log10(minima[-1]))
-    select = all(run.selectable() for run in everyone)
-    hole = any(in_hole(log_loss, group) for group in (runs, baseline))
+    groups = runs, baseline
+    curves = [[RULES[rule](run) for run in group] for group in groups]
+    common = common_loss(groups, curves)
+    at = common.readable if log_loss is None else log_loss
+    select = all(run.selectable(number) for group in groups for run in group)
 
     def read(run: Evaluations) -> FloatArray:
-        return run_terms(run, RULES[rule](run), log_loss, select=select)
+        return run_terms(run, RULES[rule](run), at, select=select, number=number)
 
-    sides = [np.array([read(run) for run in group]) for group in (runs, baseline)]
+    sides = [np.array([read(run) for run in group]) for group in groups]
     items = item_differences(runs, baseline, read)
-    if hole:
-        sides[0][:, 1:3] = np.nan
+    over_runs = difference(sides[0], sides[1], "t", confidence, pairs=pairs)
     terms = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items)
-    first, last = (
-        np.nan if hole else _read(runs, passage, log_loss) - _read(baseline, passage, log_loss)
-        for passage in (first_passage, last_passage)
+    if not select:  # 0 by definition, not by measurement
+        terms.low[3] = terms.high[3] = 0.0
+    lowest = [np.array([curve.log_loss[0] for curve in side]) for side in curves]
+    return Decomposition(
+        common,
+        terms,
+        over_runs,
+        0.0 if items is None else float(item_error(items)[0]),
+        select,
+        _read(groups, first_passage, at),
+        _read(groups, last_passage, at),
+        welch(lowest[0], lowest[1], confidence),
+        (mean_interval(sides[0][:, 2], confidence), mean_interval(sides[1][:, 2], confidence)),
+        None if log_loss is not None else _without(groups, common, rule, confidence, number),
     )
-    return Decomposition(float(minima[-1]), float(minima[-2]), terms, select, first, last)
+
+
+def _without(
+    groups: tuple[Sequence[Evaluations], Sequence[Evaluations]],
+    common: CommonLoss,
+    rule: str,
+    confidence: float,
+    number: int | None,
+) -> Difference | None:
+    """Return the terms without the run that sets L_c, if that moves L_c by more than a hole."""
+    left = [
+        [run for i, run in enumerate(group) if (side, i) != common.set_by]
+        for side, group in enumerate(groups)
+    ]
+    moved = np.isnan(common.log_loss) or common.log_loss - common.next_lowest > WIDEST_HOLE
+    if not (moved and all(left)):
+        return None
+    at = common_loss(left, [[RULES[rule](run) for run in group] for group in left]).readable
+    parts = decompose(left[0], left[1], rule, confidence, number=number, log_loss=at)
+    return None if np.isnan(at) else parts.terms
 
 
 def _read(
-    group: Sequence[Evaluations], rule: Callable[[Evaluations], Curve], log_loss: float
+    groups: Sequence[Sequence[Evaluations]],
+    rule: Callable[[Evaluations], Curve],
+    log_loss: float,
 ) -> float:
-    """Return a group's mean score at a loss."""
-    curves = [rule(run) for run in group]
-    return float(np.mean([_common(curve, log_loss) for curve in curves]))
-
-
-def _common(curve: Curve, log_loss: float) -> FloatArray:
-    """Read a curve at L_c; below its lowest knot, that knot."""
-    return curve.at(max(log_loss, float(curve.log_loss[0])))
+    """Return the difference of two groups' mean scores at a loss."""
+    means = [np.mean([rule(run).at(log_loss) for run in group]) for group in groups]
+    return float(means[0] - means[1])

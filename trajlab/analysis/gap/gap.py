@@ -1,20 +1,24 @@
 """The generalization gap at matched training loss, its onset and its decomposition."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
 
-from trajlab.analysis.gap.matching import RULES
-from trajlab.analysis.gap.onset import ONSETS
-from trajlab.analysis.gap.rows import compare
-from trajlab.analysis.options import check_choice, check_confidence
-from trajlab.analysis.result import Result
+from trajlab.analysis.gap.options import GapOptions, Interval, Onset, Window
+from trajlab.analysis.gap.overall import overall_frame
+from trajlab.analysis.gap.rows import comparison_tables
+from trajlab.analysis.gap.sensitivity import sensitivity_frame
+from trajlab.analysis.gap.sentences import of_overall, of_sensitivity, sentences
+from trajlab.analysis.gap.sides import Side
+from trajlab.analysis.options import BASELINE, ComparisonOptions, Rule
+from trajlab.analysis.result import Family, Result, Sentence
 from trajlab.analysis.runs import groups
-from trajlab.analysis.runs.evaluations import check_metric, metrics
+from trajlab.analysis.runs.evaluations import check_metric, metrics, unevaluated
+from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import check_quantity, is_quantity
-from trajlab.analysis.statistics.difference import INTERVALS
+from trajlab.analysis.tables import group_columns
+from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
 
@@ -30,25 +34,43 @@ class Gap(Result):
     summary
         One row a comparison and metric: onset, persistence and the three terms of the difference.
     steps
-        One row a comparison and step at which every run was evaluated: the gap at equal steps.
+        One row a comparison and step, those of the run evaluated least often and the last that all
+        runs made: the gap at equal steps.
+    overall
+        Where a group has three or more tasks, one row a task: its shrunken estimate, and the mean
+        effect over tasks, its spread between tasks, and Δm.
+    sensitivity
+        If it was asked for, one row a comparison and choice: what another one would have given.
     """
 
+    options: GapOptions
     curve: pd.DataFrame
     summary: pd.DataFrame
     steps: pd.DataFrame
+    overall: pd.DataFrame
+    sensitivity: pd.DataFrame
+
+    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+        """Yield what each task's difference shows, and where it comes from."""
+        keys = group_columns(self.options.group_by)
+        yield from sentences(self.summary, keys, margin, self.options.confidence)
+        yield from of_overall(self.overall, keys)
+        yield from of_sensitivity(self.sensitivity, keys)
 
 
 def gap(
     runs: Iterable[Trajectory],
     *,
-    baseline: Mapping[str, str] = groups.BASELINE,
+    baseline: Mapping[str, str] = BASELINE,
     against: Mapping[str, str] | None = None,
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
-    rule: Literal["isotonic", "first_passage", "bins"] = "isotonic",
-    interval: Literal["t", "2sd", "bootstrap"] = "t",
-    onset: Literal["sustained", "first"] = "sustained",
+    rule: Rule = "isotonic",
+    interval: Interval = "t",
+    onset: Onset = "sustained",
+    window: Window = "tenth",
+    sensitivity: bool = False,
     confidence: float = 0.95,
     seed: int = 0,
     group_by: Sequence[str] = (),
@@ -77,8 +99,8 @@ def gap(
     split
         The split that the metric is read on.
     selection_split
-        The split that the ten best evaluations are chosen on; without it, the last 10 % of
-        evaluations stand for them.
+        The split that the best evaluations are chosen on; without it, the last ones stand for
+        them.
     rule
         How a score is read at a loss: isotonic regression of the loss over steps, the first
         passage of its running minimum, or means in tenths of a decade of loss.
@@ -90,10 +112,15 @@ def gap(
     onset
         Where the gap begins: up from the lowest loss as long as it is significant, or the
         highest significant loss from which down it keeps its sign (the paper's reading).
+    window
+        Evaluations that stand for a run at its end, and as chosen on the selection split: a tenth
+        of them, so that runs evaluated at other distances compare, or the paper's ten.
+    sensitivity
+        Also read every comparison by other rules, losses, grids and windows, and without each run.
     confidence
         Coverage of the intervals; its complement is the level of the tests.
     seed
-        Of the random numbers that are drawn, if any; written down with the result.
+        Seed of the random numbers that are drawn, if any; written down with the result.
     group_by
         Metadata keys that tell groups of runs apart, next to setting, condition and method.
 
@@ -113,39 +140,80 @@ def gap(
     D. Mueller, M. Dredze, N. Andrews, "Can Optimization Trajectories Explain Multi-Task
     Transfer?", TMLR 2024: generalization compared at equal training loss.
     """
-    check_choice("rule", rule, RULES)
-    check_choice("interval", interval, INTERVALS)
-    check_choice("onset", onset, ONSETS)
-    check_confidence(confidence)
-    settings = {
-        "baseline": dict(baseline),
-        "against": dict(against or {}),
-        "metric": metric,
-        "split": split,
-        "selection_split": selection_split,
-        "rule": rule,
-        "interval": interval,
-        "onset": onset,
-        "confidence": confidence,
-        "seed": seed,
-        "group_by": list(group_by),
-    }
-    found = groups.group(runs, group_by)
-    complete = [run for item in found for run in item.runs]
-    if metric and is_quantity(metric):
-        check_quantity(metric, complete)
-    elif metric:
-        check_metric(metric, complete, split)
-    curves, rows, steps = [], [], []
-    for comparison in groups.compare(found, baseline, against):
+    options = GapOptions(
+        baseline=baseline,
+        against=against,
+        metric=metric,
+        split=split,
+        selection_split=selection_split,
+        rule=rule,
+        interval=interval,
+        onset=onset,
+        window=window,
+        sensitivity=sensitivity,
+        confidence=confidence,
+        seed=seed,
+        group_by=group_by,
+    )
+    grouped = groups.group(runs, group_by)
+    curves, rows, steps, varied = [], [], [], []
+    compared: list[tuple[groups.Comparison, str, Side, Side]] = []
+    for comparison in _comparisons(grouped, options):
         for name in [metric] if metric else metrics(comparison.runs, split, comparison.task):
-            curve, at_steps, row = compare(comparison, name, settings)
+            side, other = (
+                Side.of(group, comparison.task, name, options)
+                for group in (comparison.group, comparison.baseline)
+            )
+            curve, at_steps, row = comparison_tables(comparison, name, side, other, options)
+            if side.runs and other.runs:
+                compared.append((comparison, name, side, other))
             curves.append(curve)
             steps.append(at_steps)
             rows.append(row)
+    for comparison, name, side, other in compared if sensitivity else ():
+        head = comparison.head(len(other.runs), len(side.runs))
+        readings = sensitivity_frame(side, other, options).assign(metric=name, reason="")
+        varied.append(head.above(readings))
     return Gap(
-        settings=settings,
+        options=options,
         curve=pd.concat(curves, ignore_index=True),
         summary=pd.DataFrame(rows),
         steps=pd.concat(steps, ignore_index=True),
+        overall=overall_frame(compared, options),
+        sensitivity=pd.concat(varied, ignore_index=True) if varied else pd.DataFrame(),
     )
+
+
+def requires(grouped: Sequence[Group], options: ComparisonOptions) -> str:
+    """Return why there is no gap: fewer than two groups, or no evaluations.
+
+    Raises
+    ------
+    TrajlabError
+        If what is to be compared is named wrongly: that is told at once, not passed over.
+    """
+    complete = [run for group in grouped for run in group.runs]
+    if reason := groups.alone(grouped) or unevaluated(complete, options.split):
+        return reason
+    _comparisons(grouped, options)
+    return ""
+
+
+def _comparisons(grouped: Sequence[Group], options: ComparisonOptions) -> list[groups.Comparison]:
+    """Check that the metric was recorded, and find what is compared with what."""
+    complete = [run for group in grouped for run in group.runs]
+    if options.metric and is_quantity(options.metric):
+        check_quantity(options.metric, complete)
+    elif options.metric:
+        check_metric(options.metric, complete, options.split)
+    if not (options.metric and is_quantity(options.metric)) and (
+        reason := unevaluated(complete, options.split)
+    ):
+        raise TrajlabError(
+            f"{reason}: it has no table evaluations/{options.split}, or none on the training set; "
+            f"record both with evaluate({options.split!r}, …)"
+        )
+    return groups.compare(grouped, options.baseline, options.against)
+
+
+FAMILY = Family(gap, requires)

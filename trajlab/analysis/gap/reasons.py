@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from trajlab.analysis.gap.matching import POINTS_PER_DECADE, GapCurve
+from trajlab.analysis.gap.matching import GapCurve
 from trajlab.analysis.gap.sides import Side
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.groups import Comparison
 from trajlab.analysis.runs.quantities import is_quantity
 
 HOLE = "neighbouring evaluations more than half a decade apart"
+PERCENT_APART = 20  # times that medians of percent and fractions differ at least
 
 
 def missing(comparison: Comparison, metric: str, runs: Side, baseline: Side) -> str:
@@ -20,9 +21,9 @@ def missing(comparison: Comparison, metric: str, runs: Side, baseline: Side) -> 
     Parameters
     ----------
     comparison, metric
-        What was to be compared.
+        The comparison and the metric that were asked for.
     runs, baseline
-        What there is of it.
+        The two sides as they were read.
     """
     if comparison.baseline is None:
         setting = comparison.group.keys["setting"] or "this setting"
@@ -30,12 +31,60 @@ def missing(comparison: Comparison, metric: str, runs: Side, baseline: Side) -> 
     for side, name in ((runs, comparison.group.label), (baseline, comparison.baseline.label)):
         if not side.runs and is_quantity(metric):
             return f"no complete run of {name} recorded {metric} and its training loss"
+        if not side.runs and side.apart:
+            return (
+                f"training loss and {metric} of {name} were never evaluated at one step; evaluate "
+                "both together"
+            )
         if not side.runs:
             return (
                 f"no usable run of {name}: {side.n_incomplete} incomplete, {side.n_diverged} "
-                f"diverged, {side.n_excluded} evaluations without finite values"
+                f"diverged, {side.n_unevaluated} never evaluated, {side.n_excluded} "
+                "evaluations without finite values"
             )
+    if in_percent(runs, baseline):
+        return (
+            f"{metric} lies between 0 and 1 on one side and goes up to 100 on the other: percent "
+            "against fractions; write both alike"
+        )
     return ""
+
+
+def in_percent(runs: Side, baseline: Side) -> bool:
+    """Tell whether one side's scores seem to be fractions and the other's percent.
+
+    Parameters
+    ----------
+    runs, baseline
+        The two sides; scores that are negative, so of a metric of which less is better, are not
+        judged.
+    """
+    scores = [np.concatenate([run.score.ravel() for run in side.runs]) for side in (runs, baseline)]
+    low, high = sorted(scores, key=np.median)
+    bounded = min(low.min(), high.min()) >= 0 and low.max() <= 1 and high.max() <= 100
+    medians = float(np.median(low)), float(np.median(high))
+    return bool(bounded and medians[0] > 0 and medians[1] > max(1, PERCENT_APART * medians[0]))
+
+
+def left_out(runs: Side, baseline: Side) -> str:
+    """Count what is not in a comparison and was not asked to be left out.
+
+    Parameters
+    ----------
+    runs, baseline
+        The two sides.
+    """
+    unevaluated = runs.n_unevaluated + baseline.n_unevaluated
+    no_logarithm = runs.n_no_logarithm + baseline.n_no_logarithm
+    told = {
+        f"{unevaluated} runs left out that were never evaluated": unevaluated,
+        f"{no_logarithm} evaluations with a loss at or below 0 left out, which has no logarithm: "
+        "the ends of runs are not compared": no_logarithm,
+        "loss and metric of some runs were never evaluated at one step: left out": (
+            runs.apart or baseline.apart
+        ),
+    }
+    return "; ".join(sentence for sentence, true in told.items() if true)
 
 
 def caveats(row: Mapping[str, Any], matched: GapCurve) -> str:
@@ -55,12 +104,11 @@ def caveats(row: Mapping[str, Any], matched: GapCurve) -> str:
         "the common range of training loss holds no point of the grid": (
             matched.low <= matched.high and not matched.log_loss.size
         ),
-        "the common loss lies below a run's curve, whose last block is read there": (
-            row["overlap_low"] > row["common_loss"] * 10 ** (1 / POINTS_PER_DECADE)
-        ),
         HOLE: matched.low <= matched.high
         and bool(np.isnan([row["matched"], *matched.gap.estimate]).any()),
-        "no selection split with more than ten evaluations, so selection is 0 by definition": (
+        "runs of a side do not differ, so no interval": fewest > 1
+        and bool(np.isnan(row["delta_p"])),
+        "no selection split with more evaluations than are chosen: selection is 0 by definition": (
             row["selection_split"] == "none" and not is_quantity(row["metric"])
         ),
         f"checkpoints chosen on the {row['split']} split itself": (

@@ -1,6 +1,6 @@
 """The rows that one comparison gives in the tables of :func:`trajlab.analysis.gap`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,42 +10,50 @@ from trajlab.analysis.gap.decomposition import TERMS, decompose
 from trajlab.analysis.gap.item_error import item_unit
 from trajlab.analysis.gap.matching import GapCurve, StepGap, gap_curve, step_gap
 from trajlab.analysis.gap.onset import ONSETS, persistence
-from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, missing
+from trajlab.analysis.gap.options import GapOptions
+from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, left_out, missing
 from trajlab.analysis.gap.sides import Side
-from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.evaluations import WINDOWS, Evaluations
 from trajlab.analysis.runs.groups import Comparison
 from trajlab.analysis.runs.quantities import is_quantity
 from trajlab.analysis.statistics.intervals import Difference
 
 _TERM_COLUMNS = (f"{term}{end}" for term in TERMS for end in ("", "_low", "_high", "_p"))
+_RANGES = (
+    f"{name}{end}"
+    for name in (
+        *("lowest_loss_ratio", "reach_of_runs", "reach_of_baseline"),
+        *("delta_without", "matched_without"),
+    )
+    for end in ("", "_low", "_high")
+)
 _NUMBERS = (
     *("overlap_low", "overlap_high", "onset_loss", "onset_step_baseline", "onset_step", "sign"),
     *("persistence", *_TERM_COLUMNS, "delta_se", "delta_df", "common_loss", "common_loss_low"),
+    *("delta_seed_se", "delta_seed_df", "delta_item_se", *_RANGES),
     *("matched_first_passage", "matched_last_passage", "last_common_step"),
     *("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high"),
 )
 
 
-def compare(
-    comparison: Comparison, metric: str, settings: Mapping[str, Any]
+def comparison_tables(
+    comparison: Comparison, metric: str, runs: Side, baseline: Side, options: GapOptions
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Return the rows of `curve` and `steps` and the row of `summary` for one comparison."""
-    runs = Side.of(comparison.group, comparison.task, metric, settings)
-    baseline = Side.of(comparison.baseline, comparison.task, metric, settings)
     head = {
-        **comparison.row,
-        "n_baseline": len(baseline.runs),
-        "n_runs": len(runs.runs),
+        **comparison.head(len(baseline.runs), len(runs.runs)).columns,
         "metric": metric,
-        "split": "" if is_quantity(metric) else settings["split"],
+        "split": "" if is_quantity(metric) else options.split,
     }
     row = {
         **head,
-        "rule": settings["rule"],
-        "interval": settings["interval"],
-        "onset_rule": settings["onset"],
+        "rule": options.rule,
+        "interval": options.interval,
+        "onset_rule": options.onset,
         **dict.fromkeys(_NUMBERS, np.nan),
         "selection_split": "none",
+        "window": options.window,
+        "common_loss_run": "",
         "pairs": False,
         "scope": "",
         **runs.counts(),
@@ -55,23 +63,28 @@ def compare(
     matched = stepwise = None
     if not row["reason"]:
         pairs = runs.paired_with(baseline)
-        sides = (runs.by_pair(), baseline.by_pair()) if pairs else (runs.runs, baseline.runs)
-        options = settings["interval"], settings["confidence"]
-        drawn: dict[str, Any] = {"pairs": pairs, "seed": settings["seed"]}
-        matched = gap_curve(*sides, settings["rule"], *options, **drawn)
-        stepwise = step_gap(*sides, *options, **drawn)
-        row |= {"pairs": pairs, "scope": _scope(metric, settings, *sides)}
-        row |= _onset_columns(matched, settings["onset"], *sides)
-        row |= _term_columns(*sides, settings, pairs=pairs)
+        if pairs:
+            runs, baseline = runs.by_pair(), baseline.by_pair()
+        sides = runs.runs, baseline.runs
+        interval = options.interval, options.confidence
+        drawn: dict[str, Any] = {"pairs": pairs, "seed": options.seed}
+        matched = gap_curve(*sides, options.rule, *interval, **drawn)
+        stepwise = step_gap(*sides, *interval, **drawn)
+        row |= {"pairs": pairs, "scope": _scope(metric, options, *sides)}
+        row |= _onset_columns(matched, options.onset, *sides)
+        row |= _term_columns(*sides, options, pairs=pairs)
+        side, place = int(row.pop("set_by")), int(row.pop("place"))
+        row["common_loss_run"] = (runs, baseline)[side].names[place]
         row |= _last_step(stepwise)
-        row["reason"] = "; ".join(filter(None, [caveats(row, matched), cadence(*sides)]))
+        told = caveats(row, matched), cadence(*sides), left_out(runs, baseline)
+        row["reason"] = "; ".join(filter(None, told))
     curve = pd.DataFrame({**head, **_curve_columns(matched)})
     return curve, pd.DataFrame({**head, **_step_columns(stepwise)}), row
 
 
 def _scope(
     metric: str,
-    settings: Mapping[str, Any],
+    options: GapOptions,
     runs: Sequence[Evaluations],
     baseline: Sequence[Evaluations],
 ) -> str:
@@ -79,9 +92,9 @@ def _scope(
     if is_quantity(metric):
         return "over runs"
     if not item_unit([*runs, *baseline]):
-        return f"conditional on this {settings['split']} set"
-    whole = f"over runs and {settings['split']} items"
-    return whole if settings["interval"] == "t" else f"{whole}; the curve over runs alone"
+        return f"conditional on this {options.split} set"
+    whole = f"over runs and {options.split} items"
+    return whole if options.interval == "t" else f"{whole}; the curve over runs alone"
 
 
 def _step_columns(stepwise: StepGap | None) -> dict[str, Any]:
@@ -98,7 +111,7 @@ def _step_columns(stepwise: StepGap | None) -> dict[str, Any]:
 
 
 def _last_step(stepwise: StepGap) -> dict[str, float]:
-    if not stepwise.step.size:
+    if not stepwise.step.size or stepwise.step[-1] <= 1:  # step 1 is hardly trained
         return {}
     gap = stepwise.gap
     return {
@@ -129,23 +142,46 @@ def _curve_columns(matched: GapCurve | None) -> dict[str, Any]:
 def _term_columns(
     runs: Sequence[Evaluations],
     baseline: Sequence[Evaluations],
-    settings: Mapping[str, Any],
+    options: GapOptions,
     *,
     pairs: bool,
 ) -> dict[str, Any]:
-    parts = decompose(runs, baseline, settings["rule"], settings["confidence"], pairs=pairs)
+    number = WINDOWS[options.window]
+    parts = decompose(runs, baseline, options.rule, options.confidence, pairs=pairs, number=number)
+    side, place = parts.common.set_by
     columns: dict[str, Any] = {
-        "common_loss": parts.common_loss,
-        "common_loss_low": parts.common_loss_low,
-        "selection_split": settings["selection_split"] if parts.selected else "none",
+        "common_loss": 10**parts.common.log_loss,
+        "common_loss_low": 10**parts.common.next_lowest,
+        "set_by": side,
+        "place": place,
+        "selection_split": options.selection_split if parts.selected else "none",
         "matched_first_passage": parts.first,
         "matched_last_passage": parts.last,
     }
-    found = parts.terms
+    terms = parts.terms
     for i, term in enumerate(TERMS):
-        columns[term], columns[f"{term}_p"] = found.estimate[i], found.p_value[i]
-        columns[f"{term}_low"], columns[f"{term}_high"] = found.low[i], found.high[i]
-    return {**columns, "delta_se": found.error[0], "delta_df": found.freedom[0]}
+        columns[term], columns[f"{term}_p"] = terms.estimate[i], terms.p_value[i]
+        columns[f"{term}_low"], columns[f"{term}_high"] = terms.low[i], terms.high[i]
+    own = parts.over_runs
+    columns |= {"delta_se": terms.error[0], "delta_df": terms.freedom[0]}
+    columns |= {"delta_seed_se": own.error[0], "delta_seed_df": own.freedom[0]}
+    columns |= {"delta_item_se": parts.item_error}
+    columns |= _range("reach_of_runs", parts.own_reach[0])
+    columns |= _range("reach_of_baseline", parts.own_reach[1])
+    ratio = _range("lowest_loss_ratio", parts.lowest)
+    columns |= {name: 10**value for name, value in ratio.items()}
+    if parts.without is not None:
+        columns |= _range("delta_without", parts.without, 0)
+        columns |= _range("matched_without", parts.without, 1)
+    return columns
+
+
+def _range(name: str, found: Difference, place: int | None = None) -> dict[str, float]:
+    """Return a number with its interval as columns."""
+    ends = {"": found.estimate, "_low": found.low, "_high": found.high}
+    return {
+        name + end: float(value if place is None else value[place]) for end, value in ends.items()
+    }
 
 
 def _onset_columns(

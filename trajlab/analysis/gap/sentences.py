@@ -6,15 +6,64 @@ A row holds one comparison: Δ and its three terms with `…_low`, `…_high` an
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from math import ceil, log10, sqrt
+from math import ceil, inf, log10, sqrt
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
-from trajlab.analysis.wording import FEWEST_RUNS, Row, Statement, span, term, term_numbers
+from trajlab.analysis.gap.adjustment import adjust
+from trajlab.analysis.gap.apportion import apportion, of_lone_run, of_steps
+from trajlab.analysis.result import (
+    FEWEST_RUNS,
+    TOLD_SINGLY,
+    Row,
+    Sentence,
+    Statement,
+    span,
+    term,
+    term_numbers,
+)
+from trajlab.analysis.tables import records
 
 POWER = 0.8
 _LEFT_OUT = ("n_incomplete", "n_diverged")
+
+
+def sentences(
+    summary: pd.DataFrame, keys: Sequence[str], margin: float | None, confidence: float
+) -> Iterator[Sentence]:
+    """Yield few tasks each in full; of many the sum, then the clearest of those that differ.
+
+    Parameters
+    ----------
+    summary
+        ``summary`` of :func:`trajlab.analysis.gap`.
+    keys
+        Columns that name a group.
+    margin, confidence
+        As in :func:`of_gap`.
+    """
+    for _, part in adjust(summary).groupby([*keys, "metric"], sort=False):
+        rows = records(part)
+        compared = [row for row in rows if np.isfinite(row["delta"])]
+        missing = [row for row in rows if not np.isfinite(row["delta"])]
+        shown = compared
+        if len(compared) > TOLD_SINGLY:
+            yield Sentence(compared[0], "", of_many(compared, margin, confidence))
+            enough = [r for r in compared if min(r["n_runs"], r["n_baseline"]) >= FEWEST_RUNS]
+            clear = [r for r in enough if kind(r, None, confidence) != "unclear"]
+            shown = sorted(clear, key=lambda row: float(row["delta_p"]))[:TOLD_SINGLY]
+        for row in shown:
+            for statement in of_gap(row, margin, confidence):
+                yield Sentence(row, row["task"], statement)
+        if len(missing) > TOLD_SINGLY:
+            text = f"Not compared: {len(missing)} tasks, such as {missing[0]['task']}: "
+            statement = f"{text}{missing[0]['reason']}.", {"n_tasks": len(missing)}
+            yield Sentence(missing[0], "", statement)
+        else:
+            for row in missing:
+                yield Sentence(row, row["task"], next(of_gap(row, margin, confidence)))
 
 
 def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statement]:
@@ -27,7 +76,7 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
     margin
         δ, or None.
     confidence
-        Of the row's intervals; its complement is the level of the tests.
+        Coverage of the row's intervals; its complement is the level of the tests.
     """
     if np.isnan(row["delta"]):
         yield f"Not compared: {row['reason']}.", {}
@@ -41,9 +90,16 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
         )
         yield sentence, {"delta": row["delta"], **counts}
         return
+    if np.isnan(row["delta_p"]):
+        sentence = (
+            f"Descriptive only (runs of a side do not differ): {score} = {row['delta']:+.3g}."
+        )
+        yield sentence, {"delta": row["delta"], **counts}
+        return
     yield _of_delta(row, score, margin, confidence)
-    yield from _of_steps(row)
-    yield from _of_terms(row, 1 - confidence)
+    yield from of_lone_run(row)
+    yield from of_steps(row)
+    yield from apportion(row, 1 - confidence)
     yield from _of_overlap(row)
     left_out = {name: int(row[name]) for name in row if name.startswith(_LEFT_OUT)}
     if any(left_out.values()):
@@ -61,7 +117,7 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
     Parameters
     ----------
     rows
-        Of one group, with a Δ.
+        Rows of one group, each with a Δ.
     margin, confidence
         As in :func:`of_gap`.
     """
@@ -70,12 +126,12 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
     fewest = min(min(row["n_runs"], row["n_baseline"]) for row in rows)
     if fewest < FEWEST_RUNS:
         return f"Descriptive only (n = {fewest}): {score} of {len(rows)} tasks {said}.", numbers
-    found = Counter(kind(row, margin, confidence) for row in rows)
-    numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in found.items()}}
-    within = f", {found['within']} have none larger than {margin:g}" if margin else ""
+    kinds = Counter(kind(row, margin, confidence) for row in rows)
+    numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in kinds.items()}}
+    within = f", {kinds['within']} have none larger than {margin:g}" if margin else ""
     sentence = (
-        f"Of {len(rows)} tasks {found['improved']} improved and {found['lowered']} were lowered"
-        f"{within}; of {found['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."
+        f"Of {len(rows)} tasks {kinds['improved']} improved and {kinds['lowered']} were lowered"
+        f"{within}; of {kinds['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."
     )
     return sentence, numbers
 
@@ -102,49 +158,56 @@ def _narrower(row: Row, confidence: float) -> tuple[float, float]:
     return row["delta"] - half_width, row["delta"] + half_width
 
 
-def _of_steps(row: Row) -> Iterator[Statement]:
-    """Say what Δ is at equal steps, where training was as long."""
-    if np.isfinite(row["at_equal_steps"]):
-        names = ("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high", "last_common_step")
-        sentence = f"At equal steps (step {row['last_common_step']:.0f}): {term(row, names[0])}."
-        yield sentence, {name: row[name] for name in names}
-
-
 def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> Statement:
     """Improved, lowered, no transfer, or cannot tell."""
     n, n_baseline = int(row["n_runs"]), int(row["n_baseline"])
     numbers = term_numbers(row, "delta") | {"n_runs": n, "n_baseline": n_baseline}
-    found = f"{score} = {term(row, 'delta')} against {row['baseline']}, n = {n} and {n_baseline}"
+    text = f"{score} = {term(row, 'delta')} against {row['baseline']}, n = {n} and {n_baseline}"
     what = kind(row, margin, confidence)
-    if what in ("improved", "lowered"):
-        return f"{what.title()}: {found}.", numbers
-    if row["delta_p"] < 1 - confidence:
-        found += f" (adjusted for several tasks, p = {row['delta_p_adjusted']:.2g})"
+    told = f"{what.title()}: {text}"
+    if what in ("improved", "lowered") and margin is None:
+        return f"{told}.", numbers
+    if what == "unclear" and row["delta_p"] < 1 - confidence:
+        text += f" (adjusted for {row['n_tests']} tests, p = {row['delta_p_adjusted']:.2g})"
     if margin is None:
-        return f"Cannot tell: {found}.", numbers
+        return f"Cannot tell: {text}.", numbers
     low, high = _narrower(row, confidence)
     numbers |= {"margin": margin, "margin_low": low, "margin_high": high}
+    interval = f"the {2 * confidence - 1:.0%} interval of Δ is [{low:+.3g}, {high:+.3g}]"
+    if what in ("improved", "lowered"):
+        small = f"; no transfer larger than {margin:g}, for {interval}"
+        return told + (small if -margin < low and high < margin else "") + ".", numbers
     if what == "within":
-        interval = f"the {2 * confidence - 1:.0%} interval of Δ is [{low:+.3g}, {high:+.3g}]"
-        return f"No transfer larger than {margin:g}: {interval}; {found}.", numbers
-    spread = float(row["delta_se"]) / sqrt(1 / n + 1 / n_baseline)
-    numbers["seeds"] = seeds_needed(spread, float(row["delta_df"]), margin, 1 - confidence)
-    return f"Cannot tell: {found}; about {numbers['seeds']} seeds for {margin:g}.", numbers
+        return f"No transfer larger than {margin:g}: {interval}; {text}.", numbers
+    spread = float(row["delta_seed_se"]) / sqrt(1 / n + 1 / n_baseline)
+    level = (1 - confidence) / max(int(row["n_tests"]), 1)
+    planned = float(row["delta_seed_df"]), margin, level, float(row["delta_item_se"])
+    numbers["seeds"] = seeds_needed(spread, *planned)
+    if np.isinf(numbers["seeds"]):
+        return f"Cannot tell: {text}; {margin:g} needs a larger test set.", numbers
+    return f"Cannot tell: {text}; about {numbers['seeds']:.0f} seeds for {margin:g}.", numbers
 
 
-def seeds_needed(spread: float, freedom: float, margin: float, level: float) -> int:
+def seeds_needed(
+    spread: float, freedom: float, margin: float, level: float, item_error: float = 0.0
+) -> float:
     """Return how many runs a side find a difference of `margin` with power .8.
+
+    The error over test items does not shrink with runs: where it alone forbids that power, no
+    number of runs is enough, and the answer is infinite.
 
     Parameters
     ----------
     spread
         Standard deviation over runs; its upper 80 % limit is planned with.
     freedom
-        Its degrees of freedom.
+        Degrees of freedom of the spread.
     margin
         The difference.
     level
-        Of the two-sided t test.
+        Level of the two-sided t test, adjusted for the number of tests.
+    item_error
+        Standard error of the difference over the items of the test set.
 
     References
     ----------
@@ -152,48 +215,74 @@ def seeds_needed(spread: float, freedom: float, margin: float, level: float) -> 
     """
     upper = spread * sqrt(freedom / stats.chi2.ppf(1 - POWER, freedom))
     z = stats.norm.ppf(1 - level / 2)
-    wanted = 2 * (z + stats.norm.ppf(POWER)) ** 2 * (upper / margin) ** 2 + z**2 / 4
-    return max(2, ceil(wanted))
-
-
-def _of_terms(row: Row, level: float) -> Iterator[Statement]:
-    """Where Δ comes from, term by term."""
-    sure = {name: row[f"{name}_p_adjusted"] < level for name in ("matched", "reach", "selection")}
-    along = {name: np.sign(row[name]) == np.sign(row["delta"]) for name in sure}
-    common = f"equal training loss (L = {row['common_loss']:.2g})"
-    numbers = term_numbers(row, "matched") | {"common_loss": row["common_loss"]}
-    told = sure["selection"]
-    if sure["matched"] and along["matched"]:
-        told, onset = True, ""
-        if row["sign"] == np.sign(row["matched"]):
-            onset = f", significant from L = {row['onset_loss']:.2g} down"
-            numbers["onset_loss"] = row["onset_loss"]
-        yield f"A gap is present at {common}: {term(row, 'matched')}{onset}.", numbers
-    elif sure["matched"]:
-        yield f"At {common} the gap has the other sign: {term(row, 'matched')}.", numbers
-    if sure["reach"] and along["reach"] and not sure["matched"]:
-        told = True
-        yield (
-            f"The gap appears with the difference in attained loss: {term(row, 'reach')}; test "
-            "longer training or a larger weight.",
-            term_numbers(row, "reach"),
-        )
-    if sure["selection"]:
-        sentence = f"{term(row, 'selection')} comes from the choice of checkpoint."
-        yield sentence, term_numbers(row, "selection")
-    if row["delta_p_adjusted"] < level and not told:
-        terms = ", ".join(f"{name} {term(row, name)}" for name in sure)
-        yield (
-            f"Δ cannot be apportioned: {terms}.",
-            {key: value for name in sure for key, value in term_numbers(row, name).items()},
-        )
+    left = (margin / (z + stats.norm.ppf(POWER))) ** 2 - item_error**2  # for the error over runs
+    return max(2.0, ceil(2 * upper**2 / left + z**2 / 4)) if left > 0 else inf
 
 
 def _of_overlap(row: Row) -> Iterator[Statement]:
     """Say how much of training equal losses cover."""
     low, high = row["overlap_low"], row["overlap_high"]
+    if np.isnan(low) and not np.isnan(row["delta_without"]):
+        return  # said of the run that is alone
     if np.isnan(low):
         yield "No training loss is common to both sides: nothing compares them at equal loss.", {}
     elif log10(high / low) < 1:
         numbers = {"overlap_low": low, "overlap_high": high}
         yield f"Equal losses cover only L = {low:.2g} – {high:.2g}.", numbers
+
+
+def of_overall(overall: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
+    """Yield the mean over tasks of each group; an estimate, and no finding of its own.
+
+    Parameters
+    ----------
+    overall
+        Of :func:`trajlab.analysis.gap`.
+    keys
+        Columns that name a group.
+    """
+    if overall.empty:
+        return
+    for _, part in overall.groupby([*keys, "baseline", "metric"], sort=False):
+        row = records(part)[0]
+        if np.isnan(row["mean_effect"]):
+            continue
+        names = ("mean_effect", "mean_effect_low", "mean_effect_high", "between_sd", "delta_m")
+        text = (
+            f"Over {len(part)} tasks, taken for a sample of tasks, the mean of Δ is estimated at "
+            f"{term(row, 'mean_effect')}, with SD {row['between_sd']:.2g} between tasks; "
+            f"Δm = {term(row, 'delta_m')} %, of these tasks alone. No finding of its own."
+        )
+        yield Sentence(row, "", (text, {name: row[name] for name in names}))
+
+
+def of_sensitivity(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
+    """Yield whether other choices agree with those that were made.
+
+    Parameters
+    ----------
+    table
+        ``sensitivity`` of :func:`trajlab.analysis.gap`.
+    keys
+        Columns that name a group.
+    """
+    if table.empty:
+        return
+    for _, part in table.groupby([*keys, "task", "metric"], sort=False):
+        rows = records(part[part["varied"] != "grid"])
+        if min(rows[0]["n_runs"], rows[0]["n_baseline"]) < FEWEST_RUNS:
+            continue
+        text, numbers = [], {"n_choices": len(rows)}
+        for name, what in (("delta", "Δ"), ("matched", "the gap at equal loss")):
+            known = [row for row in rows if np.isfinite(row[name])]
+            if not known:
+                continue
+            least, most = min(row[name] for row in known), max(row[name] for row in known)
+            whole = [row for row in known if row["varied"] != "left out"]
+            sure = [row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0 for row in whole]
+            agree = "agree" if least * most > 0 and len(set(sure)) == 1 else "do not agree"
+            excluding = f"{sum(sure)} of {len(sure)} intervals over all runs exclude 0"
+            text.append(f"{what} from {least:+.3g} to {most:+.3g}, {excluding}: they {agree}")
+            numbers |= {f"{name}_least": least, f"{name}_most": most}
+        sentence = f"Over {len(rows)} choices of rule, loss, window and runs: {'; '.join(text)}."
+        yield Sentence(rows[0], str(rows[0]["task"]), (sentence, numbers))

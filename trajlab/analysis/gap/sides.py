@@ -1,11 +1,11 @@
 """The two sides of a comparison: which runs each has, and what was left out."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
-from typing import Any, Self
+from typing import Self
 
-from trajlab.analysis.runs.evaluations import Evaluations, read
+from trajlab.analysis.options import ScoreOptions
+from trajlab.analysis.runs.evaluations import Evaluations, evaluated, read
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import is_quantity, over_loss
 
@@ -18,18 +18,23 @@ class Side:
     n_incomplete: int = 0
     n_diverged: int = 0
     n_excluded: int = 0
+    n_unevaluated: int = 0
+    n_no_logarithm: int = 0
+    apart: bool = False
     pair_ids: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, group: Group | None, task: str, metric: str, settings: Mapping[str, Any]) -> Self:
+    def of(cls, group: Group | None, task: str, metric: str, options: ScoreOptions) -> Self:
         """Read a group's runs of `task`."""
         if group is None:
             return cls(())
-        members = group.with_task(task)
+        members = every = group.with_task(task)
         if is_quantity(metric):
             runs = [over_loss(run, task, metric) for run in members]
         else:
-            splits = settings["split"], settings["selection_split"]
+            splits = options.split, options.selection_split
+            members = tuple(run for run in every if evaluated(run, options.split))
             runs = [read(run, task, metric, *splits, bits=True) for run in members]
         used = [run.step.size > 0 and not run.diverged for run in runs]
         return cls(
@@ -37,21 +42,32 @@ class Side:
             len(group.incomplete),
             sum(run.diverged for run in runs),
             sum(run.excluded for run in runs),
+            len(every) - len(members),
+            sum(run.no_logarithm for run in runs),
+            any(run.apart for run in runs),
             tuple(str(run.metadata.get("pair_id", "")) for run in compress(members, used)),
+            tuple(run.path.stem for run in compress(members, used)),
         )
 
     def paired_with(self, other: Self) -> bool:
         """Tell whether every run has exactly one partner on the other side."""
-        own, others = set(self.pair_ids), set(other.pair_ids)
-        sizes = {len(own), len(self.runs), len(other.runs)}
-        return own == others and "" not in own and len(sizes) == 1 and len(own) > 1
+        pair_ids, other_ids = set(self.pair_ids), set(other.pair_ids)
+        sizes = {len(pair_ids), len(self.runs), len(other.runs)}
+        return (
+            pair_ids == other_ids and "" not in pair_ids and len(sizes) == 1 and len(pair_ids) > 1
+        )
 
-    def by_pair(self) -> tuple[Evaluations, ...]:
-        """Return the runs in the order of their `pair_id`."""
+    def by_pair(self) -> Self:
+        """Return the side with its runs in the order of their `pair_id`."""
         order = sorted(range(len(self.runs)), key=lambda i: self.pair_ids[i])
-        return tuple(self.runs[i] for i in order)
+        return replace(
+            self,
+            runs=tuple(self.runs[i] for i in order),
+            pair_ids=tuple(self.pair_ids[i] for i in order),
+            names=tuple(self.names[i] for i in order),
+        )
 
     def counts(self, suffix: str = "") -> dict[str, int]:
         """Return what was left out, as columns."""
-        names = ("n_incomplete", "n_diverged", "n_excluded")
+        names = ("n_incomplete", "n_diverged", "n_excluded", "n_unevaluated")
         return {name + suffix: getattr(self, name) for name in names}

@@ -1,8 +1,8 @@
 """One run's evaluations of one task: training loss and a metric, joined on step."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, items
 
-SELECTED = 10  # checkpoints that are chosen on the selection split
+WINDOWS: Mapping[str, int | None] = {"tenth": None, "ten": 10}  # evaluations that stand for a run
 _NOT_METRICS = ("step", "task", "epoch", "loss", "items", "correct")
 
 
@@ -32,6 +32,10 @@ class Evaluations:
     excluded
         Evaluations after step 0 that were dropped: a missing, infinite or NaN value, or a loss
         that is not positive and so has no logarithm.
+    no_logarithm
+        How many of those have a finite loss at or below 0.
+    apart
+        Whether loss and metric were recorded, but never at one step.
     diverged
         Whether the last training loss is NaN or infinite.
     correct
@@ -43,6 +47,8 @@ class Evaluations:
     score: FloatArray
     selection: FloatArray
     excluded: int = 0
+    no_logarithm: int = 0
+    apart: bool = False
     diverged: bool = False
     correct: npt.NDArray[np.bool_] | None = None
 
@@ -75,28 +81,44 @@ class Evaluations:
             value[good],
             chosen[good],
             excluded=int(trained.sum() - good.sum()),
+            no_logarithm=int((trained & np.isfinite(loss) & (loss <= 0)).sum()),
             diverged=bool(trained.any() and not np.isfinite(loss[trained][-1])),
             correct=None if correct is None else correct[good],
         )
 
-    def selectable(self, number: int = SELECTED) -> bool:
+    def selectable(self, number: int | None = None) -> bool:
         """Tell whether there are more evaluations to choose checkpoints from than are chosen."""
-        return bool(np.isfinite(self.selection).sum() > number)
+        known = int(np.isfinite(self.selection).sum())
+        return known > _window(known, number)
 
-    @property
-    def end_score(self) -> FloatArray:
-        """Mean score of the last 10 % of evaluations."""
-        return np.asarray(self.score[-math.ceil(len(self.score) / 10) :].mean(axis=0))
+    def end_score(self, number: int | None = None) -> FloatArray:
+        """Return the mean score of the last `number` evaluations, or the last tenth of them."""
+        return np.asarray(self.score[-_window(len(self.score), number) :].mean(axis=0))
 
-    def best_score(self, number: int = SELECTED) -> FloatArray:
-        """Return the mean score of the evaluations best on the selection split, earlier first."""
-        best = np.argsort(-self.selection, kind="stable")[:number]
-        return np.asarray(self.score[best].mean(axis=0))
+    def best(self, number: int | None = None) -> npt.NDArray[np.intp]:
+        """Return which evaluations are best on the selection split, earlier first.
+
+        Parameters
+        ----------
+        number
+            How many; a tenth of those with a value there if not given, so that runs that were
+            evaluated more often are not chosen from more sharply.
+        """
+        known = int(np.isfinite(self.selection).sum())
+        return np.argsort(-self.selection, kind="stable")[: _window(known, number)]
+
+    def best_score(self, number: int | None = None) -> FloatArray:
+        """Return the mean score of the evaluations best on the selection split, as in `best`."""
+        return np.asarray(self.score[self.best(number)].mean(axis=0))
 
     def step_at(self, train_loss: float) -> float:
         """Return the first step whose training loss is at most `train_loss`, NaN if none."""
         reached = np.flatnonzero(self.train_loss <= train_loss)
         return float(self.step[reached[0]]) if reached.size else np.nan
+
+
+def _window(known: int, number: int | None) -> int:
+    return math.ceil(known / 10) if number is None else number
 
 
 def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> list[str]:
@@ -105,7 +127,7 @@ def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> 
     Parameters
     ----------
     runs, split
-        Where to look.
+        The runs, and the split they were evaluated on.
     task
         Count only the metrics with a value for this task.
     """
@@ -165,18 +187,30 @@ def read(
         )
     step, train_loss = _column(run, "train", task, "loss")
     sign = 1 if higher_is_better(run, split, metric) else -1
-    return Evaluations.clean(
+    own_step, score = _column(run, split, task, metric)
+    known = np.isfinite(train_loss)
+    joined = Evaluations.clean(
         step,
         train_loss,
-        sign * _at(step, *_column(run, split, task, metric)),
+        sign * _at(step, own_step, score),
         sign * _at(step, *_column(run, selection_split, task, metric)),
         _correct(run, task, split, step) if bits else None,
     )
+    scored = own_step[np.isfinite(score)]
+    apart = bool(known.any() and scored.size and not np.isin(scored, step[known]).any())
+    return replace(joined, apart=apart)
 
 
 def evaluated(run: Trajectory, split: str) -> bool:
     """Tell whether a run was evaluated on the training set and on `split`."""
     return {_name("train"), _name(split)} <= set(run.tables)
+
+
+def unevaluated(runs: Iterable[Trajectory], split: str) -> str:
+    """Return why no score can be read over training loss, if no run was evaluated for it."""
+    if any(evaluated(run, split) for run in runs):
+        return ""
+    return f"no run was evaluated on the training set and on the {split} split"
 
 
 def higher_is_better(run: Trajectory, split: str, metric: str) -> bool:
@@ -210,8 +244,8 @@ def _correct(
     if "correct" not in table or task not in tasks:
         return None
     _, here, there = np.intersect1d(step, table["step"], return_indices=True)
-    own = (there, slice(tasks.index(task), tasks.index(task) + 1))
-    flags = items.unpack(table["items"][own], table["correct"][own])[:, 0]
+    of_task = (there, slice(tasks.index(task), tasks.index(task) + 1))
+    flags = items.unpack(table["items"][of_task], table["correct"][of_task])[:, 0]
     correct = np.zeros((len(step), flags.shape[1]), bool)
     correct[here] = flags.filled(False)
     return correct

@@ -35,7 +35,7 @@ def runs_from_frame(
     lower_is_better
         Those metrics of which less is better.
     split
-        Where the metrics were measured.
+        The split that the metrics were measured on.
 
     Returns
     -------
@@ -73,14 +73,14 @@ def runs_from_frame(
     keys = [name for name in columns if name not in (*_AXES, *values)]
     runs: list[Trajectory] = []
     groups = rows.groupby(keys, sort=False, dropna=False) if keys else [((), rows)]
-    for names, own in groups:
+    for names, members in groups:
         metadata: dict[str, Any] = dict(zip(keys, names, strict=True))
-        if own.duplicated([*_AXES]).any():
+        if members.duplicated([*_AXES]).any():
             raise TrajlabError(
                 f"the run {metadata} has two rows of one step and task; add a column that tells "
                 "its runs apart"
             )
-        wide = own[[*_AXES, *values]].rename(columns=values)
+        wide = members[[*_AXES, *values]].rename(columns=values)
         runs.append(_InMemory(metadata, wide, {values[name] for name in lower_is_better}))
     return runs
 

@@ -1,18 +1,16 @@
 """Which runs belong together, and which group each is compared with.
 
-A group is (`setting`, `condition`, `method`) and whatever ``group_by`` adds; its runs differ in
-`seed` alone.
+A group is (`setting`, `condition`, `method`) and whatever ``group_by`` adds; of each task, its runs
+differ in `seed` alone. So each task trained alone is one group ``single``, whatever the tasks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
+from trajlab.analysis.tables import GROUP_KEYS, Head, group_columns
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
-GROUP_KEYS = ("setting", "condition", "method")
-BASELINE: Mapping[str, str] = MappingProxyType({"method": "single"})
 _FREE_KEYS = ("seed", "pair_id")  # what runs of one group may differ in
 
 
@@ -74,18 +72,29 @@ class Comparison:
         sides = [self.group, self.baseline] if self.baseline else [self.group]
         return tuple(run for side in sides for run in side.with_task(self.task))
 
-    @property
-    def row(self) -> dict[str, str]:
-        """The columns that say what is compared with what."""
-        baseline = self.baseline.label if self.baseline else ""
-        return {**self.group.keys, "task": self.task, "baseline": baseline}
+    def head(self, n_baseline: int, n_runs: int) -> Head:
+        """Return the columns that say what is compared with what, on how many runs."""
+        return Head(
+            keys=self.group.keys,
+            task=self.task,
+            baseline=self.baseline.label if self.baseline else "",
+            n_baseline=n_baseline,
+            n_runs=n_runs,
+        )
+
+
+def alone(groups: Sequence[Group]) -> str:
+    """Return why groups cannot be compared, if there are fewer than two of them."""
+    if len(groups) > 1:
+        return ""
+    return "the runs are one group, so there is nothing to compare them with"
 
 
 def group_keys(run: Trajectory, group_by: Sequence[str] = ()) -> dict[str, str]:
     """Return what names a run's group; `method` is ``single`` by default for one task."""
     default = {"method": "single"} if len(run.tasks) == 1 else {}
     metadata = {**default, **run.metadata}
-    return {key: _text(metadata.get(key)) for key in (*GROUP_KEYS, *group_by)}
+    return {key: _text(metadata.get(key)) for key in group_columns(group_by)}
 
 
 def group(runs: Iterable[Trajectory], group_by: Sequence[str] = ()) -> list[Group]:
@@ -151,14 +160,14 @@ def compare(
         If no group is a baseline, nothing is left to compare, no group shares setting and task with
         a baseline, or a group has several baselines.
     """
-    baselines = [item for item in groups if item.matches(baseline)]
+    baselines = [group for group in groups if group.matches(baseline)]
     wanted = ", ".join(f"{key}={value}" for key, value in baseline.items())
     if not baselines:
         raise TrajlabError(
             f"no run is a baseline ({wanted}); there are {_labels(groups)}: name one of them"
         )
-    others = [item for item in groups if item not in baselines]
-    compared = [item for item in others if item.matches(against or {})]
+    others = [group for group in groups if group not in baselines]
+    compared = [group for group in others if group.matches(against or {})]
     if not compared:
         raise TrajlabError(
             f"nothing is left to compare with the baseline {wanted}"
@@ -169,9 +178,9 @@ def compare(
             )
         )
     comparisons = [
-        Comparison(item, task, _baseline_of(item, task, baselines))
-        for item in compared
-        for task in item.tasks
+        Comparison(group, task, _baseline_of(group, task, baselines))
+        for group in compared
+        for task in group.tasks
     ]
     if all(comparison.baseline is None for comparison in comparisons):
         raise TrajlabError(
@@ -181,24 +190,30 @@ def compare(
     return comparisons
 
 
-def _baseline_of(item: Group, task: str, baselines: Sequence[Group]) -> Group | None:
-    found = [
+def _baseline_of(group: Group, task: str, baselines: Sequence[Group]) -> Group | None:
+    candidates = [
         candidate
         for candidate in baselines
-        if candidate.keys["setting"] == item.keys["setting"] and task in candidate.tasks
+        if candidate.keys["setting"] == group.keys["setting"] and task in candidate.tasks
     ]
-    for key in ("condition", *(key for key in item.keys if key not in GROUP_KEYS)):
-        alike = [candidate for candidate in found if candidate.keys[key] == item.keys[key]]
-        found = alike or found
-    if len(found) > 1:
+    for key in ("condition", *(key for key in group.keys if key not in GROUP_KEYS)):
+        alike = [candidate for candidate in candidates if candidate.keys[key] == group.keys[key]]
+        candidates = alike or candidates
+    if len(candidates) > 1:
         raise TrajlabError(
-            f"task {task!r} of {item.label} has several baselines ({_labels(found)}): "
+            f"task {task!r} of {group.label} has several baselines ({_labels(candidates)}): "
             "narrow the baseline by one more key=value"
         )
-    return found[0] if found else None
+    return candidates[0] if candidates else None
 
 
 def _check_alike(keys: Mapping[str, str], runs: Sequence[Trajectory]) -> None:
+    """Refuse runs that would be counted as repetitions of one another and are not, task by task."""
+    for task in dict.fromkeys(task for run in runs for task in run.tasks or ("",)):
+        _check_repetitions(keys, [run for run in runs if task in (run.tasks or ("",))])
+
+
+def _check_repetitions(keys: Mapping[str, str], runs: Sequence[Trajectory]) -> None:
     reference = runs[0]
     names = {name for run in runs for name in run.metadata} - set(keys) - set(_FREE_KEYS)
     for name in sorted(names):
@@ -220,12 +235,12 @@ def _check_alike(keys: Mapping[str, str], runs: Sequence[Trajectory]) -> None:
 
 
 def _labels(groups: Iterable[Group]) -> str:
-    return "; ".join(dict.fromkeys(item.label or "runs without metadata" for item in groups))
+    return "; ".join(dict.fromkeys(group.label or "runs without metadata" for group in groups))
 
 
 def _places(groups: Iterable[Group]) -> str:
     places = [
-        f"{item.keys['setting'] or '(no setting)'}: {', '.join(item.tasks)}" for item in groups
+        f"{group.keys['setting'] or '(no setting)'}: {', '.join(group.tasks)}" for group in groups
     ]
     return "; ".join(dict.fromkeys(places))
 

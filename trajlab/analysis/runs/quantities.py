@@ -49,7 +49,7 @@ def recorded(run: Trajectory, task: str, name: str) -> tuple[npt.NDArray[np.int6
     Parameters
     ----------
     run, task
-        Whose.
+        The run and one of its tasks.
     name
         ``table/column``. What has no task axis is the same for all tasks. Sharpness is read at the
         paper's ρ, or the first, where there are more.
@@ -82,9 +82,11 @@ def over_loss(run: Trajectory, task: str, name: str) -> Evaluations:
     step, values = recorded(run, task, name)
     if not step.size or not evaluated(run, "train"):
         return Evaluations.clean([], [], [])
-    own = read(run, task, "loss", "train")
-    if not own.step.size:
+    training = read(run, task, "loss", "train")
+    if not training.step.size:
         return Evaluations.clean([], [], [])
-    inside = (step >= own.step[0]) & (step <= own.step[-1])
-    loss = 10 ** np.interp(step[inside], own.step, np.log10(own.train_loss))
-    return replace(Evaluations.clean(step[inside], loss, values[inside]), diverged=own.diverged)
+    inside = (step >= training.step[0]) & (step <= training.step[-1])
+    loss = 10 ** np.interp(step[inside], training.step, np.log10(training.train_loss))
+    return replace(
+        Evaluations.clean(step[inside], loss, values[inside]), diverged=training.diverged
+    )

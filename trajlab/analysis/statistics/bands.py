@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from trajlab.analysis.statistics.bootstrap import RESAMPLES
+from trajlab.analysis.statistics.bootstrap import BOOTSTRAP_SAMPLES
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import FloatArray
 
@@ -39,20 +39,20 @@ def simultaneous(
     J. L. Montiel Olea, M. Plagborg-Møller, "Simultaneous confidence bands", Journal of Applied
     Econometrics 2019: sup-t bands.
     """
-    found = difference(runs, baseline, "t", confidence, pairs=pairs, items=items)
-    known = np.isfinite(found.error) & (found.error > 0)
+    pointwise = difference(runs, baseline, "t", confidence, pairs=pairs, items=items)
+    known = np.isfinite(pointwise.error) & (pointwise.error > 0)
     if not known.any():
-        return found.low, found.high
+        return pointwise.low, pointwise.high
     groups = [runs - baseline] if pairs else [runs, baseline]
     groups = [g[:, known] for g in groups]
     if items is not None:
         groups.append(items[known].T)
     residuals = np.concatenate([_residuals(g) for g in groups])
-    draws = np.random.default_rng(seed).normal(size=(RESAMPLES, len(residuals)))
-    largest = np.abs(draws @ residuals / found.error[known]).max(axis=1)
+    draws = np.random.default_rng(seed).normal(size=(BOOTSTRAP_SAMPLES, len(residuals)))
+    largest = np.abs(draws @ residuals / pointwise.error[known]).max(axis=1)
     outside = stats.norm.sf(np.quantile(largest, confidence))
-    half_width = stats.t.isf(outside, found.freedom) * found.error
-    return found.estimate - half_width, found.estimate + half_width
+    half_width = stats.t.isf(outside, pointwise.freedom) * pointwise.error
+    return pointwise.estimate - half_width, pointwise.estimate + half_width
 
 
 def _residuals(group: FloatArray) -> FloatArray:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from trajlab.analysis.statistics.intervals import Difference, FloatArray
+from trajlab.analysis.statistics.intervals import Difference, FloatArray, varies
 from trajlab.errors import TrajlabError
 
-RESAMPLES = 4000
+BOOTSTRAP_SAMPLES = 4000
 FEWEST_RESAMPLED = 8  # runs a group
 
 
@@ -26,7 +26,7 @@ def bootstrap(
     pairs
         Draw pairs, the runs of equal position.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Raises
     ------
@@ -51,6 +51,7 @@ def bootstrap(
     ends = np.nanquantile(ratio, [(1 + confidence) / 2, (1 - confidence) / 2], axis=0)
     estimate = np.asarray(sum(group.mean(axis=0) for group in groups))
     own = np.sqrt(sum(group.var(axis=0, ddof=1) / len(group) for group in groups))
+    own = np.where(np.logical_and.reduce([varies(group) for group in groups]), own, np.nan)
     low, high = (estimate - end * own for end in ends)
     return Difference(estimate, low, high, *np.full((2, *estimate.shape), np.nan))
 
@@ -58,7 +59,7 @@ def bootstrap(
 def _resample(group: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Return how far each sample's mean lies from the group's, and the square of its error."""
     n = len(group)
-    weights = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
+    weights = rng.multinomial(n, np.full(n, 1 / n), BOOTSTRAP_SAMPLES) / n
     apart = group - group.mean(axis=0)
     shift = np.tensordot(weights, apart, 1)
     variance = np.tensordot(weights, apart**2, 1) - shift**2

@@ -37,7 +37,7 @@ def difference(
         Whether runs of equal position belong together: the t test is then that of their
         differences.
     seed
-        Of what the bootstrap draws.
+        Seed of the bootstrap.
     items
         (…, item) the difference in each item of the test set, for the t interval to tell of other
         test sets too; without, it is conditional on this one.
@@ -46,7 +46,7 @@ def difference(
         return bootstrap(runs, baseline, confidence, pairs=pairs, seed=seed)
     if interval == "2sd":
         return two_sd(runs, baseline, confidence)
-    found = (
+    over_runs = (
         mean_interval(runs - baseline, confidence) if pairs else welch(runs, baseline, confidence)
     )
-    return found if items is None else over_items(found, items, confidence)
+    return over_runs if items is None else over_items(over_runs, items, confidence)

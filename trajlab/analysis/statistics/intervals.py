@@ -8,6 +8,8 @@ from scipy import stats
 
 FloatArray = npt.NDArray[np.float64]
 
+_ROUNDING = 1e-12  # runs that differ by less, of their size, are copies
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -17,7 +19,7 @@ class Difference:
     ----------
     estimate, low, high
         Arrays of equal shape, or scalars; `low` and `high` are NaN where a group has fewer than
-        two runs, for then nothing tells how much runs vary.
+        two runs, or runs that do not differ, for then nothing tells how much runs vary.
     error, freedom
         Standard error of the estimate and its degrees of freedom; NaN where the interval is not
         a t interval.
@@ -36,10 +38,8 @@ class Difference:
 
     @property
     def p_value(self) -> FloatArray:
-        """Two-sided p of the t test against 0; 1 where neither estimate nor error is above 0."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(self.estimate == 0, 0.0, np.abs(self.estimate) / self.error)
-        return np.where(np.isnan(self.error), np.nan, 2 * stats.t.sf(ratio, self.freedom))
+        """Two-sided p of the t test against 0; NaN without an error."""
+        return np.asarray(2 * stats.t.sf(np.abs(self.estimate) / self.error, self.freedom))
 
 
 def welch(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> Difference:
@@ -62,10 +62,8 @@ def welch(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> D
         freedom = variance**2 / (
             terms[0] ** 2 / (len(runs) - 1) + terms[1] ** 2 / (len(baseline) - 1)
         )
-    # Two groups without any spread leave 0/0 degrees of freedom; their interval has no width.
-    freedom = np.where(variance == 0, len(runs) + len(baseline) - 2, freedom)
     error = np.sqrt(variance)
-    return _t_interval(runs.mean(axis=0) - baseline.mean(axis=0), error, freedom, confidence)
+    return t_interval(runs.mean(axis=0) - baseline.mean(axis=0), error, freedom, confidence)
 
 
 def mean_interval(runs: FloatArray, confidence: float = 0.95) -> Difference:
@@ -81,7 +79,7 @@ def mean_interval(runs: FloatArray, confidence: float = 0.95) -> Difference:
     if len(runs) == 0:
         return Difference(*np.full((5, *runs.shape[1:]), np.nan))
     freedom = np.full(runs.shape[1:], max(len(runs) - 1, 1))
-    return _t_interval(runs.mean(axis=0), np.sqrt(_variance(runs) / len(runs)), freedom, confidence)
+    return t_interval(runs.mean(axis=0), np.sqrt(_variance(runs) / len(runs)), freedom, confidence)
 
 
 def two_sd(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> Difference:
@@ -99,7 +97,7 @@ def two_sd(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> 
     """
     del confidence
     estimate = np.asarray(runs.mean(axis=0) - baseline.mean(axis=0))
-    half_width = 2 * (np.sqrt(_variance(runs)) + np.sqrt(_variance(baseline)))
+    half_width = 2 * np.asarray(np.sqrt(_variance(runs)) + np.sqrt(_variance(baseline)))
     unknown = np.full(estimate.shape, np.nan)
     return Difference(estimate, estimate - half_width, estimate + half_width, unknown, unknown)
 
@@ -123,22 +121,52 @@ def over_items(found: Difference, items: FloatArray, confidence: float = 0.95) -
         freedom. What runs and items do together is in both, so that it is a little too wide.
     """
     n = items.shape[-1]
-    over_runs, over = found.error**2, items.var(axis=-1, ddof=1) / n
+    over_runs, over = found.error**2, item_error(items) ** 2
     total = over_runs + over
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = total**2 / (over_runs**2 / found.freedom + over**2 / (n - 1))
-    freedom = np.where(total == 0, found.freedom, freedom)
-    return _t_interval(found.estimate, np.sqrt(total), freedom, confidence)
+    return t_interval(found.estimate, np.sqrt(total), freedom, confidence)
+
+
+def item_error(items: FloatArray) -> FloatArray:
+    """Return the standard error over test items.
+
+    Parameters
+    ----------
+    items
+        (…, item) the difference in each item.
+    """
+    return np.asarray(np.sqrt(items.var(axis=-1, ddof=1) / items.shape[-1]))
+
+
+def varies(group: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return where runs differ by more than rounding: else they are one run, or copies of it.
+
+    Parameters
+    ----------
+    group
+        One row a run: shape (n, …).
+    """
+    return np.asarray(np.ptp(group, axis=0) > _ROUNDING * np.abs(group).max(axis=0))
 
 
 def _variance(group: FloatArray) -> FloatArray:
     if len(group) < 2:
         return np.full(group.shape[1:], np.nan)
-    return np.asarray(group.var(axis=0, ddof=1))
+    return np.where(varies(group), group.var(axis=0, ddof=1), np.nan)
 
 
-def _t_interval(
+def t_interval(
     estimate: FloatArray, error: FloatArray, freedom: FloatArray, confidence: float
 ) -> Difference:
+    """Return an estimate with its t interval.
+
+    Parameters
+    ----------
+    estimate, error, freedom
+        Of equal shape: the estimate, its standard error and the degrees of freedom.
+    confidence
+        Coverage of the two-sided interval.
+    """
     half_width = stats.t.ppf((1 + confidence) / 2, freedom) * error
     return Difference(estimate, estimate - half_width, estimate + half_width, error, freedom)

@@ -17,7 +17,7 @@ from trajlab.analysis.statistics.intervals import FloatArray
 
 IntArray = npt.NDArray[np.intp]
 
-RESAMPLES = 9_999  # up to so many arrangements all are enumerated
+DRAWS = 9_999  # arrangements or samples; up to so many arrangements all are enumerated
 _CELLS = 2**22  # numbers held at once
 _ROUNDING = 1e-12  # values that differ by less are one value
 
@@ -31,7 +31,7 @@ class Test:
     observed
         The statistic.
     p_value
-        Of the statistic among its values over arrangements; NaN if there is one arrangement only.
+        The share of arrangements as extreme as the statistic; NaN if there is only one.
     smallest_p
         The smallest p that the test could have given for these values.
     """
@@ -47,7 +47,7 @@ def permutation_test(
     seed: int = 0,
     *,
     alternative: Literal["two-sided", "greater"] = "two-sided",
-    resamples: int = RESAMPLES,
+    resamples: int = DRAWS,
     width: int | None = None,
 ) -> Test:
     """Test a statistic against its values when units are exchanged within strata.
@@ -59,7 +59,7 @@ def permutation_test(
     strata
         (n,) labels; units are exchanged within equal ones only.
     seed
-        Of the arrangements, where not all are enumerated.
+        Seed of the arrangements, where not all are enumerated.
     alternative
         Twice the smaller tail, or the upper tail.
     resamples
@@ -95,7 +95,7 @@ def permutation_test(
 
 
 def bootstrap_weights(
-    clusters: npt.ArrayLike, resamples: int = RESAMPLES, seed: int = 0
+    clusters: npt.ArrayLike, resamples: int = DRAWS, seed: int = 0
 ) -> Iterator[FloatArray]:
     """Yield weights of rows whose clusters are drawn with replacement.
 
@@ -108,7 +108,7 @@ def bootstrap_weights(
     resamples
         Samples in all.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Yields
     ------
@@ -125,7 +125,7 @@ def bootstrap_weights(
 
 
 def bootstrap_means(
-    values: FloatArray, clusters: npt.ArrayLike, resamples: int = RESAMPLES, seed: int = 0
+    values: FloatArray, clusters: npt.ArrayLike, resamples: int = DRAWS, seed: int = 0
 ) -> FloatArray:
     """Return the means of columns over bootstrap samples of clusters.
 

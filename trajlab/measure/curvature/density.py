@@ -23,7 +23,7 @@ class SpectralDensity:
         Shape (run, node): the share of the spectrum that a node stands for; they sum to 1 in each
         run. Σ weight · f(value) estimates the mean of f over all eigenvalues.
     products : int
-        Hessian-vector products used.
+        Number of Hessian-vector products used.
     """
 
     values: Tensor
@@ -49,11 +49,11 @@ def spectral_density(
     loss, parameters
         As for `trajlab.measure.top_eigenvalue`.
     runs : int
-        Random start vectors; the spread over runs is the error.
+        Number of random start vectors; the spread over runs is the error.
     nodes : int
-        Lanczos steps a run, one product each.
+        Number of Lanczos steps a run, one product each.
     seed : int
-        Of the start vectors.
+        Seed of the start vectors.
 
     Returns
     -------
@@ -75,8 +75,8 @@ def spectral_density(
     for run in range(runs):
         start = product.random(seed + run, torch.float64)
         ends = lanczos(product, start, tolerance=0.0, limit=nodes)
-        found = len(ends.values)
-        values[run, :found] = torch.from_numpy(ends.values)
-        if found:
-            weights[run, :found] = torch.from_numpy(ends.vectors[0] ** 2)
+        reached = len(ends.values)
+        values[run, :reached] = torch.from_numpy(ends.values)
+        if reached:
+            weights[run, :reached] = torch.from_numpy(ends.vectors[0] ** 2)
     return SpectralDensity(values, weights, product.used)

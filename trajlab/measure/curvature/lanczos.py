@@ -84,7 +84,7 @@ def lanczos(
     tolerance : float
         Relative to the top eigenvalue; for the bottom one, to the larger of both.
     limit : int
-        Products at most.
+        Largest number of products.
     both : bool
         Whether to go on until the bottom end is within the tolerance too.
 

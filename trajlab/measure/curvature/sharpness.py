@@ -45,13 +45,13 @@ def sharpness(
     Parameters
     ----------
     losses : sequence of callable
-        One a batch: maps parameters by name to the batch's scalar loss.
+        Functions, one a batch: each maps parameters by name to the batch's scalar loss.
     parameters : mapping of str to Tensor
         The weights θ to disturb. They are not changed.
     rho : sequence of float
         Radii, relative to each weight's magnitude.
     iterations : int
-        Gradient steps a batch and radius.
+        Number of gradient steps a batch and radius.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def average_sharpness(
 ) -> SharpnessEstimate:
     """Estimate the mean rise of the loss at θ + ε with ε_i ~ N(0, ρ² θ_i²).
 
-    Adaptive average-case sharpness. The same draws serve every ρ and batches draw their own, so the
+    Adaptive average-case sharpness. The same draws serve every ρ and each batch draws anew, so the
     standard error over batches includes the error of drawing.
 
     Parameters
@@ -87,9 +87,9 @@ def average_sharpness(
     losses, parameters, rho
         As for `sharpness`.
     draws : int
-        Disturbances a batch; each is used with both signs, which cancels the linear term.
+        Number of disturbances a batch; each is used with both signs, which cancels the linear term.
     seed : int
-        Of a generator of its own.
+        Seed of a separate generator.
 
     Returns
     -------
@@ -103,18 +103,17 @@ def average_sharpness(
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for loss in losses:
-        with torch.no_grad():
-            at_rest = loss(weights).item()
-            disturbed = torch.zeros(len(rho), dtype=torch.float64)
-            for _ in range(draws):
-                noise = {
-                    name: w * torch.randn(w.shape, generator=generator).to(w)
-                    for name, w in weights.items()
-                }
-                for k, radius in enumerate(rho):
-                    for sign in (radius, -radius):
-                        moved = {name: w + sign * noise[name] for name, w in weights.items()}
-                        disturbed[k] += loss(moved).item() / (2 * draws)
+        at_rest = loss(weights).item()
+        disturbed = torch.zeros(len(rho), dtype=torch.float64)
+        for _ in range(draws):
+            noise = {
+                name: w * torch.randn(w.shape, generator=generator).to(w)
+                for name, w in weights.items()
+            }
+            for k, radius in enumerate(rho):
+                for sign in (radius, -radius):
+                    moved = {name: w + sign * noise[name] for name, w in weights.items()}
+                    disturbed[k] += loss(moved).item() / (2 * draws)
         rows.append([(at_rest, value) for value in disturbed.tolist()])
     return _over_batches(rows)
 

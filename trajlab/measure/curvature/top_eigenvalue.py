@@ -33,7 +33,7 @@ class TopEigenvalue:
         The smallest eigenvalue, NaN where the same products did not settle it within the tolerance
         times the larger of both magnitudes.
     products : int
-        Hessian-vector products used.
+        Number of Hessian-vector products used.
     reason : str
         Why the numbers are NaN, or the products not symmetric; else empty.
     vector : Tensor or None
@@ -79,12 +79,12 @@ def top_eigenvalue(
         What to differentiate for. Frozen ones are left out; one that the loss does not reach, or
         reaches linearly, has second derivatives of zero.
     seed : int
-        Of the random vector, drawn from a generator of its own.
+        Seed of the random vector, which is drawn by a separate generator.
     tolerance : float
         Residual at which to stop, relative to the value. It bounds the error, which is much smaller
         as a rule.
     limit : int
-        Products at most.
+        Largest number of products.
     both_ends : bool
         Whether to go on until the smallest eigenvalue is settled too: two to three times as many
         products on trained networks.

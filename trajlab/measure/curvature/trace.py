@@ -49,11 +49,11 @@ def hessian_trace(
     loss, parameters
         As for `trajlab.measure.top_eigenvalue`.
     probes : int
-        Random vectors, one product each; 2 at least.
+        Number of random vectors, one product each; 2 at least.
     krylov : Ends, optional
-        What `top_eigenvalue` found for the same loss and parameters.
+        The space that `top_eigenvalue` searched for the same loss and parameters.
     seed : int
-        Of the probes, drawn from a generator of their own.
+        Seed of the probes, which are drawn by a separate generator.
 
     Returns
     -------

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trajlab.measure.examples.capture import Call
+from trajlab.measure.examples.check import ExampleCheck
 from trajlab.measure.examples.likelihood import Likelihood
 from trajlab.measure.examples.norms import sample_norms
 
@@ -35,6 +36,7 @@ def fisher_norms(
     calls: Mapping[str, Call] | None = None,
     *,
     generator: torch.Generator,
+    check: ExampleCheck | None = None,
 ) -> Tensor:
     """Compute E_ŷ ‖∇ ℓ(f(x_i), ŷ)‖² of every example, with ŷ from the model's own prediction.
 
@@ -47,7 +49,9 @@ def fisher_norms(
     calls : mapping of str to Call, optional
         The layers' captured calls in this graph, as for `sample_norms`.
     generator : torch.Generator
-        On the CPU, for labels where they are sampled.
+        Generator on the CPU, for labels where they are sampled.
+    check : ExampleCheck, optional
+        Comparison of a few examples with autograd, as for `sample_norms`.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def fisher_norms(
     al. (2019), arXiv:1905.12558, on why labels are the model's.
     """
     norms = [
-        weight.double() * sample_norms(losses, parameters, calls)
+        weight.double() * sample_norms(losses, parameters, calls, check=check)
         for weight, losses in likelihood.draws(generator)
     ]
     return torch.stack(norms).sum(0)

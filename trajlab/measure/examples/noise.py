@@ -8,6 +8,8 @@ from torch import Tensor
 
 from trajlab.errors import TrajlabError
 
+_ROUNDING = 100  # roundings that a squared norm may be off by
+
 
 @dataclass(frozen=True)
 class NoiseEstimate:
@@ -21,15 +23,27 @@ class NoiseEstimate:
         ‖∇L‖², corrected for noise; an estimate may be negative, and is kept.
     noise_scale : float
         tr Σ / ‖∇L‖², NaN where the denominator is not positive.
+    reason : str
+        Why the numbers are NaN, if it is known; else empty.
     """
 
     covariance_trace: float
     gradient_norm_sq: float
     noise_scale: float
+    reason: str = ""
+
+
+_IMPOSSIBLE = NoiseEstimate(
+    nan,
+    nan,
+    nan,
+    "the squared gradient norms of single examples are smaller than that of their mean, which is "
+    "impossible: they were measured wrongly",
+)
 
 
 def gradient_noise(
-    small: float, small_size: int, large: float, large_size: int, population: float = inf
+    small: float, small_size: int, large: float, large_size: int, *, population: float = inf
 ) -> NoiseEstimate:
     """Estimate the gradient noise from squared gradient norms at two batch sizes.
 
@@ -89,7 +103,7 @@ class NoiseOverBatches:
         Of batches; batch a falls into group a mod `groups`.
     """
 
-    def __init__(self, groups: int = 10) -> None:
+    def __init__(self, *, groups: int = 10) -> None:
         self._gradients: list[Tensor] = []
         # for each group: units, sum of their squared norms, sum of their denominators
         self._sums = torch.zeros(groups, 3, dtype=torch.float64)
@@ -118,7 +132,7 @@ class NoiseOverBatches:
         )
 
     def result(
-        self, size: int = 1, population: float | None = None
+        self, *, size: int = 1, population: float | None = None
     ) -> tuple[NoiseEstimate, NoiseEstimate]:
         """Estimate the noise from all batches, and its standard errors.
 
@@ -160,10 +174,16 @@ class NoiseOverBatches:
 def _noise(sums: Tensor, total: Tensor, size: int, population: float | None) -> NoiseEstimate:
     units, norms, denominator = sums.tolist()
     examples = round(units) * size
+    small = norms / units * (units / denominator) ** 2  # scaled so that the mean is the loss's
+    large = torch.linalg.vector_norm(total, dtype=torch.float64).item() ** 2 / denominator**2
+    if size == 1 and large > small:  # no mean of examples can be longer than they are
+        if large - small > _ROUNDING * torch.finfo(total.dtype).eps * large:
+            return _IMPOSSIBLE
+        large = small
     return gradient_noise(
-        norms / units * (units / denominator) ** 2,  # scaled so that the mean is the loss's
+        small,
         size,
-        torch.linalg.vector_norm(total, dtype=torch.float64).item() ** 2 / denominator**2,
+        large,
         examples,
-        population or examples,
+        population=population or examples,
     )

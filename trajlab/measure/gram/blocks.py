@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from trajlab.measure.gram.products import at_least_single, inner_products
+from trajlab.measure.gram.products import at_least_single, in_range, inner_products
 
 
 class Block(ABC):
@@ -21,7 +21,7 @@ class Block(ABC):
     parameters : tuple of str
         Names of the parameters it accounts for.
     edge : GradientEdge
-        Where on the graph the gradient is caught.
+        Edge of the graph at which the gradient is caught.
     size : int
         Numbers in a gradient there.
     """
@@ -77,11 +77,15 @@ class LinearBlock(Block):
     def gram(self, rows: Sequence[Tensor]) -> Tensor:
         """Return the inner products from the output gradients."""
         a = at_least_single(self.input)
-        b = at_least_single(torch.stack([*rows]))
         kernel = a @ a.mT
         if len(self.parameters) == 2:
             kernel += 1.0
-        return (b.flatten(1) @ (kernel @ b).flatten(1).mT).double()
+
+        def multiply(rows: Sequence[Tensor]) -> Tensor:
+            b = at_least_single(torch.stack([*rows]))
+            return b.flatten(1) @ (kernel @ b).flatten(1).mT
+
+        return in_range(multiply, rows).double()
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +98,8 @@ class EmbeddingBlock(Block):
     Attributes
     ----------
     rows : Tensor
-        For each look-up a number of the table's row, below that of look-ups; or that, if it does
-        not count.
+        A number for each look-up, the same for the same row of the table and below the number of
+        look-ups; or the latter, where the look-up does not count.
     """
 
     layer: str

@@ -7,30 +7,31 @@ import torch
 from torch import Tensor
 
 from trajlab.measure.gram.blocks import Block, EmbeddingBlock, LinearBlock, gradient_block
-from trajlab.measure.gram.graph import Graph
-from trajlab.measure.gram.operations import Operation
+from trajlab.measure.gram.operations import Operation, only_use
 from trajlab.measure.gram.projection import Projection, projected_convolution, projected_product
+from trajlab.measure.graph import Graph
 
 
 def choose_blocks(
-    layers: Mapping[str, Sequence[str]],
+    names_by_layer: Mapping[str, Sequence[str]],
     parameters: Mapping[str, Tensor],
     graph: Graph,
     tasks: int,
+    *,
     projection: Projection | None = None,
 ) -> list[Block]:
     """Choose for each parameter the cheapest formula that its use on the graph allows.
 
     Parameters
     ----------
-    layers : mapping of str to sequence of str
-        The names of each layer's parameters.
+    names_by_layer : mapping of str to sequence of str
+        Names of each layer's parameters, as `group_by_layer` gives them.
     parameters : mapping of str to Tensor
-        By name.
+        Tensors by qualified name.
     graph : Graph
-        Of the losses.
+        Graph of the losses.
     tasks : int
-        The number of losses.
+        Number of losses.
     projection : Projection, optional
         Estimate the weights of layers where that is cheaper; by default every formula is exact.
 
@@ -40,13 +41,13 @@ def choose_blocks(
         Together they account for every parameter that needs a gradient, each once.
     """
     blocks: list[Block] = []
-    for layer, names in layers.items():
+    for layer, names in names_by_layer.items():
         left = {name: parameters[name] for name in names if parameters[name].requires_grad}
         uses = {
             name: use
             for name, parameter in left.items()
             if not parameter._backward_hooks  # a user's hook may change the gradient
-            and (use := graph.only_use(parameter)) is not None
+            and (use := only_use(graph, parameter)) is not None
         }
         for name, use in uses.items():
             formula: Block | None = None

@@ -26,7 +26,7 @@ class TaskGram:
         The layers of which at least one parameter took the general way, by its gradients; the
         others took a formula that computes none.
     standard_error : Tensor or None
-        Of each entry of `gram` where some are estimates; None if all are exact.
+        Standard error of each entry of `gram` where some are estimates; None if all are exact.
     """
 
     layers: tuple[str, ...]
@@ -41,11 +41,11 @@ class BlockSums:
     Parameters
     ----------
     layers : iterable of str
-        Their names.
+        Names of the layers.
     losses : sequence of Tensor or None
-        One a task.
+        Scalars, one a task.
     device : torch.device
-        Of the result.
+        Device of the result.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class BlockSums:
         device: torch.device,
     ) -> None:
         self._device = device
-        self._found: dict[str, Tensor | None] = dict.fromkeys(layers)
-        self._variance: dict[str, Tensor | None] = dict.fromkeys(self._found)
+        self._grams: dict[str, Tensor | None] = dict.fromkeys(layers)
+        self._variances: dict[str, Tensor | None] = dict.fromkeys(self._grams)
         self._tasks = len(losses)
         self._omitted = [t for t, loss in enumerate(losses) if loss is None]
         self._from_gradients: set[str] = set()
@@ -70,15 +70,15 @@ class BlockSums:
         if isinstance(block, GradientBlock):
             self._from_gradients.add(block.layer)
         present = sorted(rows)
-        found, variance = block.estimate([rows[t] for t in present])
-        self._add(self._found, block.layer, found, present)
+        products, variance = block.estimate([rows[t] for t in present])
+        self._add(self._grams, block.layer, products, present)
         if variance is not None:
-            self._add(self._variance, block.layer, variance, present)
+            self._add(self._variances, block.layer, variance, present)
 
     @property
     def from_gradients(self) -> tuple[str, ...]:
         """As in `TaskGram`."""
-        return tuple(layer for layer in self._found if layer in self._from_gradients)
+        return tuple(layer for layer in self._grams if layer in self._from_gradients)
 
     def divide(self, weights: Tensor) -> None:
         """Take the rows that were added for gradients multiplied by these weights, (task,)."""
@@ -90,32 +90,32 @@ class BlockSums:
 
     def squared_norms(self) -> Tensor:
         """Return the sums' diagonal, (task,); before any division."""
-        found = [found.diagonal() for found in self._found.values() if found is not None]
-        return torch.stack(found).sum(0) if found else self._zero().diagonal()
+        diagonals = [gram.diagonal() for gram in self._grams.values() if gram is not None]
+        return torch.stack(diagonals).sum(0) if diagonals else self._zero().diagonal()
 
     def result(self) -> TaskGram:
         """Return the sums: symmetric, omitted tasks NaN."""
-        estimated = any(variance is not None for variance in self._variance.values())
+        estimated = any(variance is not None for variance in self._variances.values())
         return TaskGram(
-            tuple(self._found),
-            self._finish(self._found),
+            tuple(self._grams),
+            self._finish(self._grams),
             self.from_gradients,
-            self._finish(self._variance, torch.sqrt) if estimated else None,
+            self._finish(self._variances, torch.sqrt) if estimated else None,
         )
 
     def _add(
-        self, sums: dict[str, Tensor | None], layer: str, found: Tensor, present: Sequence[int]
+        self, sums: dict[str, Tensor | None], layer: str, products: Tensor, present: Sequence[int]
     ) -> None:
-        found = spread(found.to(self._device), present, self._tasks)
+        products = spread(products.to(self._device), present, self._tasks)
         earlier = sums[layer]
-        sums[layer] = found if earlier is None else earlier + found
+        sums[layer] = products if earlier is None else earlier + products
 
     def _finish(
         self, sums: Mapping[str, Tensor | None], function: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
         """Return the sums of all layers: symmetric, divided, what is lost or omitted NaN."""
-        layers = [self._zero() if found is None else found for found in sums.values()]
-        gram = torch.stack(layers) if layers else self._zero()[None][:0]
+        grams = [self._zero() if gram is None else gram for gram in sums.values()]
+        gram = torch.stack(grams) if grams else self._zero()[None][:0]
         gram = (gram + gram.mT) / 2  # a product may round its triangles differently
         if function is not None:
             gram = function(gram)

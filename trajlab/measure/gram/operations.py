@@ -5,7 +5,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, Node
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+
+from trajlab.measure.graph import Graph
+
+_LAYOUT = {"TBackward0", "ToCopyBackward0", "TransposeBackward0", "ViewBackward0"}
 
 
 @dataclass(frozen=True)
@@ -57,3 +61,29 @@ class Operation:
     def setting(self, name: str) -> Any:
         """Return a number, flag or tuple that the graph has saved for its backward."""
         return getattr(self.node, f"_saved_{name}")
+
+
+def only_use(graph: Graph, parameter: Tensor) -> Operation | None:
+    """Return the one operation that a parameter goes into; None if there is not just one.
+
+    On the way to it only its layout and its precision may change, which leave inner products of
+    gradients as they are.
+
+    Parameters
+    ----------
+    graph : Graph
+        Graph of the losses.
+    parameter : Tensor
+        A leaf.
+    """
+    node = get_gradient_edge(parameter).node
+    users = graph.users(node)
+    while len(users) == 1 and type(users[0]).__name__ in _LAYOUT:
+        node = users[0]
+        if graph.is_loss(node):
+            return None
+        users = graph.users(node)
+    if len(users) != 1:
+        return None
+    operands = [operand for operand, _ in users[0].next_functions]
+    return Operation(users[0], operands.index(node))

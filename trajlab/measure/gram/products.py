@@ -1,12 +1,14 @@
 """Inner products of gradients."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 _FEW = 4  # rows of which pairs are multiplied one by one, which copies nothing
-_RUN = 2**14  # coordinates that are added in the gradients' own precision, of many rows
+_RUN = 2**14  # coordinates that are added in the gradients' precision, of many rows
+_SMALL, _LARGE = 1e-27, 1e32  # squares that float32 holds, with all that counts beside them
+_EXPONENT = 126  # of the least normal number of float32
 _LONG_RUN = 2**15  # of few rows; a dot product adds in several places at once, so errs less
 
 
@@ -22,9 +24,55 @@ def inner_products(rows: Sequence[Tensor]) -> Tensor:
     -------
     Tensor
         float64, shape (row, row). Runs of some thousand coordinates are added in the gradients'
-        own precision (at least float32), the runs in float64.
+        precision (at least float32), the runs in float64. Where squares leave the range of that
+        precision the gradients are multiplied by powers of two first, which is exact.
     """
     flat = [_coordinates(row) for row in rows]
+    return in_range(_added, flat)
+
+
+def in_range(multiply: Callable[[Sequence[Tensor]], Tensor], rows: Sequence[Tensor]) -> Tensor:
+    """Return products of rows that may leave the range of float32, though the rows do not.
+
+    Parameters
+    ----------
+    multiply : callable
+        From some rows to their products (row, row), bilinear in them.
+    rows : sequence of Tensor
+        Rows of any shape, at least one.
+
+    Returns
+    -------
+    Tensor
+        float64, shape (row, row).
+    """
+    if at_least_single(rows[0][:0]).dtype == torch.float64:
+        return multiply(rows)
+    on_cpu = rows[0].device.type == "cpu"  # elsewhere a look would wait for all queued work
+    if on_cpu:
+        products = multiply(rows).double()
+        squares = products.diagonal()
+        if bool(((squares > _SMALL) & (squares < _LARGE)).all()):
+            return products
+    rows = [at_least_single(row) for row in rows]
+    scales = [_scale(row) for row in rows]
+    scaled = multiply([row * scale for row, scale in zip(rows, scales, strict=True)]).double()
+    factors = torch.stack(scales).double()
+    return scaled / factors / factors[:, None]
+
+
+def _scale(row: Tensor) -> Tensor:
+    """Return a power of two that brings the largest number of a row near one."""
+    if not row.numel():
+        return row.new_ones(())
+    largest = torch.linalg.vector_norm(row, torch.inf)
+    usable = (largest > 0) & largest.isfinite()
+    _, exponent = torch.frexp(torch.where(usable, largest, 1.0))
+    return torch.ldexp(torch.ones_like(largest), -exponent.clamp(-_EXPONENT, _EXPONENT))
+
+
+def _added(flat: Sequence[Tensor]) -> Tensor:
+    """Return the inner products of vectors, added run by run."""
     if len(flat[0]) <= _RUN:
         return _product(flat).double()
     few = len(flat) <= _FEW and flat[0].device.type == "cpu"
@@ -57,8 +105,8 @@ def _product(rows: Sequence[Tensor]) -> Tensor:
 
 def _pairs(rows: Sequence[Tensor]) -> Tensor:
     rows = [at_least_single(row) for row in rows]
-    found = {(s, t): torch.dot(rows[s], rows[t]) for s in range(len(rows)) for t in range(s + 1)}
-    entries = [found[max(s, t), min(s, t)] for s in range(len(rows)) for t in range(len(rows))]
+    products = {(s, t): torch.dot(rows[s], rows[t]) for s in range(len(rows)) for t in range(s + 1)}
+    entries = [products[max(s, t), min(s, t)] for s in range(len(rows)) for t in range(len(rows))]
     return torch.stack(entries).view(len(rows), len(rows))
 
 

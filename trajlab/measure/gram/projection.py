@@ -87,13 +87,13 @@ def projected_product(
     Parameters
     ----------
     layer, name : str
-        Of the layer, and of its weight.
+        Names of the layer and of its weight.
     use : Operation
-        The product.
+        The product that the weight goes into.
     inputs : Tensor
         Its other operand, shape (rows, inputs).
     projection : Projection
-        Draws the signs.
+        Source of the signs.
     tasks : int
         The number of losses.
     """

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from trajlab.measure.gram.blocks import GradientBlock
-from trajlab.measure.gram.graph import Graph
 from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.segments import Segment, numel
 from trajlab.measure.gram.watch import Arrivals, Watch
 from trajlab.measure.gram.watch_separate import Contributions
 from trajlab.measure.gram.watch_total import Total
 from trajlab.measure.gram.weights import Weight
+from trajlab.measure.graph import Graph
 from trajlab.measure.guard import guard
 
 _LAYER = "representation"
@@ -30,7 +30,7 @@ def representation_gram(losses: Sequence[Tensor | None]) -> Tensor:
     Parameters
     ----------
     losses : sequence of Tensor or None
-        One scalar a task; None for an omitted task.
+        Scalars, one a task; None for an omitted task.
 
     Returns
     -------
@@ -65,14 +65,14 @@ def watch_representation(
     model : nn.Module
         The model that is trained.
     losses : sequence of Tensor or None
-        One scalar a task; None for an omitted task.
+        Scalars, one a task; None for an omitted task.
     weights : sequence of float or Tensor
-        Their weights in the total; of omitted tasks, anything.
+        Weights of the losses in the total; of omitted tasks, anything.
 
     Returns
     -------
     Watch
-        To be entered around ``sum(w * loss).backward()``; its result has one layer.
+        A context to be entered around ``sum(w * loss).backward()``; its result has one layer.
 
     Raises
     ------

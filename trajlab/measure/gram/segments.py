@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from trajlab.measure.gram.blocks import Block
-from trajlab.measure.gram.graph import Graph
+from trajlab.measure.graph import Graph
 
 _LARGE = 2**23  # numbers; what a segment's gradients of all tasks amount to, at least
 
@@ -24,11 +24,11 @@ class Segment:
     Attributes
     ----------
     source : GradientEdge or None
-        Where it begins; None for the losses.
+        Edge where it begins; None for the losses.
     blocks : tuple of Block
-        Those of which the gradients are found in it.
+        Blocks of which the gradients arrive within it.
     following : GradientEdge or None
-        Where it ends and the next segment begins; None for the last one.
+        Edge where it ends and the next segment begins; None for the last one.
     """
 
     source: GradientEdge | None
@@ -58,15 +58,15 @@ class Segment:
         if not edges:
             return {}, None
         outputs = (root,) if isinstance(root, Tensor) else root
-        found = torch.autograd.grad(
+        gradients = torch.autograd.grad(
             outputs,
             edges,
             None if gradient is None else [gradient],
             retain_graph=True,
             allow_unused=True,
         )
-        rows = {b: row for b, row in zip(self.blocks, found, strict=False) if row is not None}
-        return rows, None if self.following is None else found[-1]
+        rows = {b: row for b, row in zip(self.blocks, gradients, strict=False) if row is not None}
+        return rows, None if self.following is None else gradients[-1]
 
 
 def split(graph: Graph, blocks: Sequence[Block], tasks: int) -> list[Segment]:
@@ -79,11 +79,11 @@ def split(graph: Graph, blocks: Sequence[Block], tasks: int) -> list[Segment]:
     Parameters
     ----------
     graph : Graph
-        Of the losses.
+        Graph of the losses.
     blocks : sequence of Block
-        All that are wanted.
+        Blocks of which the gradients are wanted.
     tasks : int
-        How many gradients are held at once.
+        Number of gradients that are held at once.
     """
     edges = _edges(graph, blocks)
     source = next(edges, None)

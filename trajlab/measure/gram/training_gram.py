@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import isfinite, isnan
 
 import torch
 from torch import Tensor, nn
 
 from trajlab.measure.gram.blocks import Block, gradient_block
 from trajlab.measure.gram.formulas import choose_blocks
-from trajlab.measure.gram.graph import Graph
 from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.projection import Projection
 from trajlab.measure.gram.segments import Segment, split
@@ -16,6 +16,7 @@ from trajlab.measure.gram.watch import Arrivals, Watch
 from trajlab.measure.gram.watch_separate import Contributions
 from trajlab.measure.gram.watch_total import Total
 from trajlab.measure.gram.weights import Weight, is_zero, vector
+from trajlab.measure.graph import Graph
 from trajlab.measure.guard import guard
 from trajlab.measure.layers import group_by_layer
 
@@ -33,7 +34,9 @@ class TrainingGram:
     (each has inputs of its own), nothing is pulled back at all.
 
     The first measurement pulls back all tasks, and takes later differences only if the total is
-    their weighted sum: hooks that clip, or a low precision, may prevent it.
+    their weighted sum: hooks that clip, or a low precision, may prevent it. Nor does it where a
+    loss is NaN or infinite, for then the total is. (On other devices than the CPU that is not known
+    in time, and the one task that was to be derived is NaN too.)
 
     Parameters
     ----------
@@ -50,7 +53,7 @@ class TrainingGram:
     def __init__(self, model: nn.Module, parameters: Mapping[str, Tensor]) -> None:
         self.parameters = parameters
         self._guarded = partial(guard, model)
-        self._layers = group_by_layer(parameters)
+        self._names_by_layer = group_by_layer(parameters)
         self._device = next((p.device for p in parameters.values()), torch.device("cpu"))
         self._on_one_device = len({p.device for p in model.parameters()}) == 1
         self._linear: bool | None = None  # whether the total is the weighted sum; None: not known
@@ -62,6 +65,7 @@ class TrainingGram:
         self,
         losses: Sequence[Tensor | None],
         weights: Sequence[Weight],
+        *,
         projection: Projection | None = None,
     ) -> Watch:
         """Measure what has to be measured before the training backward.
@@ -69,16 +73,17 @@ class TrainingGram:
         Parameters
         ----------
         losses : sequence of Tensor or None
-            One scalar a task; None for an omitted one.
+            Scalars, one a task; None for an omitted one.
         weights : sequence of float or Tensor
-            Their weights in the total; of omitted tasks, anything.
+            Weights of the losses in the total; of omitted tasks, anything.
         projection : Projection, optional
             Estimate what is cheaper to estimate; by default everything is exact.
 
         Returns
         -------
         Watch
-            To be entered around ``sum(w * loss).backward()``; then it gives the Gram matrix.
+            A context to be entered around ``sum(w * loss).backward()``; its sums are then the Gram
+            matrix.
 
         Raises
         ------
@@ -87,11 +92,13 @@ class TrainingGram:
         """
         graph = Graph(losses)
         active = [t for t, loss in enumerate(losses) if loss is not None and loss.requires_grad]
-        sums = BlockSums(self._layers, losses, self._device)
+        sums = BlockSums(self._names_by_layer, losses, self._device)
         apart = self._arrivals(graph) if len(active) > 1 else None
         if apart is not None:
             return Contributions(apart, losses, weights, sums, self._guarded)
-        blocks = choose_blocks(self._layers, self.parameters, graph, len(losses), projection)
+        blocks = choose_blocks(
+            self._names_by_layer, self.parameters, graph, len(losses), projection=projection
+        )
         # Elsewhere nothing is pulled back in the midst of the training backward: another device's
         # thread may be accumulating gradients, and a compiled graph may refuse to be retained.
         segments = (
@@ -99,7 +106,7 @@ class TrainingGram:
             if self._on_one_device and not graph.compiled
             else [Segment(None, tuple(blocks), None)]
         )
-        derived = self._choose(active, weights)
+        derived = self._choose(active, losses, weights)
         return Total(
             graph,
             segments,
@@ -107,30 +114,35 @@ class TrainingGram:
             weights,
             sums,
             self._guarded,
-            derived,
-            None if derived is None and self._linear is not None else self._conclude,
+            derived=derived,
+            checks=self._linear is None,
+            conclude=None if self._linear is False else self._conclude,
         )
 
     def _arrivals(self, graph: Graph) -> dict[Block, Arrivals] | None:
         """Return what arrives at each parameter if all of it can be told apart."""
-        found: dict[Block, Arrivals] = {}
-        for layer, names in self._layers.items():
+        arrivals: dict[Block, Arrivals] = {}
+        for layer, names in self._names_by_layer.items():
             for name in names:
                 parameter = self.parameters[name]
                 if parameter.requires_grad:
                     block = gradient_block(layer, name, parameter)
-                    found[block] = Arrivals(graph, block.edge)
-                    if parameter._backward_hooks or not found[block].separable:
+                    arrivals[block] = Arrivals(graph, block.edge)
+                    if parameter._backward_hooks or not arrivals[block].separable:
                         return None
-        return found
+        return arrivals
 
-    def _choose(self, active: Sequence[int], weights: Sequence[Weight]) -> int | None:
+    def _choose(
+        self, active: Sequence[int], losses: Sequence[Tensor | None], weights: Sequence[Weight]
+    ) -> int | None:
         """Return the task whose gradient can be derived from the total, if there is one."""
-        if not self._linear or self._shares is None:
+        if not self._linear or self._shares is None or not _finite(losses):
             return None
         if self._age % _REREAD == 0 or self._shares.device.type == "cpu":
             self._ranking = self._shares.tolist()
         self._age += 1
+        if any(isnan(self._ranking[t]) for t in active):
+            return None  # the total holds a task's NaN, and would hand it on
         known = [t for t in active if self._ranking[t] > 0 and not is_zero(weights[t])]
         return max(known, key=lambda t: self._ranking[t], default=None)
 
@@ -141,5 +153,12 @@ class TrainingGram:
         negligible = self._shares.nan_to_num().amax() * _NEGLIGIBLE**2  # an omitted task has none
         if total.derived is not None:
             total.sums.lose(total.derived, self._shares[total.derived] < negligible)
-        else:
-            self._linear = bool(total.residual <= negligible)
+        elif self._linear is None and isfinite(residual := float(total.residual)):
+            self._linear = residual <= float(negligible)
+
+
+def _finite(losses: Sequence[Tensor | None]) -> bool:
+    """Say whether no loss is NaN or infinite, as far as that can be told without waiting."""
+    return all(
+        loss is None or loss.device.type != "cpu" or isfinite(loss.item()) for loss in losses
+    )

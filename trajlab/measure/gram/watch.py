@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 from torch.utils.hooks import RemovableHandle
 
-from trajlab.measure.gram.graph import Graph
 from trajlab.measure.gram.layer_sums import BlockSums
+from trajlab.measure.graph import Graph
 
 Gradients = tuple[Tensor | None, ...]
 Guarded = Callable[[], AbstractContextManager[None]]
@@ -48,7 +48,7 @@ class Watch(ABC):
     Parameters
     ----------
     sums : BlockSums
-        Where blocks are added up; complete when the backward is over.
+        Sums of the blocks; complete when the backward is over.
 
     Attributes
     ----------
@@ -89,9 +89,9 @@ class Arrivals:
     Parameters
     ----------
     graph : Graph
-        Of the losses.
+        Graph of the losses.
     edge : GradientEdge
-        Where their gradients add up.
+        Edge at which their gradients add up.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class Arrivals:
 
     def __init__(self, graph: Graph, edge: GradientEdge) -> None:
         self._edge = edge
-        self._feeders = [(user, graph.only_loss(user)) for user in graph.users(edge.node)]
+        self._feeders = [(user, graph.only_loss(user)) for user in set(graph.users(edge.node))]
         self.separable = all(loss is not None for _, loss in self._feeders)
         self.rows: dict[int, Tensor] = {}
 

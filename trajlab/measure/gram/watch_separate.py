@@ -23,11 +23,11 @@ class Contributions(Watch):
     arrivals : dict of Block to Arrivals
         What is measured; all separable.
     losses : sequence of Tensor or None
-        One a task.
+        Scalars, one a task.
     weights : sequence of float or Tensor
-        Their weights in the total.
+        Weights of the losses in the total.
     sums : BlockSums
-        Where the blocks are added up.
+        Sums to which the blocks are added.
     guarded : callable
         Returns a context for pull-backs.
     """

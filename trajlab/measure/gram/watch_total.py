@@ -7,7 +7,6 @@ from torch.autograd.graph import GradientEdge
 from torch.utils.hooks import RemovableHandle
 
 from trajlab.measure.gram.blocks import Block
-from trajlab.measure.gram.graph import Graph
 from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.segments import Segment
 from trajlab.measure.gram.watch import (
@@ -19,6 +18,7 @@ from trajlab.measure.gram.watch import (
     pulling_back,
 )
 from trajlab.measure.gram.weights import Weight, is_one, is_zero, plain
+from trajlab.measure.graph import Graph
 
 
 class Total(Watch):
@@ -31,19 +31,21 @@ class Total(Watch):
     Parameters
     ----------
     graph : Graph
-        Of the losses.
+        Graph of the losses.
     segments : sequence of Segment
         Parts of it, from the losses down.
     losses : sequence of Tensor or None
-        One a task.
+        Scalars, one a task.
     weights : sequence of float or Tensor
-        Their weights in the total.
+        Weights of the losses in the total.
     sums : BlockSums
-        Where the blocks are added up.
+        Sums to which the blocks are added.
     guarded : callable
         Returns a context for pull-backs.
     derived : int, optional
         The task whose gradient is (total - Σ others) / weight; by default all are pulled back.
+    checks : bool
+        Whether to compare the total with the weighted sum, if no task is derived.
     conclude : callable, optional
         Looks at this watch when the backward is over.
 
@@ -52,7 +54,7 @@ class Total(Watch):
     weights : list of float or Tensor
     derived : int or None
     residual : Tensor
-        The squared norm of total - Σ w g, if no task is derived and there is a `conclude`.
+        The squared norm of total - Σ w g, if it `checks`.
     """
 
     def __init__(
@@ -63,11 +65,14 @@ class Total(Watch):
         weights: Sequence[Weight],
         sums: BlockSums,
         guarded: Guarded,
+        *,
         derived: int | None = None,
+        checks: bool = False,
         conclude: Callable[["Total"], None] | None = None,
     ) -> None:
         super().__init__(sums)
         self.residual: Tensor | float = 0.0
+        self._checks = checks and derived is None
         self._conclude = conclude
         self._segments = segments
         self.weights = [plain(weight) for weight in weights]
@@ -150,8 +155,9 @@ class Total(Watch):
         if total is None or not is_training():
             return
         rows = self._waiting.pop(block)
-        if self.derived is None and self._conclude is not None:
-            self.residual = self.residual + self._rest(total, rows).abs().square().sum()
+        if self._checks:
+            rest = self._rest(total, rows).abs().double()
+            self.residual = self.residual + rest.square().sum()
         if self.derived is not None and block in self._derivable:
             rows[self.derived] = self._rest(total, rows).div_(self.weights[self.derived])
         self.sums.add(block, rows)

@@ -39,7 +39,7 @@ class GradientSums(TaskSums):
         Whether sketches are kept instead of gradients.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor], tasks: int, memory: int) -> None:
+    def __init__(self, parameters: Mapping[str, Tensor], tasks: int, *, memory: int) -> None:
         grouped = group_by_layer(parameters)
         self.layers = tuple(grouped)
         numbers = tasks * sum(parameter.numel() for parameter in parameters.values())
@@ -47,7 +47,7 @@ class GradientSums(TaskSums):
         self._device = next(iter(parameters.values())).device
         self._layer_of = {name: layer for layer, names in grouped.items() for name in names}
         self._sketches = {
-            layer: Sketch({name: parameters[name] for name in names}, _SIZE, _SEED)
+            layer: Sketch({name: parameters[name] for name in names}, size=_SIZE, seed=_SEED)
             for layer, names in (grouped.items() if self.sketched else ())
         }
         zeros = {layer: torch.zeros(_SIZE, device=self._device) for layer in self._sketches} or {
@@ -63,8 +63,8 @@ class GradientSums(TaskSums):
         for key in dict.fromkeys(key for rows in self.rows for key in rows):
             layer = self.layers.index(key if self.sketched else self._layer_of[key])
             present = [task for task, rows in enumerate(self.rows) if key in rows]
-            found = inner_products([self.rows[task][key] for task in present])
-            gram[layer] += spread(found, present, self._tasks).to(self._device)
+            products = inner_products([self.rows[task][key] for task in present])
+            gram[layer] += spread(products, present, self._tasks).to(self._device)
         omitted = [task for task, present in enumerate(self.present) if not present]
         gram[:, omitted, :] = gram[:, :, omitted] = torch.nan
         return gram

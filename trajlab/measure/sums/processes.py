@@ -32,7 +32,7 @@ def sum_over_processes(tensors: Sequence[Tensor]) -> list[Tensor]:
     Returns
     -------
     list of Tensor
-        Of the same shapes, in the widest of their types.
+        Sums of the same shapes, in the widest of their types.
     """
     if processes() == 1 or not tensors:
         return list(tensors)

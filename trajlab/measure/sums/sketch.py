@@ -23,7 +23,7 @@ class Sketch:
     size : int
         Numbers in a sketch.
     seed : int
-        Of the signs and rotations, drawn by a generator of the sketch's own.
+        Seed of the signs and rotations, which are drawn by a separate generator.
 
     References
     ----------
@@ -31,7 +31,7 @@ class Sketch:
     the buckets are blockwise rotations here instead of independent draws.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor], size: int, seed: int) -> None:
+    def __init__(self, parameters: Mapping[str, Tensor], *, size: int, seed: int) -> None:
         self.size = size
         generator = torch.Generator().manual_seed(seed)
         self._signs: dict[str, Tensor] = {}

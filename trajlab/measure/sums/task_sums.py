@@ -129,7 +129,7 @@ def task_gradient(
     wanted = {name: p for name, p in parameters.items() if p.requires_grad}
     if not loss.requires_grad or not wanted:
         return {}
-    found = torch.autograd.grad(
+    gradients = torch.autograd.grad(
         loss,
         list(wanted.values()),
         grad_outputs=torch.full_like(loss, loss_scale),
@@ -138,7 +138,7 @@ def task_gradient(
     )
     return {
         name: dense_gradient(gradient) * (share / loss_scale)
-        for name, gradient in zip(wanted, found, strict=True)
+        for name, gradient in zip(wanted, gradients, strict=True)
         if gradient is not None
     }
 

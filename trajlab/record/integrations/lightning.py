@@ -48,14 +48,17 @@ class RecorderCallback(pl.Callback):  # type: ignore[misc]
 
     Examples
     --------
-    >>> class Model(pl.LightningModule):
-    ...     def training_step(self, batch, index):
-    ...         x, left, right = batch
-    ...         z = self.trunk(x)
-    ...         losses = {"left": ce(self.left(z), left), "right": ce(self.right(z), right)}
-    ...         return total_loss(self, losses)
-    >>> callback = RecorderCallback("run.h5", tasks=["left", "right"], shared=model.trunk)
-    >>> pl.Trainer(callbacks=[callback]).fit(model, loader)
+    In a module of one's own (``examples/lightning_module.py`` is a whole one)::
+
+        class Model(pl.LightningModule):
+            def training_step(self, batch, index):
+                x, left, right = batch
+                z = self.trunk(x)
+                losses = {"left": ce(self.left(z), left), "right": ce(self.right(z), right)}
+                return total_loss(self, losses)
+
+        callback = RecorderCallback("run.h5", tasks=["left", "right"], shared=model.trunk)
+        pl.Trainer(callbacks=[callback]).fit(model, loader)
     """
 
     def __init__(

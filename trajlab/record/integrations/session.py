@@ -1,7 +1,10 @@
 """What every framework's callback does: a recorder that lives as long as training does."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +14,13 @@ from torch.optim import Optimizer
 
 from trajlab.errors import TrajlabError
 from trajlab.measure.sums.processes import sum_over_processes
+from trajlab.record.failures import Failures
 from trajlab.record.loop.losses import Weights
 from trajlab.record.recorder import Recorder
+from trajlab.store.parts import exists
+
+_logger = logging.getLogger("trajlab")
+_recording: dict[str, "Session"] = {}  # those with an open file in this process, by path
 
 
 class Session:
@@ -34,11 +42,14 @@ class Session:
         for given in ("optimizer", "scaler", "resume", "from_step"):
             if given in settings:
                 raise TrajlabError(f"{given}= comes from the trainer; leave it out")
-        self.path = os.fspath(path)
+        self.path = os.path.abspath(os.path.expanduser(path))
+        self.file = Path(self.path)  # of the present training; further ones have names of their own
         self._tasks = tuple(tasks)
         self._settings = dict(settings)
         self._parts: dict[str, Any] = {}  # of the trainer
         self._recorder: Recorder | None = None
+        self._failures = Failures(bool(settings.get("strict", False)))
+        self._begun = self._completed = False
         self._observed = False
         self._sums: dict[tuple[int, str], tuple[float, float]] = {}  # by data loader and task
 
@@ -52,15 +63,35 @@ class Session:
     ) -> None:
         """Open the recorder; with `resume`, what was recorded from that step on is superseded.
 
+        In one process, training that begins anew supersedes an attempt that did not end, and is
+        kept beside one that did, in a file of its own; a trainer that goes on does so in its file.
+
         Raises
         ------
         TrajlabError
-            If the settings are wrong, or the file is there and training does not resume.
+            If the settings are wrong, or another process's file is there and training does not
+            resume.
         """
         self._parts = {"model": model, "optimizer": optimizer, "scaler": scaler}
         self._observed = False
         self._sums.clear()
+        unfinished = _recording.get(self.path)
+        if unfinished is not None:
+            unfinished.end("recording")
+        if self._completed and step == 0 and not resume:
+            kept, self.file = self.file, _beside(self.file)
+            _logger.warning("trajlab keeps %s, and records this training in %s", kept, self.file)
+        elif not resume and (unfinished is not None or self._begun):
+            resume = True
+            _logger.warning("trajlab supersedes what %s has from step %d on", self.file, step)
+        elif not resume and exists(self.file):
+            raise TrajlabError(
+                f"{self.file} exists, and this training begins anew; delete it, or give the "
+                "callback another path (training that resumes from a checkpoint goes on in it)"
+            )
         self._open(step if resume else None)
+        self._begun, self._completed = True, False
+        _recording[self.path] = self
 
     def observe(
         self,
@@ -102,12 +133,8 @@ class Session:
     ) -> None:
         """Record an evaluation: the losses taken in, and the metrics named ``task_metric``.
 
-        After training the file is opened for this row and closed again.
-
-        Raises
-        ------
-        TrajlabError
-            If the split is unknown.
+        After training the file is opened for this row and closed again. What cannot be recorded,
+        such as an evaluation set that is no split, is told once and left out.
         """
         found = [self._sums.pop((loader, task), (0.0, 0.0)) for task in self._tasks]
         (sums,) = sum_over_processes([torch.tensor(found, device=self._device)])
@@ -119,13 +146,17 @@ class Session:
         if not any(values.values()) or not self._parts:
             return  # nothing of the tasks, or training has not begun
         reopened = self._recorder is None
-        if reopened:
-            self._open(step)
-        assert self._recorder is not None
-        self._recorder.epoch = epoch
-        self._recorder.evaluate(split, values, step)
-        if reopened:
-            self.end()
+        try:
+            if reopened:
+                self._open(step)
+            assert self._recorder is not None
+            self._recorder.epoch = epoch
+            self._recorder.evaluate(split, values, step)
+        except Exception as error:
+            self._failures.tell(f"record an evaluation on {split!r}", error, "it is left out")
+        finally:
+            if reopened:
+                self.end()
 
     def forget(self) -> None:
         """Drop the losses taken in, which were of no evaluation that counts."""
@@ -134,13 +165,26 @@ class Session:
     def flush(self) -> None:
         """Write what is buffered, before a checkpoint is published."""
         if self._recorder is not None:
-            self._recorder.flush()
+            try:
+                self._recorder.flush()
+            except Exception as error:
+                self._failures.tell(f"write {self.file}", error, "its rows are kept in memory")
 
     def end(self, status: str = "complete") -> None:
         """Close the file, if it is open."""
         if self._recorder is not None:
             recorder, self._recorder = self._recorder, None
-            recorder.close(status)
+            _recording.pop(self.path, None)
+            self._completed = status == "complete"
+            try:
+                recorder.close(status)
+            except Exception as error:
+                then = "what was written is kept; `trajlab merge` seals it"
+                self._failures.tell(f"seal {self.file}", error, then)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave an open file, and what it watches, to the process that records."""
+        return self.__dict__ | {"_recorder": None, "_parts": {}}
 
     @property
     def _device(self) -> torch.device:
@@ -149,13 +193,19 @@ class Session:
 
     def _open(self, from_step: int | None) -> None:
         self._recorder = Recorder(
-            self.path,
+            self.file,
             tasks=self._tasks,
             resume=from_step is not None,
             from_step=from_step,
             **self._parts,
             **self._settings,
         )
+
+
+def _beside(file: Path) -> Path:
+    """Return the first free name after that of a training before."""
+    names = (file.with_stem(f"{file.stem}-{number}") for number in count(2))
+    return next(name for name in names if not exists(name))
 
 
 def _of_task(task: str, metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -47,14 +47,17 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
 
     Examples
     --------
-    >>> class MultiTaskTrainer(Trainer):
-    ...     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
-    ...         outputs = model(inputs["x"])
-    ...         losses = {t: ce(outputs[t], inputs[t]) for t in ("left", "right")}
-    ...         loss = total_loss(self, inputs, losses)
-    ...         return (loss, outputs) if return_outputs else loss
-    >>> callback = RecorderCallback("run.h5", tasks=["left", "right"], shared=model.trunk)
-    >>> MultiTaskTrainer(model, args, train_dataset=data, callbacks=[callback]).train()
+    In a trainer of one's own (``examples/huggingface.py`` is a whole one)::
+
+        class MultiTaskTrainer(Trainer):
+            def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+                outputs = model(inputs["x"])
+                losses = {t: ce(outputs[t], inputs[t]) for t in ("left", "right")}
+                loss = total_loss(self, inputs, losses)
+                return (loss, outputs) if return_outputs else loss
+
+        callback = RecorderCallback("run.h5", tasks=["left", "right"], shared=model.trunk)
+        MultiTaskTrainer(model, args, train_dataset=data, callbacks=[callback]).train()
     """
 
     def __init__(

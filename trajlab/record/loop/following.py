@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
+from trajlab.record.loop.setup import Setup
 from trajlab.record.loop.shared import discover_shared
-from trajlab.record.loop.wrappers import has_compiled_graph
+from trajlab.record.loop.wrappers import has_compiled_graph, is_sharded
 from trajlab.store import Column, Table
 
 _logger = logging.getLogger("trajlab")
@@ -30,14 +31,8 @@ class Following:
 
     Parameters
     ----------
-    model : nn.Module
-        The model.
-    tasks : tuple of str
-        All declared tasks.
-    shared : nn.Module or iterable of nn.Parameter, optional
-        What was given.
-    parameters : mapping of str to nn.Parameter, optional
-        What that is at the beginning.
+    setup : Setup
+        What the recorder is made with.
 
     Attributes
     ----------
@@ -47,19 +42,21 @@ class Following:
         The names of all that were shared so far, in the model's order.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        tasks: tuple[str, ...],
-        shared: nn.Module | Iterable[nn.Parameter] | None,
-        parameters: _Parameters | None,
-    ) -> None:
-        self._model = model
-        self._tasks = tasks
-        self.parameters = parameters
-        self.ever: tuple[str, ...] = tuple(parameters or ())
-        self._look_up = _look_up(model, shared)
-        self._signature = _signature(model)
+    def __init__(self, setup: Setup) -> None:
+        self._model: nn.Module = setup.inner
+        self._tasks = setup.tasks
+        self.parameters: _Parameters | None = setup.parameters
+        self.ever: tuple[str, ...] = tuple(setup.parameters or ())
+        self._look_up = _look_up(self._model, setup.shared)
+        self._signature = _signature(self._model)
+        self._fixed = is_sharded(setup.model)  # its modules hold others while they are called
+
+    def present(self) -> Iterable[Tensor]:
+        """Return the shared parameters as the model has them now."""
+        known = self._fixed or _signature(self._model) == self._signature
+        if self._look_up is not None and not known:
+            return self._look_up().values()
+        return (self.parameters or {}).values()
 
     def follow(self, losses: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
         """Look at the model once more.
@@ -79,7 +76,7 @@ class Following:
         TrajlabError
             If what the tasks share has to be found from the graph, and cannot be.
         """
-        signature = _signature(self._model)
+        signature = self._signature if self._fixed else _signature(self._model)
         if self.parameters is not None and signature == self._signature:
             return [], []
         found = self._present(losses)
@@ -99,14 +96,27 @@ class Following:
     def _present(self, losses: Mapping[str, Tensor]) -> _Parameters | None:
         if self._look_up is not None:
             return self._look_up()
-        if self.parameters is not None and len(losses) < min(2, len(self._tasks)):
+        if not losses:
             return None
+        if self.parameters is not None:
+            return self._found_again(losses)
         if has_compiled_graph(losses.values()):
             raise TrajlabError(
                 "the losses come from a compiled graph, which hides what the tasks share; pass "
                 "shared="
             )
         return discover_shared(self._model, self._tasks, losses)
+
+    def _found_again(self, losses: Mapping[str, Tensor]) -> _Parameters | None:
+        """Find them once more; those known by name where the graph does not tell."""
+        if len(losses) < min(2, len(self._tasks)):
+            return None
+        try:
+            return discover_shared(self._model, self._tasks, losses)
+        except TrajlabError as error:
+            _logger.warning("trajlab keeps to the shared parameters known by name: %s", error)
+            names = dict(self._model.named_parameters())
+            return {n: names[n] for n in self.ever if n in names and names[n].requires_grad}
 
 
 def _look_up(

@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from math import nan
-from typing import Any
 
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
@@ -15,8 +13,10 @@ from trajlab.record.loop.loss_scale import LossScale
 from trajlab.record.loop.losses import Weights
 from trajlab.record.loop.setup import Setup
 from trajlab.record.loop.shards import Shards
-from trajlab.record.loop.updates import Updates
+from trajlab.record.loop.updates import in_backward
 from trajlab.record.moment import Moment
+
+_NONE: Mapping[str, nn.Parameter] = {}
 
 
 class Loop:
@@ -26,10 +26,6 @@ class Loop:
     ----------
     setup : Setup
         What the recorder is made with.
-    shared : Following
-        The shared parameters.
-    optimizer : Optimizer or a wrapper of one, optional
-        Its updates advance the step, and its first group tells the learning rate.
     scaler : GradScaler, optional
         What scales the losses.
     created : float
@@ -52,8 +48,6 @@ class Loop:
     def __init__(
         self,
         setup: Setup,
-        shared: Following,
-        optimizer: Any | None,
         scaler: GradScaler | None,
         created: float,
         on_update: Callable[[], None],
@@ -61,14 +55,8 @@ class Loop:
         self._setup = setup
         self._model: nn.Module = setup.inner
         self._created = created
-        self.clock = Clock(optimizer is not None, on_update)
-        self.shared = shared
-        self._backward = False
-        self._updates = (
-            None
-            if optimizer is None
-            else Updates(optimizer, lambda: (shared.parameters or {}).values(), self.clock.updated)
-        )
+        self.shared = Following(setup)
+        self.clock = Clock(setup.optimizer, self.shared.present, on_update)
         self.scale = LossScale(scaler)
         self.shards = Shards(setup.model)
 
@@ -80,19 +68,17 @@ class Loop:
         Raises
         ------
         TrajlabError
-            If `accumulate` is no number of passes, or the step no count.
+            If `accumulate` is no number of passes, or the shared parameters cannot be found.
         """
         if accumulate < 1:
             raise TrajlabError(f"accumulate={accumulate} is no number of passes; give 1 or more")
         self.clock.begin_pass(step)
-        if self._updates is not None and step is None:
-            self._updates.begin_pass(accumulate)
         self.shards.close()
         return self.moment(losses, weights, accumulate)
 
     def moment(self, losses: Mapping[str, Tensor], weights: Weights, accumulate: int = 1) -> Moment:
         """Return the present moment, with the losses of the current batch."""
-        parameters = self.shared.parameters or {}
+        parameters = _NONE if self.shared.parameters is None else self.shared.parameters
         return Moment(
             step=self.clock.step,
             micro_step=self.clock.micro_step,
@@ -101,7 +87,7 @@ class Loop:
             loss_scale=self.scale.value,
             epoch=self.clock.epoch,
             wall_time=time.time() - self._created,
-            learning_rate=nan if self._updates is None else self._updates.learning_rate,
+            learning_rate=self.clock.learning_rate,
             model=self._model,
             tasks=self._setup.tasks,
             parameters=parameters,
@@ -112,27 +98,15 @@ class Loop:
             predict=self._setup.predict,
         )
 
-    def evaluate(self) -> Moment:
+    def evaluate(self, step: int | None) -> Moment:
         """Note an evaluation, and return its moment."""
         self.shards.close()
-        self.clock.evaluated()
+        self.clock.evaluated(step)
         return self.moment({}, {})
 
-    def backward(self, total: Tensor) -> None:
-        """Run the training backward of the total, scaled."""
-        self._backward = True
-        try:
-            self.scale.apply(total).backward()  # type: ignore[no-untyped-call]
-        finally:
-            self._backward = False
-
     def update(self) -> dict[str, Tensor]:
-        """Return the gradients that the optimizer is about to take, by name.
-
-        Empty where they are not known: without an optimizer, or where updates are made parameter
-        by parameter in the midst of the backward.
-        """
-        if self._updates is None or self._backward:
+        """Return the gradients that the optimizer is about to take, by name; empty if unknown."""
+        if self._setup.optimizer is None or in_backward():
             return {}
         gradients = {name: p.grad for name, p in (self.shared.parameters or {}).items()}
         return {name: gradient for name, gradient in gradients.items() if gradient is not None}
@@ -145,7 +119,6 @@ class Loop:
 
     def stop(self) -> None:
         """Watch the optimizer and the modules no more."""
-        if self._updates is not None:
-            self._updates.stop()
+        self.clock.stop()
         self.shards.close()
         self.shards.clear()

@@ -1,11 +1,14 @@
 """The scale that mixed precision puts on losses, and the updates that it skips."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
+
+_PASSES = 1024  # more than an update is made of
 
 
 class LossScale:
@@ -20,13 +23,15 @@ class LossScale:
     ----------
     active : bool
         Whether losses are scaled.
+    rows : deque
+        The rows of the present update's passes.
     """
 
     def __init__(self, scaler: GradScaler | None) -> None:
         self.active = scaler is not None and scaler.is_enabled()
         self._scaler = scaler
         self._last = self.value
-        self._rows: list[Mapping[str, Any]] = []
+        self.rows: deque[Mapping[str, Any]] = deque(maxlen=_PASSES)
 
     @property
     def value(self) -> float:
@@ -38,9 +43,10 @@ class LossScale:
         return self._scaler.scale(total) if self._scaler and self.active else total
 
     def remember(self, row: Mapping[str, Any], first: bool) -> None:
-        """Keep the row of a pass until it is known whether its update is made."""
-        if self.active:
-            self._rows = [row] if first else [*self._rows, row]
+        """Keep the row of a pass until it is known whether its update is made, and by what."""
+        if first:
+            self.rows.clear()
+        self.rows.append(row)
 
     def skipped(self) -> list[Mapping[str, Any]]:
         """Return the rows of the update that was skipped since the last call, if one was.
@@ -50,7 +56,8 @@ class LossScale:
         before, self._last = self._last, self.value
         if self._last >= before:
             return []
-        rows, self._rows = self._rows, []
+        rows = list(self.rows)
+        self.rows.clear()
         return rows
 
     @staticmethod

@@ -31,6 +31,11 @@ def present_losses(
         If a task is not declared, a loss or weight is not one number, a weight is missing, or no
         loss needs a gradient.
     """
+    if not isinstance(losses, Mapping):
+        raise TrajlabError(
+            f"the losses are a {type(losses).__name__}; give a mapping of each task to its loss, "
+            "{'task': loss, …}"
+        )
     for task in (*losses, *(weights or ())):
         if task not in tasks:
             raise TrajlabError(
@@ -53,6 +58,8 @@ def present_losses(
             raise TrajlabError(f"weights lack task {task!r}; give one for each loss")
         if loss.ndim:
             present[task] = loss.reshape(())
+    if not present:
+        raise TrajlabError("no task has a loss in this batch; give at least one")
     if not any(loss.requires_grad for loss in present.values()):
         raise TrajlabError(
             "the losses need no gradient, so there is nothing to train or measure; compute them "

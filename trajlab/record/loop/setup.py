@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from trajlab.errors import TrajlabError
+from trajlab.record.loop.updates import check_optimizer
 from trajlab.record.loop.wrappers import is_sharded, refuse_compiled, unwrap
 from trajlab.record.moment import Predict, TaskLosses
 
@@ -22,8 +24,10 @@ class Setup:
         All declared tasks.
     parameters : mapping of str to nn.Parameter, or None
         The shared parameters by qualified name; None if they are to be found on the first step.
-    has_optimizer : bool
-        Whether the recorder knows the optimizer.
+    shared : nn.Module or sequence of nn.Parameter, or None
+        What the tasks share, as it was given.
+    optimizer : Optimizer or a wrapper of one, or None
+        What updates the parameters, if the recorder knows it.
     task_losses : callable or None
         As in `trajlab.record.moment.Moment`.
     predict : callable or None
@@ -33,7 +37,8 @@ class Setup:
     model: nn.Module
     tasks: tuple[str, ...]
     parameters: Mapping[str, nn.Parameter] | None
-    has_optimizer: bool
+    shared: nn.Module | Sequence[nn.Parameter] | None
+    optimizer: Any
     task_losses: TaskLosses | None
     predict: Predict | None
 
@@ -43,13 +48,15 @@ class Setup:
         return unwrap(self.model)
 
     def check(self) -> None:
-        """Raise if the shared parameters are to be found where a graph cannot tell them.
+        """Raise if the optimizer is another model's, or a graph cannot tell what is shared.
 
         Raises
         ------
         TrajlabError
-            If the model is compiled or sharded.
+            Saying what to pass.
         """
+        if self.optimizer is not None:
+            check_optimizer(self.optimizer, self.inner.parameters())
         if self.parameters is None:
             refuse_compiled(self.model, "its graph hides what the tasks share", "pass shared=")
             if is_sharded(self.model):

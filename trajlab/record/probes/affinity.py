@@ -48,7 +48,7 @@ class TaskAffinity(Sampled):
     def check(self, setup: Setup) -> None:
         """Raise if it cannot measure in this loop, or lacks a learning rate."""
         super().check(setup)
-        if self._learning_rate is None and not setup.has_optimizer:
+        if self._learning_rate is None and setup.optimizer is None:
             raise TrajlabError(
                 "TaskAffinity needs a learning rate; pass learning_rate=, or optimizer= to the "
                 "recorder"
@@ -79,4 +79,4 @@ class TaskAffinity(Sampled):
             )
             return [found.get(task, torch.tensor(nan)) for task in moment.tasks]
 
-        return {"affinity": task_affinity(losses, moment.trainable, rate)}
+        return {"affinity": task_affinity(losses, moment.trainable, learning_rate=rate)}

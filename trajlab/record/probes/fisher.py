@@ -12,7 +12,7 @@ from trajlab.errors import TrajlabError
 from trajlab.measure.examples.fisher import TraceEstimate, fisher_norms, fisher_trace
 from trajlab.measure.examples.likelihood import Categorical, Likelihood
 from trajlab.record.moment import Moment
-from trajlab.record.probes.sampled import NO_DATA, Sampled, capture_shared
+from trajlab.record.probes.sampled import NO_DATA, Checks, Sampled, capture_shared
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
 from trajlab.store import Table, standard
@@ -40,11 +40,14 @@ class FisherTrace(Sampled):
     def __init__(self, every: Every = "epoch", data: Data | None = None, *, seed: int = 0) -> None:
         super().__init__(every, data, seed)
         self._kinds: dict[str, str] = {}
+        self._checks = Checks(seed)
 
     def table(self, moment: Moment) -> Table:
         """Declare ``fisher``."""
         likelihoods = [self._kinds.get(task, "") for task in moment.tasks]
-        attributes = self.attributes("per-example gradients", likelihood=likelihoods)
+        attributes = self.attributes(
+            "per-example gradients", likelihood=likelihoods, **self._checks.attributes()
+        )
         return replace(standard("fisher", task=moment.tasks), attributes=attributes)
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
@@ -64,6 +67,7 @@ class FisherTrace(Sampled):
                                 moment.trainable,
                                 capture.calls,
                                 generator=generator,
+                                check=self._checks[task],
                             )
                         )
         found = [

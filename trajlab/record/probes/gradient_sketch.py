@@ -51,6 +51,7 @@ class GradientSketch(Probe):
         self._size = size
         self._seed = seed
         self._shared: object = None
+        self._known: dict[str, Tensor] = {}
         self._sketch: Sketch | None = None
         self._sums: TaskSums | None = None
         self._weights: Row = {}
@@ -94,7 +95,9 @@ class GradientSketch(Probe):
             )
         assert self._sums is not None
         losses = [moment.losses.get(task) for task in moment.tasks]
-        self._sums.add(losses, moment.parameters, 1 / moment.passes, moment.loss_scale)
+        self._sums.add(
+            losses, moment.parameters, share=1 / moment.passes, loss_scale=moment.loss_scale
+        )
 
     def complete(self, moment: Moment, update: Mapping[str, Tensor]) -> Row:
         """Return the row of `measure`, of all passes and processes together."""
@@ -109,7 +112,8 @@ class GradientSketch(Probe):
         """Return what sketches, and the columns of the weights."""
         if self._sketch is None or self._shared is not moment.parameters:
             self._shared = moment.parameters
-            self._sketch = Sketch(moment.parameters, self._size, self._seed)
+            self._known |= moment.parameters  # in the order in which they came: signs stay theirs
+            self._sketch = Sketch(self._known, size=self._size, seed=self._seed)
         weights = {name: parameter.detach() for name, parameter in moment.parameters.items()}
         sketch = self._sketch(weights)
         return self._sketch, {"weights": sketch, "weights_norm": _norm(weights, sketch)}

@@ -12,7 +12,7 @@ from trajlab.errors import TrajlabError
 from trajlab.measure.examples.noise import NoiseEstimate, NoiseOverBatches
 from trajlab.measure.examples.norms import sample_norms
 from trajlab.record.moment import Moment
-from trajlab.record.probes.sampled import NO_DATA, Sampled, capture_shared, losses_function
+from trajlab.record.probes.sampled import NO_DATA, Checks, Sampled, capture_shared, losses_function
 from trajlab.record.sample import Data
 from trajlab.record.schedule import Every
 from trajlab.store import Table, standard
@@ -60,6 +60,7 @@ class GradientNoise(Sampled):
         if method not in ("exact", "two-batch"):
             raise TrajlabError(f"method={method!r}; use 'exact' or 'two-batch'")
         self._exact = method == "exact"
+        self._checks = Checks(seed)
         self._population = population
 
     def table(self, moment: Moment) -> Table:
@@ -68,6 +69,7 @@ class GradientNoise(Sampled):
         attributes = self.attributes(
             "per-example gradients" if self._exact else "two-batch",
             population=self._population or population,
+            **(self._checks.attributes() if self._exact else {}),
         )
         errors = [f"{name}_se" for name in _NUMBERS]
         return replace(standard("noise", *errors, task=moment.tasks), attributes=attributes)
@@ -85,7 +87,9 @@ class GradientNoise(Sampled):
                     size = len(found.sums)
                     if self._exact:
                         loss, weight = found.sums, float(found.counts.sum())
-                        norms = sample_norms(loss, moment.trainable, capture.calls)
+                        norms = sample_norms(
+                            loss, moment.trainable, capture.calls, check=self._checks[task]
+                        )
                         gradient = _gradient(loss.sum(), moment)
                     elif size >= sizes.setdefault(task, size):
                         gradient, weight = _gradient(found.mean, moment), 1.0
@@ -96,8 +100,8 @@ class GradientNoise(Sampled):
         unknown = NoiseEstimate(nan, nan, nan)
         noise = [
             gathered[task].result(
-                1 if self._exact else sizes[task],
-                self._population or (None if self._exact else inf),
+                size=1 if self._exact else sizes[task],
+                population=self._population or (None if self._exact else inf),
             )
             if task in gathered
             else (unknown, unknown)
@@ -108,7 +112,12 @@ class GradientNoise(Sampled):
             for name in _NUMBERS
             for k, suffix in enumerate(("", "_se"))
         }
-        return row | {"reason": ["" if task in gathered else NO_DATA for task in moment.tasks]}
+        return row | {
+            "reason": [
+                estimate.reason if task in gathered else NO_DATA
+                for task, (estimate, _) in zip(moment.tasks, noise, strict=True)
+            ]
+        }
 
 
 _NUMBERS = ("covariance_trace", "gradient_norm_sq", "noise_scale")

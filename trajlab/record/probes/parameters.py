@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from trajlab.errors import TrajlabError
 from trajlab.measure.geometry import layer_distances
 from trajlab.measure.layers import group_by_layer
 from trajlab.record.moment import Moment
@@ -54,15 +55,16 @@ class Parameters(Probe):
         labels = {}
         if self._by_layer:
             columns += ["layer_distance_from_start", "layer_update_norm"]
-            labels = {"layer": list(group_by_layer(moment.parameters))}
+            labels = {"layer": list(group_by_layer(self._last or moment.parameters))}
         table = standard("parameters", *columns, **labels).only(*columns)
         return replace(table, attributes={"parameters": "shared"})
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
         """Return ``distance_from_start``, ``update_norm`` and ``path_length``."""
-        here = {name: p.detach().clone() for name, p in moment.parameters.items()}
+        here = self._weights(moment)
         if self._start is None and moment.step == 0:
             self._start = here
+        self._complete_start(here)
         if moment.step == 0:
             self._path = 0.0
         nothing = dict.fromkeys(group_by_layer(here), nan)
@@ -82,6 +84,22 @@ class Parameters(Probe):
             row["layer_distance_from_start"] = list(distances.values())
             row["layer_update_norm"] = list(moved.values())
         return row
+
+    def _weights(self, moment: Moment) -> dict[str, Tensor]:
+        """Return copies of all weights that were shared so far, frozen ones too."""
+        known = {*self._last, *moment.parameters}
+        present = moment.model.named_parameters()
+        return {name: p.detach().clone() for name, p in present if name in known}
+
+    def _complete_start(self, here: Mapping[str, Tensor]) -> None:
+        """Let what is shared only now begin where it is: until now it stood still."""
+        for name in here:
+            if self._start is not None and name not in self._start:
+                if not self._last:
+                    raise TrajlabError(f"start= lacks the weights of {name}; give all of step 0")
+                self._start = {**self._start, name: here[name]}
+        if self._last:
+            self._last = {name: self._last.get(name, here[name]) for name in here}
 
 
 def _total(norms: Mapping[str, float]) -> float:

@@ -1,12 +1,12 @@
 """What probes that measure on a fixed sample have in common."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.examples.attention import capture_attention
 from trajlab.measure.examples.capture import Capture
+from trajlab.measure.examples.check import ExampleCheck
 from trajlab.measure.examples.norms import refuse_batch_statistics
 from trajlab.measure.layers import group_by_layer, modules_of
 from trajlab.record.loop.setup import Setup
@@ -15,6 +15,7 @@ from trajlab.record.probes.probe import Probe
 from trajlab.record.sample import Data, Sample
 from trajlab.record.schedule import Every
 
+_NAMES = 50  # that an attribute lists
 NO_DATA = "no data of this task was given"
 
 
@@ -94,6 +95,39 @@ def losses_function(moment: Moment) -> TaskLosses:
     return moment.task_losses
 
 
+class Checks:
+    """Comparisons of single examples' gradients with autograd, one a task.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the examples that are compared.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._checks: dict[str, ExampleCheck] = {}
+
+    def __getitem__(self, task: str) -> ExampleCheck:
+        """Return the comparison of a task."""
+        return self._checks.setdefault(task, ExampleCheck(self._seed))
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what a table says about them."""
+        checks = self._checks.values()
+        return {
+            "checked_gradients": sum(check.passes for check in checks),
+            "example_by_example": _some({n for check in checks for n in check.one_by_one}),
+            "formula_was_wrong": _some({n for check in checks for n in check.wrong}),
+        }
+
+
+def _some(names: Collection[str]) -> list[str]:
+    """Return the first names, for an attribute of a table holds no long list."""
+    first, left = sorted(names)[:_NAMES], len(names) - _NAMES
+    return [*first, f"and {left} more"] if left > 0 else first
+
+
 @contextmanager
 def capture_shared(moment: Moment) -> Iterator[Capture]:
     """Capture the shared layers in a forward pass, for gradients of single examples.
@@ -104,6 +138,6 @@ def capture_shared(moment: Moment) -> Iterator[Capture]:
         If the model normalised over the batch, so that there are none.
     """
     layers = modules_of(moment.model, group_by_layer(moment.trainable))
-    with Capture(layers) as capture, capture_attention(capture):
+    with Capture(layers) as capture:
         yield capture
     refuse_batch_statistics(moment.model)

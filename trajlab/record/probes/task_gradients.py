@@ -128,7 +128,7 @@ class TaskGradients(Probe):
     def check(self, setup: Setup) -> None:
         """Raise if it cannot measure in this loop, or a layer is not there."""
         super().check(setup)
-        if self._update and not setup.has_optimizer:
+        if self._update and setup.optimizer is None:
             _logger.warning(
                 "trajlab cannot know the gradient that the optimizer takes, and records NaN for "
                 "update_dot and update_norm; pass optimizer= to the recorder"

@@ -1,52 +1,74 @@
-"""Import trajectories from a tidy CSV table: one row a checkpoint (and task)."""
+"""Import trajectories from CSV tables: one column a quantity, or one a task."""
 
+import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from trajlab.errors import TrajlabError
-from trajlab.store.importers.cells import Cells, labels
-from trajlab.store.importers.writing import QUANTITIES, ImportedRun, file_name, write_runs
+from trajlab.store.importers.layout import Layout, read_tables
+from trajlab.store.importers.mapping import gather
+from trajlab.store.importers.naming import NamePattern
+from trajlab.store.importers.places import QUANTITIES
+from trajlab.store.importers.writing import write_runs
 from trajlab.store.schema import SPLITS
+
+StrPath = str | os.PathLike[str]
+
+_SUFFIXES = (".csv", ".tsv")
 
 
 def import_csv(
-    file: str | os.PathLike[str],
-    out: str | os.PathLike[str],
+    file: StrPath | Sequence[StrPath],
+    out: StrPath,
     *,
-    meta: Mapping[str, str],
-    step: str,
+    map: Mapping[str, str] | None = None,
+    name: str | None = None,
+    meta: Mapping[str, str] | None = None,
     const: Mapping[str, str] | None = None,
+    step: str | None = None,
     task: str | None = None,
     train_loss: str | None = None,
     metric: Mapping[str, str] | None = None,
     lower_is_better: Sequence[str] = (),
     split: str = "test",
     quantity: Mapping[str, str] | None = None,
+    separator: str = ",",
+    decimal: str = ".",
     force: bool = False,
 ) -> list[Path]:
-    """Write one trajectory file for each combination of metadata in a CSV file.
+    """Write one trajectory file for each combination of metadata in CSV files.
 
     Everything is read and checked before the first file appears in `out`, and each file appears
-    whole.
+    whole. A blank cell of a column in `map` is nothing logged; in a column of `train_loss`,
+    `metric` or `quantity`, whose rows are each a checkpoint, it is an error. Of several
+    files, one that cannot be read is left out with a warning.
 
     Parameters
     ----------
     file
-        The CSV file, with a header line.
+        The CSV file with a header line; several, a folder (searched to any depth) or a glob.
     out
         Folder for the trajectory files; made if need be.
+    map
+        Which column is what: ``SPLIT/TASK/METRIC=COLUMN``, such as ``train/left/loss=loss_left``;
+        ``QUANTITY/TASK=COLUMN`` with losses (of the batches trained on), sharpness,
+        gradient_covariance, fisher or similarity; ``similarity/TASK/OTHER_TASK=COLUMN``, the
+        cosine of two tasks' gradients; or epoch, tokens, samples, wall_time, flops. A name in
+        braces, as in ``{split}/{task}/{metric}=value``, stands for what that column says.
+    name
+        How the files are named, without their suffix, such as ``{method}/study_{seed}/{workload}``;
+        what stands in braces becomes metadata, what stands in brackets, as ``[task]``, tells the
+        files of one run apart. ``[step]`` is the step of all rows of a file.
     meta
         Columns that tell runs apart: metadata name to column.
-    step
-        Column of the optimizer step or epoch, whole numbers.
     const
-        Metadata that all rows share. ``task`` names the one task when no column does, and is
-        not kept as metadata.
+        Metadata that all rows share. ``task`` names the one task when no column does, and ``step``
+        the step; they are not kept as metadata.
+    step
+        Column of the optimizer step or epoch, whole numbers. Without it each run has one row.
     task
-        Column of the task's name.
+        Column of the task's name, for `train_loss`, `metric` and `quantity`.
     train_loss
         Column of the loss over the training set.
     metric
@@ -57,8 +79,12 @@ def import_csv(
         ``train``, ``validation`` or ``test``.
     quantity
         ``sharpness``, ``gradient_covariance``, ``fisher`` or ``similarity`` to column.
+    separator
+        What stands between two cells; ``tab`` for a tabulator.
+    decimal
+        What stands before the decimals.
     force
-        Replace files that exist.
+        Replace files that exist. Without it they are added to, if they hold the same run.
 
     Returns
     -------
@@ -68,56 +94,85 @@ def import_csv(
     Raises
     ------
     TrajlabError
-        If a column is unknown, a cell is missing or no number (the sentence names its line and
-        column), two rows describe the same point, or a file exists and `force` is not set.
+        If a column is unknown, a cell is no number (the sentence names its line and column), two
+        rows describe the same point, or a file exists that cannot be added to and `force` is not
+        set.
     """
     const, metric, quantity = dict(const or {}), dict(metric or {}), dict(quantity or {})
-    one_task = const.pop("task", None)
-    if (task is None) == (one_task is None):
+    one_task, one_step = const.pop("task", None), const.pop("step", None)
+    _check_terms(split, quantity)
+    who = "{task}" if task is None else f"{{{task}}}"
+    keys = {f"train/{who}/loss": train_loss} if train_loss else {}
+    keys |= {f"{split}/{who}/{name}": column for name, column in metric.items()}
+    keys |= {f"{name}/{who}": column for name, column in quantity.items()}
+    pattern = None if name is None else NamePattern(name)
+    told = one_task is not None or (pattern is not None and "task" in pattern.names)
+    if task is not None if told else task is None and keys:
         raise TrajlabError(
-            f"{file}: name the column of the task, or the one task with const task=NAME, not both"
+            f"{_said(file)}: name the column of the task, or the one task with const task=NAME, "
+            f"not both; or map each column to a task"
         )
-    _check_terms(split, metric, lower_is_better, quantity)
-    columns = {("evaluations/train", "loss"): train_loss} if train_loss else {}
-    columns |= {(f"evaluations/{split}", name): column for name, column in metric.items()}
-    columns |= {QUANTITIES[name]: column for name, column in quantity.items()}
-
-    cells = Cells(Path(file))
-    rows = pd.DataFrame({"step": cells.steps(step)})
-    rows["task"] = one_task if task is None else cells.texts(task)
-    for place, column in columns.items():
-        rows["/".join(place)] = cells.numbers(column)
-    told = {name: labels(cells.texts(column)) for name, column in meta.items()}
-    shared = {name: labels([str(value)])[0] for name, value in const.items()}
-
-    runs: dict[str, ImportedRun] = {}
-    keys = list(zip(*told.values(), strict=True)) or [()] * len(rows)
-    for _, own in rows.groupby(pd.Series(keys), sort=False):
-        twice = own.index[own.duplicated(["step", "task"])]
-        if len(twice):
-            raise TrajlabError(
-                f"{file} has a second row for one run, step and task in line "
-                f"{cells.line(twice[0])}; name further metadata columns, or remove it"
-            )
-        apart = {name: values[own.index[0]] for name, values in told.items()}
-        tables = {
-            table: own[["step", "task"]].assign(
-                **{column: own[f"{table}/{column}"] for t, column in columns if t == table}
-            )
-            for table, _ in columns
-        }
-        runs[file_name(apart, Path(file).stem, taken=runs)] = (shared | apart, tables)
-    return write_runs(Path(file).name, Path(out), runs, lower_is_better, force)
+    full = set(keys.values())
+    keys |= map or {}
+    layout = Layout(
+        keys=keys,
+        full=full,
+        meta=dict(meta or {}),
+        step=step,
+        separator="\t" if separator == "tab" else separator,
+        decimal=decimal,
+        part={k: v for k, v in (("task", one_task), ("step", one_step)) if v is not None},
+    )
+    found = read_tables(_files(file, pattern), layout, pattern)
+    runs = gather(_said(file), found, keys or None, name, {key: key for key in meta or {}}, const)
+    return write_runs(_said(file), Path(out), runs, lower_is_better, force)
 
 
-def _check_terms(
-    split: str, metrics: Iterable[str], lower: Iterable[str], quantities: Iterable[str]
-) -> None:
+def _check_terms(split: str, quantities: Iterable[str]) -> None:
     if split not in SPLITS:
         raise TrajlabError(f"split {split!r} is unknown; use {', '.join(SPLITS)}")
     for name in quantities:
         if name not in QUANTITIES:
             raise TrajlabError(f"quantity {name!r} is unknown; use {', '.join(QUANTITIES)}")
-    for name in lower:
-        if name not in metrics:
-            raise TrajlabError(f"{name!r} is lower_is_better but no metric; name its column too")
+
+
+def _sources(file: StrPath | Sequence[StrPath]) -> list[str]:
+    return [os.fspath(f) for f in ([file] if isinstance(file, str | os.PathLike) else file)]
+
+
+def _said(file: StrPath | Sequence[StrPath]) -> str:
+    first, *more = _sources(file)
+    return f"{first} and {len(more)} more" if more else first
+
+
+def _files(file: StrPath | Sequence[StrPath], pattern: NamePattern | None) -> dict[Path, str]:
+    """Return the files and what each is called: its path below what was named.
+
+    Raises
+    ------
+    TrajlabError
+        If a folder or glob holds no table.
+    """
+    named: dict[Path, str] = {}
+    single: list[Path] = []
+    for text in _sources(file):
+        path = Path(text)
+        if path.is_dir():
+            own = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES and p.is_file())
+            named |= {p: p.relative_to(path).with_suffix("").as_posix() for p in own}
+        elif glob.has_magic(text) and not path.exists():
+            own = [Path(p) for p in sorted(glob.glob(text, recursive=True))]
+            single += own
+        else:
+            own = [path]
+            single += own
+        if not own:
+            raise TrajlabError(f"{path} holds no table ({', '.join(_SUFFIXES)}); name another")
+    whole = [p.absolute().with_suffix("") for p in single]
+    # as many folders as the pattern spans, else those in which the files differ
+    root = Path(os.path.commonpath([p.parent for p in whole])) if whole else Path()
+    for p, full in zip(single, whole, strict=True):
+        named[p] = "/".join(
+            full.parts[-pattern.depth :] if pattern else full.relative_to(root).parts
+        )
+    return named

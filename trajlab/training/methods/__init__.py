@@ -4,8 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trajlab.training.methods.aggregation import Aggregation
-from trajlab.training.methods.dynamic import DynamicWeightAverage, RandomWeights, Uncertainty
+from trajlab.training.methods.dynamic import (
+    DynamicWeightAverage,
+    LossBalance,
+    RandomWeights,
+    Uncertainty,
+)
+from trajlab.training.methods.famo import Famo
 from trajlab.training.methods.gradnorm import GradNorm
+from trajlab.training.methods.impartial import Impartial
 from trajlab.training.methods.method import Method
 from trajlab.training.methods.static import Sampling, Static, Uniform
 
@@ -18,12 +25,17 @@ METHODS: Mapping[str, Callable[..., Method]] = {
     "uncertainty": Uncertainty,
     "dwa": DynamicWeightAverage,
     "gradnorm": GradNorm,
+    "famo": Famo,
+    "imtl-l": LossBalance,
+    "imtl": Impartial,
 }
 # Names of TorchJD's classes by ours.
 AGGREGATORS: Mapping[str, str] = {
     "mgda": "MGDA",
     "pcgrad": "PCGrad",
     "cagrad": "CAGrad",
+    "config": "ConFIG",
+    "fairgrad": "FairGrad",
     "imtl-g": "IMTLG",
     "nashmtl": "NashMTL",
     "alignedmtl": "AlignedMTL",

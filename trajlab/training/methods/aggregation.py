@@ -9,14 +9,13 @@ from torch import Tensor
 
 from trajlab.errors import TrajlabError
 from trajlab.record import Recorder
-from trajlab.record.probes import Moment, Probe
-from trajlab.record.probes.probe import Row
-from trajlab.store import Column, Table
+from trajlab.record.probes import Probe
 from trajlab.training.methods.method import Method
+from trajlab.training.methods.update import Update
 from trajlab.training.setting import MultiTaskModel
 
 # Defaults of the papers where TorchJD has none.
-_NEEDED: Mapping[str, Mapping[str, Any]] = {"CAGrad": {"c": 0.5}}
+_NEEDED: Mapping[str, Mapping[str, Any]] = {"CAGrad": {"c": 0.5}, "FairGrad": {"alpha": 1.0}}
 
 
 class Aggregation(Method):
@@ -24,8 +23,8 @@ class Aggregation(Method):
 
     What is recorded as the Gram matrix is that of the gradients before they are aggregated. The
     weights that the aggregation amounts to are recorded beside the losses, NaN where it is no
-    weighted sum (GradDrop); the update's inner product with each task's gradient is in the table
-    ``aggregation``.
+    weighted sum by its making (ConFIG, GradDrop). The table ``aggregation`` has for all of them the
+    update's inner product with each task's gradient, and the weights that it implies.
 
     Parameters
     ----------
@@ -61,9 +60,8 @@ class Aggregation(Method):
             raise TrajlabError(f"{aggregator} of TorchJD refuses {options}: {error}") from error
         self._weights: Sequence[float] = [nan] * len(tasks)
         self.resumable = not isinstance(self._aggregator, Stateful)
-        weighting = getattr(self._aggregator, "weighting", None)
-        if weighting is not None:
-            weighting.register_forward_hook(self._remember)
+        if isinstance(self._aggregator, aggregation.WeightedAggregator):
+            self._aggregator.weighting.register_forward_hook(self._remember)
         self._update = Update()
 
     @property
@@ -76,59 +74,27 @@ class Aggregation(Method):
     ) -> None:
         """Record the step; put the aggregated gradient on the trunk, own gradients on heads."""
         trunk = [p for p in model.trunk.parameters() if p.requires_grad]
+        scales = self.scales(losses)
         rows = []
-        for task in self.tasks:
+        for task, scale in zip(self.tasks, scales, strict=True):
             heads = list(model.heads[task].parameters())
             found = torch.autograd.grad(losses[task], [*trunk, *heads], retain_graph=True)
             rows.append(torch.cat([gradient.flatten() for gradient in found[: len(trunk)]]))
             for parameter, gradient in zip(heads, found[len(trunk) :], strict=True):
-                parameter.grad = gradient
+                parameter.grad = scale * gradient
         jacobian = torch.stack(rows)
-        update = self._aggregator(jacobian)
-        self._update.dot, self._update.norm = jacobian @ update, update.norm()
-        recorder.observe(losses, dict(zip(self.tasks, self._weights, strict=True)))
+        update = self._aggregator(jacobian * jacobian.new_tensor(scales)[:, None])
+        self._update.jacobian, self._update.update = jacobian, update
+        weights = [weight * scale for weight, scale in zip(self._weights, scales, strict=True)]
+        recorder.observe(losses, dict(zip(self.tasks, weights, strict=True)))
         start = 0
         for parameter in trunk:
             parameter.grad = update[start : start + parameter.numel()].view_as(parameter)
             start += parameter.numel()
 
+    def scales(self, losses: Mapping[str, Tensor]) -> Sequence[float]:
+        """Return what each task's loss is multiplied by before gradients are aggregated."""
+        return [1.0] * len(self.tasks)
+
     def _remember(self, _module: Any, _inputs: Any, weights: Tensor) -> None:
         self._weights = weights.tolist()
-
-
-class Update(Probe):
-    """The aggregated gradient of the trunk: its norm, and its product with each task's own.
-
-    Attributes
-    ----------
-    dot
-        (task,) at the present step.
-    norm
-        A scalar.
-    """
-
-    needs_graph = True  # so that it measures where there are losses
-
-    def __init__(self) -> None:
-        super().__init__(every=10)
-        self.dot = Tensor()
-        self.norm = Tensor()
-
-    def table(self, moment: Moment) -> Table:
-        """Declare ``aggregation``."""
-        return Table(
-            "aggregation",
-            (
-                Column(
-                    "update_dot",
-                    ("step", "task"),
-                    description="inner product of the aggregated gradient with the task's own",
-                ),
-                Column("update_norm", description="norm of the aggregated gradient"),
-            ),
-            {"task": list(moment.tasks)},
-        )
-
-    def measure(self, moment: Moment) -> Row:
-        """Return ``update_dot`` (task,) and ``update_norm``."""
-        return {"update_dot": self.dot, "update_norm": self.norm}

@@ -59,6 +59,8 @@ class Uncertainty(Method):
     is the form for regression.
     """
 
+    _penalty = 0.5  # of log σ²
+
     def __init__(self, tasks: tuple[str, ...], seed: int) -> None:
         super().__init__(tasks, seed)
         self._log_variance = nn.Parameter(torch.zeros(len(tasks)))
@@ -77,7 +79,7 @@ class Uncertainty(Method):
     ) -> None:
         """Record the step; the gradient of Σ log σ is added to that of the weighted losses."""
         super().backward(recorder, losses, model)
-        (self._log_variance.sum() / 2).backward()  # type: ignore[no-untyped-call]
+        (self._log_variance.sum() * self._penalty).backward()  # type: ignore[no-untyped-call]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on."""
@@ -87,6 +89,19 @@ class Uncertainty(Method):
         """Go on from a checkpoint."""
         super().load_state_dict(state)
         self._log_variance.data = state["log_variance"]
+
+
+class LossBalance(Uncertainty):
+    """IMTL-L: Σ exp(s_k) L_k − s_k, with s_k learned beside the network, so that all weigh alike.
+
+    That is `Uncertainty` with a penalty of log σ² in the place of log σ, and s = −log σ².
+
+    References
+    ----------
+    L. Liu et al., "Towards Impartial Multi-task Learning", ICLR 2021.
+    """
+
+    _penalty = 1.0
 
 
 class DynamicWeightAverage(Method):

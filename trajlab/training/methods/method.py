@@ -1,6 +1,6 @@
 """What a method is: how the losses of several tasks become one update."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -77,6 +77,15 @@ class Method:
             The model that they are of.
         """
         recorder.backward(losses, self.weights(losses, model))
+
+    def after_update(self, again: Callable[[], Mapping[str, Tensor]]) -> None:
+        """Learn from an update that was made.
+
+        Parameters
+        ----------
+        again
+            Returns the losses of the same batches with the present weights of the model.
+        """
 
     def end_epoch(self, losses: Mapping[str, float]) -> None:
         """Take note of the mean training losses of an epoch's batches."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from trajlab.errors import TrajlabError
 from trajlab.training.conditions import Conditions
 from trajlab.training.metrics import accuracy, correct
+from trajlab.training.models import PLAIN, Shape, mlp
 from trajlab.training.setting import (
     MultiTaskModel,
     Problem,
@@ -40,11 +41,7 @@ def _images() -> tuple[Tensor, Tensor]:
     return torch.tensor(inputs / 16, dtype=torch.float32), torch.tensor(targets)
 
 
-def _trunk() -> nn.Module:
-    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
-
-
-def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
+def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN) -> Problem:
     inputs, targets = _images()
     held_out = np.random.default_rng(_TEST_SEED).permutation(len(targets))
     rng = np.random.default_rng(seed)
@@ -71,9 +68,9 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
             train_targets = train_targets[torch.from_numpy(rng.permutation(_HALF))]
         tasks["second"] = task((train_inputs, train_targets), validation[1])
 
-    trunk = seeded(_trunk, seed)
+    trunk = seeded(lambda: mlp(64, shape=shape), seed)
     heads = {
-        name: seeded(lambda: nn.Linear(64, _CLASSES), 1000 * seed + index)
+        name: seeded(lambda: nn.Linear(shape.units(64), _CLASSES), 1000 * seed + index)
         for index, name in enumerate(tasks)
     }
     return Problem(tasks, MultiTaskModel(trunk, heads))
@@ -86,5 +83,6 @@ digits = Setting(
         {"": ("first",), "+same": ("first", "second"), "+noisy": ("first", "second")},
     ),
     build=_build,
+    shapes=True,
     source="sklearn.datasets.load_digits: 1,797 images of 8 x 8 pixels (UCI, CC BY 4.0)",
 )

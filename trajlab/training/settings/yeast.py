@@ -11,8 +11,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from trajlab.measure.examples.likelihood import Bernoulli
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
-from trajlab.training.metrics import binary_accuracy, correct_sign, f1
-from trajlab.training.models import mlp
+from trajlab.training.metrics import average_precision, binary_accuracy, correct_sign, f1
+from trajlab.training.models import PLAIN, Shape, mlp
 from trajlab.training.setting import MultiTaskModel, Problem, Setting, Task, seeded
 
 _FEATURES = 103
@@ -34,7 +34,7 @@ def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(outputs, targets, reduction="none")
 
 
-def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
+def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN) -> Problem:
     table = pd.read_csv(YEAST.file("yeast.csv.gz", root)).to_numpy(np.float32)
     held_out = np.random.default_rng(_TEST_SEED).permutation(len(table))
     rest = np.random.default_rng(seed).permutation(held_out[_TEST:])
@@ -46,7 +46,7 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
     own = table[rows["train"], :_FEATURES]
     scaled = (table[:, :_FEATURES] - own.mean(0)) / own.std(0)
     inputs = {split: torch.from_numpy(scaled[chosen]) for split, chosen in rows.items()}
-    metrics = {"accuracy": binary_accuracy, "f1": f1}
+    metrics = {"accuracy": binary_accuracy, "f1": f1, "average_precision": average_precision}
     tasks, heads = {}, {}
     for name in _tasks(condition):
         index = _tasks.names.index(name)
@@ -55,9 +55,10 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
         tasks[name] = Task(splits, _loss, metrics, correct_sign, Bernoulli)
         # a task's head begins alike whatever is trained beside it
         heads[name] = seeded(
-            lambda: nn.Sequential(nn.Linear(_WIDTH, 1), nn.Flatten(0)), 1000 * seed + index
+            lambda: nn.Sequential(nn.Linear(shape.units(_WIDTH), 1), nn.Flatten(0)),
+            1000 * seed + index,
         )
-    trunk = seeded(lambda: mlp(_FEATURES, _WIDTH), seed)
+    trunk = seeded(lambda: mlp(_FEATURES, _WIDTH, shape), seed)
     return Problem(tasks, MultiTaskModel(trunk, heads), shared_inputs=True)
 
 
@@ -65,5 +66,6 @@ yeast = Setting(
     name="yeast",
     tasks=_tasks,
     build=_build,
+    shapes=True,
     source="Yeast (Elisseeff and Weston 2001), MULAN's version, in the Python package river",
 )

@@ -41,7 +41,7 @@ class OnePass:
         """Return ``gram`` (layer, task, other_task), and ``gram_se`` of projections."""
         parameters = self._scope.parameters(moment)
         with walking_again():
-            gram = task_gram(scaled_losses(moment), parameters, self._projection(moment))
+            gram = task_gram(scaled_losses(moment), parameters, projection=self._projection(moment))
         self._tell(gram.from_gradients)
         return self._row(gram, moment)
 
@@ -52,7 +52,7 @@ class OnePass:
             self._meter = TrainingGram(moment.model, parameters)
         losses, projection = scaled_losses(moment), self._projection(moment)
         with walking_again():
-            watch = self._meter.start(losses, weights(moment), projection)
+            watch = self._meter.start(losses, weights(moment), projection=projection)
         return Started(lambda: self._watched(watch.sums, moment), watch)
 
     def _watched(self, sums: BlockSums, moment: Moment) -> Row:

@@ -35,6 +35,7 @@ class OneUpdate:
         self._memory = memory
         self._update = update
         self._sums: GradientSums | None = None
+        self._of: object = None  # the parameters
 
     @property
     def used(self) -> bool:
@@ -49,8 +50,9 @@ class OneUpdate:
     def add(self, moment: Moment) -> None:
         """Add the gradients of one pass."""
         parameters = self._scope.parameters(moment)
-        if self._sums is None:
-            self._sums = GradientSums(parameters, len(moment.tasks), self._memory)
+        if self._sums is None or self._of is not parameters:
+            self._of = parameters
+            self._sums = GradientSums(parameters, len(moment.tasks), memory=self._memory)
         if moment.first:
             self._sums.clear()
         with walking_again():

@@ -1,0 +1,116 @@
+"""Studies made up: two methods, their runs, and what is true of them.
+
+A run's metric is a function of its training loss, plus what the method adds at equal loss, a shift
+of the whole run, and noise of each evaluation; part of that noise is the model's own and shared
+with validation. Tasks of one network share part of the shift.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.coverage.paths import FloatArray, smooth, stuck
+
+STEPS = 12_000
+RUN_SD, MODEL_SD, SET_SD = 0.3, 0.15, 0.15
+LOSS_SD, JITTER_SD = 0.05, 0.06  # decades, of a run and of an evaluation
+SHARED = 0.5  # correlation of the shifts of one network's tasks
+FACTORS = ("sharpness/value", "fisher/trace")
+
+
+def score_of(log_loss: FloatArray) -> FloatArray:
+    """Return the metric that a training loss goes with: 76 at 1, 88 at 0."""
+    return np.asarray(88 - 12 * 10 ** (log_loss / 2))
+
+
+@dataclass(frozen=True)
+class Method:
+    """How the runs of one method go.
+
+    Attributes
+    ----------
+    path
+        log10 of the training loss over the share of training that is done.
+    gap
+        What is added to the metric at equal loss; a function of log10 of the loss, or a number.
+    evaluations
+        Of a run, at equal distances.
+    length
+        Share of the steps that are made: early stopping.
+    stuck
+        Runs that never train.
+    factor
+        log10 of what the factors are multiplied by at equal loss.
+    """
+
+    path: Callable[[FloatArray], FloatArray] = smooth
+    gap: float | Callable[[FloatArray], FloatArray] = 0.0
+    evaluations: int = 60
+    length: float = 1.0
+    stuck: int = 0
+    factor: float = 0.0
+
+
+@dataclass(frozen=True)
+class Study:
+    """Runs of two methods, and which kinds of sentences are false of them, and which true.
+
+    Attributes
+    ----------
+    name
+        Of the generator.
+    methods
+        The baseline and what is compared with it.
+    seeds, tasks
+        Runs a method, and tasks of each network.
+    false, true
+        Kinds of sentences, of :data:`benchmarks.coverage.sentences.KINDS`.
+    factors
+        Whether factors are recorded: functions of the loss, but for `Method.factor`.
+    identical
+        Whether all runs of a method are copies of one: no spread.
+    margin
+        δ.
+    """
+
+    name: str
+    methods: tuple[Method, Method] = (Method(), Method())
+    seeds: int = 5
+    tasks: int = 1
+    false: tuple[str, ...] = ()
+    true: tuple[str, ...] = ()
+    factors: bool = False
+    identical: bool = False
+    margin: float | None = None
+
+    def frame(self, rng: np.random.Generator) -> pd.DataFrame:
+        """Draw the runs, one row a run, step and task."""
+        names = zip(("single", "uniform"), self.methods, strict=True)
+        return pd.concat([self._side(rng, name, how) for name, how in names], ignore_index=True)
+
+    def _side(self, rng: np.random.Generator, name: str, how: Method) -> pd.DataFrame:
+        shape = self.seeds, self.tasks, how.evaluations
+        step = np.round(how.length * STEPS * np.arange(1, shape[2] + 1) / shape[2]).astype(int)
+        log_loss = np.empty(shape)
+        log_loss[:] = how.path(step / STEPS)
+        if how.stuck:
+            log_loss[: how.stuck] = stuck(step / STEPS)
+        log_loss += rng.normal(0, LOSS_SD, (*shape[:2], 1)) + rng.normal(0, JITTER_SD, shape)
+        shift = np.sqrt(SHARED) * rng.normal(0, RUN_SD, (shape[0], 1, 1))
+        shift = shift + np.sqrt(1 - SHARED) * rng.normal(0, RUN_SD, (*shape[:2], 1))
+        added = how.gap(log_loss) if callable(how.gap) else how.gap
+        own = score_of(log_loss) + added + shift + rng.normal(0, MODEL_SD, shape)
+        columns = {"train_loss": 10**log_loss}
+        for column in ("accuracy", "evaluations/validation/accuracy"):
+            columns[column] = own + rng.normal(0, SET_SD, shape)
+        for column in FACTORS if self.factors else ():
+            noise = rng.normal(0, 0.05, (*shape[:2], 1)) + rng.normal(0, 0.05, shape)
+            columns[column] = 10 ** (-log_loss / 3 + how.factor + noise)
+        if self.identical:
+            columns = {key: np.repeat(v[:1], shape[0], axis=0) for key, v in columns.items()}
+        seed, task, place = (axis.ravel() for axis in np.indices(shape))
+        rows = {"method": name, "seed": seed, "task": np.char.add("t", task.astype(str))}
+        rows |= {"step": step[place]}
+        return pd.DataFrame({**rows, **{key: v.ravel() for key, v in columns.items()}})

@@ -1,0 +1,59 @@
+"""The noise-corrected cosine."""
+
+import numpy as np
+import pytest
+
+from trajlab.analysis import conflict
+from trajlab.analysis.conflict.corrected import reading
+from trajlab.analysis.diagnosis import verdict
+from trajlab.store import Trajectory, Writer
+from trajlab.store.schema import standard
+
+
+def write_corrected(path, cosines, ses, **metadata):
+    """Write a run with one step of gradients and a measured similarity of two tasks a step."""
+    tasks = ["left", "right"]
+    writer = Writer(path, tasks, shared=["a.weight"], metadata=metadata)
+    writer.declare(standard("gradients", task=tasks, layer=["a"]))
+    writer.set_attributes("gradients", {"complete": True})
+    writer.append("gradients", {"step": 0, "gram": np.eye(2)[None]})
+    writer.declare(standard("similarity", task=tasks))
+    for step, (cosine_, se) in enumerate(zip(cosines, ses, strict=True)):
+        both = np.array([[1.0, cosine_], [cosine_, 1.0]])
+        errors = np.full((2, 2), se)
+        row = {"cosine": both, "se": errors, "ceiling": np.array([0.1, 0.3])}
+        writer.append("similarity", {"step": step, **row})
+    writer.close()
+    return Trajectory(path)
+
+
+@pytest.mark.parametrize(
+    ("cosines", "said", "sentence"),
+    [
+        ([0.9, 0.8, 0.85], "align", "The gradients of left and right align"),
+        ([-0.9, -0.8, -0.85], "oppose", "left and right oppose each other"),
+        ([-0.9, 0.8, 0.3], "cannot tell", "left and right oppose or align cannot be told"),
+        ([np.nan] * 3, "noise-dominated", "left and right is noise-dominated: 3 measurements"),
+    ],
+)
+def test_the_corrected_cosine_is_read_by_its_interval_over_runs(tmp_path, cosines, said, sentence):
+    runs = [
+        write_corrected(tmp_path / f"{seed}.h5", [value], [0.01], seed=seed)
+        for seed, value in enumerate(cosines)
+    ]
+    result = conflict(runs)
+    row = result.summary.iloc[0]
+    assert row["reading"] == said
+    assert row["mean_cosine"] == 0  # the batch cosine stands beside it, unchanged
+    assert row["ceiling"] == pytest.approx(0.2)
+    assert row["corrected_cosine"] == pytest.approx(np.mean(cosines), nan_ok=True)
+    told = verdict([result])["sentence"]
+    assert any(sentence in one for one in told)
+
+
+def test_one_run_has_the_interval_of_its_jackknife_error(tmp_path):
+    row = conflict([write_corrected(tmp_path / "0.h5", [0.4, 0.6], [0.2, 0.4])]).summary.iloc[0]
+    assert row["corrected_cosine"] == pytest.approx(0.5)
+    assert row["corrected_low"] == pytest.approx(0.5 - 1.959964 * 0.3)
+    assert row["reading"] == "cannot tell"
+    assert reading(0.1, 0.2) == "align"

@@ -1,0 +1,68 @@
+"""All analyses in one."""
+
+from dataclasses import replace
+
+import pytest
+
+from trajlab.analysis import Factors, diagnose
+from trajlab.analysis.diagnosis import families
+from trajlab.errors import TrajlabError
+
+
+def test_diagnose_on_the_reference(reference):
+    result = diagnose(reference, baseline={"method": "STL"}, selection_split="test")
+    told = result.verdict.groupby("method")["sentence"].first()
+    assert told["MTL+Fashion"].startswith("Improved: Δ of test accuracy = +0.989")
+    assert told["MTL+Noisy"].startswith("Lowered: Δ of test accuracy = -1.57")
+    assert set(result.results) == {"gap", "factors"}
+    assert set(result.skipped) == {"conflict", "front", "correlate", "geometry"}
+    assert list(result.tables()) == ["verdict", "analyses"]
+
+
+def test_diagnose_one_run_alone(reference):
+    result = diagnose(reference[:1])
+    assert result.verdict["sentence"].tolist() == [
+        "Not compared: the runs are one group, so there is nothing to compare them with. Reached: "
+        "test accuracy 87.98, lowest training loss 7.8e-05 (n = 1)."
+    ]
+
+
+def test_diagnose_refuses_what_it_cannot_use(make_run, reference):
+    with pytest.raises(TrajlabError, match="margin must be positive"):
+        diagnose(reference, margin=0.0)
+    with pytest.raises(TrajlabError, match="no run is a baseline"):
+        diagnose(reference, baseline={"method": "none"})
+    running = make_run({"train": {"loss": [1.0, 0.5]}}, status="recording")
+    with pytest.raises(TrajlabError, match="no run is complete"):
+        diagnose([running])
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TrajlabError("the runs are odd"), "the runs are odd"),
+        (ZeroDivisionError("by zero"), "unforeseen ZeroDivisionError: by zero"),
+    ],
+)
+def test_one_analysis_that_fails_is_a_row_with_its_reason(reference, monkeypatch, error, reason):
+    def fail(*, runs):
+        raise error
+
+    broken = replace(families.FAMILIES["factors"], analyse=lambda runs: fail(runs=runs))
+    monkeypatch.setitem(families.FAMILIES, "factors", broken)
+    result = diagnose(reference, baseline={"method": "STL"})
+    row = result.analyses.set_index("analysis").loc["factors"]
+    assert (row["state"], row["reason"]) == ("failed", reason)
+    assert result.skipped["factors"] == reason
+    assert set(result.results) == {"gap"}
+    assert "Improved" in " ".join(result.verdict["sentence"])
+
+
+def test_sentences_that_cannot_be_made_cost_one_analysis(reference, monkeypatch):
+    def fail(*arguments):
+        raise KeyError("delta_p")
+
+    monkeypatch.setattr(Factors, "sentences", fail)
+    result = diagnose(reference, baseline={"method": "STL"})
+    assert result.skipped["factors"] == "unforeseen KeyError: 'delta_p'"
+    assert "Improved" in " ".join(result.verdict["sentence"])

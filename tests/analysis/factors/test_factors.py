@@ -1,0 +1,139 @@
+"""Factors of runs, and of the reference."""
+
+import numpy as np
+import pytest
+
+from trajlab import plots
+from trajlab.analysis import factors
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory, Writer
+from trajlab.store.schema import standard
+
+STEPS = np.arange(60)
+
+
+def make(tmp_path, method, seed, *, scale, shift, sharp=lambda loss: loss):
+    """Write a run whose loss falls tenfold in 20 steps, and whose covariance follows the loss."""
+    loss = scale * 10.0 ** (-STEPS / 20)
+    jitter = 1 + 0.01 * np.sin(7 * seed + STEPS)
+    path = tmp_path / f"{method}-{seed}.h5"
+    metadata = {"setting": "s", "method": method, "seed": seed}
+    writer = Writer(path, ["left"], metadata=metadata)
+    train = standard("evaluations/train", task=["left"])
+    test = standard("evaluations/test", task=["left"])
+    noise = standard("noise", task=["left"])
+    for table in (train, test, noise):
+        writer.declare(table)
+    for i, step in enumerate(STEPS):
+        writer.append(train.name, {"step": step, "loss": loss[[i]]})
+        writer.append(test.name, {"step": step, "loss": np.array([1 + shift + 0.01 * seed])})
+        trace = sharp(loss[i]) * jitter[i] * (1 + shift)
+        writer.append(noise.name, {"step": step, "covariance_trace": np.array([trace])})
+    writer.close()
+    return Trajectory(path)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Multi-task: the loss falls ten times further; at equal loss the covariance is 1.5 times."""
+    return [
+        make(tmp_path, method, seed, scale=scale, shift=shift)
+        for method, scale, shift in (("single", 1.0, 0.0), ("multi", 0.1, 0.5))
+        for seed in range(3)
+    ]
+
+
+def test_a_factor_at_the_end_tells_how_far_the_loss_fell(runs):
+    result = factors(runs)
+    rows = result.delta.set_index(["factor", "at"])
+    end = rows.loc[("gradient_covariance", "end")]
+    assert end["relative"] == pytest.approx(-0.85, abs=0.02)
+    assert end["significant"]
+    matched = rows.loc["gradient_covariance"].drop("end").iloc[0]
+    assert float(matched.name) == pytest.approx(10 ** (-59 / 20), rel=1e-3)
+    assert matched["relative"] == pytest.approx(0.5, abs=0.03)
+    assert rows.loc[("log10_min_train_loss", "end"), "delta"] == pytest.approx(-1)
+    loss = rows.loc[("final_metric", "end")]
+    assert (loss["delta"], loss["better"]) == (pytest.approx(0.5), -1)
+
+
+def test_signs_and_quadrants_follow_the_direction_of_the_metric(runs):
+    result = factors(runs, at=[0.01])
+    signs = result.signs.set_index("at")
+    assert signs.loc["end", ["final_metric", "gradient_covariance"]].tolist() == ["worse", "better"]
+    assert signs.loc["0.01", "gradient_covariance"] == "worse"
+    quadrants = result.quadrants.set_index(["factor", "at", "method"])
+    assert quadrants.loc[("gradient_covariance", "end", "multi"), "explained"] == 0
+    assert quadrants.loc[("gradient_covariance", "matched", "all"), "explained"] == 1
+    assert set(result.runs["method"]) == {"single", "multi"}
+    plots.factors(result)
+
+
+def test_where_a_loss_was_not_measured_there_is_a_reason(runs):
+    row = factors(runs, at=[1e-6]).delta.set_index("at").loc["1e-06"]
+    assert np.isnan(row["delta"])
+    assert row["reason"] == "outside the losses that were measured"
+    with pytest.raises(TrajlabError, match="must be positive, not 0"):
+        factors(runs, at=[0.0])
+
+
+def test_one_run_a_side_is_descriptive(runs):
+    row = factors(runs[2:4]).delta.iloc[0]
+    assert np.isfinite(row["delta"])
+    assert np.isnan(row["low"])
+    assert "descriptive" in row["reason"]
+    assert factors(runs[2:4]).quadrants["total"].sum() == 0
+
+
+def test_the_reference_has_the_paper_s_factors(reference):
+    """The flattest run generalises worst; its covariance is 8.0 times at the end, not at 3e-4."""
+    result = factors(reference, baseline={"method": "STL"}, at=[3e-4])
+    delta = result.delta.set_index(["method", "factor", "at"]).sort_index()
+    sharpness = result.runs.groupby("method")["sharpness"].mean()
+    expected = {"STL": 0.447, "MTL+Fashion": 0.319, "MTL+Noisy": 0.201}
+    assert sharpness.to_dict() == pytest.approx(expected, abs=0.001)
+    ratio = 1 + delta.loc[("MTL+Noisy", "gradient_covariance"), "relative"]
+    assert ratio["end"] == pytest.approx(8.0, abs=0.1)
+    assert ratio["0.0003"] == pytest.approx(1.17, abs=0.1)
+    signs = result.signs.set_index(["method", "at"])
+    assert signs.loc[("MTL+Noisy", "end"), ["final_metric", "sharpness"]].tolist() == [
+        "worse",
+        "better",
+    ]
+    assert "hessian_top" not in result.signs
+
+
+def test_how_many_checkpoints_stand_for_a_run_can_be_chosen(reference):
+    """Whoever recorded fewer than the paper's 20 can say how many."""
+    options = {"baseline": {"method": "STL"}}
+    found = factors(reference, **options, selection_split="test", best=3, last=5, largest=2)
+    row, run = found.runs.iloc[0], reference[0]
+    accuracy = run.table("evaluations/test")["accuracy"][:, 0]
+    sharpness = run.table("sharpness")["value"][:, 0, 0]
+    fisher = run.table("fisher")["trace"][:, 0]
+    assert row["final_metric"] == pytest.approx(np.sort(accuracy[1:])[-3:].mean())
+    assert row["sharpness"] == pytest.approx(sharpness[-5:].mean())
+    assert row["fisher"] == pytest.approx(np.sort(fisher)[-2:].mean())
+    assert {key: found.settings[key] for key in ("best", "last", "largest")} == {
+        "best": 3,
+        "last": 5,
+        "largest": 2,
+    }
+    few = factors(reference, **options, last=101).runs
+    assert few["sharpness"].isna().all()
+    assert few["reason"].str.contains("sharpness: fewer than 101 values").all()
+    with pytest.raises(TrajlabError, match="last must be at least 1 checkpoint, not 0"):
+        factors(reference, last=0)
+
+
+def test_bins_read_a_factor_too(reference):
+    rows = factors(reference, baseline={"method": "STL"}, rule="bins", at=[0.01]).delta
+    at = rows[(rows["at"] == "0.01") & (rows["factor"] == "sharpness")]
+    smooth = factors(reference, baseline={"method": "STL"}, at=[0.01]).delta
+    other = smooth[(smooth["at"] == "0.01") & (smooth["factor"] == "sharpness")]
+    assert at["delta"].tolist() == pytest.approx(other["delta"].tolist(), abs=0.05)
+
+
+def test_an_unknown_metric_names_the_known_ones(reference):
+    with pytest.raises(TrajlabError, match=r"no run has the metric 'f1' .* there is accuracy"):
+        factors(reference, baseline={"method": "STL"}, metric="f1")

@@ -1,0 +1,48 @@
+"""What is said of fronts."""
+
+import pandas as pd
+import pytest
+
+from tests.analysis.results import made_up
+from trajlab.analysis import verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "start"),
+    [
+        (
+            0.1,
+            0.3,
+            "The front of pcgrad lies beyond that of method=uniform, of these configurations only",
+        ),
+        (-0.5, -0.1, "The front of pcgrad lies inside that of method=uniform"),
+        (-0.1, 0.5, "Whether the front of pcgrad lies beyond that of method=uniform cannot be to"),
+    ],
+)
+def test_fronts_are_told_by_their_interval(low, high, start):
+    made = {"setting": "s", "condition": "", "method": "pcgrad", "task": "", "n_chosen": 3}
+    made |= {
+        "baseline": "method=uniform",
+        "n_baseline": 9,
+        "n_runs": 9,
+        "signed_distance": 0.2,
+        "fewest_runs": 3,
+    }
+    told = verdict(
+        [
+            made_up(
+                "front",
+                distance=pd.DataFrame([{**made, "low": low, "high": high, "reason": "doubt"}]),
+            )
+        ]
+    )
+    assert told["sentence"][0].startswith(start)
+    assert told["sentence"][0].endswith("; doubt.")
+
+
+def test_fronts_of_two_runs_a_configuration_are_descriptive():
+    made = {"setting": "s", "condition": "", "method": "pcgrad", "task": "", "n_chosen": 3}
+    made |= {"baseline": "method=uniform", "n_baseline": 9, "n_runs": 9, "signed_distance": 0.2}
+    made |= {"low": 0.1, "high": 0.3, "reason": "", "fewest_runs": 2}
+    told = verdict([made_up("front", distance=pd.DataFrame([made]))])["sentence"][0]
+    assert told.startswith("Descriptive only (a chosen configuration has n = 2): signed distance")

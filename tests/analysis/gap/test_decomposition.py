@@ -1,0 +1,73 @@
+"""The three terms of a difference."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tests.analysis.gap.lines import STEPS
+from trajlab.analysis.gap.decomposition import TERMS, decompose
+from trajlab.analysis.runs.curve import RULES, isotonic
+from trajlab.analysis.runs.evaluations import Evaluations
+
+
+@given(arrays(np.float64, (6, 3, 40), elements=st.floats(-1, 1)), st.sampled_from(list(RULES)))
+def test_the_terms_add_exactly(noise, rule):
+    falling = np.linspace(0, -3, 40)
+    runs = [Evaluations.clean(STEPS[:40], 10 ** (falling + a), 90 + b, 90 + c) for a, b, c in noise]
+    terms = decompose(runs[:3], runs[3:], rule).terms.estimate
+    if np.isfinite(terms).all():  # not where the common loss lies in a hole
+        assert terms[0] == pytest.approx(terms[1:].sum(), abs=1e-9)
+
+
+@pytest.mark.parametrize(("decades", "read"), [(0.49, True), (0.51, False)])
+def test_what_is_read_inside_a_hole_is_missing(decades, read):
+    """The common loss .2 lies between two evaluations of the runs, half a decade apart or so."""
+    upper = 0.1 * 10**decades
+    runs = [Evaluations.clean([1, 2, 3], [1.0, upper, 0.1], [80, 85, 90 + s]) for s in range(3)]
+    baseline = [Evaluations.clean([1, 2, 3], [1.0, 0.5, 0.2], [80, 83, 86 + s]) for s in range(3)]
+    parts = decompose(runs, baseline)
+    assert 10**parts.common.log_loss == pytest.approx(0.2)
+    known = dict(zip(TERMS, np.isfinite(parts.terms.estimate), strict=True))
+    assert known == {"delta": True, "matched": read, "reach": read, "selection": True}
+    assert np.isfinite([parts.first, parts.last]).tolist() == [read, read]
+
+
+def test_no_curve_is_read_below_itself():
+    """The loss rises again; the score is the loss alone, and isotonic pools the rise."""
+    loss = 10 ** np.array([0, -0.5, -1, -1.5, -2, -1.5, -1, -1])
+    rises = Evaluations.clean(STEPS[1:9], loss, -np.log10(loss))
+    even = np.linspace(0, -2, 9)
+    falls = Evaluations.clean(STEPS[:9], 10**even, -even)
+    parts = decompose([rises, rises], [falls, falls])
+    assert parts.common.log_loss == pytest.approx(isotonic(rises).log_loss[0])
+    assert parts.common.log_loss > -2
+    assert parts.common.set_by[0] == 0
+    assert parts.terms.estimate[1] == pytest.approx(0, abs=1e-3)
+    apart = Evaluations.clean(STEPS[1:4], [5.0, 4.0, 3.0], [0, 0, 0])
+    nothing = decompose([apart], [falls])
+    assert np.isnan([nothing.common.log_loss, nothing.terms.estimate[1]]).all()
+
+
+@pytest.mark.parametrize(("highest", "named"), [(-1.45, True), (-1.55, False)])
+def test_the_terms_without_the_run_that_sets_the_common_loss(highest, named):
+    """Its curve ends more, or less, than half a decade above that of the next: -2."""
+    ends = [(-2.0, 1.0), (-2.5, 1.1), (-2.6, 1.2)]
+    runs = [
+        Evaluations.clean(STEPS[1:41], 10 ** np.linspace(0, e, 40), np.full(40, s)) for e, s in ends
+    ]
+    high = Evaluations.clean(STEPS[1:41], 10 ** np.linspace(0, highest, 40), np.full(40, 50.0))
+    parts = decompose([*runs, high], runs)
+    assert parts.common.set_by == (0, 3)
+    assert (parts.without is not None) == named
+    if parts.without is not None:
+        assert parts.without.estimate[:2] == pytest.approx([0, 0])
+
+
+def test_equal_shares_of_unequal_numbers_of_evaluations():
+    run = Evaluations.clean(np.arange(1, 41), np.full(40, 0.1), np.arange(40.0), np.arange(40.0))
+    assert (run.end_score(), run.end_score(10)) == (37.5, 34.5)
+    assert (run.best_score(), run.best_score(10)) == (37.5, 34.5)
+    assert run.selectable(39)
+    assert not run.selectable(40)

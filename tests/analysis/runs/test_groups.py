@@ -1,0 +1,117 @@
+"""Which runs belong together and what each is compared with."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from trajlab.analysis.runs.groups import compare, group
+from trajlab.errors import TrajlabError
+
+
+def run(tasks=("left",), status="complete", **metadata):
+    name = "-".join(str(value) for value in metadata.values())
+    return SimpleNamespace(
+        tasks=list(tasks), status=status, metadata=metadata, path=Path(f"{name}.h5")
+    )
+
+
+def seeds(n=2, **metadata):
+    return [run(**metadata, seed=seed) for seed in range(n)]
+
+
+def compared(runs, baseline=None, against=None, group_by=()):
+    comparisons = compare(group(runs, group_by), baseline or {"method": "single"}, against)
+    return {(c.group.label, c.task): c.baseline.label if c.baseline else None for c in comparisons}
+
+
+def test_runs_of_a_group_differ_in_seed_alone():
+    runs = [*seeds(method="single"), *seeds(method="uniform"), *seeds(method="uniform", lr=0.1)]
+    with pytest.raises(TrajlabError, match=r"uniform-0\.h5 and uniform-0\.1-0\.h5 differ in 'lr'"):
+        group(runs)
+    assert [len(item.runs) for item in group(runs, ["lr"])] == [2, 2, 2]
+
+
+def test_pairs_may_differ_too():
+    runs = [run(method="single", seed=s, pair_id=s) for s in range(2)]
+    assert len(group(runs)) == 1
+
+
+def test_one_seed_counts_once():
+    with pytest.raises(TrajlabError, match="same group and seed"):
+        group([run(method="single", seed=0), run(method="single", seed=0)])
+    again = [run(method="single", seed=0, status="recording"), run(method="single", seed=0)]
+    assert [(len(item.runs), len(item.incomplete)) for item in group(again)] == [(1, 1)]
+
+
+def test_each_task_alone_and_all_together():
+    alone = [run(tasks=(t,), method="single", task=t, seed=0) for t in ("digit", "parity")]
+    runs = [*alone, run(tasks=("digit", "parity"), method="uniform", seed=0)]
+    comparisons = compare(group(runs), {"method": "single"})
+    found = {c.task: [r.tasks for r in c.baseline.with_task(c.task)] for c in comparisons}
+    assert found == {"digit": [["digit"]], "parity": [["parity"]]}
+    with pytest.raises(TrajlabError, match="same group and seed"):
+        group([*runs, run(tasks=("digit",), method="single", task="digit", seed=0)])
+    with pytest.raises(TrajlabError, match="differ in 'lr'"):
+        group([*runs, run(tasks=("digit",), method="single", task="digit", seed=1, lr=0.1)])
+
+
+def test_one_task_is_single_by_default():
+    found = group([run(), run(tasks=("left", "right"))])
+    assert [item.keys["method"] for item in found] == ["single", ""]
+
+
+def test_nothing_to_group():
+    with pytest.raises(TrajlabError, match="no runs to analyse"):
+        group([])
+    with pytest.raises(TrajlabError, match=r"no run has the metadata key 'size' .*seed"):
+        group(seeds(method="single"), ["size"])
+
+
+def test_the_baseline_of_equal_condition_comes_first():
+    runs = seeds(method="single", condition="+x") + seeds(method="single", condition="")
+    runs += seeds(method="uniform", condition="+x") + seeds(method="uniform", condition="+y")
+    with pytest.raises(TrajlabError, match=r"condition=\+y has several baselines"):
+        compared(runs)
+    assert compared(runs, {"method": "single", "condition": ""}) == {
+        ("method=single, condition=+x", "left"): "method=single",
+        ("method=uniform, condition=+x", "left"): "method=single",
+        ("method=uniform, condition=+y", "left"): "method=single",
+    }
+    assert compared(runs[:6])["method=uniform, condition=+x", "left"] == (
+        "method=single, condition=+x"
+    )
+    without = [item for item in runs if item.metadata["condition"] != "+x"]
+    assert set(compared(without).values()) == {"method=single"}
+
+
+def test_the_baseline_of_equal_group_by_key_comes_first():
+    runs = [*seeds(method="single", lr=1), *seeds(method="single", lr=2)]
+    runs += seeds(method="uniform", lr=2)
+    found = compared(runs, group_by=["lr"])
+    assert found == {("method=uniform, lr=2", "left"): "method=single, lr=2"}
+
+
+def test_a_baseline_is_of_the_same_setting_and_task():
+    runs = seeds(method="single", setting="a")
+    runs.append(run(method="uniform", setting="a", tasks=("left", "right")))
+    assert compared(runs) == {
+        ("method=uniform", "left"): "method=single",
+        ("method=uniform", "right"): None,
+    }
+    with pytest.raises(TrajlabError, match=r"no run shares setting and task .*b: left.* a: left"):
+        compared([*seeds(method="single", setting="a"), *seeds(method="uniform", setting="b")])
+
+
+def test_against_narrows():
+    runs = seeds(method="single") + seeds(method="uniform") + seeds(method="pcgrad")
+    assert set(compared(runs, against={"method": "pcgrad"})) == {("method=pcgrad", "left")}
+    with pytest.raises(TrajlabError, match=r"by against .*: there are method=uniform; method=pc"):
+        compared(runs, against={"method": "mgda"})
+
+
+def test_a_missing_baseline_names_what_there_is():
+    with pytest.raises(TrajlabError, match=r"no run is a baseline \(method=single\); there are "):
+        compared(seeds(method="uniform") + seeds(method="pcgrad"))
+    with pytest.raises(TrajlabError, match=r"nothing is left to compare .* add runs of another"):
+        compared(seeds(method="single"))

@@ -1,0 +1,38 @@
+"""Intervals of a difference against scipy and by hand."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from trajlab.analysis.statistics.intervals import mean_interval, two_sd, welch
+
+
+def test_welch_agrees_with_scipy():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=5), 3 * rng.normal(size=3)
+    found, test = welch(a, b), stats.ttest_ind(a, b, equal_var=False)
+    interval = test.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.p_value == pytest.approx(test.pvalue)
+    alone = mean_interval(a)
+    interval = stats.ttest_1samp(a, 0).confidence_interval(0.95)
+    assert (alone.low, alone.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_two_standard_deviations_are_disjoint_ranges():
+    a, b = np.array([1.0, 2, 3]), np.array([7.0, 8, 9.5])
+    found = two_sd(b, a)
+    assert bool(found.significant) == (b.mean() - 2 * b.std(ddof=1) > a.mean() + 2 * a.std(ddof=1))
+    assert found.low == pytest.approx(b.mean() - a.mean() - 2 * (a.std(ddof=1) + b.std(ddof=1)))
+
+
+@pytest.mark.parametrize("interval", [welch, two_sd])
+def test_one_run_has_no_interval_and_neither_have_copies_of_one(interval):
+    alone = interval(np.array([[1.0]]), np.array([[0.0], [0.5]]))
+    assert alone.estimate == pytest.approx([0.75])
+    assert np.isnan([alone.low, alone.high]).all()
+    assert not alone.significant.any()
+    for spread, known in ((1e-13, False), (1e-9, True)):
+        copies = interval(1 + spread * np.arange(3.0)[:, None], np.array([[0.0], [0.1], [0.2]]))
+        assert copies.estimate == pytest.approx([0.9], abs=1e-6)
+        assert np.isfinite(copies.low).all() == copies.significant.any() == known

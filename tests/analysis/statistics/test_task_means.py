@@ -1,0 +1,69 @@
+"""The mean effect over tasks, and Δm, against cases by hand and simulation."""
+
+import numpy as np
+import pytest
+
+from trajlab.analysis.statistics.mixed import mean_over_tasks
+from trajlab.analysis.statistics.relative import mean_relative_change
+
+
+def study(rng, tasks=6, runs=5, effect=0.3, between=0.3):
+    """Return scores of networks of several tasks against runs of one, and each task's effect."""
+    own = effect + rng.normal(0, between, tasks)
+    task, run = (axis.ravel() for axis in np.indices((tasks, runs)))
+    shared = rng.normal(0, 0.2, runs)[run]
+    several = 80 + task + own[task] + shared + rng.normal(0, 0.2, task.size)
+    single = 80 + task + rng.normal(0, 0.3, task.size)
+    names = np.append(
+        [f"network {i}" for i in run], [f"{i} of {k}" for i, k in zip(run, task, strict=True)]
+    )
+    score, treated = np.append(several, single), np.repeat([True, False], task.size)
+    return (score, np.tile(task, 2).astype(str), treated, names), own
+
+
+def test_the_mean_effect_is_covered_and_shrunken_estimates_lie_closer():
+    rng = np.random.default_rng(0)
+    covered, closer = [], []
+    for _ in range(60):
+        world, own = study(rng)
+        found = mean_over_tasks(*world)
+        covered.append(found.low <= 0.3 <= found.high)
+        score, task, treated, _ = world
+        raw = [
+            score[(task == k) & treated].mean() - score[(task == k) & ~treated].mean()
+            for k in found.tasks
+        ]
+        closer.append(((found.effects - own) ** 2).mean() - ((raw - own) ** 2).mean())
+    assert np.mean(covered) >= 0.9
+    assert np.mean(closer) < 0
+
+
+def test_two_tasks_are_too_few():
+    world, _ = study(np.random.default_rng(0), tasks=2)
+    assert mean_over_tasks(*world).reason == "fewer than 3 tasks"
+    world, _ = study(np.random.default_rng(0), tasks=3)
+    assert np.isfinite(mean_over_tasks(*world).estimate)
+
+
+def test_relative_changes_by_hand():
+    """Task a rises from 80 by 10 %; the loss of b falls from 2 by half: Δm = 30 %."""
+    score = np.array([88.0, -1, 80, -2])
+    found = mean_relative_change(
+        score, ["a", "b"] * 2, np.array([True, True, False, False]), ["m", "m", "s", "t"]
+    )
+    assert found.estimate == pytest.approx(30)
+    assert np.isnan(found.low)
+    zero = mean_relative_change(
+        np.array([1.0, 0.0]), ["a", "a"], np.array([True, False]), ["m", "s"]
+    )
+    assert np.isnan(zero.estimate)
+
+
+def test_the_interval_of_the_relative_change_covers_it():
+    rng, covered = np.random.default_rng(1), []
+    for _ in range(200):
+        world, own = study(rng, between=0)
+        truth = 100 * np.mean(own / (80 + np.arange(6)))
+        found = mean_relative_change(*world)
+        covered.append(found.low <= truth <= found.high)
+    assert 0.91 <= np.mean(covered) <= 0.99

@@ -1,0 +1,166 @@
+"""Forgotten and mistaken calls: each is one sentence that says what to do."""
+
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.models import TwoHeads
+from trajlab import Recorder, TrajlabError, load, probes
+from trajlab.record.schedule import Schedule, log_spaced
+from trajlab.record.sinks import Sink
+
+TASKS = ["left", "right"]
+
+
+def train(path: Path, steps: int = 4, **settings: Any) -> TwoHeads:
+    torch.manual_seed(0)
+    model = TwoHeads()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    settings = {"optimizer": optimizer, "shared": model.trunk} | settings
+    with Recorder(path, model, tasks=TASKS, **settings) as recorder:
+        for _ in range(steps):
+            left, right = model(torch.randn(5, 6))
+            recorder.backward({"left": left.square().mean(), "right": right.square().mean()})
+            optimizer.step()
+            optimizer.zero_grad()
+        recorder.evaluate("test", {"left": {"loss": 1.0}, "right": {"loss": 2.0}})
+    return model
+
+
+class Unreachable(Sink):
+    def __init__(self, after: int, closes: bool = True) -> None:
+        self.left = after
+        self.closes = closes
+
+    def write(self, step: int, values: Any) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise ConnectionError("host is down")
+
+    def close(self) -> None:
+        if not self.closes:
+            raise ConnectionError("host is down")
+
+
+@pytest.mark.parametrize("sink", [Unreachable(2), Unreachable(99, closes=False)])
+def test_a_sink_that_fails_is_told_once_and_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, sink: Sink
+) -> None:
+    plain = train(tmp_path / "plain.h5")
+    caplog.clear()
+    other = train(tmp_path / "sink.h5", sinks=[sink])
+    assert [r.getMessage() for r in caplog.records if "Unreachable" in r.getMessage()] == [
+        r.getMessage() for r in caplog.records
+    ]
+    assert len(caplog.records) == 1
+    for one, two in zip(plain.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, two)
+    (run,) = load(tmp_path / "sink.h5")
+    assert run.status == "complete"
+    assert run.table("losses")["step"].tolist() == [0, 1, 2, 3]
+
+
+def test_a_sink_that_fails_ends_strict_training(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError):
+        train(tmp_path / "run.h5", steps=80, sinks=[Unreachable(2)], strict=True)
+
+
+def test_training_that_records_nothing_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(tmp_path / "some.h5", steps=1)
+    assert "no training step" not in caplog.text
+    train(tmp_path / "none.h5", steps=0)
+    assert "neither backward() nor observe() was called" in caplog.text
+
+
+def test_no_optimizer_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train(tmp_path / "with.h5")
+    assert "pass optimizer=" not in caplog.text
+    train(tmp_path / "without.h5", optimizer=None)
+    assert caplog.text.count("pass optimizer=") == 1
+
+
+def test_a_task_without_numbers_is_told_once_a_split(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = TwoHeads()
+    with Recorder(tmp_path / "run.h5", model, tasks=TASKS, shared=model.trunk) as recorder:
+        recorder.evaluate("train", {"left": {"loss": 1.0}, "right": {"loss": 1.0}})
+        assert "lacks" not in caplog.text
+        for step in range(3):
+            recorder.evaluate("test", {"left": {"loss": 1.0}}, step)
+    assert [r.getMessage() for r in caplog.records if "lacks" in r.getMessage()] == [
+        "an evaluation on test lacks right, whose numbers are NaN; this is said once"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["TaskGradients"], "'TaskGradients' in probes= is no probe"),
+        ([probes.TaskGradients], "is no probe; give objects"),
+        (probes.TaskGradients(), "give a list of probes"),
+        ([probes.light()], "is no probe; give objects"),
+    ],
+)
+def test_what_is_no_probe_is_refused_before_training(
+    tmp_path: Path, given: Any, sentence: str
+) -> None:
+    with pytest.raises(TrajlabError, match=sentence):
+        train(tmp_path / "run.h5", probes=given)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("values", [0.5, {"left": 0.5}, {"left": [0.5]}, [0.5, 0.6]])
+def test_evaluations_of_another_form_are_refused(tmp_path: Path, values: Any) -> None:
+    model = TwoHeads()
+    with Recorder(tmp_path / "run.h5", model, tasks=TASKS, shared=model.trunk) as recorder:
+        with pytest.raises(TrajlabError, match=r"give \{task: \{metric: value\}\}"):
+            recorder.evaluate("test", values)
+        recorder.evaluate("test", {"left": {"loss": 1.0}, "right": {"loss": 1.0}})
+
+
+@pytest.mark.parametrize(
+    ("losses", "sentence"),
+    [
+        ({"left": None, "right": None}, "no task has a loss"),
+        (torch.ones(2, requires_grad=True).sum(), "the losses are a Tensor"),
+    ],
+)
+def test_losses_of_another_form_are_refused(tmp_path: Path, losses: Any, sentence: str) -> None:
+    model = TwoHeads()
+    with (
+        Recorder(tmp_path / "run.h5", model, tasks=TASKS, shared=model.trunk) as recorder,
+        pytest.raises(TrajlabError, match=sentence),
+    ):
+        recorder.backward(losses)
+
+
+@pytest.mark.parametrize("every", [7, "epoch", [0, 3, 9], log_spaced(4)])
+def test_schedules_and_probes_pickle(every: Any) -> None:
+    schedule, again = Schedule(every), pickle.loads(pickle.dumps(Schedule(every)))
+    assert [schedule.due(step, False) for step in range(99)] == [
+        again.due(step, False) for step in range(99)
+    ]
+    assert str(again) == str(schedule)
+    for probe in (
+        probes.TaskGradients(every),
+        probes.GradientSketch(every),
+        probes.Parameters(every),
+        probes.HessianTop(every),
+        probes.Sharpness(every, data=[torch.ones(2)]),
+    ):
+        assert pickle.loads(pickle.dumps(probe)).quantity == probe.quantity
+
+
+def test_the_log_is_quiet_where_nothing_is_forgotten(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        train(tmp_path / "run.h5", probes=[probes.TaskGradients()])
+    assert caplog.records == []

@@ -1,0 +1,128 @@
+"""Stages that train a front, or the best, of earlier stages again with fresh seeds."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trajlab.errors import TrajlabError
+from trajlab.store import Column, Writer
+from trajlab.store.schema import standard
+from trajlab.study.file import Study
+from trajlab.study.fronts import chosen, reached
+from trajlab.study.run import Run
+from trajlab.study.selection import runs
+from trajlab.study.status import outlook
+
+Make = Callable[..., Study]
+RATES = (0.1, 0.2, 0.3, 0.4, 0.5)
+GRID = f"""
+condition = "+same"
+[select]
+metric = "accuracy"
+[[stage]]
+name = "tried"
+learning_rate = {list(RATES)}
+seed = [0, 1]
+[[stage]]
+name = "again"
+front = "tried"
+seed = [7, 8, 9]
+[[stage]]
+name = "once more"
+best = "tried"
+seed = 7
+"""
+# Both tasks' accuracy by learning rate: the second is dominated, the fifth has diverged.
+ACCURACY: Mapping[float, tuple[float, float]] = {
+    0.1: (90, 60),
+    0.2: (80, 60),
+    0.3: (80, 80),
+    0.4: (60, 90),
+    0.5: (99, 99),
+}
+
+
+def write(run: Run, loss: float = 0.1) -> None:
+    """The third of four evaluations is best on validation; test is a point below."""
+    run.folder.mkdir(exist_ok=True)
+    tasks = list(run.plan.setting.tasks(run.plan.condition))
+    writer = Writer(run.path, tasks, metadata=run.plan.metadata)
+    accuracy = np.array(ACCURACY[run.plan.learning_rate])
+    for split, off in (("validation", 0.0), ("test", 1.0)):
+        table = standard(f"evaluations/{split}", task=tasks)
+        extra = Column("accuracy", ("step", "task"), attributes={"higher_is_better": True})
+        writer.declare(replace(table, columns=(*table.columns, extra)))
+        for step, below in enumerate((30, 10, 0, 20)):
+            diverged = run.plan.learning_rate == 0.5 and step == 3 and run.plan.seed == 1
+            row = {"loss": np.full(2, np.nan if diverged else loss)}
+            writer.append(
+                f"evaluations/{split}",
+                {"step": step, "epoch": step, **row, "accuracy": accuracy - below - off},
+            )
+    writer.close("complete")
+
+
+@pytest.fixture
+def tried(study: Make, tmp_path: Path) -> Study:
+    made = study(GRID)
+    for run in runs(made, made.stages[0]) or []:
+        write(run)
+    return made
+
+
+def test_the_front_is_trained_again_and_what_diverged_or_is_dominated_is_not(tried: Study) -> None:
+    found = runs(tried, tried.stages[1]) or []
+    assert [(run.plan.seed, run.plan.learning_rate) for run in found] == [
+        (seed, rate) for seed in (7, 8, 9) for rate in (0.1, 0.3, 0.4)
+    ]
+    assert {run.plan.condition for run in found} == {"+same"}
+
+
+def test_the_best_has_the_highest_mean_over_tasks(tried: Study) -> None:
+    (run,) = runs(tried, tried.stages[2]) or []
+    assert (run.plan.seed, run.plan.learning_rate) == (7, 0.3)
+    assert run.path in [other.path for other in runs(tried, tried.stages[1]) or []]
+
+
+def test_a_run_is_read_where_validation_chooses(tried: Study) -> None:
+    run = (runs(tried, tried.stages[0]) or [])[0].trajectory()
+    assert run is not None
+    row, scores = chosen(run, tried.selection)
+    assert row == 2
+    assert scores.tolist() == [90, 60]
+    assert reached(run, tried.selection).tolist() == [89, 59]
+    loss = replace(tried.selection, metric="loss")
+    assert chosen(run, loss)[1].tolist() == [-0.1, -0.1]  # turned: more is better
+    assert reached(run, loss).tolist() == [0.1, 0.1]  # as recorded
+
+
+def test_before_the_choice_there_are_at_most_all_of_them(study: Make) -> None:
+    made = study(GRID)
+    assert runs(made, made.stages[1]) is None
+    found = outlook(made)
+    assert (found.wanted, found.known) == (10 + 3 * 5 + 1, False)
+
+
+def test_where_all_diverged_there_is_nothing_to_train(study: Make) -> None:
+    made = study(GRID.replace(str(list(RATES)), "[0.5]").replace("seed = [0, 1]", "seed = 1"))
+    for run in runs(made, made.stages[0]) or []:
+        write(run)
+    with pytest.raises(TrajlabError, match="every run of stage 'tried' diverged"):
+        runs(made, made.stages[1])
+
+
+def test_runs_of_different_tasks_have_no_front(study: Make) -> None:
+    made = study(
+        "[select]\nmetric = 'accuracy'\n[[stage]]\nname = 'a'\ncondition = ['', '+same']\n"
+        "learning_rate = 0.1\n[[stage]]\nfront = 'a'\nseed = 3\n"
+    )
+    for run in runs(made, made.stages[0]) or []:
+        if run.plan.condition:
+            write(run)
+        else:
+            run.train()
+    with pytest.raises(TrajlabError, match="stage 'a' has runs of different tasks"):
+        runs(made, made.stages[1])

@@ -1,0 +1,66 @@
+"""What a study took, told from its runs."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trajlab.study.file import read
+from trajlab.study.results import cost_table
+from trajlab.study.selection import runs
+from trajlab.study.status import seconds
+
+STUDY = """
+setting = "digits"
+condition = ["", "+same"]
+batch_size = 256
+epochs = 2
+learning_rate = 0.1
+[[stage]]
+name = "one"
+seed = [0, 1]
+[[stage]]
+name = "again"
+seed = [1, 2]
+[[stage]]
+name = "chosen"
+learning_rate = { best = "again" }
+"""
+
+
+def made_up(epoch: Any, wall_time: Any) -> Any:
+    table = {"epoch": np.array(epoch), "wall_time": np.array(wall_time, float)}
+    return SimpleNamespace(tables=["losses"], table=lambda name: table)
+
+
+def test_an_interruption_costs_nothing() -> None:
+    """Four epochs of ten seconds, with a night between the second and the third."""
+    steps = [0, 5, 10, 15, 50_020, 50_025, 50_030, 50_035]
+    assert seconds(made_up([0, 0, 1, 1, 2, 2, 3, 3], steps)) == 40
+
+
+def test_a_single_epoch_is_timed_by_its_steps() -> None:
+    assert seconds(made_up([0, 0, 0], [3, 4, 8])) == 5
+
+
+def test_without_losses_it_is_not_known() -> None:
+    assert np.isnan(seconds(SimpleNamespace(tables=[])))  # type: ignore[arg-type]
+
+
+def test_a_run_of_two_stages_is_counted_once(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(STUDY)
+    made = replace(read(file), runs=tmp_path / "runs")
+    trained = runs(made, made.stages[0]) or []
+    for run in trained[:3]:
+        run.train()
+    table = cost_table(file, tmp_path / "runs").set_index("stage")
+    assert table["wanted"].tolist()[:2] == [4, 2]
+    assert np.isnan(table.loc["chosen", "wanted"])  # its choice is not made yet
+    assert table["finished"].tolist() == [3, 0, 0]
+    hours = [seconds(found) / 3600 for run in trained if (found := run.trajectory())]
+    assert table.loc["one", "core_hours"] == pytest.approx(sum(hours))
+    assert 0 < table.loc["one", "core_hours"] < 1

@@ -1,0 +1,29 @@
+"""Options of the fronts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trajlab.analysis.front.pareto import FRONT_SAMPLES
+from trajlab.analysis.options import ScoreOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontOptions(ScoreOptions):
+    """Options of :func:`trajlab.analysis.front`, which says what each means.
+
+    Attributes
+    ----------
+    table
+        Name of the table; None of runs.
+    objective
+        ``max`` or ``min`` for each objective.
+    """
+
+    table: str | None
+    objective: Mapping[str, str]
+    baseline: Mapping[str, str]
+    fresh: Mapping[str, str] | None
+    seed: int
+    interval: str = field(
+        default=f"bootstrap of seeds within configurations, {FRONT_SAMPLES} samples", init=False
+    )

@@ -1,0 +1,51 @@
+"""What the verdict says of fronts."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from trajlab.analysis.result import FEWEST_RUNS, Row, Sentence, Statement, estimate
+from trajlab.analysis.tables import records
+
+
+def sentences(distance: pd.DataFrame) -> Iterator[Sentence]:
+    """Yield whether each method's front lies beyond that of the baseline.
+
+    Parameters
+    ----------
+    distance
+        Table of :func:`trajlab.analysis.front`.
+    """
+    for row in records(distance):
+        yield Sentence(row, "", of_front(row))
+
+
+def of_front(row: Row) -> Statement:
+    """Say whether a method's front lies beyond that of the baseline.
+
+    Parameters
+    ----------
+    row
+        A row of the table `distance` of `front`.
+    """
+    numbers = {name: row[name] for name in ("signed_distance", "low", "high", "n_chosen")}
+    numbers["fewest_runs"] = row["fewest_runs"]
+    fronts = f"the front of {row['method']} lies beyond that of {row['baseline']}"
+    if np.isnan(row["signed_distance"]):
+        return f"Whether {fronts} cannot be told: {row['reason']}.", numbers
+    distance = f"signed distance {estimate(row, 'signed_distance')}"
+    doubt = f"; {row['reason']}" if row["reason"] else ""
+    if row["fewest_runs"] < FEWEST_RUNS:
+        few = f"a chosen configuration has n = {int(row['fewest_runs'])}"
+        return (
+            f"Descriptive only ({few}): {distance} of {fronts.split(' lies')[0]}{doubt}.",
+            numbers,
+        )
+    only = "of these configurations only, others chosen anew may not"
+    if row["low"] > 0:
+        return f"{fronts[0].upper()}{fronts[1:]}, {only}: {distance}{doubt}.", numbers
+    if row["high"] < 0:
+        inside = fronts.replace("beyond", "inside")
+        return f"{inside[0].upper()}{inside[1:]}, {only}: {distance}{doubt}.", numbers
+    return f"Whether {fronts} cannot be told: {distance}{doubt}.", numbers

@@ -1,0 +1,150 @@
+"""What the verdict says of where a difference comes from: its terms, each by its own test."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from trajlab.analysis.result import Row, Statement, term, term_numbers
+
+
+def apportion(row: Row, level: float) -> Iterator[Statement]:
+    """Say where Δ comes from, term by term; nothing where Δ is not established.
+
+    Parameters
+    ----------
+    row
+        A row of the adjusted summary.
+    level
+        Of the tests.
+    """
+    if not row["delta_p_adjusted"] < level:
+        return
+    if np.isnan(row["common_loss"]):
+        yield "Δ cannot be apportioned: no training loss is common to all runs.", {}
+        return
+    if np.isnan(row["matched"]):
+        yield "Δ cannot be apportioned: evaluations lie too far apart at the common loss.", {}
+        return
+    names = ("matched", "reach", "selection")
+    sure = {name: bool(row[f"{name}_p_adjusted"] < level) for name in names}
+    along = {name: np.sign(row[name]) == np.sign(row["delta"]) for name in names}
+    if sure["matched"]:
+        yield _of_matched(row, along=bool(along["matched"]))
+    elif sure["reach"] and along["reach"]:
+        yield _of_reach(row)
+    if sure["selection"]:
+        sentence = f"{term(row, 'selection')} comes from the choice of checkpoint."
+        yield sentence, term_numbers(row, "selection")
+    if not (sure["matched"] or sure["selection"] or (sure["reach"] and along["reach"])):
+        # The intervals are single ones: one may exclude 0 where the tests of all terms do not.
+        doubt = {
+            name: f" (adjusted for the terms, p = {row[f'{name}_p_adjusted']:.2g})"
+            for name in names
+            if not sure[name] and row[f"{name}_p"] < level
+        }
+        terms = ", ".join(f"{name} {term(row, name)}{doubt.get(name, '')}" for name in names)
+        numbers = {key: value for name in names for key, value in term_numbers(row, name).items()}
+        yield f"Δ cannot be apportioned: {terms}.", numbers
+
+
+def _of_matched(row: Row, *, along: bool) -> Statement:
+    """Say that a gap is there at equal loss, if every way to read it has its sign."""
+    loss = f"equal training loss (L = {row['common_loss']:.2g})"
+    bracket = {name: row[f"matched_{name}_passage"] for name in ("first", "last")}
+    read = ", ".join(f"{value:+.3g} by {name} passage" for name, value in bracket.items())
+    found = f"{term(row, 'matched')} ({read})"
+    numbers = term_numbers(row, "matched") | {"common_loss": row["common_loss"]}
+    numbers |= {f"matched_{name}_passage": value for name, value in bracket.items()}
+    unread = [name for name, value in bracket.items() if np.isnan(value)]
+    if unread:
+        known = f"{term(row, 'matched')}, without a value by {' and '.join(unread)} passage"
+        return f"Whether a gap is at {loss} cannot be told: {known}.", numbers
+    if any(np.sign(value) != np.sign(row["matched"]) for value in bracket.values()):
+        return f"Whether a gap is at {loss} depends on when that loss is read: {found}.", numbers
+    if not along:
+        return f"At {loss} the gap has the other sign: {found}.", numbers
+    onset = ""
+    if row["sign"] == np.sign(row["matched"]):
+        onset = f", significant at every common loss from {row['onset_loss']:.2g} down"
+        numbers["onset_loss"] = row["onset_loss"]
+    return f"A gap is present at {loss}: {found}{onset}.", numbers
+
+
+def _of_reach(row: Row) -> Statement:
+    """Say what training beyond L_c adds: one side went further, or the other got worse."""
+    improved = row["delta"] > 0
+    worse = row["baseline"] if improved else f"method={row['method']}"
+    own = "reach_of_baseline" if improved else "reach_of_runs"
+    found = term(row, "reach")
+    keys = [f"{name}{end}" for name in ("lowest_loss_ratio", own) for end in ("", "_low", "_high")]
+    numbers = term_numbers(row, "reach") | {key: row[key] for key in keys}
+    if row[f"{own}_high"] < 0:
+        return (
+            f"The gap appears after equal training loss (L = {row['common_loss']:.2g}): {found}; "
+            f"{worse} got worse after passing it, by {term(row, own)}, as in overfitting.",
+            numbers,
+        )
+    ratio = {end: row[f"lowest_loss_ratio{end}"] for end in ("", "_low", "_high")}
+    if ratio["_high"] < 1 if improved else ratio["_low"] > 1:
+        times = (
+            ratio
+            if not improved
+            else {"": 1 / ratio[""], "_low": 1 / ratio["_high"], "_high": 1 / ratio["_low"]}
+        )
+        return (
+            f"The gap appears with the difference in attained loss: {found}; the lowest training "
+            f"loss of {worse} is {times['']:.2g} [{times['_low']:.2g}, {times['_high']:.2g}] times "
+            "the other's: test longer training or a larger weight.",
+            numbers,
+        )
+    return (
+        f"The gap appears after equal training loss (L = {row['common_loss']:.2g}): {found}; that "
+        "one side went further or the other got worse is not told apart.",
+        numbers,
+    )
+
+
+def of_steps(row: Row) -> Iterator[Statement]:
+    """Say what the difference is at equal steps, and why it stands beside Δ.
+
+    Parameters
+    ----------
+    row
+        A row of the adjusted summary.
+    """
+    if not np.isfinite(row["at_equal_steps"]):
+        return
+    names = ("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high", "last_common_step")
+    apart = row["at_equal_steps"] * row["delta"] < 0
+    why = "of other sign than Δ, " if apart else ""
+    compared = {
+        "none": "each run's last evaluations, for none could be chosen on another split",
+        row["split"]: f"the evaluations best on {row['split']}, where they are scored, too",
+    }.get(row["selection_split"], f"the evaluations best on {row['selection_split']}")
+    yield (
+        f"At equal steps (step {row['last_common_step']:.0f}): {term(row, names[0])}; {why}no "
+        f"finding of its own: Δ is of {compared}; this is of the last step that all runs made.",
+        {name: row[name] for name in names},
+    )
+
+
+def of_lone_run(row: Row) -> Iterator[Statement]:
+    """Name the run that alone keeps the common loss high, with the numbers without it.
+
+    Parameters
+    ----------
+    row
+        A row of the adjusted summary.
+    """
+    if np.isnan(row["delta_without"]):
+        return
+    ends = ("", "_low", "_high")
+    keys = [f"{name}_without{end}" for name in ("delta", "matched") for end in ends]
+    at = "no loss" if np.isnan(row["common_loss"]) else f"L = {row['common_loss']:.2g}"
+    yield (
+        f"One run, {row['common_loss_run']}, leaves {at} common to all, and "
+        f"L = {row['common_loss_low']:.2g} to the others; without it Δ = "
+        f"{term(row, 'delta_without')}, and at that loss "
+        f"{term(row, 'matched_without')}.",
+        {key: row[key] for key in keys},
+    )

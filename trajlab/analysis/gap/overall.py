@@ -1,0 +1,83 @@
+"""The mean over tasks: a mixed model of tasks and runs, and the literature's Δm."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trajlab.analysis.gap.options import GapOptions
+from trajlab.analysis.gap.sides import Side
+from trajlab.analysis.result import FEWEST_RUNS
+from trajlab.analysis.runs.evaluations import WINDOWS
+from trajlab.analysis.runs.groups import Comparison
+from trajlab.analysis.statistics.mixed import FEWEST_TASKS, mean_over_tasks
+from trajlab.analysis.statistics.relative import mean_relative_change
+from trajlab.analysis.tables import Head
+
+
+def overall_frame(
+    compared: Sequence[tuple[Comparison, str, Side, Side]], options: GapOptions
+) -> pd.DataFrame:
+    """Return one row a task of each group of three or more tasks, with the group's numbers.
+
+    Parameters
+    ----------
+    compared
+        Comparison, metric and the two sides, both with runs.
+    options
+        Options of the gap.
+
+    Returns
+    -------
+    DataFrame
+        `metric`, the `shrunken` estimate of the task's Δ, the `mean_effect` over tasks with its
+        interval, `between_sd`, and `delta_m` in percent with its interval.
+    """
+    groups: dict[tuple[Any, ...], list[tuple[Comparison, str, Side, Side]]] = {}
+    for each in compared:
+        key = (*each[0].group.keys.values(), each[0].head(0, 0).baseline, each[1])
+        groups.setdefault(key, []).append(each)
+    several = [own for own in groups.values() if len(own) >= FEWEST_TASKS]
+    return pd.DataFrame(row for own in several for row in _rows(own, options))
+
+
+def _rows(
+    own: Sequence[tuple[Comparison, str, Side, Side]], options: GapOptions
+) -> Iterator[dict[str, Any]]:
+    number = WINDOWS[options.window]
+    parts = []
+    for comparison, _, runs, baseline in own:
+        everyone = [*runs.runs, *baseline.runs]
+        select = all(run.selectable(number) for run in everyone)
+        for side in (runs, baseline):
+            scores = [
+                float(run.best_score(number) if select else run.end_score(number))
+                for run in side.runs
+            ]
+            frame = pd.DataFrame({"score": scores, "run": side.names, "treated": side is runs})
+            parts.append(frame.assign(task=comparison.task))
+    rows = pd.concat(parts, ignore_index=True)
+    rows["run"] = rows["run"] + np.where(rows["treated"], "", " of the baseline")
+    score, task, treated, run = (
+        rows[name].to_numpy() for name in ("score", "task", "treated", "run")
+    )
+    enough = rows.groupby(["task", "treated"]).size().min() >= FEWEST_RUNS
+    numbers: dict[str, Any] = dict.fromkeys(
+        f"{name}{end}" for name in ("mean_effect", "delta_m") for end in ("", "_low", "_high")
+    )
+    numbers = dict.fromkeys([*numbers, "mean_effect_p", "between_sd"], np.nan)
+    relative = mean_relative_change(score, task, treated, run, options.confidence)
+    numbers["delta_m"] = float(relative.estimate)
+    reason, shrunken = f"fewer than {FEWEST_RUNS} runs on a side", {}
+    if enough:
+        found = mean_over_tasks(score, task, treated, run, options.confidence)
+        reason, shrunken = found.reason, dict(zip(found.tasks, found.effects, strict=True))
+        numbers |= {"mean_effect": found.estimate, "mean_effect_low": found.low}
+        numbers |= {"mean_effect_high": found.high, "mean_effect_p": found.p_value}
+        numbers |= {"between_sd": found.between_sd}
+        numbers |= {"delta_m_low": float(relative.low), "delta_m_high": float(relative.high)}
+    for comparison, metric, runs, baseline in own:
+        head: Head = comparison.head(len(baseline.runs), len(runs.runs))
+        effect = shrunken.get(comparison.task, np.nan)
+        yield head.row(reason, metric=metric, shrunken=effect, **numbers)

@@ -1,0 +1,79 @@
+"""How much a comparison depends on the choices it was made with: each changed alone."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trajlab.analysis.gap.decomposition import Decomposition, decompose
+from trajlab.analysis.gap.matching import POINTS_PER_DECADE, gap_curve
+from trajlab.analysis.gap.onset import ONSETS
+from trajlab.analysis.gap.options import GapOptions
+from trajlab.analysis.gap.sides import Side
+from trajlab.analysis.runs.curve import RULES
+from trajlab.analysis.runs.evaluations import WINDOWS
+
+_SHOWN = ("delta", "matched")
+
+
+def sensitivity_frame(runs: Side, baseline: Side, options: GapOptions) -> pd.DataFrame:
+    """Return one row a choice: rule, common loss, grid, window, and each run left out.
+
+    Parameters
+    ----------
+    runs, baseline
+        The sides of the comparison, both with runs.
+    options
+        What the comparison was made with.
+
+    Returns
+    -------
+    DataFrame
+        `varied, value, common_loss, delta, matched` with their intervals, and `onset_loss` where
+        the grid varies.
+    """
+    return pd.DataFrame(_rows(runs, baseline, options))
+
+
+def _rows(runs: Side, baseline: Side, options: GapOptions) -> Iterator[dict[str, Any]]:
+    sides, pairs = (runs.runs, baseline.runs), runs.paired_with(baseline)
+    number = WINDOWS[options.window]
+    fixed: dict[str, Any] = {"confidence": options.confidence, "pairs": pairs}
+    made = decompose(*sides, options.rule, number=number, **fixed)
+    yield _row("nothing", "", made)
+    for rule in RULES:
+        if rule != options.rule:
+            yield _row("rule", rule, decompose(*sides, rule, number=number, **fixed))
+    higher = made.common.log_loss + 1
+    found = decompose(*sides, options.rule, number=number, log_loss=higher, **fixed)
+    yield _row("common loss", "10 times", found) | {"common_loss": 10**higher}
+    for window, other in WINDOWS.items():
+        if window != options.window:
+            yield _row("window", window, decompose(*sides, options.rule, number=other, **fixed))
+    for density in (POINTS_PER_DECADE // 2, POINTS_PER_DECADE, 2 * POINTS_PER_DECADE):
+        curve = gap_curve(
+            *sides, options.rule, options.interval, seed=options.seed, density=density, **fixed
+        )
+        start = ONSETS[options.onset](curve.gap.estimate, curve.gap.significant)
+        onset = np.nan if start is None else float(10 ** curve.log_loss[start])
+        yield _row("grid", f"{density} points a decade", made) | {"onset_loss": onset}
+    for side, of in enumerate((runs, baseline)):
+        for place, name in enumerate(of.names):
+            left = [
+                [run for i, run in enumerate(group) if (j, i) != (side, place)]
+                for j, group in enumerate(sides)
+            ]
+            if all(left):
+                rest = left[0], left[1], options.rule, options.confidence
+                found = decompose(*rest, number=number)
+                yield _row("left out", name, found)
+
+
+def _row(varied: str, value: str, found: Decomposition) -> dict[str, Any]:
+    row: dict[str, Any] = {"varied": varied, "value": value}
+    row["common_loss"] = 10**found.common.log_loss
+    for i, name in enumerate(_SHOWN):
+        ends = {"": found.terms.estimate, "_low": found.terms.low, "_high": found.terms.high}
+        row |= {name + end: float(values[i]) for end, values in ends.items()}
+    return row | {"onset_loss": np.nan}

@@ -1,0 +1,66 @@
+"""The columns that every table of an analysis begins with, declared once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+GROUP_KEYS = ("setting", "condition", "method")
+
+
+def group_columns(group_by: Sequence[str] = ()) -> list[str]:
+    """Return the names of the columns that name a group.
+
+    Parameters
+    ----------
+    group_by
+        Metadata keys that tell groups apart, next to `setting`, `condition` and `method`.
+    """
+    return list(dict.fromkeys((*GROUP_KEYS, *group_by)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What a row is about, and how many runs it stands on.
+
+    Attributes
+    ----------
+    keys
+        The group's `setting`, `condition`, `method`, and the ``group_by`` keys; empty text where
+        several groups are pooled.
+    task
+        The task; None in tables that tell tasks in columns of their own, or have none.
+    baseline
+        What the group is compared with; empty where nothing is compared.
+    n_baseline, n_runs
+        Number of runs of the baseline and of the group.
+    """
+
+    keys: Mapping[str, str]
+    task: str | None = None
+    baseline: str = ""
+    n_baseline: int = 0
+    n_runs: int = 0
+
+    @property
+    def columns(self) -> dict[str, str | int]:
+        """The columns and their values, in order."""
+        task = {} if self.task is None else {"task": self.task}
+        counts = {"n_baseline": self.n_baseline, "n_runs": self.n_runs}
+        return {**self.keys, **task, "baseline": self.baseline, **counts}
+
+    def row(self, reason: str = "", **columns: Any) -> dict[str, Any]:
+        """Return a row: the head, its own columns, and the reason why some are missing."""
+        return {**self.columns, **columns, "reason": reason}
+
+    def above(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a table with the head in front; columns that it has itself keep their values."""
+        head = self.columns
+        beside = {name: value for name, value in head.items() if name not in frame}
+        return frame.assign(**beside)[list(dict.fromkeys([*head, *frame]))]
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table; their values keep their types."""
+    return [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)]

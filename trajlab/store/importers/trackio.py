@@ -1,0 +1,56 @@
+"""Read the data bases that trackio keeps, one a project."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from trajlab.errors import TrajlabError
+from trajlab.store.importers.logged import Found, LoggedRun, Rows, numbers, read_each
+from trajlab.store.importers.texts import read_bytes
+
+_NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+def read_trackio(path: Path) -> Iterator[Found]:
+    """Return the runs of a data base, or of all below a folder such as TRACKIO_DIR.
+
+    A file that is no data base of trackio is `Unreadable`.
+    """
+    files = [path] if path.is_file() else sorted(path.rglob("*.db"))
+    return read_each(files, partial(_read, len(files) > 1))
+
+
+def _read(several: bool, file: Path) -> Iterator[LoggedRun]:
+    read_bytes(file)
+    try:
+        # read-only: the data base of a run in progress stays as it is
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as base:
+            columns = {row[1] for row in base.execute("PRAGMA table_info(metrics)")}
+            own = "run_id" if "run_id" in columns else "run_name"  # names could not be shared once
+            configs = dict(base.execute(f"SELECT {own}, config FROM configs"))
+            logged = base.execute(f"SELECT {own}, run_name, step, metrics FROM metrics ORDER BY id")
+            runs: dict[str, tuple[str, Rows]] = {}
+            for run, name, step, text in logged:
+                _, rows = runs.setdefault(run, (name, Rows()))
+                for key, value in json.loads(text).items():
+                    for series, number in numbers(key, _NOT_FINITE.get(str(value), value)):
+                        rows.add(series, step, number)
+    except (sqlite3.Error, ValueError) as error:
+        raise TrajlabError(f"{file} is no data base of trackio: {error}") from error
+    for run, (name, rows) in runs.items():
+        called = f"{file.stem}/{name}" if several else name
+        config = _scalars(json.loads(configs.get(run, "{}")))
+        yield LoggedRun(called, config, rows.series, twice=rows.twice)
+
+
+def _scalars(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the scalars of a configuration without what trackio adds."""
+    return {
+        key: value
+        for key, value in config.items()
+        if isinstance(value, str | int | float) and not key.startswith("_")
+    }

@@ -1,0 +1,116 @@
+"""What of a stage is trained again: its front on validation, or its best configuration."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trajlab.analysis.front.pareto import non_dominated
+from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory
+from trajlab.study.file import Selection
+from trajlab.study.grid import Stage
+from trajlab.study.run import Run
+
+Configuration = Mapping[str, Any]
+
+
+def on_front(stage: Stage, tried: Sequence[Run], selection: Selection) -> list[Configuration]:
+    """Return the configurations on a stage's front, each once, whatever their seed.
+
+    The objectives are the tasks; a configuration has the mean over its seeds. One of whose runs
+    diverged is not chosen.
+
+    Parameters
+    ----------
+    stage
+        For the sentence.
+    tried
+        Its finished runs.
+    selection
+        The metric, and the split.
+
+    Raises
+    ------
+    TrajlabError
+        If the runs have different tasks, or none is left.
+    """
+    means = _means(stage, tried, selection)
+    kept = non_dominated(np.array([mean for _, mean in means]))
+    return [own for (own, _), taken in zip(means, kept, strict=True) if taken]
+
+
+def best_of(stage: Stage, tried: Sequence[Run], selection: Selection) -> list[Configuration]:
+    """Return the one configuration of a stage with the best mean over tasks.
+
+    Parameters and errors are those of `on_front`.
+    """
+    means = _means(stage, tried, selection)
+    return [max(means, key=lambda pair: float(pair[1].mean()))[0]]
+
+
+def _means(
+    stage: Stage, tried: Sequence[Run], selection: Selection
+) -> list[tuple[Configuration, FloatArray]]:
+    """Return each configuration with its scores (task,), where none of its runs diverged."""
+    scores: dict[str, list[FloatArray]] = {}
+    first: dict[str, Configuration] = {}
+    for run in tried:
+        trajectory = run.trajectory()
+        assert trajectory is not None
+        key = json.dumps({**run.configuration, "seed": None}, sort_keys=True)
+        first.setdefault(key, run.configuration)
+        scores.setdefault(key, []).append(chosen(trajectory, selection)[1])
+    if len({len(own) for listed in scores.values() for own in listed}) > 1:
+        raise TrajlabError(
+            f"stage {stage.name!r} has runs of different tasks, which cannot be compared; give "
+            "each condition a stage"
+        )
+    means = [(first[key], np.mean(listed, axis=0)) for key, listed in scores.items()]
+    found = [(own, mean) for own, mean in means if np.isfinite(mean).all()]
+    if not found:
+        raise TrajlabError(f"every run of stage {stage.name!r} diverged; try other values")
+    return found
+
+
+def chosen(run: Trajectory, selection: Selection) -> tuple[int, FloatArray]:
+    """Return the evaluation with the best mean over tasks, and each task's score there.
+
+    Parameters
+    ----------
+    run
+        A finished run.
+    selection
+        The metric, and the split.
+
+    Returns
+    -------
+    int, (task,) array
+        Row of the evaluation tables; scores, turned so that more is better, NaN if the run
+        diverged.
+    """
+    table = run.table(f"evaluations/{selection.split}")
+    higher = table.column_attributes(selection.metric).get("higher_is_better", False)
+    values = np.asarray(table[selection.metric], float) * (1 if higher else -1)
+    mean = values.mean(1)
+    if not np.isfinite(table["loss"][-1]).all() or not np.isfinite(mean).any():
+        return len(values) - 1, np.full(values.shape[1], np.nan)
+    best = int(np.nanargmax(mean))
+    return best, values[best]
+
+
+def reached(run: Trajectory, selection: Selection, split: str = "test") -> FloatArray:
+    """Return each task's metric (task,) at the chosen evaluation, NaN if the run diverged.
+
+    Parameters
+    ----------
+    run, selection
+        As in `chosen`.
+    split
+        Where it is read; values are as recorded.
+    """
+    row, scores = chosen(run, selection)
+    values = np.asarray(run.table(f"evaluations/{split}")[selection.metric][row], float)
+    return np.where(np.isfinite(scores).all(), values, np.nan)
