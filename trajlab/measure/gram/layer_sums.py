@@ -25,6 +25,8 @@ class TaskGram:
     from_gradients : tuple of str
         The layers of which at least one parameter took the general way, by its gradients; the
         others took a formula that computes none.
+    reached : tuple of int
+        Positions of the losses that reach any of the parameters; the others' gradients are zero.
     standard_error : Tensor or None
         Standard error of each entry of `gram` where some are estimates; None if all are exact.
     """
@@ -32,6 +34,7 @@ class TaskGram:
     layers: tuple[str, ...]
     gram: Tensor
     from_gradients: tuple[str, ...]
+    reached: tuple[int, ...]
     standard_error: Tensor | None = None
 
 
@@ -60,6 +63,7 @@ class BlockSums:
         self._tasks = len(losses)
         self._omitted = [t for t, loss in enumerate(losses) if loss is None]
         self._from_gradients: set[str] = set()
+        self._reached: set[int] = set()
         self._weights: Tensor | None = None
         self._lost: tuple[int, Tensor] | None = None
 
@@ -70,6 +74,7 @@ class BlockSums:
         if isinstance(block, GradientBlock):
             self._from_gradients.add(block.layer)
         present = sorted(rows)
+        self._reached.update(present)
         products, variance = block.estimate([rows[t] for t in present])
         self._add(self._grams, block.layer, products, present)
         if variance is not None:
@@ -79,6 +84,11 @@ class BlockSums:
     def from_gradients(self) -> tuple[str, ...]:
         """As in `TaskGram`."""
         return tuple(layer for layer in self._grams if layer in self._from_gradients)
+
+    @property
+    def reached(self) -> tuple[int, ...]:
+        """As in `TaskGram`."""
+        return tuple(sorted(self._reached))
 
     def divide(self, weights: Tensor) -> None:
         """Take the rows that were added for gradients multiplied by these weights, (task,)."""
@@ -100,6 +110,7 @@ class BlockSums:
             tuple(self._grams),
             self._finish(self._grams),
             self.from_gradients,
+            self.reached,
             self._finish(self._variances, torch.sqrt) if estimated else None,
         )
 

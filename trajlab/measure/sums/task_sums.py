@@ -97,6 +97,11 @@ class TaskSums:
                 self.present[task] = bool(anywhere != 0)
                 self.rows[task] = {name: next(summed) / processes() for name in self._zeros}
 
+    @property
+    def reached(self) -> list[int]:
+        """The tasks, by position, of which anything was added up, here or in another process."""
+        return [task for task, row in enumerate(self.rows) if row]
+
     def stacked(self, name: str) -> Tensor:
         """Return what was added up under a name, shape (task, …); NaN of omitted tasks."""
         rows = [row.get(name, self._zeros[name]) for row in self.rows]

@@ -11,6 +11,7 @@ from trajlab.measure.sums.processes import processes
 from trajlab.measure.sums.sketch import Sketch
 from trajlab.measure.sums.task_sums import TaskSums, task_gradient
 from trajlab.record.moment import Moment
+from trajlab.record.probes.gradients.reach import UNREACHED
 from trajlab.record.probes.probe import Probe, Row
 from trajlab.record.schedule import Every
 from trajlab.store import Table, standard
@@ -72,12 +73,16 @@ class GradientSketch(Probe):
         sketch, weights = self._sketched(moment)
         like = weights["weights"]
         sketches, norms = [], []
+        reached = False
         for task in moment.tasks:
             loss = moment.losses.get(task)
             absent = torch.nan if loss is None else 0.0
             gradients = {} if loss is None else _gradient(loss, moment)
+            reached |= bool(gradients)
             sketches.append(sketch(gradients) + absent)
             norms.append(_norm(gradients, like) + absent)
+        if not reached:
+            raise TrajlabError(UNREACHED)
         norm = torch.stack(norms)
         return {"sketch": torch.stack(sketches), "norm": norm, "norm_se": 0 * norm, **weights}
 
@@ -103,6 +108,8 @@ class GradientSketch(Probe):
         """Return the row of `measure`, of all passes and processes together."""
         assert self._sums is not None
         self._sums.average()
+        if not self._sums.reached:
+            raise TrajlabError(UNREACHED)
         sketch = self._sums.stacked("sketch")
         norm = torch.linalg.vector_norm(sketch, dim=1, dtype=torch.float64)
         error = norm / (2 * self._size) ** 0.5

@@ -11,6 +11,7 @@ from trajlab.measure.gram.task_gram import task_gram
 from trajlab.measure.gram.training_gram import TrainingGram
 from trajlab.record.moment import Moment
 from trajlab.record.probes.gradients.compiled import walking_again
+from trajlab.record.probes.gradients.reach import Reach
 from trajlab.record.probes.gradients.scope import Scope, scaled_losses, weights
 from trajlab.record.probes.probe import Row, Started
 
@@ -36,12 +37,14 @@ class OnePass:
         self._seed = seed
         self._meter: TrainingGram | None = None
         self._told = False
+        self._reach = Reach()
 
     def measure(self, moment: Moment) -> Row:
         """Return ``gram`` (layer, task, other_task), and ``gram_se`` of projections."""
         parameters = self._scope.parameters(moment)
         with walking_again():
             gram = task_gram(scaled_losses(moment), parameters, projection=self._projection(moment))
+        self._reach.check(moment, gram.reached)
         self._tell(gram.from_gradients)
         return self._row(gram, moment)
 
@@ -57,6 +60,7 @@ class OnePass:
 
     def _watched(self, sums: BlockSums, moment: Moment) -> Row:
         """Return the row; exact products are finished when it is written."""
+        self._reach.check(moment, sums.reached)
         self._tell(sums.from_gradients)
         if self._size is not None:
             return self._row(sums.result(), moment)

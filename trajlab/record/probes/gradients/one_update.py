@@ -8,6 +8,7 @@ from torch import Tensor
 from trajlab.measure.sums.gradient_sums import GradientSums
 from trajlab.record.moment import Moment
 from trajlab.record.probes.gradients.compiled import walking_again
+from trajlab.record.probes.gradients.reach import Reach
 from trajlab.record.probes.gradients.scope import Scope
 from trajlab.record.probes.probe import Row
 
@@ -34,6 +35,7 @@ class OneUpdate:
         self._scope = scope
         self._memory = memory
         self._update = update
+        self._reach = Reach()
         self._sums: GradientSums | None = None
         self._of: object = None  # the parameters
 
@@ -67,6 +69,7 @@ class OneUpdate:
         """Return ``gram``; with `update`, ``update_dot`` (task,) and ``update_norm`` too."""
         assert self._sums is not None
         self._sums.average()
+        self._reach.check(moment, self._sums.reached)
         row: dict[str, Tensor] = {"gram": self._sums.gram()}
         if self._update and update:
             taken = {n: _whole(update[n]) for n in self._scope.parameters(moment) if n in update}
