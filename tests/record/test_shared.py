@@ -1,5 +1,7 @@
 """Which parameters are shared, found from graphs."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -83,3 +85,69 @@ def test_given_module_or_parameters_are_named_as_the_model_does(model: Branching
     assert list(name_shared(model, [model.bc.bias, model.ab.weight])) == ["ab.weight", "bc.bias"]
     model.ab.weight.requires_grad_(False)
     assert list(name_shared(model, model.ab)) == ["ab.bias"]
+
+
+def stacked(losses: list[Tensor]) -> Tensor:
+    return torch.stack(losses)
+
+
+def joined(losses: list[Tensor]) -> Tensor:
+    return torch.cat([loss.reshape(1) for loss in losses])
+
+
+def assigned(losses: list[Tensor]) -> Tensor:
+    vector = torch.zeros(len(losses))
+    for i, loss in enumerate(losses):
+        vector[i] = loss
+    return vector
+
+
+def put(losses: list[Tensor]) -> Tensor:
+    vector = torch.zeros(len(losses))
+    for i, loss in enumerate(losses):
+        vector = vector.index_put((torch.tensor(i),), loss)
+    return vector
+
+
+def chosen(losses: list[Tensor]) -> Tensor:
+    vector = torch.zeros(len(losses))
+    for place, loss in zip(torch.eye(len(losses)).bool(), losses, strict=True):
+        vector = torch.where(place, loss, vector)
+    return vector
+
+
+def weighted(losses: list[Tensor]) -> Tensor:
+    return torch.tensor([2.0, 0.5, 1.0]) * torch.stack(losses)
+
+
+@pytest.mark.parametrize("collect", [stacked, joined, assigned, put, chosen, weighted])
+def test_losses_that_are_collected_and_indexed_share_no_heads(
+    model: Branching, collect: Callable[[list[Tensor]], Tensor]
+) -> None:
+    vector = collect(list(model(torch.randn(3, 2)).values()))
+    found = discover_shared(model, "abc", dict(zip("abc", vector, strict=True)))
+    assert layers(found) == ["all", "ab", "bc"]
+
+
+def test_loss_with_a_part_of_another_shares_its_head(model: Branching) -> None:
+    losses = model(torch.randn(3, 2))
+    both = torch.stack([losses["a"], losses["a"] + losses["b"]])
+    found = discover_shared(model, "ab", {"a": both[0], "b": both[1]})
+    assert layers(found) == ["all", "ab", "a"]
+
+
+def test_head_whose_weights_are_zero_leaves_the_trunk_shared(model: Branching) -> None:
+    torch.nn.init.zeros_(model.a.weight)
+    losses = torch.stack(list(model(torch.randn(3, 2)).values()))
+    found = discover_shared(model, "abc", dict(zip("abc", losses, strict=True)))
+    assert layers(found) == ["all", "ab", "bc"]
+
+
+def test_where_everything_counts_as_shared_it_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
+    columns = net(torch.randn(3, 2)).pow(2).mean(0)
+    assert len(discover_shared(net, "ab", {"a": columns[0], "b": columns[1]})) == 4
+    assert "every loss reaches every trainable parameter" in caplog.text
+    assert "pass shared=" in caplog.text

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
+from trajlab.record.loop.reach import reached
 
 _logger = logging.getLogger("trajlab")
 
@@ -78,14 +79,20 @@ def discover_shared(
             f"the first step has no loss but {', '.join(losses)!r}, so what the tasks share cannot "
             "be found; pass shared="
         )
-    reached = [_reached(loss) for loss in losses.values()]
+    reach = reached(list(losses.values()))
     shared = {
         name: parameter
         for name, parameter in model.named_parameters()
-        if sum(id(parameter) in ids for ids in reached) >= needed
+        if sum(id(parameter) in ids for ids in reach) >= needed
     }
     if not shared:
         raise TrajlabError("no two task losses reach a common parameter of the model; pass shared=")
+    if needed > 1 and len(shared) == sum(p.requires_grad for p in model.parameters()):
+        _logger.warning(
+            "every loss reaches every trainable parameter of the model, so trajlab takes all of "
+            "them as shared; if some are heads, pass shared= the part that the tasks share"
+        )
+        return shared
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in shared))
     _logger.warning(
         "trajlab found %d shared parameters in the layers %s; pass shared= to choose others",
@@ -93,19 +100,3 @@ def discover_shared(
         ", ".join(layers),
     )
     return shared
-
-
-def _reached(loss: Tensor) -> set[int]:
-    """Return the ids of the leaf tensors that a backward pass from `loss` reaches."""
-    seen = set()
-    leaves = set()
-    stack = [loss.grad_fn]
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):  # AccumulateGrad
-            leaves.add(id(node.variable))
-        stack.extend(following for following, _ in node.next_functions)
-    return leaves

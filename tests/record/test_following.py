@@ -1,0 +1,222 @@
+"""Shared parameters that are frozen, unfrozen, added and replaced while they are recorded."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.models import TwoHeads
+from tests.record.loops import TASKS, batches, losses
+from trajlab import Recorder, probes
+from trajlab.store import Trajectory
+
+STEPS = 4  # and the model changes before the pass of step 2
+
+
+class Adapter(nn.Module):
+    """A layer with a low-rank one beside it, as adapters are put into a model."""
+
+    def __init__(self, inner: nn.Linear) -> None:
+        super().__init__()
+        self.inner = inner.requires_grad_(False)
+        self.up = nn.Linear(inner.in_features, 2, bias=False).double()
+        self.down = nn.Linear(2, inner.out_features, bias=False).double()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x) + self.down(self.up(x))
+
+
+def unfreeze(model: nn.Module) -> None:
+    model.trunk[0].requires_grad_(True)
+
+
+def freeze(model: nn.Module) -> None:
+    model.trunk[2].requires_grad_(False)
+
+
+def replace(model: nn.Module) -> None:
+    state = {name: value + 0.1 for name, value in model.state_dict().items()}
+    model.load_state_dict(state, assign=True)
+
+
+def add(model: nn.Module) -> None:
+    model.trunk.append(nn.Linear(8, 8).double())
+
+
+def new_parameter(model: nn.Module) -> None:
+    model.trunk[0].bias = nn.Parameter(torch.ones(8, dtype=torch.float64))
+
+
+def adapt(model: nn.Module) -> None:
+    model.trunk[2] = Adapter(model.trunk[2])
+
+
+CHANGES: dict[str, tuple[Callable[[nn.Module], None], set[str], set[str]]] = {
+    "unfrozen": (unfreeze, {"trunk.0.weight", "trunk.0.bias"}, set()),
+    "frozen": (freeze, set(), {"trunk.2.weight", "trunk.2.bias"}),
+    "replaced": (replace, set(), set()),
+    "added": (add, {"trunk.4.weight", "trunk.4.bias"}, set()),
+    "new parameter": (new_parameter, set(), set()),
+    "adapted": (
+        adapt,
+        {"trunk.2.up.weight", "trunk.2.down.weight"},
+        {"trunk.2.weight", "trunk.2.bias"},
+    ),
+}
+
+
+def gram_by_layer(model: nn.Module, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Products of the gradients that autograd gives, by layer of the trunk."""
+    found: dict[str, torch.Tensor] = {}
+    for name, p in model.named_parameters():
+        if name.startswith("trunk.") and p.requires_grad:
+            rows = torch.stack(
+                [torch.autograd.grad(v, p, retain_graph=True)[0].flatten() for v in values.values()]
+            )
+            layer = name.rpartition(".")[0]
+            found[layer] = found.get(layer, 0.0) + rows @ rows.T
+    return found
+
+
+def record(path: Path, kind: str, shared: str, passes: int = 1) -> tuple[list[dict], nn.Module]:
+    change, *_ = CHANGES[kind]
+    model = TwoHeads().double()
+    if kind == "unfrozen":
+        model.trunk[0].requires_grad_(False)
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    given = {"module": model.trunk, "parameters": list(model.trunk.parameters()), "graph": None}
+    true = []
+    with Recorder(
+        path,
+        model,
+        tasks=TASKS,
+        shared=given[shared],
+        optimizer=optimizer,
+        probes=[
+            probes.TaskGradients(),
+            probes.GradientSketch(every=1, size=4096),
+            probes.Parameters(by_layer=True),
+        ],
+        strict=True,
+    ) as recorder:
+        for step in range(STEPS):
+            if step == 2:
+                change(model)
+                optimizer = torch.optim.SGD(model.parameters(), 0.05)
+            for _ in range(passes):
+                x, y = batches(step + 1)[-1]
+                values = losses(model, (x.double(), y))
+                if _ == 0:
+                    true.append(gram_by_layer(model, values))
+                recorder.backward(values, accumulate=passes)
+            optimizer.step()
+            optimizer.zero_grad()
+    return true, model
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+@pytest.mark.parametrize("shared", ["module", "parameters", "graph"])
+@pytest.mark.parametrize("kind", CHANGES)
+def test_what_is_shared_is_measured_by_name(
+    tmp_path: Path, kind: str, shared: str, passes: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    if shared == "parameters" and kind in ("added", "adapted"):
+        pytest.skip("parameters that were given by themselves do not tell what is added")
+    true, _ = record(tmp_path / "run.h5", kind, shared, passes)
+    _, added, removed = CHANGES[kind]
+    run = Trajectory(tmp_path / "run.h5")
+    table = run.table("gradients")
+    assert table["step"].tolist() == list(range(STEPS))
+    for row, expected in zip(table["gram"], true, strict=True):
+        for layer, products in zip(table["layer"], row, strict=True):
+            zero = torch.zeros(2, 2, dtype=torch.float64)
+            assert np.allclose(products, expected.get(layer, zero), rtol=1e-9, atol=0)
+    total = np.stack([sum(layers.values()) for layers in true])
+    assert np.allclose(run.gram(), total, rtol=1e-9)
+    assert {len(layers) for layers in true} <= {1, 2, 3}
+    if added or removed:
+        marks = run.table("shared_parameters")
+        assert marks["step"].tolist() == [2]
+        assert set(filter(None, marks["added"][0].split(", "))) == added
+        assert set(filter(None, marks["removed"][0].split(", "))) == removed
+        assert "other shared parameters from this step on" in caplog.text
+        assert added <= set(run.shared)
+    else:
+        assert "shared_parameters" not in run.tables
+
+
+def test_parameters_that_are_gone_are_told_with_the_remedy(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    record(tmp_path / "run.h5", "adapted", "parameters")
+    assert "gone trunk.2.weight, trunk.2.bias" in caplog.text
+    assert "pass shared= a module" in caplog.text
+
+
+def test_distance_goes_on_from_where_a_layer_was_unfrozen(tmp_path: Path) -> None:
+    record(tmp_path / "run.h5", "unfrozen", "module")
+    table = Trajectory(tmp_path / "run.h5").table("parameters")
+    assert np.isfinite(table["distance_from_start"]).all()
+    # unfrozen at step 2, so its first update is seen at step 3
+    place = table["layer"].tolist().index("trunk.0")
+    moved = table["layer_distance_from_start"][:, place]
+    assert np.isnan(moved[:2]).all()
+    assert moved[2] == 0
+    assert moved[3] > 0
+
+
+def test_sketches_of_the_same_parameters_stay_comparable(tmp_path: Path) -> None:
+    record(tmp_path / "a.h5", "unfrozen", "module")
+    table = Trajectory(tmp_path / "a.h5").table("sketches")
+    norms = np.linalg.norm(table["sketch"], axis=2)
+    assert np.allclose(norms, table["norm"], rtol=0.1)
+
+
+def test_resumed_run_takes_the_layers_in_the_order_of_the_file(tmp_path: Path) -> None:
+    true, model = record(tmp_path / "run.h5", "unfrozen", "module")
+    with Recorder(
+        tmp_path / "run.h5",
+        model,
+        tasks=TASKS,
+        shared=model.trunk,
+        probes=[probes.TaskGradients()],
+        resume=True,
+    ) as recorder:
+        x, y = batches(1)[0]
+        values = losses(model, (x.double(), y))
+        true.append(gram_by_layer(model, values))
+        recorder.backward(values)
+    table = Trajectory(tmp_path / "run.h5").table("gradients")
+    assert table["layer"].tolist() == ["trunk.2", "trunk.0"]
+    for place, layer in enumerate(table["layer"]):
+        assert np.allclose(table["gram"][-1, place], true[-1][layer], rtol=1e-9)
+
+
+def test_lazy_layers_are_measured_once_they_are_made(tmp_path: Path) -> None:
+    trunk = nn.Sequential(nn.LazyLinear(4), nn.Tanh())
+    model = nn.ModuleDict({"trunk": trunk, "a": nn.Linear(4, 1), "b": nn.Linear(4, 1)})
+    with Recorder(
+        tmp_path / "run.h5",
+        model,
+        tasks=["a", "b"],
+        shared=trunk,
+        probes=[probes.TaskGradients()],
+        strict=True,
+    ) as recorder:
+        z = trunk(torch.randn(3, 5))
+        values = {task: model[task](z).pow(2).mean() for task in "ab"}
+        rows = [
+            torch.cat(
+                [
+                    g.flatten()
+                    for g in torch.autograd.grad(v, list(trunk.parameters()), retain_graph=True)
+                ]
+            )
+            for v in values.values()
+        ]
+        true = torch.stack(rows) @ torch.stack(rows).T
+        recorder.backward(values)
+    assert np.allclose(Trajectory(tmp_path / "run.h5").gram()[0], true, rtol=1e-4)
