@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
@@ -28,7 +27,7 @@ from trajlab.record.recording import Recording, mark_rate, mark_shared, mark_ski
 from trajlab.record.rows import Rows
 from trajlab.record.sinks import Mirror, Sink
 from trajlab.store import NullWriter, Trajectory, Writer
-from trajlab.store.parts import exists
+from trajlab.store.parts import exists, located
 
 
 class Recorder(Recording):
@@ -139,7 +138,7 @@ class Recorder(Recording):
         )
         setup.check()
         check_probes(probes, setup)
-        earlier = Trajectory(path) if resume and exists(Path(path)) else None
+        earlier = Trajectory(path) if resume and exists(located(path)) else None
         beside = dist.is_available() and dist.is_initialized() and dist.get_rank() > 0
         names, origin = list(setup.parameters or ()), provenance(inner)
         how: dict[str, Any] = {

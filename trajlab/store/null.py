@@ -19,7 +19,7 @@ class NullWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.shared: list[str] = []
         self.created = datetime.now(UTC).isoformat(timespec="seconds")
 

@@ -24,8 +24,11 @@ _PART = re.compile(r"(\d{6,})\.(?:h5|log)")
 
 
 def located(path: str | os.PathLike[str]) -> Path:
-    """Return where a run lies, whatever becomes of the working folder; a link is followed."""
-    absolute = Path(path).absolute()
+    """Return where a run lies, whatever becomes of the working folder; a link is followed.
+
+    ``~`` is the home folder.
+    """
+    absolute = Path(path).expanduser().absolute()
     return absolute.resolve() if absolute.is_symlink() else absolute
 
 

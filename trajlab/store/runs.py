@@ -145,7 +145,7 @@ def find(*patterns: str | PathLike[str]) -> list[Path]:
                 f"a {type(pattern).__name__} is no path; name each file or folder as an argument "
                 "of its own: load(*paths)"
             )
-        for path in _find(fspath(pattern)):
+        for path in _find(os.path.expanduser(fspath(pattern))):
             found.setdefault(parts.located(path), path)
     return list(found.values())
 

@@ -46,7 +46,7 @@ class Trajectory:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self._snapshot: Snapshot | None = None
         self.refresh()
 
