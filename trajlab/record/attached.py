@@ -91,9 +91,11 @@ class Attached:
             return
         moment, self._adding = self._adding, None
         with self._surviving(moment):
-            row = self.probe.complete(moment, update)  # other processes wait for it in any case
-            if self._error is not None:
-                raise self._error
+            try:
+                row = self.probe.complete(moment, update)  # for which other processes wait
+            finally:
+                if self._error is not None:
+                    raise self._error
             self._append(moment, row)
 
     def finish(self, moment: Moment, started: Started) -> None:

@@ -278,7 +278,7 @@ class Recorder(Recording):
         weights = weights or dict.fromkeys(losses, 1.0)
         clock = self._loop.clock
         due = self._measurements.due(clock.step if step is None else step, clock.boundary)
-        if due or self._loop.shared.parameters is None:
+        if (due and clock.begins(step)) or self._loop.shared.parameters is None:
             mark_shared(self._loop, losses, self._rows, self._writer)
         moment = self._loop.begin_pass(losses, weights, accumulate, step)
         self._loop.scale.remember(self._losses.measure(moment), moment.first)

@@ -69,6 +69,10 @@ class Clock:
         """Return the step of the next pass, right after one of so many that make an update."""
         return self.step if self._counts_passes or self._passes < passes else self.step + 1
 
+    def begins(self, step: int | None = None) -> bool:
+        """Say whether the next pass is the first one of an update."""
+        return (self.step if step is None else step) != self._last_pass or self._passes == 0
+
     def begin_pass(self, step: int | None = None) -> None:
         """Begin a backward pass; `step` corrects the count."""
         if step is not None:
