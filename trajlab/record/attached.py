@@ -55,6 +55,13 @@ class Attached:
         """
         return self.probe.schedule.due(step, boundary != self._boundary)
 
+    def idle(self, moment: Moment, boundary: int) -> bool:
+        """Say whether an update begins that is not measured."""
+        if not moment.first or self.due(moment.step, boundary):
+            return False
+        self._adding = None
+        return True
+
     def measure_if_due(self, moment: Moment, boundary: int) -> None:
         """Measure under guard and pass the row on, if the schedule says so."""
         if self.due(moment.step, boundary):
@@ -84,6 +91,11 @@ class Attached:
                     self.probe.add(moment)
             except Exception as error:
                 self._error = error
+
+    @property
+    def adding(self) -> bool:
+        """Whether the passes of the present update are being added."""
+        return self._adding is not None
 
     def complete(self, update: Mapping[str, Tensor]) -> None:
         """Pass on the row of the update whose passes were added, if there is one."""

@@ -1,7 +1,7 @@
 """All that a recorder measures at the moments of a loop."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from torch import Tensor
@@ -56,6 +56,8 @@ class Measurements:
         """Do what comes before the training backward; return what that is to complete."""
         started = []
         for attached in self._probes:
+            if attached.idle(moment, boundary):
+                continue
             if attached.probe.adds_up(moment):
                 attached.add_if_due(moment, boundary)
             elif not moment.first:
@@ -67,6 +69,8 @@ class Measurements:
     def observe(self, moment: Moment, boundary: int) -> None:
         """Measure at a pass whose backward belongs to the loop."""
         for attached in self._probes:
+            if attached.idle(moment, boundary):
+                continue
             if attached.probe.adds_up(moment):
                 attached.add_if_due(moment, boundary)
             elif moment.first:
@@ -80,10 +84,17 @@ class Measurements:
             if attached.probe.schedule.every == "epoch" and not attached.probe.needs_graph:
                 attached.measure_if_due(moment, boundary)
 
-    def complete(self, update: Mapping[str, Tensor]) -> None:
-        """Complete what was measured over the passes of the update that is about to be made."""
+    def complete(self, update: Callable[[], Mapping[str, Tensor]]) -> None:
+        """Complete what was measured over the passes of the update that is about to be made.
+
+        Parameters
+        ----------
+        update : callable
+            Returns the gradients that the optimizer is about to take.
+        """
         for attached in self._probes:
-            attached.complete(update)
+            if attached.adding:
+                attached.complete(update())
 
     def _miss(self, attached: Attached, moment: Moment, boundary: int) -> None:
         """Say once that passes are accumulated without the recorder knowing."""

@@ -141,11 +141,8 @@ class Recorder(Recording):
         earlier = Trajectory(path) if resume and exists(located(path)) else None
         beside = dist.is_available() and dist.is_initialized() and dist.get_rank() > 0
         names, origin = list(setup.parameters or ()), provenance(inner)
-        how: dict[str, Any] = {
-            "resume": resume,
-            "from_step": from_step,
-            "allow_changes": allow_changes,
-        }
+        how: dict[str, Any] = {"resume": resume, "from_step": from_step}
+        how["allow_changes"] = allow_changes
         writer = (
             NullWriter(path)
             if beside
@@ -291,9 +288,10 @@ class Recorder(Recording):
     def _complete(self) -> None:
         """Complete what was measured over the passes of the update that has just been made."""
         mark_rate(self._loop, self._rows)
-        self._measurements.complete(self._loop.update())
+        self._measurements.complete(self._loop.update)
 
     def _look_if_due(self, passes: int = 1) -> None:
         """Look at the next forward pass of a sharded model if it is to be measured."""
-        clock = self._loop.clock
-        self._loop.look(self._measurements.needs_graph(clock.next_step(passes), clock.boundary))
+        if self._loop.shards.sharded:
+            clock = self._loop.clock
+            self._loop.look(self._measurements.needs_graph(clock.next_step(passes), clock.boundary))

@@ -112,6 +112,8 @@ def _cast(given: Array, column: Column) -> Array:
         for item in array.flat:
             text(item)
         return array
+    if given.dtype == column.storage:
+        return np.array(given)
     whole = given.dtype.kind in "biu" and not _beyond(given, column)
     if kind in "iu" and given.size and not whole:
         raise ValueError(f"it must be whole numbers that {column.dtype} can hold")

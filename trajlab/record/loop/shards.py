@@ -19,11 +19,16 @@ class Shards:
     ----------
     model : nn.Module
         The model as the training loop calls it; unless it is sharded, nothing is looked at.
+
+    Attributes
+    ----------
+    sharded : bool
+        Whether it is.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self._model = unwrap(model)
-        self._sharded = is_sharded(model)
+        self.sharded = is_sharded(model)
         self._names: dict[int, str] = {}  # by the modules' identity
         self._whole: dict[str, Tensor] = {}  # of the latest calls
         self._hook: Any = None
@@ -48,7 +53,7 @@ class Shards:
 
     def open(self, parameters: Mapping[str, nn.Parameter]) -> None:
         """Look at the calls of the modules that own these parameters from now on."""
-        if not self._sharded:
+        if not self.sharded:
             return
         if not self._names:
             modules = modules_of(self._model, group_by_layer(parameters))

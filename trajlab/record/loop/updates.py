@@ -81,7 +81,8 @@ class Updates:
     @property
     def learning_rate(self) -> float:
         """The learning rate of the first parameter group of the optimizer that counts."""
-        return float(groups_of(self._leader)[0]["lr"])
+        groups = getattr(self._leader, "param_groups", None) or groups_of(self._leader)
+        return float(groups[0]["lr"])
 
     def stop(self) -> None:
         """Watch no more, and tell if updates were missed."""
