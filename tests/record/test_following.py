@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from tests.models import TwoHeads
 from tests.record.loops import TASKS, batches, losses
@@ -54,6 +55,22 @@ def adapt(model: nn.Module) -> None:
     model.trunk[2] = Adapter(model.trunk[2])
 
 
+def merge(model: nn.Module) -> None:
+    model.trunk[2] = nn.Linear(8, 8).double()  # as where an adapter's product was added to it
+
+
+def grow(model: nn.Module) -> None:
+    model.trunk[0], model.trunk[2] = nn.Linear(6, 9).double(), nn.Linear(9, 8).double()
+
+
+def normalise(model: nn.Module) -> None:
+    nn.utils.parametrizations.weight_norm(model.trunk[0])
+
+
+def mask(model: nn.Module) -> None:
+    prune.random_unstructured(model.trunk[0], "weight", 0.5)
+
+
 CHANGES: dict[str, tuple[Callable[[nn.Module], None], set[str], set[str]]] = {
     "unfrozen": (unfreeze, {"trunk.0.weight", "trunk.0.bias"}, set()),
     "frozen": (freeze, set(), {"trunk.2.weight", "trunk.2.bias"}),
@@ -65,6 +82,14 @@ CHANGES: dict[str, tuple[Callable[[nn.Module], None], set[str], set[str]]] = {
         {"trunk.2.up.weight", "trunk.2.down.weight"},
         {"trunk.2.weight", "trunk.2.bias"},
     ),
+    "merged": (merge, set(), set()),
+    "grown": (grow, (shapes := {"trunk.0.weight", "trunk.0.bias", "trunk.2.weight"}), shapes),
+    "normalised": (
+        normalise,
+        {f"trunk.0.parametrizations.weight.original{part}" for part in (0, 1)},
+        {"trunk.0.weight"},
+    ),
+    "pruned": (mask, {"trunk.0.weight_orig"}, {"trunk.0.weight"}),
 }
 
 
@@ -87,7 +112,13 @@ def record(path: Path, kind: str, shared: str, passes: int = 1) -> tuple[list[di
     if kind == "unfrozen":
         model.trunk[0].requires_grad_(False)
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
-    given = {"module": model.trunk, "parameters": list(model.trunk.parameters()), "graph": None}
+    given = {
+        "module": model.trunk,
+        "modules": nn.ModuleList([model.trunk]),
+        "parameters": list(model.trunk.parameters()),
+        "weights": [model.trunk[0].weight, model.trunk[2].weight],
+        "graph": None,
+    }
     true = []
     with Recorder(
         path,
@@ -117,14 +148,14 @@ def record(path: Path, kind: str, shared: str, passes: int = 1) -> tuple[list[di
     return true, model
 
 
-@pytest.mark.parametrize("passes", [1, 2])
-@pytest.mark.parametrize("shared", ["module", "parameters", "graph"])
+@pytest.mark.parametrize(
+    ("shared", "passes"),
+    [("module", 1), ("module", 2), ("modules", 1), ("parameters", 1), ("graph", 1)],
+)
 @pytest.mark.parametrize("kind", CHANGES)
 def test_what_is_shared_is_measured_by_name(
     tmp_path: Path, kind: str, shared: str, passes: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if shared == "parameters" and kind in ("added", "adapted"):
-        pytest.skip("parameters that were given by themselves do not tell what is added")
     true, _ = record(tmp_path / "run.h5", kind, shared, passes)
     _, added, removed = CHANGES[kind]
     run = Trajectory(tmp_path / "run.h5")
@@ -136,7 +167,6 @@ def test_what_is_shared_is_measured_by_name(
             assert np.allclose(products, expected.get(layer, zero), rtol=1e-9, atol=0)
     total = np.stack([sum(layers.values()) for layers in true])
     assert np.allclose(run.gram(), total, rtol=1e-9)
-    assert {len(layers) for layers in true} <= {1, 2, 3}
     if added or removed:
         marks = run.table("shared_parameters")
         assert marks["step"].tolist() == [2]
@@ -151,9 +181,11 @@ def test_what_is_shared_is_measured_by_name(
 def test_parameters_that_are_gone_are_told_with_the_remedy(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    record(tmp_path / "run.h5", "adapted", "parameters")
-    assert "gone trunk.2.weight, trunk.2.bias" in caplog.text
-    assert "pass shared= a module" in caplog.text
+    record(tmp_path / "run.h5", "adapted", "weights")
+    assert "gone trunk.2.weight; the table" in caplog.text
+    assert "make a recorder with them as shared=" in caplog.text
+    marks = Trajectory(tmp_path / "run.h5").table("shared_parameters")
+    assert (marks["added"].tolist(), marks["removed"].tolist()) == ([""], ["trunk.2.weight"])
 
 
 def test_distance_goes_on_from_where_a_layer_was_unfrozen(tmp_path: Path) -> None:
@@ -220,3 +252,129 @@ def test_lazy_layers_are_measured_once_they_are_made(tmp_path: Path) -> None:
         true = torch.stack(rows) @ torch.stack(rows).T
         recorder.backward(values)
     assert np.allclose(Trajectory(tmp_path / "run.h5").gram()[0], true, rtol=1e-4)
+
+
+def train(path: Path, model: nn.Module, change: dict[int, Callable[[nn.Module], None]]) -> None:
+    """Train six steps without ``shared=`` a list, strict or not as the default is."""
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    with Recorder(
+        path,
+        model,
+        tasks=TASKS,
+        shared=model.trunk,
+        optimizer=optimizer,
+        probes=[
+            probes.TaskGradients(),
+            probes.GradientSketch(every=1, size=64),
+            probes.Parameters(),
+        ],
+    ) as recorder:
+        for step in range(6):
+            change.get(step, lambda _: None)(model)
+            recorder.backward(losses(model, batches(1)[0]))
+            recorder.flush()
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def rename(model: nn.Module) -> None:
+    body = model.trunk
+    del model.trunk
+    model.body = body
+    model.forward = lambda x: (model.left(model.body(x)), model.right(model.body(x)))
+
+
+def test_training_goes_on_though_the_shared_module_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(tmp_path / "run.h5", TwoHeads(), {2: rename})
+    run = Trajectory(tmp_path / "run.h5")
+    assert run.table("losses")["step"].tolist() == list(range(6))
+    for name, column in (
+        ("gradients", "gram"),
+        ("sketches", "sketch"),
+        ("parameters", "distance_from_start"),
+    ):
+        table = run.table(name)
+        assert table["step"].tolist() == list(range(6))
+        assert np.isfinite(table[column][:2]).all()
+        assert np.isnan(table[column][2:]).all()
+        assert all(table["reason"][2:])
+    assert sum("gone trunk.0.weight" in message for message in caplog.messages) == 1
+
+
+def test_what_is_all_frozen_is_a_reason_until_it_is_not(tmp_path: Path) -> None:
+    change = {2: lambda m: m.trunk.requires_grad_(False), 4: lambda m: m.trunk.requires_grad_(True)}
+    train(tmp_path / "run.h5", TwoHeads(), change)
+    run = Trajectory(tmp_path / "run.h5")
+    for name, column in (("gradients", "gram"), ("sketches", "sketch")):
+        table = run.table(name)
+        assert table["step"].tolist() == list(range(6))
+        missing = np.isnan(table[column]).reshape(6, -1)
+        assert (
+            missing.all(1).tolist()
+            == missing.any(1).tolist()
+            == [False, False, True, True] + [False] * 2
+        )
+        assert "all are frozen" in table["reason"][2]
+    assert np.isfinite(run.table("parameters")["distance_from_start"]).all()
+
+
+def test_turns_are_marked_each_time_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    change = {s: lambda m, on=s % 2 == 0: m.trunk[0].requires_grad_(on) for s in range(1, 6)}
+    train(tmp_path / "run.h5", TwoHeads(), change)
+    marks = Trajectory(tmp_path / "run.h5").table("shared_parameters")
+    assert marks["step"].tolist() == [1, 2, 3, 4, 5]
+    assert len([m for m in caplog.messages if "other shared parameters" in m]) == 2
+
+
+def test_found_parameters_are_known_by_name_where_a_batch_does_not_tell(tmp_path: Path) -> None:
+    model = TwoHeads().double()
+    with Recorder(
+        tmp_path / "run.h5", model, tasks=TASKS, probes=[probes.TaskGradients()], strict=True
+    ) as recorder:
+        x, y = batches(1)[0]
+        recorder.backward(losses(model, (x.double(), y)))
+        replace(model)
+        add(model)
+        left = {"left": losses(model, (x.double(), y))["left"]}
+        known = list(model.trunk[:4].parameters())
+        gradient = torch.autograd.grad(left["left"], known, retain_graph=True)
+        recorder.backward(left)  # one task alone: what was added may be its own
+        values = losses(model, (x.double(), y))
+        true = gram_by_layer(model, values)
+        recorder.backward(values)
+    run = Trajectory(tmp_path / "run.h5")
+    assert np.isclose(run.gram()[1, 0, 0], sum(g.square().sum().item() for g in gradient))
+    assert np.allclose(run.gram()[2], sum(true.values()))
+    assert run.table("shared_parameters")["step"].tolist() == [2]
+
+
+def test_a_tie_that_is_cut_leaves_what_was_given(tmp_path: Path) -> None:
+    model = nn.ModuleDict(
+        {name: nn.Linear(4, 4, bias=False).double() for name in ("shared", "head", "other")}
+    )
+    model["head"].weight = model["shared"].weight
+    x = torch.randn(3, 4, dtype=torch.float64)
+    rows = []
+    with Recorder(
+        tmp_path / "run.h5",
+        model,
+        tasks=["a", "b"],
+        shared=list(model["shared"].parameters()),
+        probes=[probes.TaskGradients()],
+    ) as recorder:
+        for tied in (True, False):
+            if not tied:
+                model["head"].weight = nn.Parameter(model["head"].weight.detach().clone())
+            z = model["shared"](x).tanh()
+            values = {"a": model["head"](z).square().mean(), "b": model["other"](z).square().mean()}
+            gradients = [
+                torch.autograd.grad(v, model["shared"].weight, retain_graph=True)[0].flatten()
+                for v in values.values()
+            ]
+            rows.append(torch.stack(gradients) @ torch.stack(gradients).T)
+            recorder.backward(values)
+    assert np.allclose(Trajectory(tmp_path / "run.h5").gram(), torch.stack(rows))

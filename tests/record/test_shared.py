@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from trajlab import TrajlabError
 from trajlab.record.loop.shared import discover_shared, name_shared
@@ -129,6 +130,73 @@ def test_losses_that_are_collected_and_indexed_share_no_heads(
     assert layers(found) == ["all", "ab", "bc"]
 
 
+def columns(table: Tensor) -> list[Tensor]:
+    return list(table.unbind(1))
+
+
+EXAMPLES: dict[str, Callable[[list[Tensor]], list[Tensor]]] = {
+    "stacked": lambda each: list(torch.stack(each, 1).mean(0)),
+    "joined": lambda each: [part.mean() for part in torch.cat(each).chunk(3)],
+    "masked": lambda each: [
+        (table * row[:, None]).sum() for table in [torch.stack(each)] for row in torch.eye(3)
+    ],
+    "outputs squared": lambda each: [c.square().mean() for c in columns(torch.stack(each, 1))],
+    "outputs in a table": lambda each: [c.sum() for c in columns(in_a_table(each).exp())],
+    "without a weight yet": lambda each: list(
+        torch.stack(each, 1).mean(0) * torch.tensor([0.0, 1.0, 2.0])
+    ),
+    "by a product": lambda each: list(torch.eye(3) @ torch.stack([e.mean() for e in each])),
+}
+
+
+def in_a_table(each: list[Tensor]) -> Tensor:
+    table = torch.zeros(len(each[0]), len(each))
+    for column, values in enumerate(each):
+        table[:, column] = values
+    return table
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_losses_of_examples_and_outputs_that_are_collected_share_no_heads(
+    model: Branching, name: str
+) -> None:
+    z = model.all(torch.randn(3, 2)).tanh()
+    vector = EXAMPLES[name]([getattr(model, head)(z).square().sum(1) for head in "abc"])
+    found = discover_shared(model, "abc", dict(zip("abc", vector, strict=True)))
+    assert layers(found) == ["all"]
+
+
+def test_saturated_loss_and_head_at_zero_take_nothing_from_what_is_shared(
+    model: Branching,
+) -> None:
+    torch.nn.init.zeros_(model.a.weight)
+    losses = list(model(torch.randn(3, 2)).values())
+    losses[2] = torch.relu(losses[2] - 1e6)
+    found = discover_shared(model, "abc", dict(zip("abc", losses, strict=True)))
+    assert layers(found) == ["all", "ab", "bc"]
+
+
+def test_search_changes_no_statistics_of_a_checkpoint() -> None:
+    norm = nn.BatchNorm1d(4)
+    model = nn.ModuleDict({"trunk": nn.Sequential(nn.Linear(2, 4), norm), "a": nn.Linear(4, 1)})
+    model["b"] = nn.Linear(4, 1)
+    z = checkpoint(model["trunk"], torch.randn(3, 2), use_reentrant=False)
+    vector = torch.stack([model[task](z).square().mean() for task in "ab"])
+    batches = norm.num_batches_tracked.item()
+    found = discover_shared(model, "ab", {"a": vector[0], "b": vector[1]})
+    assert layers(found) == ["trunk"]
+    assert norm.num_batches_tracked.item() == batches == 1
+
+
+def test_reentrant_checkpoint_is_named() -> None:
+    model = nn.ModuleDict({name: nn.Linear(2, 2) for name in ("trunk", "a", "b")})
+    x = torch.randn(3, 2, requires_grad=True)
+    z = checkpoint(model["trunk"], x, use_reentrant=True)
+    losses = {task: model[task](z).sum() for task in "ab"}
+    with pytest.raises(TrajlabError, match=r"a reentrant checkpoint .* pass shared="):
+        discover_shared(model, "ab", losses)
+
+
 def test_loss_with_a_part_of_another_shares_its_head(model: Branching) -> None:
     losses = model(torch.randn(3, 2))
     both = torch.stack([losses["a"], losses["a"] + losses["b"]])
@@ -149,5 +217,5 @@ def test_where_everything_counts_as_shared_it_is_said(
     net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
     columns = net(torch.randn(3, 2)).pow(2).mean(0)
     assert len(discover_shared(net, "ab", {"a": columns[0], "b": columns[1]})) == 4
-    assert "every loss reaches every trainable parameter" in caplog.text
+    assert "every parameter that a loss reaches is reached by others" in caplog.text
     assert "pass shared=" in caplog.text

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,6 +85,81 @@ def test_one_task_without_a_gradient_is_told_once_and_zero(
     (told,) = [m for m in caplog.messages if "reaches none" in m]
     assert "task 'left'" in told
     assert "step 0" in told
+
+
+def on_data(model: TwoHeads, batch: tuple[Tensor, Tensor], detached: Sequence[str]) -> Any:
+    z = model.trunk(batch[0])
+    return {task: getattr(model, task)(z.detach() if task in detached else z) for task in TASKS}
+
+
+def on_sample(path: Path, detached: Sequence[str]) -> Trajectory:
+    """Record each probe that measures on data of its own, on which heads may stand alone."""
+    data = batches(4)
+    model = TwoHeads()
+
+    def task_losses(model: Any, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        logits = on_data(model, batch, detached)
+        return {
+            task: nn.functional.cross_entropy(logits[task], batch[1][:, i], reduction="none")
+            for i, task in enumerate(TASKS)
+        }
+
+    with Recorder(
+        path,
+        model,
+        tasks=TASKS,
+        shared=model.trunk,
+        probes=[
+            probes.HessianTop(1, data=data),
+            probes.HessianDensity(1, data, runs=1, nodes=2),
+            probes.GradientNoise(1, data),
+            probes.GradientSimilarity(1, data),
+            probes.Sharpness(1, data, iterations=1),
+            probes.TaskAffinity(1, data, learning_rate=0.1),
+            probes.FisherTrace(1, data),
+        ],
+        task_losses=task_losses,
+        predict=lambda model, batch: on_data(model, batch, detached),
+    ) as recorder:
+        recorder.observe(heads_alone(model, []))
+    return Trajectory(path)
+
+
+SAMPLED = {
+    "hessian": "top",
+    "hessian_density": "eigenvalue",
+    "noise": "covariance_trace",
+    "similarity": "cosine",
+    "sharpness": "value",
+    "affinity": "affinity",
+    "fisher": "trace",
+}
+
+
+def test_probes_on_data_of_their_own_say_so_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = on_sample(tmp_path / "none.h5", TASKS)
+    for name, column in SAMPLED.items():
+        table = run.table(name)
+        assert np.isnan(table[column]).all(), name
+        assert all("reach none" in reason for reason in np.ravel(table["reason"])), name
+    caplog.clear()
+    run = on_sample(tmp_path / "all.h5", [])
+    assert "reaches none" not in caplog.text
+    assert not any(
+        any(np.ravel(run.table(n)["reason"])) for n in SAMPLED if "reason" in run.table(n)
+    )
+    on_sample(tmp_path / "some.h5", ["left"])
+    told = [m for m in caplog.messages if "reaches none" in m]
+    assert len(told) == len(SAMPLED)
+    assert all("task 'left'" in message for message in told)
+
+
+def test_a_hessian_on_the_graph_says_so_too(tmp_path: Path) -> None:
+    table = record(tmp_path / "run.h5", "backward", [probes.HessianTop(1)], TASKS).table("hessian")
+    assert np.isnan(table["top"]).all()
+    assert all("reach none" in reason for reason in np.ravel(table["reason"]))
 
 
 def test_losses_that_reach_them_are_no_news(

@@ -245,10 +245,11 @@ def test_training_goes_on_with_one_warning_until_the_limit(tmp_path, monkeypatch
         for step in range(1, 5):
             append(writer, step)
         patch.setattr("trajlab.store.writer.LIMIT_BYTES", 1)
-        with pytest.raises(TrajlabError, match="No space left"):
-            writer.append("losses", {"step": 5, "loss": [5, -5]})
-    writer.append("evaluations/test", {"step": 5, "loss": [5, 0]})
-    check_rows(writer.path, 6)
+        with pytest.raises(TrajlabError, match="memory, which takes no more"):
+            writer.append("losses", {"step": 9, "loss": [9, -9]})
+        patch.undo()  # room again
+    append(writer, 5)
+    check_rows(writer.path, 6)  # and not what was refused
     writer.close()
 
 

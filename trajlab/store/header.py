@@ -150,8 +150,13 @@ def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     TrajlabError
-        If JSON cannot keep them.
+        If they are no mapping, or JSON cannot keep them.
     """
+    if not isinstance(facts, Mapping):
+        raise TrajlabError(
+            f"metadata is a {type(facts).__name__}; give a mapping, such as "
+            "{'method': 'uniform', 'seed': 0}"
+        )
 
     def default(value: Any) -> Any:
         return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)

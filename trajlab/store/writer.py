@@ -26,7 +26,7 @@ from trajlab.store.view import view
 
 INTERVAL = 10.0  # seconds between flushes
 FLUSH_BYTES = 16 * 2**20  # flush earlier when so much is buffered
-LIMIT_BYTES = 256 * 2**20  # while the disk refuses, give up when so much is buffered
+LIMIT_BYTES = 256 * 2**20  # while the disk refuses, no row is taken when so much is buffered
 ROTATE_BYTES = 64 * 2**20  # begin another log when one is so long: a log is read whole
 MERGE_PARTS = 100  # of so many sessions that were cut off, the next one first makes a sealed file
 
@@ -95,7 +95,7 @@ class Writer:
             status="recording",
             tasks=tuple(map(text, tasks)),
             shared=tuple(map(text, shared)),
-            metadata=plain(metadata or {}),
+            metadata=plain({} if metadata is None else metadata),
             sessions=(Session(now, from_step, plain(provenance or {})),),
             trajlab_version=version("trajlab"),
         )
@@ -182,12 +182,14 @@ class Writer:
         ------
         TrajlabError
             If the row does not fit its table, or the disk has refused for so long that
-            `LIMIT_BYTES` are buffered.
+            `LIMIT_BYTES` are buffered; the row is left out then.
         """
         self._check_process()
         with self._mutex:
             self._check_open()
             buffer = self._buffer(table)
+            if self._bytes >= LIMIT_BYTES:
+                self._make_room()
             buffer.append(row)
             self._bytes += buffer.row_bytes
             if self._bytes >= self._due_bytes or time.monotonic() >= self._due_time:
@@ -391,9 +393,17 @@ class Writer:
             self.flush()
             self._warned = False
         except TrajlabError as error:
-            if self._bytes >= LIMIT_BYTES:
-                raise
             self._schedule()
             if not self._warned:
                 warnings.warn(str(error), stacklevel=3)
                 self._warned = True
+
+    def _make_room(self) -> None:
+        """Try the disk once more, if it is time to; raise if it still refuses."""
+        if time.monotonic() >= self._due_time:
+            self._flush_in_passing()
+        if self._bytes >= LIMIT_BYTES:
+            raise TrajlabError(
+                f"{self.path} could not be written until {LIMIT_BYTES >> 20} MiB of rows waited in "
+                "memory, which takes no more: make room or give permission"
+            )

@@ -64,7 +64,7 @@ def test_cosines_across_steps_and_tasks(tmp_path: Path) -> None:
 def test_sketches_that_differ_are_not_compared(tmp_path: Path) -> None:
     run, _ = record(tmp_path / "run.h5", 32)
     other, _ = record(tmp_path / "other.h5", 32, 1)
-    with pytest.raises(TrajlabError, match="different size, seed or parameters"):
+    with pytest.raises(TrajlabError, match="different kind, size, seed or parameters"):
         similarity_across_time(run, "a", other)
     with pytest.raises(TrajlabError, match="has no task 'c'"):
         similarity_across_time(run, "c")

@@ -22,6 +22,14 @@ def test_sketch_is_linear_and_repeatable() -> None:
     assert torch.equal(sketch({"b": None}), torch.zeros(64))
 
 
+def test_signs_are_those_of_the_name_in_whatever_order_parameters_came() -> None:
+    x = vector(1)
+    turned = Sketch(dict(reversed(_SHAPES.items())), size=64, seed=0)
+    assert torch.allclose(turned(x), Sketch(_SHAPES, size=64, seed=0)(x), atol=1e-4)
+    other = Sketch({"d": _SHAPES["a"]}, size=64, seed=0)({"d": x["a"]})
+    assert not torch.allclose(other, turned({"a": x["a"]}))
+
+
 def test_each_coordinate_lands_once_with_a_sign() -> None:
     sketch = Sketch({"a": torch.empty(10)}, size=4, seed=0)
     for position in range(10):

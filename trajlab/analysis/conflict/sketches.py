@@ -10,6 +10,8 @@ from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
+_FACTS = ("kind_of_sketch", "size", "seed")
+
 
 def sketch_cosine(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return the cosine of each vector of one set with each of another.
@@ -61,10 +63,10 @@ def similarity_across_time(
     """
     other = run if other_run is None else other_run
     ours, theirs = run.table("sketches").attributes, other.table("sketches").attributes
-    if run.shared != other.shared or any(ours[k] != theirs[k] for k in ("size", "seed")):
+    if run.shared != other.shared or any(ours.get(fact) != theirs.get(fact) for fact in _FACTS):
         raise TrajlabError(
-            f"{run.path} and {other.path} have sketches of different size, seed or parameters; "
-            "record both with the same"
+            f"{run.path} and {other.path} have sketches of different kind, size, seed or "
+            "parameters; record both with the same"
         )
     return sketch_cosine(_sketches(run, task), _sketches(other, other_task or task))
 

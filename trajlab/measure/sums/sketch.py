@@ -1,5 +1,6 @@
 """Linear sketches: short vectors whose inner products estimate those of long ones."""
 
+import hashlib
 from collections.abc import Mapping
 
 import torch
@@ -12,9 +13,10 @@ class Sketch:
     """Folds the coordinates of named tensors into `size` numbers: a sign each, then sums.
 
     Coordinate i of a block of `size` goes to bucket (i + rotation of the block) mod `size`, with a
-    random sign. Inner products of sketches are unbiased estimates of those of the vectors; a cosine
-    c has the standard error (1 - c²) / √size. Sketches of one size and seed, over parameters of the
-    same names and shapes, can be compared and added: over steps, tasks, runs, micro-batches, ranks.
+    random sign; both are drawn from the seed and the tensor's name. Inner products of sketches are
+    unbiased estimates of those of the vectors; a cosine c has the standard error (1 - c²) / √size.
+    Sketches of one size and seed, over parameters of the same names and shapes, can be compared and
+    added: over steps, tasks, runs, micro-batches, ranks.
 
     Parameters
     ----------
@@ -23,7 +25,7 @@ class Sketch:
     size : int
         Numbers in a sketch.
     seed : int
-        Seed of the signs and rotations, which are drawn by a separate generator.
+        Seed of the signs and rotations.
 
     References
     ----------
@@ -33,10 +35,11 @@ class Sketch:
 
     def __init__(self, parameters: Mapping[str, Tensor], *, size: int, seed: int) -> None:
         self.size = size
-        generator = torch.Generator().manual_seed(seed)
         self._signs: dict[str, Tensor] = {}
         self._rotations: dict[str, Tensor] = {}
         for name, parameter in parameters.items():
+            digest = hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
+            generator = torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
             blocks = -(-parameter.numel() // size)
             signs = torch.randint(0, 2, (parameter.numel(),), generator=generator)
             rotations = torch.randint(0, size, (blocks,), generator=generator)

@@ -2,13 +2,16 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 
+import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from trajlab.errors import TrajlabError
 from trajlab.record.loop.setup import Setup
-from trajlab.record.loop.shared import discover_shared
-from trajlab.record.loop.wrappers import has_compiled_graph, is_sharded
+from trajlab.record.loop.shared import discover_shared, losses_by_parameter
+from trajlab.record.loop.wrappers import is_sharded
 from trajlab.store import Column, Table
 
 _logger = logging.getLogger("trajlab")
@@ -25,9 +28,10 @@ _Parameters = Mapping[str, nn.Parameter]
 class Following:
     """The shared parameters that are trainable at present.
 
-    A module that was given is looked up by its name, so what it gains counts; parameters that were
-    given are looked up by theirs; without either, they are found from the graph once more when the
-    model's parameters have changed.
+    A module that was given, or of which all parameters were, is looked up by its name, so what it
+    gains counts; other parameters that were given are looked up by theirs. Where nothing was given,
+    those that were found once stay shared, and others are looked for on the graph when the model's
+    parameters have changed.
 
     Parameters
     ----------
@@ -50,13 +54,14 @@ class Following:
         self._look_up = _look_up(self._model, setup.shared)
         self._signature = _signature(self._model)
         self._fixed = is_sharded(setup.model)  # its modules hold others while they are called
+        self._searching = False  # for what became shared, until a batch has enough losses
+        self._told: set[tuple[str, ...]] = set()
 
     def present(self) -> Iterable[Tensor]:
-        """Return the shared parameters as the model has them now."""
+        """Return the shared parameters as the model has them now; all if none is shared now."""
         known = self._fixed or _signature(self._model) == self._signature
-        if self._look_up is not None and not known:
-            return self._look_up().values()
-        return (self.parameters or {}).values()
+        found = self.parameters if known or self._look_up is None else self._look_up()
+        return found.values() if found else self._model.parameters()
 
     def follow(self, losses: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
         """Look at the model once more.
@@ -69,54 +74,70 @@ class Following:
         Returns
         -------
         added, removed : list of str
-            Names of shared parameters, if they were known before and have changed.
+            Names of shared parameters, if they were known before and have changed; of one that has
+            another shape now, both.
 
         Raises
         ------
         TrajlabError
-            If what the tasks share has to be found from the graph, and cannot be.
+            If what the tasks share has to be found from the graph for the first time, and cannot.
         """
         signature = self._signature if self._fixed else _signature(self._model)
-        if self.parameters is not None and signature == self._signature:
+        search = self._searching and len(losses) >= min(2, len(self._tasks))
+        if self.parameters is not None and signature == self._signature and not search:
             return [], []
-        found = self._present(losses)
+        found = self._find(losses)
         if found is None:
             return [], []  # wait for a batch that tells
         before, self.parameters, self._signature = self.parameters, found, signature
         known = {*self.ever, *found}
         names = [name for name, _ in self._model.named_parameters() if name in known]
         self.ever = (*names, *(name for name in self.ever if name not in names))
-        if before is None or before.keys() == found.keys():
+        if before is None:
             return [], []
-        added = [name for name in found if name not in before]
-        removed = [name for name in before if name not in found]
-        _tell(added, removed, {name for name, _ in self._model.named_parameters()})
+        added = [name for name, p in found.items() if _shape(before.get(name)) != _shape(p)]
+        removed = [name for name, p in before.items() if _shape(found.get(name)) != _shape(p)]
+        if added or removed:
+            self._tell(added, removed)
         return added, removed
 
-    def _present(self, losses: Mapping[str, Tensor]) -> _Parameters | None:
+    def _find(self, losses: Mapping[str, Tensor]) -> _Parameters | None:
         if self._look_up is not None:
             return self._look_up()
-        if not losses:
-            return None
-        if self.parameters is not None:
-            return self._found_again(losses)
-        if has_compiled_graph(losses.values()):
-            raise TrajlabError(
-                "the losses come from a compiled graph, which hides what the tasks share; pass "
-                "shared="
-            )
-        return discover_shared(self._model, self._tasks, losses)
+        if self.parameters is None:
+            return discover_shared(self._model, self._tasks, losses) if losses else None
+        needed = min(2, len(self._tasks))
+        self._searching = len(losses) < needed
+        names = set(self.ever)
+        if not self._searching:
+            try:
+                numbers = losses_by_parameter(self._model, losses)
+            except TrajlabError as error:
+                self._say("trajlab keeps to the shared parameters known by name: %s", str(error))
+            else:
+                names |= {name for name, number in numbers.items() if number >= needed}
+        every = self._model.named_parameters()
+        return {name: p for name, p in every if name in names and p.requires_grad}
 
-    def _found_again(self, losses: Mapping[str, Tensor]) -> _Parameters | None:
-        """Find them once more; those known by name where the graph does not tell."""
-        if len(losses) < min(2, len(self._tasks)):
-            return None
-        try:
-            return discover_shared(self._model, self._tasks, losses)
-        except TrajlabError as error:
-            _logger.warning("trajlab keeps to the shared parameters known by name: %s", error)
-            names = dict(self._model.named_parameters())
-            return {n: names[n] for n in self.ever if n in names and names[n].requires_grad}
+    def _tell(self, added: list[str], removed: list[str]) -> None:
+        names = {name for name, _ in self._model.named_parameters()}
+        gone = [name for name in removed if name not in names]
+        frozen = [name for name in removed if name in names and name not in added]
+        changes = (("added", added), ("left out", frozen), ("gone", gone))
+        self._say(
+            "trajlab measures other shared parameters from this step on: %s; the table "
+            "shared_parameters says where%s (said once)",
+            "; ".join(f"{what} {', '.join(some)}" for what, some in changes if some),
+            "; if others take the place of those gone, make a recorder with them as shared="
+            if gone and not added
+            else "",
+        )
+
+    def _say(self, sentence: str, *words: str) -> None:
+        """Warn the first time; what is frozen and unfrozen in turn would be said for ever."""
+        if (sentence, *words) not in self._told:
+            self._told.add((sentence, *words))
+            _logger.warning(sentence, *words)
 
 
 def _look_up(
@@ -125,19 +146,40 @@ def _look_up(
     """Return a function that finds the trainable ones of what was given, by its names."""
     if shared is None:
         return None
-    path = next((name for name, module in model.named_modules() if module is shared), None)
-    given = shared.parameters() if isinstance(shared, nn.Module) else shared
-    identities = {id(parameter) for parameter in given}
-    names = {name for name, p in model.named_parameters() if id(p) in identities}
+    paths, names = _names(model, shared)
 
     def look_up() -> _Parameters:
-        chosen = names
-        if path is not None:
-            inside = {id(p) for p in model.get_submodule(path).parameters()}
-            chosen = {name for name, p in model.named_parameters() if id(p) in inside}
-        return {n: p for n, p in model.named_parameters() if n in chosen and p.requires_grad}
+        modules = dict(model.named_modules(remove_duplicate=False))
+        there = (modules[path].parameters() for path in paths if path in modules)
+        inside = {id(parameter) for parameter in chain.from_iterable(there)}
+        every = model.named_parameters()
+        return {n: p for n, p in every if (n in names or id(p) in inside) and p.requires_grad}
 
     return look_up
+
+
+def _names(
+    model: nn.Module, shared: nn.Module | Iterable[nn.Parameter]
+) -> tuple[list[str], set[str]]:
+    """Return the names of the largest modules that were given whole, and of other parameters."""
+    for path, module in model.named_modules():
+        if module is shared:
+            return [path], set()
+    given = {id(p) for p in (shared.parameters() if isinstance(shared, nn.Module) else shared)}
+    every = [name for name, _ in model.named_parameters()]
+    left = {name for name, p in model.named_parameters() if id(p) in given}
+    paths = []
+    for path, _ in model.named_modules():
+        inside = {name for name in every if not path or name.startswith(f"{path}.")}
+        if inside and inside <= left:
+            paths.append(path)
+            left -= inside
+    return paths, left
+
+
+def _shape(parameter: Tensor | None) -> torch.Size | None:
+    """Return the shape of a parameter that is there, and not to be made by the first batch."""
+    return None if parameter is None or is_lazy(parameter) else parameter.shape
 
 
 def _signature(model: nn.Module) -> list[tuple[int, bool]]:
@@ -148,18 +190,3 @@ def _signature(model: nn.Module) -> list[tuple[int, bool]]:
         for parameter in module._parameters.values()
         if parameter is not None
     ]
-
-
-def _tell(added: list[str], removed: list[str], names: set[str]) -> None:
-    gone = [name for name in removed if name not in names]
-    frozen = [name for name in removed if name in names]
-    _logger.warning(
-        "trajlab measures other shared parameters from this step on: %s; the table "
-        "shared_parameters says where%s",
-        "; ".join(
-            f"{what} {', '.join(some)}"
-            for what, some in (("added", added), ("left out", frozen), ("gone", gone))
-            if some
-        ),
-        "" if added or not gone else "; pass shared= a module, so that what takes a place counts",
-    )

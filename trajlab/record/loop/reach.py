@@ -1,20 +1,26 @@
 """Which parameters each loss depends on, though losses may have been collected in one tensor."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from math import nan
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-_Scalar = tuple[Node, int]
+from trajlab.record.loop.wrappers import hidden_part
+
+_Edge = tuple[Node, int]
 
 
 def reached(losses: Sequence[Tensor]) -> list[set[int]]:
     """Return the identities of the leaf tensors that each loss depends on.
 
-    Losses that are stacked, or written into a tensor, and then indexed are one tensor on the graph,
-    so that each reaches the others' heads. A number on the graph that one of them depends on and
-    another has the exact derivative zero to is therefore none of the other's.
+    Losses or outputs that are stacked, or written into a tensor, and then indexed are one tensor on
+    the graph, so that each loss reaches the others' heads. Where two losses come to a number on the
+    graph, or to a tensor above the parameters of heads, and one has the exact derivative zero to it
+    and the other not, what is below is therefore none of the first one's. Derivatives that begin as
+    NaN tell more: what was multiplied by zero is NaN then, and what was not indexed is zero.
 
     Parameters
     ----------
@@ -27,23 +33,33 @@ def reached(losses: Sequence[Tensor]) -> list[set[int]]:
         One set a loss.
     """
     walks = [_walk(loss, ()) for loss in losses]
-    common = [
-        scalar
-        for scalar in dict.fromkeys(scalar for _, scalars in walks for scalar in scalars)
-        if sum(scalar in scalars for _, scalars in walks) > 1
-    ]
+    arrivals = Counter(
+        edge
+        for loss, (_, scalars) in zip(losses, walks, strict=True)
+        for edge in scalars | _above_parameters(loss)
+    )
+    common = [edge for edge, number in arrivals.items() if number > 1]
     if not common:
         return [leaves for leaves, _ in walks]
-    used = [_used(loss, common) for loss in losses]
-    anybody = set().union(*used)
-    return [_walk(loss, anybody - of_loss)[0] for loss, of_loss in zip(losses, used, strict=True)]
+    exact, structural = (_foreign(losses, common, slope) for slope in (1.0, nan))
+    return [
+        # a loss that is multiplied by zero now would else depend on nothing
+        _walk(loss, moved | zero)[0] or _walk(loss, moved)[0] or whole
+        for loss, zero, moved, (whole, _) in zip(losses, exact, structural, walks, strict=True)
+    ]
 
 
-def _walk(loss: Tensor, closed: Collection[_Scalar]) -> tuple[set[int], set[_Scalar]]:
+def reaches(loss: Tensor, parameters: Iterable[Tensor]) -> bool:
+    """Say whether a loss depends on one of the parameters, as far as its graph tells."""
+    leaves, _ = _walk(loss, ())
+    return hidden_part([loss]) is not None or not leaves.isdisjoint(map(id, parameters))
+
+
+def _walk(loss: Tensor, closed: Collection[_Edge]) -> tuple[set[int], set[_Edge]]:
     """Return the leaves that a loss reaches, and the numbers on the way; not through `closed`."""
     seen: set[Node] = set()
     leaves: set[int] = set()
-    scalars: set[_Scalar] = set()
+    scalars: set[_Edge] = set()
     stack = [loss.grad_fn]
     while stack:
         node = stack.pop()
@@ -61,6 +77,30 @@ def _walk(loss: Tensor, closed: Collection[_Scalar]) -> tuple[set[int], set[_Sca
     return leaves, scalars
 
 
+def _above_parameters(loss: Tensor) -> set[_Edge]:
+    """Return where tensors come in on the way down to the first parameters."""
+    seen: set[Node] = set()
+    edges: set[_Edge] = set()
+    stack = [loss.grad_fn]
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        following = [(n, number) for n, number in node.next_functions if n is not None]
+        if not any(_is_parameter(n) for n, _ in following):
+            edges.update(following)
+            stack.extend(n for n, _ in following)
+    return edges
+
+
+def _is_parameter(node: Node) -> bool:
+    """Say whether a node gives a leaf, or what one such as its transpose or copy is made into."""
+    while len(node.next_functions) == 1 and node.next_functions[0][0] is not None:
+        node = node.next_functions[0][0]
+    return hasattr(node, "variable")
+
+
 def _is_scalar(node: Node, number: int) -> bool:
     """Say whether one number arrives there, which is no leaf."""
     arrives = getattr(node, "_input_metadata", ())
@@ -71,10 +111,23 @@ def _is_scalar(node: Node, number: int) -> bool:
     )
 
 
-def _used(loss: Tensor, scalars: Sequence[_Scalar]) -> set[_Scalar]:
-    """Return the numbers of which a loss has a derivative that is not zero."""
+def _foreign(losses: Sequence[Tensor], edges: Sequence[_Edge], slope: float) -> list[set[_Edge]]:
+    """Return, for each loss, the edges at which others have a derivative and it has zero."""
+    used = [_used(loss, edges, slope) for loss in losses]
+    anybody = set().union(*used)
+    return [anybody - own for own in used]
+
+
+def _used(loss: Tensor, edges: Sequence[_Edge], slope: float) -> set[_Edge]:
+    """Return the edges at which the loss has a derivative that is not zero, from this slope on."""
     if not loss.requires_grad:
         return set()
-    edges = [GradientEdge(*scalar) for scalar in scalars]
-    gradients = torch.autograd.grad(loss, edges, retain_graph=True, allow_unused=True)
-    return {s for s, g in zip(scalars, gradients, strict=True) if g is not None and bool(g.any())}
+    with torch.autograd.set_detect_anomaly(False):  # which takes NaN for a fault
+        gradients = torch.autograd.grad(
+            loss,
+            [GradientEdge(*edge) for edge in edges],
+            torch.full_like(loss, slope),
+            retain_graph=True,
+            allow_unused=True,
+        )
+    return {e for e, g in zip(edges, gradients, strict=True) if g is not None and bool(g.any())}

@@ -1,12 +1,14 @@
 """Which parameters the tasks share."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.guard import guard
 from trajlab.record.loop.reach import reached
+from trajlab.record.loop.wrappers import hidden_part
 
 _logger = logging.getLogger("trajlab")
 
@@ -48,9 +50,9 @@ def name_shared(
 
 
 def discover_shared(
-    model: nn.Module, tasks: Iterable[str], losses: Mapping[str, Tensor]
+    model: nn.Module, tasks: Sequence[str], losses: Mapping[str, Tensor]
 ) -> dict[str, nn.Parameter]:
-    """Find the parameters that two or more losses reach, from their graph.
+    """Find the parameters that two or more losses reach, from their graph, and say which.
 
     With one task, all parameters that it reaches.
 
@@ -58,7 +60,7 @@ def discover_shared(
     ----------
     model : nn.Module
         The model that owns them.
-    tasks : iterable of str
+    tasks : sequence of str
         All declared tasks.
     losses : mapping of str to Tensor
         The losses of one step.
@@ -71,25 +73,22 @@ def discover_shared(
     Raises
     ------
     TrajlabError
-        If fewer than two of several tasks are in `losses`, or nothing is shared.
+        If fewer than two of several tasks are in `losses`, nothing is shared, or a part of the
+        graph hides its parameters.
     """
-    needed = min(2, len(list(tasks)))
+    needed = min(2, len(tasks))
     if len(losses) < needed:
         raise TrajlabError(
             f"the first step has no loss but {', '.join(losses)!r}, so what the tasks share cannot "
             "be found; pass shared="
         )
-    reach = reached(list(losses.values()))
-    shared = {
-        name: parameter
-        for name, parameter in model.named_parameters()
-        if sum(id(parameter) in ids for ids in reach) >= needed
-    }
+    numbers = losses_by_parameter(model, losses)
+    shared = {n: p for n, p in model.named_parameters() if numbers.get(n, 0) >= needed}
     if not shared:
         raise TrajlabError("no two task losses reach a common parameter of the model; pass shared=")
-    if needed > 1 and len(shared) == sum(p.requires_grad for p in model.parameters()):
+    if needed > 1 and numbers.keys() == shared.keys():
         _logger.warning(
-            "every loss reaches every trainable parameter of the model, so trajlab takes all of "
+            "every parameter that a loss reaches is reached by others too, so trajlab takes all of "
             "them as shared; if some are heads, pass shared= the part that the tasks share"
         )
         return shared
@@ -100,3 +99,22 @@ def discover_shared(
         ", ".join(layers),
     )
     return shared
+
+
+def losses_by_parameter(model: nn.Module, losses: Mapping[str, Tensor]) -> dict[str, int]:
+    """Return how many of the losses reach each parameter that any reaches, by name.
+
+    Raises
+    ------
+    TrajlabError
+        If a part of the graph hides its parameters.
+    """
+    hidden = hidden_part(losses.values())
+    if hidden:
+        raise TrajlabError(
+            f"the losses come from {hidden}, which hides what the tasks share; pass shared="
+        )
+    with guard(model):  # a checkpoint runs its part again
+        reach = reached(list(losses.values()))
+    numbers = {n: sum(id(p) in ids for ids in reach) for n, p in model.named_parameters()}
+    return {name: number for name, number in numbers.items() if number}

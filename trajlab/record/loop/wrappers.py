@@ -7,6 +7,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trajlab.errors import TrajlabError
 
+_HIDING = {  # by the name of its node
+    "CompiledFunctionBackward": "a compiled graph",
+    "CheckpointFunctionBackward": "a reentrant checkpoint (use_reentrant=False hides nothing)",
+}
+
 
 def unwrap(model: nn.Module) -> nn.Module:
     """Return the model that ``torch.compile`` or ``DistributedDataParallel`` wraps.
@@ -53,16 +58,16 @@ def is_sharded(model: nn.Module) -> bool:
     )
 
 
-def has_compiled_graph(losses: Iterable[Tensor]) -> bool:
-    """Say whether a part of the losses' graph is compiled."""
+def hidden_part(losses: Iterable[Tensor]) -> str | None:
+    """Return words for a part of the losses' graph that hides its parameters, None if none does."""
     stack = [loss.grad_fn for loss in losses]
     seen = set()
     while stack:
         node = stack.pop()
         if node is None or node in seen:
             continue
-        if node.name() == "CompiledFunctionBackward":
-            return True
+        if node.name() in _HIDING:
+            return _HIDING[node.name()]
         seen.add(node)
         stack.extend(following for following, _ in node.next_functions)
-    return False
+    return None

@@ -1,6 +1,6 @@
 """The trace of each task's Fisher information."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import nan
 from typing import Any
@@ -77,6 +77,18 @@ class FisherTrace(Sampled):
             "trace": [trace.value for trace in found],
             "se": [trace.se for trace in found],
             "reason": ["" if task in norms else NO_DATA for task in moment.tasks],
+        }
+
+    def differentiated(
+        self, moment: Moment, wanted: Sequence[str], batch: Any
+    ) -> Mapping[str, Tensor]:
+        """Return a loss of the model's own targets, for each task that the batch serves."""
+        predictions = self._predictions(moment, batch)
+        generator = torch.Generator().manual_seed(self._seed)
+        return {
+            task: next(iter(predictions[task].draws(generator)))[1]
+            for task in wanted
+            if task in predictions
         }
 
     def _predictions(self, moment: Moment, batch: Any) -> dict[str, Likelihood]:

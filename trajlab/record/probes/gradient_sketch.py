@@ -11,8 +11,8 @@ from trajlab.measure.sums.processes import processes
 from trajlab.measure.sums.sketch import Sketch
 from trajlab.measure.sums.task_sums import TaskSums, task_gradient
 from trajlab.record.moment import Moment
-from trajlab.record.probes.gradients.reach import UNREACHED
 from trajlab.record.probes.probe import Probe, Row
+from trajlab.record.probes.reach import UNREACHED
 from trajlab.record.schedule import Every
 from trajlab.store import Table, standard
 
@@ -52,7 +52,6 @@ class GradientSketch(Probe):
         self._size = size
         self._seed = seed
         self._shared: object = None
-        self._known: dict[str, Tensor] = {}
         self._sketch: Sketch | None = None
         self._sums: TaskSums | None = None
         self._weights: Row = {}
@@ -65,7 +64,7 @@ class GradientSketch(Probe):
     def table(self, moment: Moment) -> Table:
         """Declare ``sketches``."""
         table = standard("sketches", *_COLUMNS, task=moment.tasks, k=range(self._size))
-        attributes = {"kind_of_sketch": "fold", "size": self._size, "seed": self._seed}
+        attributes = {"kind_of_sketch": "fold by name", "size": self._size, "seed": self._seed}
         return replace(table, attributes=attributes)
 
     def measure(self, moment: Moment) -> Row:
@@ -117,10 +116,11 @@ class GradientSketch(Probe):
 
     def _sketched(self, moment: Moment) -> tuple[Sketch, Row]:
         """Return what sketches, and the columns of the weights."""
+        if not moment.parameters:
+            raise TrajlabError(UNREACHED)
         if self._sketch is None or self._shared is not moment.parameters:
             self._shared = moment.parameters
-            self._known |= moment.parameters  # in the order in which they came: signs stay theirs
-            self._sketch = Sketch(self._known, size=self._size, seed=self._seed)
+            self._sketch = Sketch(moment.parameters, size=self._size, seed=self._seed)
         weights = {name: parameter.detach() for name, parameter in moment.parameters.items()}
         sketch = self._sketch(weights)
         return self._sketch, {"weights": sketch, "weights_norm": _norm(weights, sketch)}

@@ -62,6 +62,8 @@ class Parameters(Probe):
     def measure(self, moment: Moment) -> Mapping[str, Any]:
         """Return ``distance_from_start``, ``update_norm`` and ``path_length``."""
         here = self._weights(moment)
+        if not here:
+            raise TrajlabError("none of the shared parameters is in the model any more")
         if self._start is None and moment.step == 0:
             self._start = here
         self._complete_start(here)
@@ -92,14 +94,21 @@ class Parameters(Probe):
         return {name: p.detach().clone() for name, p in present if name in known}
 
     def _complete_start(self, here: Mapping[str, Tensor]) -> None:
-        """Let what is shared only now begin where it is: until now it stood still."""
-        for name in here:
-            if self._start is not None and name not in self._start:
-                if not self._last:
-                    raise TrajlabError(f"start= lacks the weights of {name}; give all of step 0")
-                self._start = {**self._start, name: here[name]}
+        """Let what is shared only now, or has another shape, begin where it is."""
+        if self._start is not None:
+            new = [name for name, weight in here.items() if not _fits(self._start, name, weight)]
+            if new and not self._last:
+                raise TrajlabError(f"start= lacks the weights of {new[0]}; give all of step 0")
+            self._start = {**self._start, **{name: here[name] for name in new}}
         if self._last:
-            self._last = {name: self._last.get(name, here[name]) for name in here}
+            self._last = {
+                name: self._last[name] if _fits(self._last, name, weight) else weight
+                for name, weight in here.items()
+            }
+
+
+def _fits(weights: Mapping[str, Tensor], name: str, weight: Tensor) -> bool:
+    return name in weights and weights[name].shape == weight.shape
 
 
 def _total(norms: Mapping[str, float]) -> float:

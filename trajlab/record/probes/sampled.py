@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 from contextlib import contextmanager
 from typing import Any
 
+from torch import Tensor
+
 from trajlab.errors import TrajlabError
 from trajlab.measure.examples.capture import Capture
 from trajlab.measure.examples.check import ExampleCheck
@@ -12,6 +14,7 @@ from trajlab.measure.layers import group_by_layer, modules_of
 from trajlab.record.loop.setup import Setup
 from trajlab.record.moment import Moment, TaskLosses
 from trajlab.record.probes.probe import Probe
+from trajlab.record.probes.reach import Reach
 from trajlab.record.sample import Data, Sample
 from trajlab.record.schedule import Every
 
@@ -45,6 +48,8 @@ class Sampled(Probe):
         self._data = data
         self._seed = seed
         self._sample: Sample | None = None
+        self._reach = Reach()
+        self._reached: object = None  # the shared parameters that were looked for
 
     def check(self, setup: Setup) -> None:
         """Raise if it cannot measure in this loop, or on this data."""
@@ -70,11 +75,32 @@ class Sampled(Probe):
         )
 
     def sample(self, moment: Moment) -> Sample:
-        """Put the model into evaluation mode, and return the sample."""
+        """Put the model into evaluation mode, and return the sample.
+
+        Raises
+        ------
+        TrajlabError
+            If what the first batch gives depends on none of the shared parameters; looked at again
+            when those change.
+        """
         if self._sample is None:
             self._sample = Sample(self._data, moment.tasks, self._seed)
         moment.model.eval()
+        if self._reached is not moment.parameters:
+            given: dict[str, Tensor] = {}
+            for wanted, batch in next(self._sample.rounds()):
+                given |= self.differentiated(moment, wanted, batch)
+            self._reach.look(moment, given)
+            self._reached = moment.parameters
         return self._sample
+
+    def differentiated(
+        self, moment: Moment, wanted: Sequence[str], batch: Any
+    ) -> Mapping[str, Tensor]:
+        """Return what is differentiated on a batch, for each task that it serves."""
+        assert self._sample is not None
+        losses = self._sample.losses(wanted, batch, moment.model, losses_function(moment))
+        return {task: found.sums for task, found in losses.items()}
 
     def attributes(self, estimator: str, **further: Any) -> dict[str, Any]:
         """Return what the table says about how its numbers were made."""

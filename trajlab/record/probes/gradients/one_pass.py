@@ -11,9 +11,9 @@ from trajlab.measure.gram.task_gram import task_gram
 from trajlab.measure.gram.training_gram import TrainingGram
 from trajlab.record.moment import Moment
 from trajlab.record.probes.gradients.compiled import walking_again
-from trajlab.record.probes.gradients.reach import Reach
 from trajlab.record.probes.gradients.scope import Scope, scaled_losses, weights
 from trajlab.record.probes.probe import Row, Started
+from trajlab.record.probes.reach import Reach
 
 _logger = logging.getLogger("trajlab")
 

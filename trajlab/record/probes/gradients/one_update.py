@@ -8,9 +8,9 @@ from torch import Tensor
 from trajlab.measure.sums.gradient_sums import GradientSums
 from trajlab.record.moment import Moment
 from trajlab.record.probes.gradients.compiled import walking_again
-from trajlab.record.probes.gradients.reach import Reach
 from trajlab.record.probes.gradients.scope import Scope
 from trajlab.record.probes.probe import Row
+from trajlab.record.probes.reach import Reach
 
 
 class OneUpdate:

@@ -64,8 +64,6 @@ class Scope:
             self._chosen = self._choose(every)
             self._complete = len(self._chosen) == len(every)
             self._shared = moment.parameters
-        if not self._chosen:
-            raise TrajlabError("no parameter in scope is trainable at present")
         return self._chosen
 
     def complete(self, moment: Moment) -> bool:
