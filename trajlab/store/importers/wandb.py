@@ -2,24 +2,20 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from trajlab.errors import TrajlabError
 from trajlab.store.importers.leveldb import records
-from trajlab.store.importers.lightning import updates_completed
 from trajlab.store.importers.logged import (
     Found,
     LoggedRun,
-    Rows,
     Unreadable,
-    by_step_of,
-    numbers,
     read_each,
 )
+from trajlab.store.importers.rows import Rows, numbers
 from trajlab.store.importers.texts import read_bytes
-from trajlab.store.importers.wandb_csv import LIGHTNING, read_table, step_among
+from trajlab.store.importers.wandb_csv import counted, read_table
 
 
 def read_wandb(path: Path) -> Iterator[Found]:
@@ -81,12 +77,7 @@ class _Offline:
         TrajlabError
             If nothing was logged, or a step is not whole.
         """
-        series = self._rows.series
-        if not series:
-            raise TrajlabError(f"the run {self.name!r} has no history")
-        step = step_among(series)
-        run = by_step_of(LoggedRun(self.name, self.metadata, series), step)
-        return replace(run, series=updates_completed(run.series)) if step == LIGHTNING else run
+        return counted(self._rows.run(self.name, self.metadata))
 
 
 def _take(file: Path, record_type: Any, runs: dict[str, _Offline]) -> None:
