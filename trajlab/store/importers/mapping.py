@@ -88,8 +88,8 @@ def _keys(
     for wanted in (map or {}).values():
         if wanted not in series:
             raise TrajlabError(f"{source} has no series {wanted!r}; {wizard(series)}")
-    keys = map or {series: series for series in series if is_place(series)}
-    if not map and set(keys) <= set(CLOCKS):
+    keys = map or {name: name for name in series if is_place(name) and name not in CLOCKS}
+    if not keys:
         raise TrajlabError(f"{source} has no series that --map names; {wizard(series)}")
     return keys
 

@@ -5,13 +5,14 @@ from typing import Any
 
 from trajlab.errors import TrajlabError
 from trajlab.store.importers.logged import LoggedRun
+from trajlab.store.importers.places import CLOCKS
 
 
 class Rows:
     """Series gathered from the rows of a log.
 
-    Of two values of one series at one step the later is kept; a number without a step, or with
-    one that does not count from 0, is counted and left out.
+    Of two values of one series at one step the later is kept, of a clock the first. A number
+    without a step, or with one that does not count from 0, is counted and left out.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,9 @@ class Rows:
             self._without += 1
             return
         own = self._series.setdefault(name, {})
+        if name in CLOCKS:  # which say when a step was reached first
+            own.setdefault(step, value)
+            return
         if step in own and repr(own[step]) != repr(value):  # NaN is as NaN
             self._twice[name] = self._twice.get(name, 0) + 1
         own[step] = value

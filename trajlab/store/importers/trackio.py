@@ -29,8 +29,9 @@ def read_trackio(path: Path) -> Iterator[Found]:
 def _read(several: bool, file: Path) -> Iterator[LoggedRun]:
     read_bytes(file)
     try:
-        # read-only: the data base of a run in progress stays as it is
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as base:
+        # nothing is written: what a run in progress keeps beside its data base is only read
+        how = "mode=ro" if file.with_name(f"{file.name}-wal").exists() else "immutable=1"
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True)) as base:
             columns = {row[1] for row in base.execute("PRAGMA table_info(metrics)")}
             own = "run_id" if "run_id" in columns else "run_name"  # names could not be shared once
             configs = dict(base.execute(f"SELECT {own}, config FROM configs"))

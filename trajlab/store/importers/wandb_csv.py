@@ -13,7 +13,7 @@ from trajlab.store.importers.rows import Rows, by_step_of
 LIGHTNING = "trainer/global_step"
 _STEP = ("trajlab_step", LIGHTNING, "train/global_step", "global_step", "_step", "Step", "step")
 _RUN = ("run", "Run", "name", "Name", "run_name", "run_id")
-_RUNTIME = "_runtime"
+RUNTIME = "_runtime"
 _BETWEEN = " - "  # a run's name and a series' in a chart's header
 _BOUNDS = ("__MIN", "__MAX")
 _SAMPLE = 500  # rows that run.history() returns unless told otherwise
@@ -75,8 +75,8 @@ def counted(run: LoggedRun) -> LoggedRun:
         If no series counts steps, or a step is not whole.
     """
     step = step_among(run.series)
-    if _RUNTIME in run.series and "wall_time" not in run.series:
-        run = replace(run, series={**run.series, "wall_time": run.series[_RUNTIME]})
+    if RUNTIME in run.series and "wall_time" not in run.series:
+        run = replace(run, series={**run.series, "wall_time": run.series[RUNTIME]})
     run = by_step_of(run, step)
     return replace(run, series=updates_completed(run.series)) if step == LIGHTNING else run
 
