@@ -18,6 +18,8 @@ class Entry:
         The question that it answers, in one line.
     analysis, figure
         The functions, as ``package:name``.
+    chart
+        The function that makes the interactive figure, likewise; empty where there is none.
     panels
         Columns whose every combination of values gets a panel of its own in the figure.
     reading
@@ -35,6 +37,7 @@ class Entry:
     reading: str
     details: tuple[str, ...] = ()
     shown: str = "summary"
+    chart: str = ""
 
 
 ANALYSES: Mapping[str, Entry] = {
@@ -42,6 +45,7 @@ ANALYSES: Mapping[str, Entry] = {
         help="Generalization gap to the baseline at matched training loss, and where it begins.",
         analysis="trajlab.analysis:gap",
         figure="trajlab.plots:gap",
+        chart="trajlab.report.charts.gap:gap",
         panels=("setting", "task", "metric"),
         reading=(
             "Training runs from left to right: the training loss falls along the axis. The height "
@@ -61,6 +65,7 @@ ANALYSES: Mapping[str, Entry] = {
         help="Cosine and magnitude similarity of task gradients, by task pair, over training.",
         analysis="trajlab.analysis:conflict",
         figure="trajlab.plots:conflict",
+        chart="trajlab.report.charts.conflict:conflict",
         panels=("setting", "condition", "method"),
         reading=(
             "Each line is one pair of tasks, its band the middle 80 % of the steps around. Above "
@@ -85,6 +90,7 @@ ANALYSES: Mapping[str, Entry] = {
         help="Sharpness, gradient covariance, Fisher trace: at the end and at equal training loss.",
         analysis="trajlab.analysis:factors",
         figure="trajlab.plots:factors",
+        chart="trajlab.report.charts.factors:factors",
         panels=("setting", "task"),
         reading=(
             "Each mark is one factor's difference to the baseline in standard errors, turned so "
@@ -101,6 +107,7 @@ ANALYSES: Mapping[str, Entry] = {
         help="Pareto fronts of methods, and their distance to that of scalarization.",
         analysis="trajlab.analysis:front",
         figure="trajlab.plots:front",
+        chart="trajlab.report.charts.front:front",
         panels=("setting",),
         reading=(
             "Each mark is one configuration, the mean of its runs; filled ones are on their "

@@ -60,6 +60,27 @@ def brief(table: pd.DataFrame, details: Collection[str]) -> pd.DataFrame:
     return table.drop(columns=[*spared, *(name for name in details if name in table)])
 
 
+def measured(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Take out the rows without any number, and count them by their reason.
+
+    Parameters
+    ----------
+    table
+        A table of a result.
+
+    Returns
+    -------
+    table, reasons
+        The rows with a number; and how many others there are, by reason.
+    """
+    numbers = table.select_dtypes("float")
+    if "reason" not in table or numbers.empty:
+        return table, {}
+    empty = numbers.isna().all(axis="columns") & (table["reason"] != "")
+    reasons = table.loc[empty, "reason"].value_counts(sort=False)
+    return table[~empty], {str(reason): int(number) for reason, number in reasons.items()}
+
+
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """List a table's rows in plain Python types, ``None`` for what is missing or not finite."""
     finite = table.replace([np.inf, -np.inf], np.nan).astype(object)

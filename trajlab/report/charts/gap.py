@@ -1,0 +1,97 @@
+"""The gap at equal training loss, to be looked at closely."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trajlab.analysis import Gap
+from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.tables import group_columns
+from trajlab.report.charts.base import (
+    ZOOM,
+    Panel,
+    Spec,
+    figure,
+    labelled,
+    look,
+    panels,
+    tooltip,
+    values,
+)
+
+_TOLD = ("series", "train_loss", "gap", "low", "high")
+_DRAWN = (*_TOLD, "band_low", "band_high", "onset")
+
+
+def gap(result: Gap, places: Mapping[str, int]) -> list[Panel]:
+    """Return one panel a setting, task and metric.
+
+    Parameters
+    ----------
+    result
+        What :func:`trajlab.analysis.gap` returned.
+    places
+        Place of each group's name in the palette.
+    """
+    keys = group_columns(result.options.group_by)[1:]
+    curve = labelled(result.curve.dropna(subset=["gap"]), keys)
+    summary = labelled(result.summary, keys)
+    return [
+        _panel(title, rows, summary, places)
+        for title, rows in panels(curve, ("setting", "task", "metric"))
+    ]
+
+
+def _panel(
+    title: str, rows: pd.DataFrame, summary: pd.DataFrame, places: Mapping[str, int]
+) -> Panel:
+    own = look(rows["series"], places)
+    falls = {"scale": {"type": "log", "reverse": True, "nice": False}}
+    x: Spec = {"field": "train_loss", "type": "quantitative"}
+    x |= falls if (rows["train_loss"] > 0).all() else {"scale": {"reverse": True}}
+    x["axis"] = {"title": "training loss (falls from left to right)", "format": ".2~g", "tickCount": 6}
+    score = rows["metric"].iloc[0]
+    better = "up is larger" if is_quantity(score) else "up is better"
+    y = {"title": f"gap in {score} ({better})", "type": "quantitative"}
+    shade = {"mark": {"type": "area", "clip": True}, "encoding": {"x": x, "color": own.color}}
+
+    def band(low: str, high: str, opacity: float) -> Spec:
+        edges = {"y": y | {"field": low}, "y2": {"field": high}}
+        mark = shade["mark"] | {"opacity": opacity}
+        return {"mark": mark, "encoding": shade["encoding"] | edges}
+
+    at = {"x": x, "y": y | {"field": "gap"}}
+    line = {"mark": {"type": "line", "clip": True}, "encoding": {**at, "color": own.color, "strokeDash": own.dash}}
+    points = {
+        "mark": {"type": "point", "filled": True, "size": 45, "clip": True},
+        "encoding": {**at, "color": own.color, "shape": own.shape}
+        | {"tooltip": tooltip(*_TOLD)},
+        "params": [ZOOM],
+    }
+    onset = {
+        "transform": [{"filter": "datum.onset"}],
+        "mark": {"type": "point", "size": 220, "strokeWidth": 2.5, "clip": True},
+        "encoding": points["encoding"],
+    }
+    zero = {"mark": {"type": "rule", "color": "#888"}, "encoding": {"y": {"datum": 0}}}
+    bands = [band("band_low", "band_high", 0.08), band("low", "high", 0.18)]
+    data = values(_with_onsets(rows, summary), _DRAWN)
+    # The simultaneous band is wide where training begins, and may leave the picture there.
+    ends = rows[["gap", "low", "high"]].to_numpy(float)
+    ends = [*ends[np.isfinite(ends)], 0.0]
+    margin = 0.1 * (max(ends) - min(ends)) or 1.0
+    y["scale"] = {"domain": [min(ends) - margin, max(ends) + margin], "nice": True}
+    return Panel(title, figure(data, layer=[zero, *bands, line, points, onset]), own.names)
+
+
+def _with_onsets(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """Mark the point of each curve at which its onset lies."""
+    about = [name for name in ("setting", "task", "metric", "series") if name in rows]
+    starts = summary.set_index(about)["onset_loss"].to_dict()
+    marks: list[Any] = []
+    for key, loss in zip(rows[about].itertuples(index=False), rows["train_loss"], strict=True):
+        start = starts.get(tuple(key), np.nan)
+        marks.append(bool(np.isclose(loss, start, rtol=1e-6)))
+    return rows.assign(onset=marks)
