@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
@@ -51,13 +52,29 @@ def gap(result: Gap, ax: Axes | None = None) -> Axes:
     ax.set_xscale("log")
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
-    # The simultaneous band is wide where training begins, and may leave the picture there.
-    shown = curve[["gap", "low", "high"]].to_numpy(float)
-    margin = 0.1 * np.ptp(shown[np.isfinite(shown)]) or 1.0
-    ax.set_ylim(np.nanmin([*shown.ravel(), 0]) - margin, np.nanmax([*shown.ravel(), 0]) + margin)
+    ax.set_ylim(vertical_range(curve))
     ax.legend(title=f"against {baseline}", frameon=False)
     sns.despine(ax=ax)
     return ax
+
+
+def vertical_range(curve: pd.DataFrame) -> tuple[float, float]:
+    """Return the range that the height is drawn in: all gaps, and the narrower half of intervals.
+
+    Where training begins few runs have settled, and intervals there would flatten all the rest;
+    they may leave the picture.
+
+    Parameters
+    ----------
+    curve
+        Rows of ``curve`` of :func:`trajlab.analysis.gap`, each with a gap.
+    """
+    width = curve["high"] - curve["low"]
+    reliable = curve.loc[width <= width.median(), ["low", "high"]].to_numpy(float)
+    heights = np.concatenate([curve["gap"].to_numpy(float), reliable.ravel(), [0.0]])
+    heights = heights[np.isfinite(heights)]
+    margin = 0.15 * np.ptp(heights) or 1.0
+    return float(heights.min() - margin), float(heights.max() + margin)
 
 
 def _draw(ax: Axes, line: Series, onset: float) -> None:

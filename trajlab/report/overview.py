@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from trajlab.analysis import Diagnosis, Gap
 from trajlab.analysis.gap.overview import overview
-from trajlab.analysis.tables import group_columns
+from trajlab.analysis.tables import group_columns, records
 from trajlab.report.charts.base import label
 from trajlab.report.readable import MISSING, text
 
@@ -111,7 +111,7 @@ def _forest(rows: pd.DataFrame, keys: Sequence[str]) -> Forest:
     reasons = without["task"].groupby(without["reason"].replace("", "no value"), sort=False)
     return Forest(
         title=f"{first['setting']}: {title}" if first["setting"] else title,
-        lines=tuple(_line(row, keys, edge) for row in compared.to_dict("records")),
+        lines=tuple(_line(row, keys, edge) for row in records(compared)),
         not_compared={str(reason): ", ".join(tasks.unique()) for reason, tasks in reasons},
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trajlab.analysis.tables import records
 from trajlab.plots.style import series
 
 Spec = dict[str, Any]
@@ -70,7 +71,7 @@ def label(row: Mapping[str, Any], keys: Sequence[str]) -> str:
 
 def labelled(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Add the column `series`, the group's name."""
-    names = [label(row, keys) for row in table.to_dict("records")]
+    names = [label(row, keys) for row in records(table)]
     return table.assign(series=names)
 
 
@@ -121,10 +122,7 @@ def look(names: Iterable[str], places: Mapping[str, int] | None = None) -> Look:
 
 def values(table: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
     """List the rows for a page: few digits, and null for what is not finite."""
-    return [
-        {name: _value(row[name]) for name in columns if name in row}
-        for row in table.to_dict("records")
-    ]
+    return [{name: _value(row[name]) for name in columns if name in row} for row in records(table)]
 
 
 def figure(data: Sequence[Mapping[str, Any]], **parts: Any) -> Spec:

@@ -87,15 +87,15 @@ def _corrected(rows: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFrame:
     of_group = corrected[corrected["run"].isin(rows["run"])].dropna(subset=["cosine"])
     named = of_group.assign(series=of_group["task_a"] + " – " + of_group["task_b"])
     named = named[named["series"].isin(rows["pair"])]
-    return named.groupby(["series", "step"], as_index=False)["cosine"].mean()
+    return named.groupby(["series", "step"])["cosine"].mean().reset_index()
 
 
 def _layers(rows: pd.DataFrame) -> Spec:
     """Draw the mean cosine of all pairs by layer and window of steps."""
     edges = np.unique(np.linspace(rows["step"].min(), rows["step"].max() + 1, WINDOWS + 1))
     window = edges[np.searchsorted(edges, rows["step"], side="right") - 1]
-    cells = rows.assign(step=window).groupby(["layer", "step"], sort=False, as_index=False)
-    cells = cells["cosine"].mean()
+    windows = rows.assign(step=window).groupby(["layer", "step"], sort=False)
+    cells = windows["cosine"].mean().reset_index()
     order = list(dict.fromkeys(rows["layer"]))
     data = values(cells.assign(series="layers"), ("series", "layer", "step", "cosine"))
     return figure(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from trajlab.report.charts.base import ZOOM, Panel, figure, label, look, tooltip, values
 from trajlab.store import Trajectory
@@ -105,7 +106,7 @@ def _table(run: Trajectory, keys: Sequence[str]) -> pd.DataFrame:
             continue
         frame = run.frame(name)
         scores = [column for column in frame if column not in (*_ABOUT, "epoch")]
-        scores = [column for column in scores if np.issubdtype(frame[column].dtype, np.number)]
+        scores = [column for column in scores if is_numeric_dtype(frame[column])]
         rows = frame.melt(["step", "task"], scores, "metric").dropna(subset=["value"])
         split = name.removeprefix("evaluations/")
         rows["what"] = rows["task"].astype(str) + " · " + split + " " + rows["metric"].astype(str)

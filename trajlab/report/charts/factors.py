@@ -11,6 +11,7 @@ from trajlab.analysis.tables import group_columns
 from trajlab.plots.factors import CLEAR, EDGE
 from trajlab.report.charts.base import (
     Panel,
+    Spec,
     figure,
     labelled,
     look,
@@ -43,11 +44,11 @@ def factors(result: Factors, places: Mapping[str, int]) -> list[Panel]:
 def _panel(title: str, rows: pd.DataFrame, places: Mapping[str, int]) -> Panel:
     own = look(rows["series"], places)
     beyond = f"; marks at ±{EDGE} are beyond" if (rows["z"].abs() > EDGE).any() else ""
-    title = ["difference in standard errors", f"(right is better{beyond})"]
-    x = {"field": "place", "type": "quantitative", "title": title}
+    lines_of_title = ["difference in standard errors", f"(right is better{beyond})"]
+    x: Spec = {"field": "place", "type": "quantitative", "title": lines_of_title}
     x["scale"] = {"domain": [-EDGE - 1, EDGE + 1]}
     y = {"field": "factor", "type": "nominal", "title": None, "sort": None}
-    point = {"mark": {"type": "point", "filled": True, "size": 110}}
+    point: Spec = {"mark": {"type": "point", "filled": True, "size": 110}}
     opacity = {
         "field": "when",
         "type": "ordinal",

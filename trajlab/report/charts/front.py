@@ -63,6 +63,4 @@ def _panel(title: str, rows: pd.DataFrame, objective: list[tuple[str, str]]) -> 
         "mark": {"type": "line"},
         "encoding": {"x": x, "y": y, "color": own.color, "strokeDash": own.dash},
     }
-    return Panel(
-        title, figure(values(table, [*told, "x", "y"]), layer=[line, point]), own.names
-    )
+    return Panel(title, figure(values(table, [*told, "x", "y"]), layer=[line, point]), own.names)

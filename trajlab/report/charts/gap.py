@@ -9,6 +9,7 @@ import pandas as pd
 from trajlab.analysis import Gap
 from trajlab.analysis.runs.quantities import is_quantity
 from trajlab.analysis.tables import group_columns
+from trajlab.plots.gap import vertical_range
 from trajlab.report.charts.base import (
     ZOOM,
     Panel,
@@ -51,23 +52,30 @@ def _panel(
     falls = {"scale": {"type": "log", "reverse": True, "nice": False}}
     x: Spec = {"field": "train_loss", "type": "quantitative"}
     x |= falls if (rows["train_loss"] > 0).all() else {"scale": {"reverse": True}}
-    x["axis"] = {"title": "training loss (falls from left to right)", "format": ".2~g", "tickCount": 6}
+    x["axis"] = {
+        "title": "training loss (falls from left to right)",
+        "format": ".2~g",
+        "tickCount": 6,
+    }
     score = rows["metric"].iloc[0]
     better = "up is larger" if is_quantity(score) else "up is better"
-    y = {"title": f"gap in {score} ({better})", "type": "quantitative"}
-    shade = {"mark": {"type": "area", "clip": True}, "encoding": {"x": x, "color": own.color}}
+    y: Spec = {"title": f"gap in {score} ({better})", "type": "quantitative"}
+    y["scale"] = {"domain": vertical_range(rows)}
+    shade: Spec = {"mark": {"type": "area", "clip": True}, "encoding": {"x": x, "color": own.color}}
 
     def band(low: str, high: str, opacity: float) -> Spec:
         edges = {"y": y | {"field": low}, "y2": {"field": high}}
         mark = shade["mark"] | {"opacity": opacity}
         return {"mark": mark, "encoding": shade["encoding"] | edges}
 
-    at = {"x": x, "y": y | {"field": "gap"}}
-    line = {"mark": {"type": "line", "clip": True}, "encoding": {**at, "color": own.color, "strokeDash": own.dash}}
+    at: Spec = {"x": x, "y": y | {"field": "gap"}}
+    line = {
+        "mark": {"type": "line", "clip": True},
+        "encoding": {**at, "color": own.color, "strokeDash": own.dash},
+    }
     points = {
         "mark": {"type": "point", "filled": True, "size": 45, "clip": True},
-        "encoding": {**at, "color": own.color, "shape": own.shape}
-        | {"tooltip": tooltip(*_TOLD)},
+        "encoding": {**at, "color": own.color, "shape": own.shape} | {"tooltip": tooltip(*_TOLD)},
         "params": [ZOOM],
     }
     onset = {
@@ -78,11 +86,6 @@ def _panel(
     zero = {"mark": {"type": "rule", "color": "#888"}, "encoding": {"y": {"datum": 0}}}
     bands = [band("band_low", "band_high", 0.08), band("low", "high", 0.18)]
     data = values(_with_onsets(rows, summary), _DRAWN)
-    # The simultaneous band is wide where training begins, and may leave the picture there.
-    ends = rows[["gap", "low", "high"]].to_numpy(float)
-    ends = [*ends[np.isfinite(ends)], 0.0]
-    margin = 0.1 * (max(ends) - min(ends)) or 1.0
-    y["scale"] = {"domain": [min(ends) - margin, max(ends) + margin], "nice": True}
     return Panel(title, figure(data, layer=[zero, *bands, line, points, onset]), own.names)
 
 
