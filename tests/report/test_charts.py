@@ -124,7 +124,7 @@ def test_numbers_are_short_and_what_is_not_finite_is_null() -> None:
 
 def test_names_cannot_leave_their_element() -> None:
     name = "</script><script>alert(1)</script>"
-    panel = Panel("", figure([{"series": name}], mark="point", encoding={}), {})
+    panel = Panel("", figure([{"series": name}], "", mark="point", encoding={}), {})
     text = embed.data(panel)
     assert "<" not in text
     assert json.loads(text)["data"]["values"][0]["series"] == name

@@ -21,7 +21,7 @@ SIGNS: Mapping[str, tuple[str, str]] = {  # seen in black and white too
     "unclear": ("○", "cannot tell"),
     "descriptive": ("·", "descriptive only: too few runs for a test"),
 }
-WIDTH, HEIGHT = 200, 16  # of a forest plot's row, in px
+WIDTH, HEIGHT = 170, 16  # of a forest plot's row, in px
 _PARTS = ("matched", "reach", "selection")
 
 

@@ -29,6 +29,11 @@ _CONFIG: Spec = {
     "legend": {"labelColor": "currentColor", "titleColor": "currentColor", "orient": "bottom"},
 }
 
+ZERO: Spec = {
+    "mark": {"type": "rule", "aria": False, "color": "#888"},
+    "encoding": {"y": {"datum": 0}},
+}
+
 ZOOM: Spec = {  # a wheel turns the page, unless Shift is held
     "name": "zoom",
     "select": {"type": "interval", "zoom": "wheel![event.shiftKey]"},
@@ -125,19 +130,22 @@ def values(table: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
     return [{name: _value(row[name]) for name in columns if name in row} for row in records(table)]
 
 
-def figure(data: Sequence[Mapping[str, Any]], **parts: Any) -> Spec:
+def figure(data: Sequence[Mapping[str, Any]], finding: str, **parts: Any) -> Spec:
     """Return a whole specification, whose series the page can hide.
 
     Parameters
     ----------
     data
         Rows with the column `series`.
+    finding
+        What the figure shows, in words, for those who do not see it.
     **parts
         ``layer``, or ``mark`` and ``encoding``; and ``transform``.
     """
     hide = {"filter": "indexof(hidden, datum.series) < 0"}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "description": finding,
         "width": "container",
         "height": 300,
         "autosize": {"type": "fit", "contains": "padding"},

@@ -9,6 +9,7 @@ from trajlab.analysis import Conflict
 from trajlab.analysis.tables import group_columns
 from trajlab.plots.conflict import WINDOWS, drawn_pairs, windowed
 from trajlab.report.charts.base import (
+    ZERO,
     ZOOM,
     Panel,
     Spec,
@@ -51,15 +52,14 @@ def _panel(title: str, rows: pd.DataFrame, corrected: pd.DataFrame) -> Panel:
     y["scale"] = {"domain": [-1, 1]}
     at = {"x": x, "y": y | {"field": "cosine"}}
     alone = {"color": own.color}
-    zero = {"mark": {"type": "rule", "color": "#888"}, "encoding": {"y": {"datum": 0}}}
     band = {
         "transform": [{"filter": "!datum.corrected"}],
-        "mark": {"type": "area", "clip": True, "opacity": 0.15},
+        "mark": {"type": "area", "aria": False, "clip": True, "opacity": 0.15},
         "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}, **alone},
     }
     line = {
         "transform": [{"filter": "!datum.corrected"}],
-        "mark": {"type": "line", "clip": True},
+        "mark": {"type": "line", "aria": False, "clip": True},
         "encoding": {**at, **alone, "strokeDash": own.dash},
     }
     pointed = {**at, **alone, "shape": own.shape, "tooltip": tooltip(*_TOLD)}
@@ -71,11 +71,17 @@ def _panel(title: str, rows: pd.DataFrame, corrected: pd.DataFrame) -> Panel:
     }
     large = {
         "transform": [{"filter": "datum.corrected"}],
-        "mark": {"type": "point", "size": 170, "strokeWidth": 2, "clip": True},
+        "mark": {"type": "point", "aria": False, "size": 170, "strokeWidth": 2, "clip": True},
         "encoding": pointed,
     }
     data = pd.concat([lines.assign(corrected=False), marks.assign(corrected=True)])
-    drawn = figure(values(data, (*_TOLD, "corrected")), layer=[zero, band, line, points, large])
+    means = lines.groupby("series")["cosine"].mean()
+    told = "; ".join(f"{pair}: {mean:+.2f}" for pair, mean in means.items())
+    drawn = figure(
+        values(data, (*_TOLD, "corrected")),
+        f"Mean cosine of the task gradients over training. {told}.",
+        layer=[ZERO, band, line, points, large],
+    )
     return Panel(title, drawn, own.names)
 
 
@@ -98,9 +104,12 @@ def _layers(rows: pd.DataFrame) -> Spec:
     cells = windows["cosine"].mean().reset_index()
     order = list(dict.fromkeys(rows["layer"]))
     data = values(cells.assign(series="layers"), ("series", "layer", "step", "cosine"))
+    means = cells.groupby("layer")["cosine"].mean()
+    told = f"from {means.min():+.2f} ({means.idxmin()}) to {means.max():+.2f} ({means.idxmax()})"
     return figure(
         data,
-        mark={"type": "rect", "tooltip": True},
+        f"Mean cosine of the task gradients by layer, {told}.",
+        mark={"type": "rect", "tooltip": True, "aria": False},
         encoding={
             "x": {"field": "step", "type": "ordinal", "axis": {"labelOverlap": True}},
             "y": {"field": "layer", "type": "nominal", "sort": order, "title": None}

@@ -50,7 +50,7 @@ def curves(
         "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}},
     }
     line = {
-        "mark": {"type": "line", "strokeWidth": 1.2, "opacity": 0.7},
+        "mark": {"type": "line", "aria": False, "strokeWidth": 1.2, "opacity": 0.7},
         "encoding": {
             **at,
             "color": own.color,
@@ -70,6 +70,7 @@ def curves(
     }
     spec = figure(
         data,
+        f"Loss and metrics of {len(chosen)} runs over training.",
         layer=[line, points],
         params=[_select("shown", what), _select("along", axes)],
         transform=[

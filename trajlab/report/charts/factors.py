@@ -7,9 +7,10 @@ import pandas as pd
 
 from trajlab.analysis import Factors
 from trajlab.analysis.factors.quadrants import factor_names
-from trajlab.analysis.tables import group_columns
+from trajlab.analysis.tables import group_columns, records
 from trajlab.plots.factors import CLEAR, EDGE
 from trajlab.report.charts.base import (
+    ZERO,
     Panel,
     Spec,
     figure,
@@ -60,11 +61,19 @@ def _panel(title: str, rows: pd.DataFrame, places: Mapping[str, int]) -> Panel:
     point["encoding"] |= {"fillOpacity": opacity, "tooltip": tooltip(*_TOLD)}
     lines = [
         {
-            "mark": {"type": "rule", "color": "#888", "strokeDash": [1, 0] if at == 0 else [2, 3]},
+            "mark": ZERO["mark"] | {"strokeDash": [1, 0] if at == 0 else [2, 3]},
             "encoding": {"x": {"datum": at}},
         }
         for at in (-CLEAR, 0, CLEAR)
     ]
-    drawn = figure(values(rows, (*_TOLD, "place")), layer=[*lines, point])
+    told = "; ".join(
+        f"{row['series']}, {row['factor']} {row['when']}: {row['place']:+.2g}"
+        for row in records(rows)
+    )
+    drawn = figure(
+        values(rows, (*_TOLD, "place")),
+        f"Differences in standard errors, above 0 better. {told}.",
+        layer=[*lines, point],
+    )
     tall = {"height": {"step": 16}, "autosize": {"type": "fit-x", "contains": "padding"}}
     return Panel(title, drawn | tall, own.names)

@@ -60,7 +60,16 @@ def _panel(title: str, rows: pd.DataFrame, objective: list[tuple[str, str]]) -> 
     }
     line = {
         "transform": [{"filter": "datum.chosen"}],
-        "mark": {"type": "line"},
+        "mark": {"type": "line", "aria": False},
         "encoding": {"x": x, "y": y, "color": own.color, "strokeDash": own.dash},
     }
-    return Panel(title, figure(values(table, [*told, "x", "y"]), layer=[line, point]), own.names)
+    best = "; ".join(
+        f"{method}: {len(chosen)} configurations on its front"
+        for method, chosen in table[table["chosen"].astype(bool)].groupby("method")
+    )
+    drawn = figure(
+        values(table, [*told, "x", "y"]),
+        f"Configurations in {first} and {second}. {best}.",
+        layer=[line, point],
+    )
+    return Panel(title, drawn, own.names)

@@ -8,9 +8,10 @@ import pandas as pd
 
 from trajlab.analysis import Gap
 from trajlab.analysis.runs.quantities import is_quantity
-from trajlab.analysis.tables import group_columns
+from trajlab.analysis.tables import group_columns, records
 from trajlab.plots.gap import vertical_range
 from trajlab.report.charts.base import (
+    ZERO,
     ZOOM,
     Panel,
     Spec,
@@ -61,7 +62,10 @@ def _panel(
     better = "up is larger" if is_quantity(score) else "up is better"
     y: Spec = {"title": f"gap in {score} ({better})", "type": "quantitative"}
     y["scale"] = {"domain": vertical_range(rows)}
-    shade: Spec = {"mark": {"type": "area", "clip": True}, "encoding": {"x": x, "color": own.color}}
+    shade: Spec = {
+        "mark": {"type": "area", "aria": False, "clip": True},
+        "encoding": {"x": x, "color": own.color},
+    }
 
     def band(low: str, high: str, opacity: float) -> Spec:
         edges = {"y": y | {"field": low}, "y2": {"field": high}}
@@ -70,7 +74,7 @@ def _panel(
 
     at: Spec = {"x": x, "y": y | {"field": "gap"}}
     line = {
-        "mark": {"type": "line", "clip": True},
+        "mark": {"type": "line", "aria": False, "clip": True},
         "encoding": {**at, "color": own.color, "strokeDash": own.dash},
     }
     points = {
@@ -80,13 +84,24 @@ def _panel(
     }
     onset = {
         "transform": [{"filter": "datum.onset"}],
-        "mark": {"type": "point", "size": 220, "strokeWidth": 2.5, "clip": True},
+        "mark": {"type": "point", "aria": False, "size": 220, "strokeWidth": 2.5, "clip": True},
         "encoding": points["encoding"],
     }
-    zero = {"mark": {"type": "rule", "color": "#888"}, "encoding": {"y": {"datum": 0}}}
     bands = [band("band_low", "band_high", 0.08), band("low", "high", 0.18)]
     data = values(_with_onsets(rows, summary), _DRAWN)
-    return Panel(title, figure(data, layer=[zero, *bands, line, points, onset]), own.names)
+    drawn = figure(data, _finding(rows), layer=[ZERO, *bands, line, points, onset])
+    return Panel(title, drawn, own.names)
+
+
+def _finding(rows: pd.DataFrame) -> str:
+    """Say where each curve ends: at the lowest loss that both sides reach."""
+    ends = rows.loc[rows.groupby("series", sort=False)["train_loss"].idxmin()]
+    told = [
+        f"{row['series']}: {row['gap']:+.3g} [{row['low']:+.3g}, {row['high']:+.3g}] "
+        f"at training loss {row['train_loss']:.2g}"
+        for row in records(ends)
+    ]
+    return f"Gap in {rows['metric'].iloc[0]} to the baseline. {'; '.join(told)}."
 
 
 def _with_onsets(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
