@@ -135,4 +135,17 @@ ANALYSES: Mapping[str, Entry] = {
         ),
         shown="explained",
     ),
+    "weighting": Entry(
+        help="Weights that methods give the tasks over training, and how much they move.",
+        analysis="trajlab.analysis:weighting",
+        figure="trajlab.plots:weighting",
+        panels=("setting", "method"),
+        reading=(
+            "Each line is one task's share of the weights, its band the middle 80 % of the steps "
+            "around and of the runs. sd_log is how much the share's logarithm moves along a run: "
+            "below .1 the weights barely move, and a constant weight would do. Where a method has "
+            "no weights, they are those of the sum of task gradients nearest to its update."
+        ),
+        details=("weights",),
+    ),
 }
