@@ -14,7 +14,7 @@ class Conditions:
     Attributes
     ----------
     setting
-        Its name.
+        Name of the setting.
     tasks
         From condition to the names of its tasks.
     """
@@ -45,9 +45,9 @@ class Subsets:
     Attributes
     ----------
     setting
-        Its name.
+        Name of the setting.
     names
-        Of all its tasks.
+        Names of all its tasks.
     """
 
     setting: str

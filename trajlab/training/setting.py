@@ -1,7 +1,7 @@
 """A setting: which data, split into which tasks, through which model."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -25,6 +25,17 @@ class Examples(Protocol):
 
     def __getitem__(self, rows: Tensor, /) -> Tensor:
         """Return what belongs to these rows ``(n,)``."""
+
+
+class TaskNames(Protocol):
+    """The tasks of a setting's conditions, as `trajlab.training.conditions` has them."""
+
+    @property
+    def setting(self) -> str:
+        """Name of the setting."""
+
+    def __call__(self, condition: str, /) -> Names:
+        """Return the names of the tasks that are trained under a condition."""
 
 
 Split = tuple[Examples, Examples]
@@ -111,8 +122,6 @@ class Setting:
 
     Attributes
     ----------
-    name
-        Stored as the run's ``setting``.
     tasks
         From a condition (what is trained) to the names of its tasks.
     build
@@ -127,12 +136,17 @@ class Setting:
         Whether `build` takes a `Shape` of the trunk, as a fourth argument; others have one network.
     """
 
-    name: str
-    tasks: Callable[[str], Names]
+    tasks: TaskNames
     build: Callable[..., Problem]
+    _: KW_ONLY
     source: str
     defaults: Mapping[str, float] = field(default_factory=dict)
     shapes: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name that runs have as their ``setting``."""
+        return self.tasks.setting
 
     def problem(
         self, condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN
