@@ -14,7 +14,7 @@ class Conditions:
     Attributes
     ----------
     setting
-        Name of the setting.
+        Name of the setting, as stored with runs.
     tasks
         From condition to the names of its tasks.
     """
@@ -45,7 +45,7 @@ class Subsets:
     Attributes
     ----------
     setting
-        Name of the setting.
+        As in `Conditions`.
     names
         Names of all its tasks.
     """

@@ -53,7 +53,7 @@ class Task:
     loss
         From outputs and targets to per-example losses ``(n,)``.
     metrics
-        By name.
+        Metrics by name.
     correct
         From outputs and targets to whether each example is right ``(n,)``, where that is a
         question.
@@ -103,7 +103,7 @@ class Problem:
     Attributes
     ----------
     tasks
-        By name, the first one first.
+        Tasks by name, the first one first.
     model
         The trunk and one head a task.
     shared_inputs
@@ -176,7 +176,7 @@ def seeded(build: Callable[[], Module], seed: int) -> Module:
     build
         Makes the module.
     seed
-        Of its initial weights.
+        Seed of its initial weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
