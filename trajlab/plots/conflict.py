@@ -2,12 +2,12 @@
 
 from math import ceil
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Conflict
+from trajlab.plots.figure import figure
 from trajlab.plots.layers import layers
 from trajlab.plots.style import INK, Series, say, series
 
@@ -15,35 +15,25 @@ WINDOWS = 50  # points of a line: a step's cosine is too noisy to be drawn by it
 DISTINCT = 10  # pairs that can still be told apart
 
 
-def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
+@figure
+def conflict(result: Conflict, ax: Axes) -> None:
     """Draw the cosine of each pair of task gradients over training.
 
     A line is the mean over a window of steps and over the runs of a group, its band the middle
     80 % of them. More pairs than can be told apart are drawn as one line, their mean. Large marks
     are the mean noise-corrected cosine over runs, where it was measured. Of ``layers=True`` it is
     the map of :func:`trajlab.plots.layers.layers`.
-
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.conflict` returned.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
     """
     if result.settings["layers"]:
-        return layers(result, ax)
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
+        layers(result, ax)
+        return
     pairs = drawn_pairs(result.pairs)
     ax.set_xlabel("step")
     ax.set_ylabel("cosine of the task gradients")
     ax.set_ylim(-1.05, 1.05)
     if pairs.empty:
         say(ax, "no step with two task gradients")
-        return ax
+        return
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
     keys = ("setting", "condition", "method", *result.settings["group_by"], "pair")
     lines = list(series(pairs, keys, alone=("pair",)))
@@ -52,7 +42,6 @@ def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
         _draw_corrected(ax, line, result.corrected)
     ax.legend(frameon=False, ncols=ceil(len(lines) / 4))
     sns.despine(ax=ax)
-    return ax
 
 
 def drawn_pairs(pairs: pd.DataFrame) -> pd.DataFrame:

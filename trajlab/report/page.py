@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pkgutil import resolve_name
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,7 @@ from trajlab.analysis import Diagnosis, Result
 from trajlab.analysis.tables import group_columns
 from trajlab.report import downloads
 from trajlab.report.catalog import ANALYSES
-from trajlab.report.charts import embed
+from trajlab.report.charts import CHARTS, embed
 from trajlab.report.charts.base import Panel, label
 from trajlab.report.charts.curves import curves
 from trajlab.report.figures import draw, svg
@@ -91,13 +90,12 @@ def _part(name: str, result: Result, places: Mapping[str, int]) -> dict[str, Any
     tables, entry = result.tables(), ANALYSES[name]
     main = main_table(tables, entry.shown)
     shown, reasons = measured(main)
-    chart = resolve_name(entry.chart) if entry.chart else lambda *_: []
     return {
         "name": name,
         "help": entry.help,
         "reading": entry.reading,
         "figure": _figure(name, result),
-        "charts": _interactive(lambda: chart(result, places)),
+        "charts": _interactive(lambda: CHARTS[name](result, places)) if name in CHARTS else [],
         "main": readable(brief(shown, entry.details)) if len(shown) else None,
         "reasons": reasons,
         "others": {

@@ -25,12 +25,7 @@ def to_json(tables: Mapping[str, pd.DataFrame]) -> str:
 
 
 def to_csv(tables: Mapping[str, pd.DataFrame]) -> bytes:
-    """Write one table as CSV: ``summary`` where there is one, else the first.
-
-    Parameters
-    ----------
-    tables
-        Tables by their names.
+    """Write one of the tables as CSV: ``summary`` where there is one, else the first.
 
     Returns
     -------
