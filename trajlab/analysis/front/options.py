@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from trajlab.analysis.front.budget import Budget
 from trajlab.analysis.front.pareto import FRONT_SAMPLES
 from trajlab.analysis.options import ScoreOptions
 
@@ -17,6 +18,8 @@ class FrontOptions(ScoreOptions):
         Name of the table; None of runs.
     objective
         ``max`` or ``min`` for each objective.
+    budget
+        What every run may have spent where it is read.
     """
 
     table: str | None
@@ -24,6 +27,7 @@ class FrontOptions(ScoreOptions):
     baseline: Mapping[str, str]
     fresh: Mapping[str, str] | None
     seed: int
+    budget: Budget
     interval: str = field(
         default=f"bootstrap of seeds within configurations, {FRONT_SAMPLES} samples", init=False
     )
