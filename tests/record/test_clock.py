@@ -1,10 +1,17 @@
 """The step of a pass, just before and just after an update is made of its passes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from tests.models import TwoHeads
+from tests.record.loops import batches, losses, recorder
+from trajlab import probes
+from trajlab.measure.gram.task_gram import task_gram
 from trajlab.record.loop.clock import Clock
+from trajlab.store import Trajectory
 
 
 class Loop:
@@ -70,3 +77,71 @@ def test_an_epoch_ends_with_the_first_evaluation_after_training() -> None:
     clock.end_pass()
     clock.evaluated()
     assert (clock.epoch, clock.boundary) == (7, 2)
+
+
+def test_optimizer_advances_the_step_and_passes_are_micro_steps(
+    path: Path, model: TwoHeads
+) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with recorder(
+        path, model, shared=model.trunk, optimizer=optimizer, probes=[probes.TaskGradients()]
+    ) as r:
+        expected = []
+        for i, batch in enumerate(batches(6)):
+            values = losses(model, batch)
+            if i % 3 == 0:  # gradients are those of a step's first pass
+                expected.append(
+                    task_gram(list(values.values()), dict(model.trunk.named_parameters())).gram
+                )
+            r.backward(values)
+            if i % 3 == 2:
+                optimizer.step()
+                optimizer.zero_grad()
+        assert r.step == 2
+    run = Trajectory(path)
+    assert np.allclose(run.table("gradients")["gram"], torch.stack(expected), rtol=1e-4)
+    assert run.table("losses")["step"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert run.table("losses")["micro_step"].tolist() == [0, 1, 2, 0, 1, 2]
+    assert run.table("gradients")["step"].tolist() == [0, 1]
+
+
+def test_closed_recorder_watches_the_optimizer_no_more(path: Path, model: TwoHeads) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with recorder(path, model, shared=model.trunk, optimizer=optimizer) as r:
+        pass
+    optimizer.step()
+    assert r.step == 0
+
+
+def test_observed_steps_may_be_given(path: Path, model: TwoHeads) -> None:
+    with recorder(path, model, shared=model.trunk) as r:
+        for step in (0, 10, 10, 20):
+            r.observe(losses(model, batches(1)[0]), step=step)
+        assert r.step == 21
+    table = Trajectory(path).table("losses")
+    assert table["step"].tolist() == [0, 10, 10, 20]
+    assert table["micro_step"].tolist() == [0, 0, 1, 0]
+
+
+def test_epochs_are_counted_at_evaluations(path: Path, model: TwoHeads) -> None:
+    value = {"left": {"loss": 1.0}}
+    with recorder(
+        path, model, shared=model.trunk, probes=[probes.TaskGradients(every="epoch")]
+    ) as r:
+        r.evaluate("train", value)
+        for _ in range(3):
+            for batch in batches(2):
+                r.backward(losses(model, batch))
+            r.evaluate("train", value)
+            r.evaluate("test", value)
+        r.epoch = 17
+        r.backward(losses(model, batches(1)[0]))
+        r.evaluate("train", value)
+    run = Trajectory(path)
+    train = run.table("evaluations/train")
+    assert train["step"].tolist() == [0, 2, 4, 6, 7]
+    assert train["epoch"].tolist() == [0, 1, 2, 3, 17]
+    assert run.table("evaluations/test")["epoch"].tolist() == [1, 2, 3]
+    assert run.table("losses")["epoch"].tolist() == [0, 0, 1, 1, 2, 2, 17]
+    # on the graph of the first batch after the boundary: the evaluated weights
+    assert run.table("gradients")["step"].tolist() == [0, 2, 4, 6]
