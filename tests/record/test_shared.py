@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -158,8 +159,9 @@ def test_where_everything_counts_as_shared_it_is_said(
 
 
 def test_shared_parameters_are_found_on_the_first_step(
-    path: Path, model: TwoHeads, caplog: pytest.LogCaptureFixture
+    path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    model = TwoHeads()
     with recorder(path, model, probes=[probes.TaskGradients()]) as r:
         r.evaluate("train", {"left": {"loss": 1.0}, "right": {"loss": 1.0}})
         for batch in batches(3):
@@ -171,7 +173,8 @@ def test_shared_parameters_are_found_on_the_first_step(
 
 
 @pytest.mark.parametrize("part", [None, "trunk"])
-def test_compiled_model_is_refused(path: Path, model: TwoHeads, part: str | None) -> None:
+def test_compiled_model_is_refused(path: Path, part: str | None) -> None:
+    model: Any = TwoHeads()
     if part:
         model.trunk.compile(backend="eager")
     else:
