@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -18,14 +16,6 @@ PATH = "run.h5"
 FULL = "TRAJLAB_KILLS" in os.environ  # set by make crash-test
 STEPS = 24 if FULL else 12
 POWER_LOSSES = 3 if FULL else 1
-
-
-@pytest.fixture
-def place():
-    """A folder in memory: what is played back here needs no disk."""
-    shared = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    with tempfile.TemporaryDirectory(dir=shared) as folder:
-        yield Path(folder)
 
 
 @pytest.fixture
