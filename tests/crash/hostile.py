@@ -26,8 +26,9 @@ from trajlab.store import Table, Trajectory, Writer, frames, parts, standard
 
 TASKS = ["left", "right"]
 GRAM = "gradients"
-TABLES = ("losses", "hessian", "evaluations/test", GRAM)
+TABLES = ("losses", "hessian", "evaluations/train", "evaluations/test", GRAM)
 STEPS = 5
+GOLDEN = Path(__file__).parents[1] / "data" / "format" / "version-1.h5"
 PIECE = 500  # inputs a line of the log
 Damage = Callable[[bytes, random.Random], bytes]
 
@@ -192,9 +193,10 @@ class Inputs:
     """
 
     def __init__(self, folder: Path, golden: Path) -> None:
-        whole = record(folder / "whole.h5")
-        log = record(folder / "log.h5", close=False)
-        old = folder / "old.h5"
+        whole, log, old = (folder / name / "run.h5" for name in ("whole", "log", "old"))
+        record(whole)
+        record(log, close=False)
+        old.parent.mkdir()
         old.write_bytes(golden.read_bytes())
         frames_of = parts.log(log, 1)
         kinds = [
@@ -304,32 +306,36 @@ def measured(inputs: Inputs, first: int, count: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Go through inputs, a line a piece in a file; what stands there is not done again."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["numbers", "commands"])
-    parser.add_argument("inputs", type=int)
-    parser.add_argument("log", type=Path)
-    options = parser.parse_args()
-    lines = options.log.read_text().splitlines() if options.log.exists() else []
+def through_pieces(measure: Callable[[int], dict[str, Any]], pieces: range, log: Path) -> None:
+    """Measure piece by piece, a line each in a file; what stands there is not measured again."""
+    lines = log.read_text().splitlines() if log.exists() else []
     done = {facts["first"]: facts for facts in map(json.loads, lines)}
-    golden = Path(__file__).parents[1] / "data" / "format" / "version-1.h5"
-    measure, piece = measured, PIECE
-    with tempfile.TemporaryDirectory(dir=memory()) as name:
-        inputs = Inputs(Path(name), golden)
-        for first in range(0, options.inputs, piece):
-            if first not in done:
-                done[first] = measure(inputs, first, piece)
-                with options.log.open("a") as file:
-                    file.write(json.dumps(done[first]) + "\n")
+    for first in pieces:
+        if first not in done:
+            done[first] = measure(first)
+            with log.open("a") as file:
+                file.write(json.dumps(done[first]) + "\n")
     total: Counter[str] = Counter()
     for facts in done.values():
         total.update(facts["outcomes"])
     print(json.dumps(total, indent=1))
-    print(
-        f"longest {max(facts['longest'] for facts in done.values())} s, "
-        f"most memory {max(facts['MiB'] for facts in done.values())} MiB"
-    )
+    longest, most = (max(facts[name] for facts in done.values()) for name in ("longest", "MiB"))
+    print(f"longest {longest} s, most memory {most} MiB")
+
+
+def main() -> None:
+    """Read inputs, piece by piece."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("inputs", type=int)
+    parser.add_argument("log", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=memory()) as name:
+        inputs = Inputs(Path(name), GOLDEN)
+        through_pieces(
+            lambda first: measured(inputs, first, PIECE),
+            range(0, options.inputs, PIECE),
+            options.log,
+        )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m tests.crash.soak FOLDER --figure docs/soak.svg
 
-Losses at every step, Gram matrices at every hundredth, an evaluation at every thousandth, a flush as
-often as recorded by default. Stopped and started again, it goes on where it was.
+Losses at every step, Gram matrices at every hundredth, an evaluation at every thousandth, a flush
+every ten seconds. Stopped and started again, it goes on where it was.
 """
 
 import argparse

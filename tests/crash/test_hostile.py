@@ -1,12 +1,10 @@
 """Files damaged at random and sealed again: a sentence, or what was written; never a crash."""
 
 import os
-from pathlib import Path
 
-from tests.crash.hostile import Inputs, measured
+from tests.crash.hostile import GOLDEN, Inputs, measured
 
 INPUTS = int(os.environ.get("TRAJLAB_INPUTS", "2000"))
-GOLDEN = Path(__file__).parents[1] / "data" / "format" / "version-1.h5"
 
 
 def test_no_file_crashes_holds_or_deceives_its_reader(place):

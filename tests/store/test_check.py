@@ -316,3 +316,12 @@ def test_refresh_shows_what_came_since(tmp_path):
     assert (run.status, run.table("losses")["step"].tolist()) == ("recording", [0])
     run.refresh()
     assert (run.status, run.table("losses")["step"].tolist()) == ("complete", [0, 1])
+
+
+def test_labels_that_no_column_uses_are_no_difference(tmp_path):
+    path = tmp_path / "run.h5"
+    writer = Writer(path, ["a", "b"])
+    writer.declare(Table("t", (Column("x"),), {"task": ["a", "b"], "k": [1, 2]}))
+    writer.append("t", {"step": 0, "x": 1.0})
+    writer.close()
+    assert check(path).problems == ()

@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Front
-from trajlab.plots.style import legend_below, say, series
+from trajlab.plots.style import legend_below, plain, say, series
 
 
 def front(result: Front, ax: Axes | None = None) -> Axes:
@@ -27,7 +27,7 @@ def front(result: Front, ax: Axes | None = None) -> Axes:
     ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
     first, second = list(result.settings["objective"].items())[:2]
     for (name, way), label in ((first, ax.set_xlabel), (second, ax.set_ylabel)):
-        label(f"{name} ({'more' if way == 'max' else 'less'} is better)")
+        label(f"{plain(name)} ({'more' if way == 'max' else 'less'} is better)")
     x, y = first[0], second[0]
     points = result.points.dropna(subset=[x, y]) if len(result.points) else result.points
     if points.empty:

@@ -159,7 +159,7 @@ def _declare(group: Any, block: Block) -> None:
     table = block.table
     _write_attributes(group, {**table.attributes, "key": list(table.key), "kind": table.kind})
     scales = {}
-    for axis in table.axes:
+    for axis in ("step", *table.coordinates):
         if axis == "step":
             scales[axis] = _made(group, axis, (block.length,), "int64")
         else:
