@@ -24,8 +24,8 @@ def recorded(place, monkeypatch):
     root = place / "root"
     root.mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr("trajlab.store.writer.MERGE_PARTS", 3)
-        patch.setattr("trajlab.store.writer.ROTATE_BYTES", 5000)
+        patch.setattr("trajlab.store.resume.MERGE_PARTS", 3)
+        patch.setattr("trajlab.store.journal.ROTATE_BYTES", 5000)
         record = Record(patch, root)
         for first in range(0, STEPS, STEPS // 3):
             writer = Writer(root / PATH, TASKS, resume=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-import trajlab.store.writer
+import trajlab.store.journal
+import trajlab.store.resume
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer, standard
 
@@ -134,24 +135,28 @@ def _phase(progress: Progress, name: str):
 
 def record_for_ever(path: Path, told: Path, session: int, step: int, tables: Sequence[str]) -> None:
     """Record until killed: append, flush, rotate, seal and resume, over and over."""
-    trajlab.store.writer.MERGE_PARTS = 3
-    trajlab.store.writer.ROTATE_BYTES = 6000
+    trajlab.store.resume.MERGE_PARTS = 3
+    trajlab.store.journal.ROTATE_BYTES = 6000
     progress = Progress(told)
-    publish = trajlab.store.writer.merge
+    publish = trajlab.store.journal.merge
 
-    def merge(*arguments: object) -> tuple[str, ...]:
-        # a session that begins merges what those before it have left
-        with _phase(progress, "merge" if progress.phase == "recover" else "seal"):
+    def seal(*arguments: object) -> tuple[str, ...]:
+        with _phase(progress, "seal"):
             return publish(*arguments)
 
-    seal = trajlab.store.writer.seal_log
+    def merge(*arguments: object) -> tuple[str, ...]:  # what the sessions before have left
+        with _phase(progress, "merge"):
+            return publish(*arguments)
+
+    seal_one = trajlab.store.journal.seal_log
 
     def seal_log(*arguments: object) -> None:
         with _phase(progress, "rotate"):
-            seal(*arguments)
+            seal_one(*arguments)
 
-    trajlab.store.writer.merge = merge
-    trajlab.store.writer.seal_log = seal_log
+    trajlab.store.resume.merge = merge
+    trajlab.store.journal.merge = seal
+    trajlab.store.journal.seal_log = seal_log
     writer = start(path, session, step, tables)
     progress.phase = "append"
     while True:

@@ -26,7 +26,7 @@ def record(path, steps=range(3), *, close=True, parts=False):
     """Record a run; with `parts`, each flush becomes a sealed part of its own."""
     with pytest.MonkeyPatch.context() as patch:
         if parts:
-            patch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
+            patch.setattr("trajlab.store.journal.ROTATE_BYTES", 1)
         return _record(path, steps, close)
 
 

@@ -92,7 +92,7 @@ def test_of_a_log_the_frames_beside_the_damage_are_read(tmp_path):
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_the_parts_beside_a_damaged_one_are_read(tmp_path, number, monkeypatch):
-    monkeypatch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
+    monkeypatch.setattr("trajlab.store.journal.ROTATE_BYTES", 1)
     path = record(tmp_path / "run.h5", 3, close=False)
     rest = [step for step in range(3) if step != number - 1]
     for _ in damages(parts.part(path, number), SAMPLED):

@@ -16,7 +16,7 @@ def inert(table: pd.DataFrame) -> pd.DataFrame:
     table
         Any table.
     """
-    texts = [name for name in table if table[name].dtype.kind not in "biuf"]
+    texts = [str(name) for name in table if table[name].dtype.kind not in "biuf"]
     return table.assign(**{name: table[name].map(_inert) for name in texts}).rename(columns=_inert)
 
 

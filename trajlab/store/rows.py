@@ -88,11 +88,11 @@ def row_shape(table: Table, name: str) -> tuple[int, ...]:
     return table.shape(column(table, name))
 
 
-def encoded(values: Array, dtype: str) -> bytes:
+def encoded(values: Array) -> bytes:
     """Return the bytes of a column as they are stored."""
-    if dtype == "str":
+    if values.dtype.kind in "OU":
         return "\0".join(values.ravel().tolist()).encode()
-    return np.ascontiguousarray(values).tobytes()
+    return values.tobytes()
 
 
 def numbers(content: Array, kind: Column, shape: tuple[int, ...], source: str) -> Array:
