@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import Trajlab
+from trajlab.cli.main import _HELP
 from trajlab.store import Table, Writer, standard
 from trajlab.store.table import Column
 
@@ -36,7 +37,7 @@ def record(path: Path, method: str, seed: int, *, close: bool = True) -> None:
         writer.declare(standard(name, task=TASKS, **axes))
     for step in range(1, 9):
         loss = 2.0**-step * (1 + 0.1 * noise.random(3))
-        writer.append("losses", {"step": step, "loss": loss})
+        writer.append("losses", {"step": step, "loss": loss, "weight": loss})
         for split in ("train", "test", "validation"):
             row = {"step": step, "loss": loss, score.name: 1 - loss}
             writer.append(f"evaluations/{split}", row)
@@ -71,10 +72,29 @@ COMMANDS = {
     "front": ON_BASELINE,
     "correlate": ("--x", "min_train_loss", "--y", "final_metric"),
     "geometry": (),
+    "weighting": (),
     "diagnose": ON_BASELINE,
     "check": (),
 }
-DRAWN = {"gap", "conflict", "conflict --layers", "factors", "front", "correlate", "geometry"}
+DRAWN = set(COMMANDS) - {"info", "diagnose", "check"}
+    "gap",
+    "conflict",
+    "conflict --layers",
+    "factors",
+    "front",
+    "correlate",
+    "geometry",
+    "weighting",
+}
+
+
+OTHERS = {"watch", "export", "merge", "repair", "import"}  # further below
+OF_ONE_S_OWN = {"quickstart", "study"}  # read what their user wrote
+
+
+def test_every_command_has_its_turn() -> None:
+    here = {name.split()[0] for name in COMMANDS} | OTHERS | OF_ONE_S_OWN
+    assert here == set(_HELP)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
