@@ -77,15 +77,6 @@ COMMANDS = {
     "check": (),
 }
 DRAWN = set(COMMANDS) - {"info", "diagnose", "check"}
-    "gap",
-    "conflict",
-    "conflict --layers",
-    "factors",
-    "front",
-    "correlate",
-    "geometry",
-    "weighting",
-}
 
 
 OTHERS = {"watch", "export", "merge", "repair", "import"}  # further below
