@@ -16,6 +16,7 @@ from rich.text import Text
 
 from trajlab.cli.options import DEBUG, JSON
 from trajlab.cli.output import show
+from trajlab.cli.terminal import echo, words
 from trajlab.study.file import Study, read
 from trajlab.study.grid import cost
 from trajlab.study.run import Run
@@ -68,18 +69,26 @@ class _Shown(Progress):
         self._bar.update(self._task, total=self._total)
 
     def finished(self, run: Run, seconds: float) -> None:
-        self._bar.console.print(f"{run.path} trained in {seconds:.0f} s", soft_wrap=True)
+        self._bar.console.print(words(f"{run.path} trained in {seconds:.0f} s"), soft_wrap=True)
         self._bar.advance(self._task, cost(run.configuration))
 
     def failed(self, run: Run, sentence: str) -> None:
         super().failed(run, sentence)
         self._bar.advance(self._task, cost(run.configuration))
 
+    def skipped(self, run: Run, sentence: str) -> None:
+        self._bar.console.print(
+            f"{run.path} failed before ({sentence}) and counts as tried; --retry trains it again",
+            soft_wrap=True,
+        )
+
     def lost(self, attempt: int) -> None:
         self._bar.console.print("A worker was lost; its run goes on from its last checkpoint.")
 
 
-def _run(file: Path, runs: Path | None, workers: int, dask: str | None, dry_run: bool) -> None:
+def _run(
+    file: Path, runs: Path | None, workers: int, dask: str | None, dry_run: bool, retry: bool
+) -> None:
     study = _study(file, runs)
     if dry_run:
         _estimate(study, workers)
@@ -94,13 +103,13 @@ def _run(file: Path, runs: Path | None, workers: int, dask: str | None, dry_run:
     with bar:
         progress = _Shown(bar, math.nan if dask else measured(study) / workers)
         try:
-            train(study, cluster(dask) if dask else local(workers), progress)
+            train(study, cluster(dask) if dask else local(workers), progress, retry=retry)
         except KeyboardInterrupt:
-            click.echo("Stopped; run the study again to go on from the last checkpoints.", err=True)
+            echo("Stopped; run the study again to go on from the last checkpoints.", err=True)
             sys.exit(130)
         finally:
             for sentence, failed in progress.failures.items():
-                click.echo(f"Not trained: {len(failed)} of the runs. {sentence}", err=True)
+                echo(f"Not trained: {len(failed)} of the runs. {sentence}", err=True)
     sys.exit(2 if progress.failures else 0)
 
 
@@ -108,7 +117,7 @@ def _estimate(study: Study, workers: int) -> None:
     found = outlook(study)
     pace = measured(study)
     seconds = found.passes * (pace if math.isfinite(pace) else tried(study)) / workers
-    click.echo(
+    echo(
         f"{found.wanted} runs{'' if found.known else ' at most'}, {found.left} of them to train: "
         f"about {timedelta(seconds=round(seconds))} with {workers} at a time."
     )
@@ -146,6 +155,11 @@ command = click.Group(
                     ["--dry-run"],
                     is_flag=True,
                     help="Say how many runs there are and how long they will take.",
+                ),
+                click.Option(
+                    ["--retry"],
+                    is_flag=True,
+                    help="Train runs again that ended in an error in an earlier call.",
                 ),
                 DEBUG,
             ],
