@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.models import TwoHeads
 from tests.record.loops import TASKS, batches, recorder_of
-from trajlab import TrajlabError, probes
+from trajlab import Recorder, TrajlabError, probes
 from trajlab.record.probes import Probe
 from trajlab.store import Trajectory
 

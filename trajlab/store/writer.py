@@ -184,9 +184,8 @@ class Writer:
         self._check_process()
         with self._mutex:
             self._check_open()
+            self._make_room()
             buffer = self._buffer(table)
-            if self._bytes >= LIMIT_BYTES:
-                self._make_room()
             buffer.append(row)
             self._bytes += buffer.row_bytes
             if self._bytes >= self._due_bytes or time.monotonic() >= self._due_time:
@@ -291,11 +290,11 @@ class Writer:
                 self._warned = True
 
     def _make_room(self) -> None:
-        """Try the disk once more, if it is time to; raise if it still refuses."""
-        if time.monotonic() >= self._due_time:
+        """Try the disk once more where memory is full, if it is time to; raise if it is still."""
+        if self._bytes >= LIMIT_BYTES and time.monotonic() >= self._due_time:
             self._flush_in_passing()
         if self._bytes >= LIMIT_BYTES:
             raise TrajlabError(
-                f"{self.path} could not be written until {LIMIT_BYTES >> 20} MiB of rows waited in "
+                f"{self.path} cannot be written, and {LIMIT_BYTES >> 20} MiB of rows wait in "
                 "memory, which takes no more: make room or give permission"
             )
