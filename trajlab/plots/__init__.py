@@ -2,6 +2,7 @@
 
 from trajlab.plots.conflict import conflict
 from trajlab.plots.correlate import correlate
+from trajlab.plots.examples import examples
 from trajlab.plots.factors import factors
 from trajlab.plots.front import front, training_front
 from trajlab.plots.gap import gap
@@ -11,6 +12,7 @@ from trajlab.plots.weighting import weighting
 __all__ = [
     "conflict",
     "correlate",
+    "examples",
     "factors",
     "front",
     "gap",
