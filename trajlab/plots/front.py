@@ -2,40 +2,28 @@
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Front
-from trajlab.plots.style import Series, legend_below, say, series
+from trajlab.plots.figure import figure
+from trajlab.plots.style import Series, legend_below, plain, say, series
 
 
-def front(result: Front, ax: Axes | None = None) -> Axes:
+@figure
+def front(result: Front, ax: Axes) -> None:
     """Draw the configurations of each method in two objectives; chosen ones filled and joined.
 
-    Chosen ones have bars: the t intervals over the runs that are reported, fresh ones where there
-    are any.
-
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.front` returned; of more than two objectives the first two are
-        drawn.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
+    Of more than two objectives the first two are drawn. Chosen ones have bars: the t intervals over
+    the runs that are reported, fresh ones where there are any.
     """
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
     x, y = _label(ax, result)
     points = result.points.dropna(subset=[x, y]) if len(result.points) else result.points
     if points.empty:
         say(ax, "no configuration was measured")
-        return ax
+        return
     for line in series(points, ("setting", "method"), alone=("method",)):
         label = "\n".join([line.label, *_distance(line.of(result.distance))])
         _draw(ax, line, x, y, line.rows["chosen"].astype(bool), label)
@@ -43,32 +31,30 @@ def front(result: Front, ax: Axes | None = None) -> Axes:
             _intervals(ax, line.of(result.chosen), x, y, line.color)
     legend_below(ax)
     sns.despine(ax=ax)
-    return ax
 
 
-def training_front(result: Front, ax: Axes | None = None) -> Axes:
+@figure
+def training_front(result: Front, ax: Axes) -> None:
     """Draw the configurations of each method on the training set; its front there filled, joined.
 
-    Parameters and what is returned are those of :func:`front`. The front is chosen by the training
-    set itself: what a method can fit, not what it is to be chosen by.
+    The front is chosen by the training set itself: what a method can fit, not what it is to be
+    chosen by.
     """
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
     x, y = _label(ax, result, " on the training set")
     if result.training.empty:
         say(ax, "no run was evaluated on the training set")
-        return ax
+        return
     for line in series(result.training, ("setting", "method"), alone=("method",)):
         _draw(ax, line, x, y, line.rows["on_front"].astype(bool), line.label)
     legend_below(ax)
     sns.despine(ax=ax)
-    return ax
 
 
 def _label(ax: Axes, result: Front, where: str = "") -> tuple[str, str]:
     """Name the axes after the first two objectives, which are returned."""
     first, second = list(result.settings["objective"].items())[:2]
     for (name, way), label in ((first, ax.set_xlabel), (second, ax.set_ylabel)):
-        label(f"{name}{where} ({'more' if way == 'max' else 'less'} is better)")
+        label(f"{plain(name)}{where} ({'more' if way == 'max' else 'less'} is better)")
     return first[0], second[0]
 
 

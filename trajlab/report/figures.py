@@ -43,9 +43,9 @@ def draw(name: str, result: Result) -> Figure:
     """
     entry = ANALYSES[name]
     parts = list(_parts(result, entry.panels))
-    plots = [resolve_name(entry.figure)]
+    plots = [resolve_name(f"trajlab.plots:{name}")]
     plots += [
-        resolve_name(plot) for name, plot in entry.beside.items() if len(getattr(result, name))
+        resolve_name(plot) for table, plot in entry.beside.items() if len(getattr(result, table))
     ]
     drawn = [(title, part, plot) for title, part in parts for plot in plots]
     columns = min(BESIDE // len(plots) * len(plots), len(drawn))
@@ -87,17 +87,8 @@ def render(figure: Figure, kind: str) -> bytes:
 def svg(figure: Figure, prefix: str) -> str:
     """Write a figure as an element that can stand in a page beside others.
 
-    Parameters
-    ----------
-    figure
-        Any figure.
-    prefix
-        Put before every id, because ids have to differ within a page.
-
-    Returns
-    -------
-    str
-        From ``<svg`` on, without the XML declaration and metadata.
+    It begins with ``<svg``, without the XML declaration and metadata. The prefix is put before
+    every id, because ids have to differ within a page.
     """
     text = render(figure, "svg").decode()
     element = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)

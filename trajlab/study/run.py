@@ -29,7 +29,7 @@ class Run:
     Attributes
     ----------
     folder
-        Where its trajectory file goes.
+        Folder for its trajectory file.
     configuration
         Every hyper-parameter and what is recorded, resolved.
     device, root

@@ -55,7 +55,7 @@ class Engine:
     Attributes
     ----------
     start
-        Makes an executor.
+        Function that makes an executor for runs.
     lost
         The errors by which it tells that a worker died.
     """
@@ -191,7 +191,7 @@ def cluster(address: str) -> Engine:
     Parameters
     ----------
     address
-        Of its scheduler.
+        Address of its scheduler.
 
     Raises
     ------

@@ -26,7 +26,7 @@ class State:
     Attributes
     ----------
     stage
-        Its name.
+        Name of the stage.
     wanted
         Runs in all, as far as is known before choices are made.
     finished, diverged, failed, begun

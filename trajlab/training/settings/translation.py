@@ -9,6 +9,7 @@ train on and 1,000 of every other language.
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from trajlab.training.conditions import Subsets
 from trajlab.training.corpora import LANGUAGES, SPLITS, Pairs, parallel, shortened
 from trajlab.training.metrics import mean
 from trajlab.training.models import PLAIN, Shape
-from trajlab.training.setting import MultiTaskModel, Names, Problem, Setting, Split, Task, seeded
+from trajlab.training.setting import MultiTaskModel, Problem, Setting, Split, Task, seeded
 from trajlab.training.transformer import END, PAD, Translator
 
 LONGEST = 48  # tokens of a sentence; longer ones are left out
@@ -30,7 +31,6 @@ _VOCABULARY = 4000
 _PLAIN = ("de", "fr")
 _LOW = {"de": 20_000}  # sentences to train on
 _LOW_OTHERS = 1_000
-_any = Subsets("translation", LANGUAGES)
 
 
 class TokenLoss(nn.CrossEntropyLoss):
@@ -123,8 +123,7 @@ def _coded(pairs: Pairs, words: Any, language: str) -> Split:
     return inputs, wanted
 
 
-def _tasks(condition: str) -> Names:
-    return _any(condition or "+".join(_PLAIN))
+_tasks = Subsets("translation", LANGUAGES, _PLAIN)
 
 
 def _build(
@@ -158,10 +157,9 @@ def _build(
 
 
 _SOURCE = "help of LibreOffice in its Debian packages (MPL-2.0), or files of one's own"
-translation = Setting(name="translation", tasks=_tasks, build=_build, shapes=True, source=_SOURCE)
+translation = Setting(tasks=_tasks, build=_build, shapes=True, source=_SOURCE)
 translation_low_resource = Setting(
-    name="translation_low_resource",
-    tasks=_tasks,
+    tasks=replace(_tasks, setting="translation_low_resource"),
     build=partial(_build, low=True),
     shapes=True,
     source=_SOURCE,
