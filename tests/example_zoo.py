@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm
+from torch.nn.functional import batch_norm, embedding
 from torch.nn.functional import linear as apply_linear
 from torch.nn.utils import prune
 from torch.utils.checkpoint import checkpoint
@@ -19,7 +19,7 @@ Case = Callable[[], tuple[nn.Module, Losses]]
 
 def _each(z: Tensor) -> Tensor:
     """A loss an example, in which every output counts."""
-    return z.flatten(1).sin().cumsum(1).square().mean(1)
+    return z.reshape(N, -1).sin().cumsum(1).square().mean(1)
 
 
 def _on(module: nn.Module, x: Tensor) -> tuple[nn.Module, Losses]:
@@ -456,7 +456,202 @@ GRADIENTS: dict[str, Case] = {
     "step within the loss": _with(_inner_step),
 }
 
-CASES: dict[str, Case] = LAYERS | MIXING | ARGUMENTS | HOOKS | SHARED | GRADIENTS
+
+def _lazy(make: Callable[[], nn.Module], *shape: int) -> Case:
+    """A lazy layer, made by a first batch before training."""
+
+    def case() -> tuple[nn.Module, Losses]:
+        module, x = make().double(), _normal(*shape)
+        module(x)
+        return _on(module, x)
+
+    return case
+
+
+def _sequences(m: nn.Module, x: Tensor) -> Tensor:
+    return m.t(x, x.cos())
+
+
+LAYERS |= {
+    "instance norm 1d": _layer(lambda: nn.InstanceNorm1d(3, affine=True), 3, 5),
+    "instance norm 3d": _layer(lambda: nn.InstanceNorm3d(2, affine=True), 2, 2, 2, 3),
+    "batch norm of several devices": _layer(lambda: nn.SyncBatchNorm(3), 3, 4),
+    "lazy linear": _lazy(lambda: nn.LazyLinear(3), 5),
+    "lazy conv1d": _lazy(lambda: nn.LazyConv1d(3, 2), 2, 4),
+    "lazy conv2d": _lazy(lambda: nn.LazyConv2d(3, 2), 2, 4, 4),
+    "lazy conv3d": _lazy(lambda: nn.LazyConv3d(2, 2), 2, 3, 3, 3),
+    "lazy conv transposed 1d": _lazy(lambda: nn.LazyConvTranspose1d(3, 2), 2, 4),
+    "lazy conv transposed 2d": _lazy(lambda: nn.LazyConvTranspose2d(3, 2), 2, 3, 3),
+    "lazy conv transposed 3d": _lazy(lambda: nn.LazyConvTranspose3d(2, 2), 2, 2, 2, 2),
+    "lazy batch norm 1d": _lazy(nn.LazyBatchNorm1d, 3, 4),
+    "lazy batch norm 2d": _lazy(nn.LazyBatchNorm2d, 3, 2, 2),
+    "lazy batch norm 3d": _lazy(nn.LazyBatchNorm3d, 2, 2, 2, 2),
+    "lazy instance norm 1d": _lazy(lambda: nn.LazyInstanceNorm1d(affine=True), 3, 4),
+    "lazy instance norm 2d": _lazy(lambda: nn.LazyInstanceNorm2d(affine=True), 3, 2, 3),
+    "lazy instance norm 3d": _lazy(lambda: nn.LazyInstanceNorm3d(affine=True), 2, 2, 2, 3),
+    "linear cross entropy": _through(
+        lambda m, x: m.c(m.a(x), torch.arange(N) % 3),
+        lambda: _normal(5),
+        a=linear(),
+        c=lambda: nn.LinearCrossEntropyLoss(5, 3, reduction="none"),
+    ),
+    "transformer": _through(
+        _sequences,
+        lambda: _normal(3, 4),
+        t=lambda: nn.Transformer(4, 2, 1, 1, 8, batch_first=True),
+    ),
+    "transformer encoder": _layer(
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 2),
+        3,
+        4,
+    ),
+    "transformer decoder": _through(
+        _sequences,
+        lambda: _normal(3, 4),
+        t=lambda: nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, batch_first=True), 1),
+    ),
+    "parameters in a list and a dictionary": _through(
+        lambda m, x: x * m.list[0] + m.named["shift"] * x.sin(),
+        lambda: _normal(5),
+        list=lambda: nn.ParameterList([torch.randn(5)]),
+        named=lambda: nn.ParameterDict({"shift": torch.randn(5)}),
+    ),
+}
+
+
+def _hypernetwork(m: nn.Module, x: Tensor) -> Tensor:
+    """Each example's weights come from itself."""
+    weights = m.made(x).unflatten(1, (3, 5))
+    return torch.einsum("noi,ni->no", weights, m.a(x).tanh())
+
+
+def _weights_of_all(m: nn.Module, x: Tensor) -> Tensor:
+    """One set of weights, from a learned embedding of the task."""
+    return apply_linear(m.a(x).tanh(), m.made(m.task).view(3, 5))
+
+
+def _einsum_attention(m: nn.Module, x: Tensor) -> Tensor:
+    """Query and key of one projection."""
+    q = m.project(x)
+    scores = torch.einsum("nid,njd->nij", q, m.project(x.cos())).softmax(-1)
+    return torch.einsum("nij,njd->nid", scores, m.values(x))
+
+
+def _by_vmap(m: nn.Module, x: Tensor) -> Tensor:
+    return torch.vmap(lambda one: m.b(m.a(one).tanh()))(x)
+
+
+def _by_jvp(m: nn.Module, x: Tensor) -> Tensor:
+    return torch.func.jvp(lambda at: m.b(m.a(at).tanh()), (x,), (x.cos(),))[1]
+
+
+def _by_functional_call(m: nn.Module, x: Tensor) -> Tensor:
+    doubled = {name: 2 * p for name, p in m.a.named_parameters()}
+    return m.a(x).tanh() + torch.func.functional_call(m.a, doubled, (x.cos(),))
+
+
+def _checkpoint_in_slope(m: nn.Module, x: Tensor) -> Tensor:
+    """Forces through a network of which a part is computed again."""
+    x = x.clone().requires_grad_()
+    energy = m[2:](checkpoint(m[:2], x, use_reentrant=False))
+    (slope,) = torch.autograd.grad(energy.sum(), x, create_graph=True)
+    return slope.square().sum(1)
+
+
+def _in_batch_axis(m: nn.Module, x: Tensor) -> Tensor:
+    """Statistics of three examples: the batch is taken for channels."""
+    z = m.a(x)
+    return z + m.norm(z.unsqueeze(0)).squeeze(0)
+
+
+class Spectral(nn.Module):
+    """A complex weight on each frequency."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(4, dtype=torch.complex128))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.fft.irfft(torch.fft.rfft(x) * self.w, n=x.shape[-1])
+
+
+def _scaling_hook(m: nn.Module, x: Tensor) -> Tensor:
+    """A hook on an activation that scales its gradient, as in gradient reversal."""
+    z = m.a(x).tanh()
+    z.register_hook(lambda g: -0.5 * g)
+    return m.b(z)
+
+
+def _ragged(m: nn.Module, x: Tensor) -> Tensor:
+    packed = nn.utils.rnn.pack_padded_sequence(x, [5, 4, 4, 3, 2, 1], batch_first=True)
+    return nn.utils.rnn.pad_packed_sequence(m.r(packed)[0], batch_first=True)[0]
+
+
+def _two(m: nn.Module, x: Tensor) -> Tensor:
+    z = m.a(x).tanh()
+    return m.b(z) * m.c(m.a(x.flip(1)).tanh())
+
+
+ATTACKS: dict[str, Case] = {
+    "weights of each example": _through(
+        _hypernetwork, lambda: _normal(5), a=linear(), made=linear(5, 15)
+    ),
+    "weights from a network": _through(
+        _weights_of_all, lambda: _normal(5), a=linear(), made=linear(4, 15), task=weight(4)
+    ),
+    "attention by einsum, one projection twice": _through(
+        _einsum_attention, lambda: _normal(3, 5), project=linear(), values=linear()
+    ),
+    "vmap": _through(_by_vmap, lambda: _normal(5), a=linear(), b=linear()),
+    "jvp": _through(_by_jvp, lambda: _normal(5), a=linear(), b=linear()),
+    "functional call beside": _through(_by_functional_call, lambda: _normal(5), a=linear()),
+    "forces through a checkpoint": _with(_checkpoint_in_slope),
+    "group norm over examples": _through(
+        _in_batch_axis, lambda: _normal(5), a=linear(), norm=lambda: nn.GroupNorm(2, 6)
+    ),
+    "instance norm across the batch": _through(
+        lambda m, x: m.b(m.norm(m.a(x).T.unsqueeze(0)).squeeze(0).T),
+        lambda: _normal(5),
+        a=linear(),
+        b=linear(),
+        norm=lambda: nn.InstanceNorm1d(5, affine=True),
+    ),
+    "complex weights": _through(
+        lambda m, x: m.s(m.a(x)), lambda: _normal(6), a=linear(6, 6), s=Spectral
+    ),
+    "hook on an activation's gradient": _through(
+        _scaling_hook, lambda: _normal(5), a=linear(), b=linear()
+    ),
+    "sequences of several lengths": _through(
+        _ragged, lambda: _normal(5, 4), r=lambda: nn.LSTM(4, 3, batch_first=True)
+    ),
+    "layer called twice, two heads": _through(
+        _two, lambda: _normal(5), a=linear(), b=linear(), c=linear()
+    ),
+    "embedding clipped and sparse": lambda: _on(
+        nn.Embedding(9, 3, max_norm=0.5, sparse=True), _tokens()
+    ),
+    "embedding by function": _through(
+        lambda m, x: embedding(x, m.w).cumsum(1), _tokens, w=weight(9, 3)
+    ),
+    "one example chooses another": _through(
+        lambda m, x: m.a(x) + m.b(x)[m.b(x)[:, 0].argsort()],
+        lambda: _normal(5),
+        a=linear(),
+        b=linear(),
+    ),
+    "largest of the batch": _through(
+        lambda m, x: m.a(x) / m.b(x).abs().max(), lambda: _normal(5), a=linear(), b=linear()
+    ),
+    "detached statistics of the batch": _through(
+        lambda m, x: m.b((z := m.a(x)) - z.mean(0).detach()),
+        lambda: _normal(5),
+        a=linear(),
+        b=linear(),
+    ),
+}
+
+CASES: dict[str, Case] = LAYERS | MIXING | ARGUMENTS | HOOKS | SHARED | GRADIENTS | ATTACKS
 
 
 def build(name: str, seed: int = 0) -> tuple[nn.Module, Losses]:
@@ -475,7 +670,7 @@ def squared_norms(losses: Tensor, model: nn.Module) -> Tensor:
     ]
     return torch.stack(
         [
-            torch.stack([g.to_dense().square().sum() for g in row if g is not None]).sum()
+            torch.stack([g.to_dense().abs().square().sum() for g in row if g is not None]).sum()
             for row in rows
         ]
     )

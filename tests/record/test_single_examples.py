@@ -118,3 +118,57 @@ def test_examples_that_are_all_alike_do_not_scatter(tmp_path: Path) -> None:
         tmp_path / "run.h5", model, lambda m: m(x).square().sum(1), probes.GradientNoise(1, [0])
     )
     assert 0 <= table["covariance_trace"][0, 0] < 1e-5 * table["gradient_norm_sq"][0, 0]
+
+
+def test_complex_weights_are_measured_whole_or_refused(tmp_path: Path) -> None:
+    model, losses = build("complex weights")
+
+    def both(m: nn.Module, _: Any = None) -> dict[str, Tensor]:
+        return {"a": losses(m), "b": losses(m).square()}
+
+    wanted = list(model.parameters())
+    gradients = []
+    for loss in both(model).values():
+        parts = torch.autograd.grad(loss.mean(), wanted, retain_graph=True)
+        real = [torch.view_as_real(g) if g.is_complex() else g for g in parts]
+        gradients.append(torch.cat([g.flatten() for g in real]))
+    gram = torch.stack(gradients) @ torch.stack(gradients).T
+    optimizer = torch.optim.SGD(model.parameters(), 0.5)
+    start = [p.detach().clone() for p in wanted]
+    refused = {
+        "similarity": probes.GradientSimilarity(1, [0, 1, 2]),
+        "hessian": probes.HessianTop(1),
+        "hessian_density": probes.HessianDensity(1, [0], runs=1, nodes=2),
+        "sharpness": probes.Sharpness(1, [0]),
+        "affinity": probes.TaskAffinity(1, [0]),
+        "sketches": probes.GradientSketch(1, size=8),
+    }
+    measured = [
+        probes.TaskGradients(1),
+        probes.GradientNoise(1, [0]),
+        probes.Parameters(1),
+    ]
+    with Recorder(
+        tmp_path / "run.h5",
+        model,
+        tasks=["a", "b"],
+        shared=model,
+        optimizer=optimizer,
+        probes=[*measured, *refused.values()],
+        task_losses=both,
+    ) as recorder:
+        for _ in range(2):
+            recorder.backward({task: loss.mean() for task, loss in both(model).items()})
+            optimizer.step()
+            optimizer.zero_grad()
+            if recorder.step == 1:
+                moved = sum(
+                    (p.detach() - s).abs().square().sum()
+                    for p, s in zip(wanted, start, strict=True)
+                )
+    run = Trajectory(tmp_path / "run.h5")
+    assert np.allclose(run.gram()[0], gram, rtol=1e-10)
+    assert np.allclose(run.table("noise")["gradient_norm_sq"][0], gram.diagonal(), rtol=1e-10)
+    assert run.table("parameters")["distance_from_start"][1] == pytest.approx(moved.sqrt().item())
+    for name in refused:
+        assert all("s.w is complex" in reason for reason in np.ravel(run.table(name)["reason"]))

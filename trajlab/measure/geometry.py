@@ -24,15 +24,16 @@ def layer_distances(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> 
     """
     return {
         layer: sum(
-            torch.linalg.vector_norm(
-                here[name].detach().double() - there[name].detach().double()
-            ).item()
-            ** 2
+            torch.linalg.vector_norm(_precise(here[name]) - _precise(there[name])).item() ** 2
             for name in names
         )
         ** 0.5
         for layer, names in group_by_layer(here).items()
     }
+
+
+def _precise(weight: Tensor) -> Tensor:
+    return weight.detach().to(torch.complex128 if weight.is_complex() else torch.float64)
 
 
 @dataclass(frozen=True)

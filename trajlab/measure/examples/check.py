@@ -79,8 +79,12 @@ class ExampleCheck:
         return [names for names in fresh if names in differing]
 
 
+def squared_norm(gradient: Tensor) -> Tensor:
+    """Return a gradient's squared norm in float64; of complex numbers, that of both parts."""
+    dense = gradient.detach().to_dense()
+    real = torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
+    return real.double().square().sum()
+
+
 def _squared_norms(gradients: Sequence[Tensor | None]) -> list[float]:
-    return [
-        0.0 if g is None else g.detach().to_dense().double().square().sum().item()
-        for g in gradients
-    ]
+    return [0.0 if g is None else squared_norm(g).item() for g in gradients]

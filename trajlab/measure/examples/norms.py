@@ -8,7 +8,7 @@ from torch.autograd.graph import get_gradient_edge
 
 from trajlab.errors import TrajlabError
 from trajlab.measure.examples.capture import Call
-from trajlab.measure.examples.check import ExampleCheck, Names
+from trajlab.measure.examples.check import ExampleCheck, Names, squared_norm
 from trajlab.measure.examples.formulas import layer_norms
 from trajlab.measure.examples.isolation import only_way, output_gradients
 from trajlab.measure.graph import Graph
@@ -80,7 +80,7 @@ def sample_norms(
         )
         for gradient in gradients:
             if gradient is not None:
-                total[i] += gradient.to_dense().double().square().sum()
+                total[i] += squared_norm(gradient)
     return total
 
 

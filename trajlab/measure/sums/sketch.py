@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from trajlab.errors import TrajlabError
+
 _ROWS = 256  # blocks that are rotated together; the indices of 1,024 columns take 2 MiB
 
 
@@ -27,6 +29,11 @@ class Sketch:
     seed : int
         Seed of the signs and rotations.
 
+    Raises
+    ------
+    TrajlabError
+        If a parameter is complex.
+
     References
     ----------
     M. Charikar, K. Chen and M. Farach-Colton, "Finding Frequent Items in Data Streams", ICALP 2002;
@@ -38,6 +45,11 @@ class Sketch:
         self._signs: dict[str, Tensor] = {}
         self._rotations: dict[str, Tensor] = {}
         for name, parameter in parameters.items():
+            if parameter.is_complex():
+                raise TrajlabError(
+                    f"sketches are of real parameters alone, and {name} is complex; leave it out "
+                    "of shared="
+                )
             digest = hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
             generator = torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
             blocks = -(-parameter.numel() // size)

@@ -36,6 +36,7 @@ class FisherTrace(Sampled):
 
     needs_task_losses = False
     needs_predict = True
+    takes_complex = True
 
     def __init__(self, every: Every = "epoch", data: Data | None = None, *, seed: int = 0) -> None:
         super().__init__(every, data, seed)

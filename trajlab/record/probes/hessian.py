@@ -100,7 +100,7 @@ class HessianTop(SecondOrder):
     def measure(self, moment: Moment) -> Mapping[str, Any]:
         """Return ``top``, its ``residual``, …, each of shape (task,)."""
         if self.needs_graph:
-            self._reach.look(moment, moment.losses)
+            self.look(moment, moment.losses)
             return self._row(moment, moment.losses)
         with self.losses(moment) as losses:
             return self._row(moment, losses)

@@ -44,6 +44,8 @@ class GradientNoise(Sampled):
         If the method is another one.
     """
 
+    takes_complex = True
+
     def __init__(
         self,
         every: Every = "epoch",
@@ -127,4 +129,5 @@ def _gradient(loss: Tensor, moment: Moment) -> Tensor:
         if loss.requires_grad
         else [torch.zeros_like(p) for p in chosen]
     )
-    return torch.cat([g.detach().to_dense().reshape(-1) for g in gradients])
+    dense = [g.detach().to_dense().resolve_conj() for g in gradients]
+    return torch.cat([(torch.view_as_real(g) if g.is_complex() else g).reshape(-1) for g in dense])

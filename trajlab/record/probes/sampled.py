@@ -38,6 +38,7 @@ class Sampled(Probe):
     """
 
     needs_task_losses = True
+    takes_complex = False  # parameters
 
     def __init__(self, every: Every, data: Data | None, seed: int = 0) -> None:
         super().__init__(every)
@@ -91,9 +92,25 @@ class Sampled(Probe):
             given: dict[str, Tensor] = {}
             for wanted, batch in next(self._sample.rounds()):
                 given |= self.differentiated(moment, wanted, batch)
-            self._reach.look(moment, given)
+            self.look(moment, given)
             self._reached = moment.parameters
         return self._sample
+
+    def look(self, moment: Moment, losses: Mapping[str, Tensor]) -> None:
+        """Look whether losses depend on parameters that it can measure.
+
+        Raises
+        ------
+        TrajlabError
+            If they depend on none, or one is complex and that is not provided for.
+        """
+        for name, parameter in moment.trainable.items():
+            if parameter.is_complex() and not self.takes_complex:
+                raise TrajlabError(
+                    f"{type(self).__name__} takes real parameters alone, and {name} is complex; "
+                    "leave it out of shared="
+                )
+        self._reach.look(moment, losses)
 
     def differentiated(
         self, moment: Moment, wanted: Sequence[str], batch: Any

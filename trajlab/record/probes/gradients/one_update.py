@@ -74,7 +74,9 @@ class OneUpdate:
         if self._update and update:
             taken = {n: _whole(update[n]) for n in self._scope.parameters(moment) if n in update}
             row["update_dot"] = self._sums.dot(taken)
-            row["update_norm"] = torch.stack([g.double().norm() for g in taken.values()]).norm()
+            row["update_norm"] = torch.stack(
+                [g.abs().double().norm() for g in taken.values()]
+            ).norm()
         self._sums.clear()
         return row
 
