@@ -71,11 +71,11 @@ class Buffer:
         for name, value in row.items():
             try:
                 converted[name] = self._converters[name](value)
-            except (KeyError, TypeError, ValueError, OverflowError) as error:
+            except Exception as error:  # whatever a value raises when it is looked at
                 if name not in self._converters:
                     self.table.column(name)  # says which columns there are
                 raise TrajlabError(
-                    f"column {name} of table {self.table.name} cannot hold {value!r}: {error}"
+                    f"column {name} of table {self.table.name} cannot hold {_shown(value)}: {error}"
                 ) from error
         self.rows.append(converted)
 
@@ -99,6 +99,14 @@ class Buffer:
                 if column.name in row:
                     values = _decoded(row[column.name], column, before)
                     row[column.name] = encoded(column.widened(values[None], shape)[0])
+
+
+def _shown(value: Any) -> str:
+    """Say what a value is; one that cannot say it itself is no reason to end a training."""
+    try:
+        return repr(value)
+    except Exception:
+        return f"a {type(value).__name__}"
 
 
 def _decoded(content: bytes, column: Column, shape: tuple[int, ...]) -> Array:
@@ -143,6 +151,10 @@ def _cast(given: Array, column: Column) -> Array:
         return array
     if given.dtype == column.storage:
         return given
+    if kind == "b" and not np.isin(given, (0, 1)).all():
+        raise ValueError("flags are true or false")
+    if given.dtype.kind not in "biufO":
+        raise ValueError("it must be numbers")
     whole = given.dtype.kind in "biu" and not _beyond(given, column)
     if kind in "iu" and given.size and not whole:
         raise ValueError(f"it must be whole numbers that {column.dtype} can hold")
@@ -187,10 +199,22 @@ def _check(column: Column) -> Callable[[Any], Any]:
         largest = float(np.finfo(np.float32).max)
 
         def single(value: Any) -> float:
-            number = float(value)
+            number = _number(value)
             if largest < abs(number) < math.inf:
                 raise ValueError("it is too large for float32")
             return number
 
         return single
-    return bool if kind == "b" else float
+    return _flag if kind == "b" else _number
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str | bytes):
+        raise TypeError("it must be a number")
+    return float(value)
+
+
+def _flag(value: Any) -> bool:
+    if value not in (0, 1):
+        raise ValueError("a flag is true or false")
+    return bool(value)
