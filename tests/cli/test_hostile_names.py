@@ -81,10 +81,11 @@ DRAWN = set(COMMANDS) - {"info", "diagnose", "check"}
 
 OTHERS = {"watch", "export", "merge", "repair", "import"}  # further below
 OF_ONE_S_OWN = {"quickstart", "study"}  # read what their user wrote
+SERVED = {"view"}  # a page, as that of diagnose; it prints its address
 
 
 def test_every_command_has_its_turn() -> None:
-    here = {name.split()[0] for name in COMMANDS} | OTHERS | OF_ONE_S_OWN
+    here = {name.split()[0] for name in COMMANDS} | OTHERS | OF_ONE_S_OWN | SERVED
     assert here == set(_HELP)
 
 

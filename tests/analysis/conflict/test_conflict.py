@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from trajlab.analysis import conflict
+from trajlab.analysis.conflict.rows import weights_in_update
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer, load
 from trajlab.store.schema import standard
@@ -56,7 +57,8 @@ def test_tables_of_two_runs(tmp_path):
     named = row[["setting", "condition", "method", "task_a", "task_b", "layer", "n_runs"]].tolist()
     assert named == ["digits", "", "uniform", "left", "right", "all", 2]
     assert list(result.tables()) == [
-        *("pairs", "similarity", "summary", "tasks", "overall", "corrected", "across_time")
+        *("pairs", "similarity", "summary", "tasks", "overall", "corrected", "across_time"),
+        "examples",
     ]
 
 
@@ -171,3 +173,16 @@ def test_of_very_many_gram_matrices_evenly_spaced_ones_are_read(tmp_path, monkey
         with pytest.warns(UserWarning, match="one in 3 is read"):
             pairs = conflict(runs, layers=True).pairs
         assert pairs["step"].tolist() == [0, 15, 30] + [s for s in (0, 15, 30) for _ in "lm"]
+
+
+def test_the_last_weights_of_a_step_are_those_of_its_update(tmp_path):
+    """A step of two passes, as where weights are adapted between them; one step has none known."""
+    tasks = ["left", "right"]
+    writer = Writer(tmp_path / "run.h5", tasks)
+    writer.declare(standard("losses", task=tasks))
+    for micro_step, weight in enumerate(([1.0, 2.0], [3.0, 4.0])):
+        writer.append("losses", {"step": 5, "micro_step": micro_step, "weight": weight})
+    writer.close()
+    run = Trajectory(tmp_path / "run.h5")
+    assert weights_in_update(run, np.array([5, 6]), tasks).tolist() == [[3, 4], [1, 1]]
+    assert weights_in_update(run, np.array([5]), tasks[::-1]).tolist() == [[4, 3]]
