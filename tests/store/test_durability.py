@@ -234,6 +234,24 @@ def test_a_failed_flush_keeps_its_rows_and_its_number(tmp_path, monkeypatch):
     assert steps(writer.path) == [0, 1]
 
 
+def test_what_a_disk_took_of_a_refused_frame_is_cut_off(tmp_path, monkeypatch):
+    writer = start(tmp_path / "run.h5")
+    append(writer, 0)
+    writer.flush()
+    writer.shared = ["a name that takes place"] * 100
+    with monkeypatch.context() as patch:
+        refuse(patch)
+        with pytest.raises(TrajlabError, match="No space left"):
+            writer.flush()
+    writer.shared = []
+    append(writer, 1)
+    writer.flush()
+    content = parts.log(writer.path, 1).read_bytes()
+    assert len(content) == frames.acknowledged(content[: frames.HEAD])
+    writer.close()
+    check_rows(writer.path, 2)
+
+
 def test_training_goes_on_with_one_warning_until_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr("trajlab.store.writer.INTERVAL", 0.0)
     writer = start(tmp_path / "run.h5")

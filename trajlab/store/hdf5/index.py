@@ -119,7 +119,7 @@ class Index:
             try:
                 item = member(group, name)
                 if not isinstance(item, h5py.Group):
-                    continue
+                    raise RefusedError(f"{prefix}{name} lies outside of any table")
                 if "step" in item:
                     yield prefix + name
                 else:
@@ -140,8 +140,8 @@ class Index:
             try:
                 item = member(group, label)
                 if not isinstance(item, h5py.Dataset):
-                    self._problems.append(f"{where} holds a group {label}")
-                elif label == "step":
+                    raise RefusedError(f"{where} holds {label}, which is no data set")
+                if label == "step":
                     self._scale_of_steps(item, where)
                     places[label] = self._place(item, where)
                 elif item.is_scale:
