@@ -309,6 +309,21 @@ def test_a_sealed_file_that_reads_back_otherwise_is_not_published(tmp_path, monk
     assert steps(writer.path) == [0, 1]
 
 
+def test_a_second_look_reads_on_where_the_first_has_ended(tmp_path):
+    writer = start(tmp_path / "run.h5")
+    append(writer, 0)
+    writer.flush()
+    first = take(writer.path)
+    append(writer, 1)
+    writer.flush()
+    second = take(writer.path, first)
+    assert take(writer.path, second) is second
+    (reader,), (same,) = first.readers.values(), second.readers.values()
+    assert reader is same
+    assert View(second, "losses")["step"].tolist() == [0, 1]
+    writer.close()
+
+
 def test_a_reader_goes_on_with_files_that_a_merge_has_taken_away(tmp_path):
     writer = start(tmp_path / "run.h5")
     append(writer, 0)
