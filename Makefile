@@ -66,6 +66,9 @@ logs-check: env  ## import logs that MLflow, Aim, trackio, Comet and tensorboard
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-logs/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/trajlab.pth"
 	PYTHONPATH=. .venv-logs/bin/python -m pytest tests/store/importers/test_packages.py
 
+soak: env  ## record a million steps: memory and cost a step, as docs/soak.svg (half an hour)
+	$(BIN)/python -m tests.crash.soak runs/soak --figure docs/soak.svg
+
 lint: env  ## format, docstrings, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

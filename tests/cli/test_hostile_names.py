@@ -107,7 +107,7 @@ def test_a_run_s_names_command_nothing(
     if figure.exists():
         drawn = figure.read_text()
         assert "\x1b" not in drawn
-        assert "italic" not in drawn  # as mathematics is
+        assert "oblique" not in drawn  # as mathematics is
         assert any(name in drawn for name in ("$m_1$", "$s_1$", "$x_y$", "$a^b$", "$u_r$"))
     if page.exists():
         head = unescape(page.read_text()).partition("<style>")[0]
