@@ -8,7 +8,7 @@ FILE ?= study.toml
 STUDY_RUNS ?= runs/$(STUDY)
 STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
-.PHONY: help study study-test demo page-check bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples test wheel-check crash-test logs-check lint env clean
+.PHONY: help study study-test demo page-check bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples test wheel-check crash-test soak logs-check lint env clean
 
 help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -65,6 +65,9 @@ logs-check: env  ## import logs that MLflow, Aim, trackio, Comet and tensorboard
 	.venv-logs/bin/python -m pip install --quiet --disable-pip-version-check mlflow aim trackio comet_ml tensorboardX
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-logs/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/trajlab.pth"
 	PYTHONPATH=. .venv-logs/bin/python -m pytest tests/store/importers/test_packages.py
+
+soak: env  ## record a million steps: memory and cost a step, as docs/soak.svg (half an hour)
+	$(BIN)/python -m tests.crash.soak runs/soak --figure docs/soak.svg
 
 lint: env  ## format, docstrings, types, layers
 	$(BIN)/ruff format --check .

@@ -7,13 +7,15 @@ import argparse
 import csv
 import json
 import os
+import shutil
 import sqlite3
 import struct
 import tempfile
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -164,30 +166,69 @@ def merging(folder: Path, repeats: int) -> dict[str, float]:
     return summary(speeds)
 
 
+FLUSHED = ("losses", "hessian", "fisher", "evaluations/test")
+EIGHT = (*FLUSHED, "noise", "sharpness", "evaluations/train", "evaluations/validation")
+
+
+def opened(path: Path, names: Sequence[str]) -> Writer:
+    """Begin a run with the named tables."""
+    writer = Writer(path, TASKS)
+    for name in names:
+        axes = {"rho": [0.05]} if name == "sharpness" else {}
+        writer.declare(standard(name, task=TASKS, **axes))
+    return writer
+
+
+def fill(writer: Writer, names: Sequence[str], step: int) -> None:
+    """Buffer a row of each of the named tables."""
+    for name in names:
+        row = {"step": step, VALUE.get(name, "loss"): np.ones(8)}
+        if name == "losses":
+            row |= {"wall_time": 0.5, "weight": np.ones(8)}
+        elif name == "sharpness":
+            row["value"] = np.ones((8, 1))
+        writer.append(name, row)
+
+
+VALUE = {"hessian": "top", "fisher": "trace", "noise": "noise_scale", "sharpness": "value"}
+
+
+def arrow_batches(first: int) -> list[bytes]:
+    """Return what `fill` puts into four tables of 10 rows, as Arrow's messages."""
+    import pyarrow as pa
+
+    batches = []
+    for columns in (("loss", "weight"), ("top",), ("trace",), ("loss",)):
+        rows = {name: [np.ones(8) for _ in range(10)] for name in columns}
+        arrays: dict[str, Any] = {"step": np.arange(first, first + 10)}
+        for name, values in rows.items():
+            flat = pa.array(np.concatenate(values))
+            arrays[name] = pa.FixedSizeListArray.from_arrays(flat, 8)
+        batches.append(pa.record_batch(arrays).serialize().to_pybytes())
+    return batches
+
+
 def flushing(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
     """Cost of a flush of 4 tables of 10 rows, beside other appends of as many bytes, in ms."""
-    names = ("losses", "hessian", "fisher", "evaluations/test")
-    writer = Writer(folder / "flushed.h5", TASKS)
-    for name in names:
-        writer.declare(standard(name, task=TASKS))
+    writer = opened(folder / "flushed.h5", FLUSHED)
+    log = writer._journal
     database = sqlite3.connect(folder / "rows.db")
     database.execute("pragma journal_mode=wal")
     database.execute("pragma synchronous=full")
     database.execute("create table rows (content blob)")
-    costs: dict[str, list[float]] = {name: [] for name in ("trajlab", "framed append", "SQLite")}
-    with open(folder / "frames", "wb", buffering=0) as file:
+    ways = ("trajlab", "framed append", "SQLite", "Arrow IPC")
+    costs: dict[str, list[float]] = {name: [] for name in ways}
+    with (
+        open(folder / "frames", "wb", buffering=0) as file,
+        open(folder / "arrow", "wb", buffering=0) as messages,
+    ):
         for repeat in range(40 * repeats):
-            before = writer._journal._log.size if writer._journal._log else 0
+            before = log._log.size if log._log else 0
             for step in range(10 * repeat, 10 * repeat + 10):
-                writer.append(
-                    "losses",
-                    {"step": step, "wall_time": 0.5, "loss": np.ones(8), "weight": np.ones(8)},
-                )
-                writer.append("hessian", {"step": step, "top": np.ones(8)})
-                writer.append("fisher", {"step": step, "trace": np.ones(8)})
-                writer.append("evaluations/test", {"step": step, "loss": np.ones(8)})
+                fill(writer, FLUSHED, step)
             costs["trajlab"].append(timed(writer.flush) * 1e3)
-            content = np.random.default_rng(0).bytes(writer._journal._log.size - before)
+            assert log._log is not None
+            content = np.random.default_rng(0).bytes(log._log.size - before)
 
             def append(content: bytes = content) -> None:
                 head = struct.pack("<QI", len(content), zlib.crc32(content))
@@ -198,11 +239,49 @@ def flushing(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
                 with database:
                     database.execute("insert into rows values (?)", (content,))
 
+            def arrow(first: int = 10 * repeat) -> None:
+                messages.write(b"".join(arrow_batches(first)))
+                os.fdatasync(messages.fileno())
+
             costs["framed append"].append(timed(append) * 1e3)
             costs["SQLite"].append(timed(insert) * 1e3)
+            costs["Arrow IPC"].append(timed(arrow) * 1e3)
     writer.close()
     database.close()
-    return {name: summary(values) for name, values in costs.items()}
+    found = {name: summary(values) for name, values in costs.items()}
+    pairs = zip(costs["trajlab"], costs["framed append"], strict=True)
+    return found | {"ratio to framed append": summary([ours / other for ours, other in pairs])}
+
+
+def whole_runs(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
+    """Cost of all flushes of a run, and of its close, in s."""
+    costs: dict[str, list[float]] = {}
+    for repeat in range(repeats):
+        for names, flushes in ((EIGHT, 80), (FLUSHED, 1000)):
+            way = f"{len(names)} tables, {flushes} flushes"
+            writer = opened(folder / f"whole-{len(names)}-{repeat}.h5", names)
+            seconds = 0.0
+            for flush in range(flushes):
+                for step in range(10 * flush, 10 * flush + 10):
+                    fill(writer, names, step)
+                seconds += timed(writer.flush)
+            costs.setdefault(way, []).append(seconds + timed(writer.close))
+    return {way: summary(values) for way, values in costs.items()}
+
+
+def refreshing(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
+    """Cost of a look at a run of 1 GB, in parts and a log, that has nothing new, in ms."""
+    writer = Writer(folder / "refreshed.h5", TASKS)
+    writer.declare(standard("gradients", task=TASKS, layer=[f"layer {i}" for i in range(64)]))
+    gram = np.random.default_rng(0).normal(size=(64, 8, 8))
+    for step in range(32_000):
+        writer.append("gradients", {"step": step, "gram": gram})
+    writer.flush()
+    run = Trajectory(writer.path)
+    costs = [timed(run.refresh) * 1e3 for _ in range(20 * repeats)]
+    writer._lock.release()
+    shutil.rmtree(folder / "refreshed.h5.parts")
+    return {"trajlab": summary(costs)}
 
 
 def main() -> None:
@@ -220,6 +299,8 @@ def main() -> None:
             "300 runs opened, a column each, s": many(folder, 4 * repeats),
             "sealing, MB/s": {"trajlab": merging(folder, repeats)},
             "a flush of 4 tables of 10 rows, ms": flushing(folder, repeats),
+            "flushes of 10 rows and close of a run, s": whole_runs(folder, repeats),
+            "refresh() of 1 GB with nothing new, ms": refreshing(folder, repeats),
         }
     if options.json:
         print(json.dumps(found, indent=1))

@@ -81,10 +81,11 @@ DRAWN = set(COMMANDS) - {"info", "diagnose", "check"}
 
 OTHERS = {"watch", "export", "merge", "repair", "import"}  # further below
 OF_ONE_S_OWN = {"quickstart", "study"}  # read what their user wrote
+SERVED = {"view"}  # a page, as that of diagnose; it prints its address
 
 
 def test_every_command_has_its_turn() -> None:
-    here = {name.split()[0] for name in COMMANDS} | OTHERS | OF_ONE_S_OWN
+    here = {name.split()[0] for name in COMMANDS} | OTHERS | OF_ONE_S_OWN | SERVED
     assert here == set(_HELP)
 
 
@@ -106,6 +107,7 @@ def test_a_run_s_names_command_nothing(
     if figure.exists():
         drawn = figure.read_text()
         assert "\x1b" not in drawn
+        assert "oblique" not in drawn  # as mathematics is
         assert any(name in drawn for name in ("$m_1$", "$s_1$", "$x_y$", "$a^b$", "$u_r$"))
     if page.exists():
         head = unescape(page.read_text()).partition("<style>")[0]

@@ -269,12 +269,17 @@ def outcome(path: Path, truth: Numbers) -> str:
         return "told"
     for key, rows in found.items():
         for step, value in rows.items():
-            if key in truth and repr(value) != repr(truth[key].get(step)):
+            if key in truth and _flat(value) != _flat(truth[key].get(step)):
                 return "changed"
     if told:
         return "told"
     lacking = [key for key in truth if found.get(key, {}).keys() != truth[key].keys()]
     return "lost" if lacking else "same"
+
+
+def _flat(value: Any) -> str:
+    """Return the numbers of a row in their order; an axis of one label is but a name."""
+    return repr(np.ravel(np.asarray(value, object)).tolist())
 
 
 def measured(inputs: Inputs, first: int, count: int) -> dict[str, Any]:

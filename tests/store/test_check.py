@@ -114,7 +114,9 @@ def test_rows_and_labels_that_contradict_each_other_are_found(tmp_path, table, s
         (lambda f: f["losses/loss"].attrs.pop("crc32"), "has no checksum"),
         (lambda f: f["losses"].attrs.pop("key"), "losses lacks its attribute key"),
         (lambda f: f.attrs.__setitem__("status", "done"), "has status 'done'"),
-        (lambda f: f["losses"].create_group("x"), "holds a group x"),
+        (lambda f: f.create_dataset("x", (3,), "f8"), "x lies outside of any table"),
+        (lambda f: f["losses"].__delitem__("step"), "lies outside of any table"),
+        (lambda f: f["losses"].create_group("x"), "holds x, which is no data set"),
         (
             lambda f: f["losses/loss"].dims[1].detach_scale(f["losses/task"]),
             "its axes are not those of the table",

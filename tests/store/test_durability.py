@@ -10,7 +10,7 @@ import pytest
 
 from tests.runs import finish, run_python
 from trajlab.errors import TrajlabError
-from trajlab.store import Column, Table, Trajectory, Writer, frames, parts, standard
+from trajlab.store import Column, Table, Trajectory, Writer, frames, merge, parts, standard
 from trajlab.store.check import check
 from trajlab.store.merge import recover
 from trajlab.store.pool import File
@@ -234,6 +234,24 @@ def test_a_failed_flush_keeps_its_rows_and_its_number(tmp_path, monkeypatch):
     assert steps(writer.path) == [0, 1]
 
 
+def test_what_a_disk_took_of_a_refused_frame_is_cut_off(tmp_path, monkeypatch):
+    writer = start(tmp_path / "run.h5")
+    append(writer, 0)
+    writer.flush()
+    writer.shared = ["a name that takes place"] * 100
+    with monkeypatch.context() as patch:
+        refuse(patch)
+        with pytest.raises(TrajlabError, match="No space left"):
+            writer.flush()
+    writer.shared = []
+    append(writer, 1)
+    writer.flush()
+    content = parts.log(writer.path, 1).read_bytes()
+    assert len(content) == frames.acknowledged(content[: frames.HEAD])
+    writer.close()
+    check_rows(writer.path, 2)
+
+
 def test_training_goes_on_with_one_warning_until_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr("trajlab.store.writer.INTERVAL", 0.0)
     writer = start(tmp_path / "run.h5")
@@ -251,6 +269,75 @@ def test_training_goes_on_with_one_warning_until_the_limit(tmp_path, monkeypatch
     append(writer, 5)
     check_rows(writer.path, 6)  # and not what was refused
     writer.close()
+
+
+def test_a_disk_that_refuses_again_is_warned_of_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("trajlab.store.writer.INTERVAL", 0.0)
+    writer = start(tmp_path / "run.h5")
+    for step in (0, 2):
+        with monkeypatch.context() as patch:
+            refuse(patch)
+            with pytest.warns(UserWarning, match="No space left"):
+                append(writer, step)
+        append(writer, step + 1)  # a warning is an error
+    writer.close()
+    check_rows(writer.path, 4)
+
+
+def test_a_sealed_file_that_reads_back_otherwise_is_not_published(tmp_path, monkeypatch):
+    """A disk that says it has written, and has something else."""
+    writer = start(tmp_path / "run.h5")
+    append(writer, 0)
+    writer.close("recording")
+    before = writer.path.read_bytes()
+    writer = start(writer.path, resume=True)
+    append(writer, 1)
+    write_whole = merge._write_whole
+    for at in (100, len(before) // 2):
+
+        def forgetful(file, content, at=at):
+            write_whole(file, content)
+            (byte,) = os.pread(file.fileno(), 1, at)
+            os.pwrite(file.fileno(), bytes([byte ^ 1]), at)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(merge, "_write_whole", forgetful)
+            with pytest.raises(TrajlabError, match="all rows are safe in"):
+                writer.close()
+        assert writer.path.read_bytes() == before
+        assert steps(writer.path) == [0, 1]
+    writer.close()
+    assert steps(writer.path) == [0, 1]
+
+
+def test_a_second_look_reads_on_where_the_first_has_ended(tmp_path):
+    writer = start(tmp_path / "run.h5")
+    append(writer, 0)
+    writer.flush()
+    first = take(writer.path)
+    append(writer, 1)
+    writer.flush()
+    second = take(writer.path, first)
+    assert take(writer.path, second) is second
+    (reader,), (same,) = first.readers.values(), second.readers.values()
+    assert reader is same
+    assert View(second, "losses")["step"].tolist() == [0, 1]
+    writer.close()
+
+
+def test_a_reader_goes_on_with_files_that_a_merge_has_taken_away(tmp_path):
+    writer = start(tmp_path / "run.h5")
+    append(writer, 0)
+    writer.flush()
+    log = Trajectory(writer.path)
+    writer.close("recording")
+    sealed = Trajectory(writer.path)
+    writer = start(writer.path, resume=True)
+    append(writer, 1)
+    writer.close()
+    for reader in (log, sealed):
+        assert reader.table("losses")["loss"].tolist() == [[0, 0]]
+    assert steps(writer.path) == [0, 1]
 
 
 def test_rows_are_flushed_by_time_and_by_size(tmp_path, monkeypatch):

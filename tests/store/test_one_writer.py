@@ -115,6 +115,8 @@ COLUMNS = Table(
     (
         *(Column(kind, dtype=kind) for kind in ("int64", "int32", "uint8", "uint16", "float32")),
         *(Column(f"{kind}s", ("step", "x"), kind) for kind in ("int32", "uint8", "float32")),
+        *(Column(kind, dtype=kind) for kind in ("float64", "bool")),
+        *(Column(f"{kind}s", ("step", "x"), kind) for kind in ("float64", "bool")),
     ),
     {"x": [0]},
 )
@@ -135,6 +137,15 @@ COLUMNS = Table(
         ("uint8s", [0], [-1]),
         ("float32s", [3e38], [4e38]),
         ("float32s", [np.inf], [1e300]),
+        ("float64", np.float32(0.5), "0.5"),
+        ("float64", 1, 1 + 2j),
+        ("float64s", [1], [1 + 2j]),
+        ("float64s", [None], ["1"]),
+        ("float64s", [np.nan], [np.datetime64("2020-01-01")]),
+        ("bool", np.True_, 0.5),
+        ("bool", 0, "False"),
+        ("bools", [1], [2]),
+        ("bools", [False], [np.nan]),
     ],
 )
 def test_what_is_taken_can_be_written(tmp_path, column, held, refused):
@@ -146,6 +157,33 @@ def test_what_is_taken_can_be_written(tmp_path, column, held, refused):
     writer.close()
     values = Trajectory(writer.path).table("t")[column]
     np.testing.assert_array_equal(values, np.array([held], values.dtype))
+
+
+def test_a_value_that_cannot_be_looked_at_is_refused_as_others_are(tmp_path):
+    class Broken:
+        def __repr__(self):
+            raise RuntimeError
+
+        __float__ = __array__ = __repr__
+
+    writer = start(tmp_path / "run.h5")
+    for row in ({"learning_rate": Broken()}, {"loss": Broken()}):
+        with pytest.raises(TrajlabError, match="cannot hold a Broken"):
+            writer.append("losses", {"step": 0, **row})
+    writer.close()
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("gold")
+    (tmp_path / "run.h5.lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(TrajlabError, match=r"run\.h5 cannot be written \(Too many levels of sym"):
+        start(tmp_path / "run.h5")
+    assert (tmp_path / "precious").read_text() == "gold"
+
+
+def test_a_name_that_no_file_can_have_is_one_sentence(tmp_path):
+    with pytest.raises(TrajlabError, match=r"cannot be a file's name \(File name too long\)"):
+        start(tmp_path / ("x" * 300 + ".h5"))
 
 
 def test_long_lists_and_many_names_can_be_written(tmp_path):

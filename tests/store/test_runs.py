@@ -1,6 +1,8 @@
 """Finding, opening and selecting runs; what a reader says of a file it cannot use."""
 
 import os
+import resource
+import shutil
 
 import h5py
 import numpy as np
@@ -235,6 +237,20 @@ def test_many_runs_hold_few_descriptors(folder, monkeypatch):
     for run in runs:
         assert run.table("losses")["step"].tolist() == [0, 1, 2]
     assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+
+def test_many_runs_are_read_where_a_process_may_have_few_descriptors(folder):
+    for i in range(100):
+        shutil.copy(folder / "a.h5", folder / f"more-{i}.h5")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + used // 2 + 10, hard))
+    try:
+        runs = load(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(runs) == 103
+    assert runs.skipped == []
 
 
 def test_links_are_followed_and_each_run_is_there_once(folder):

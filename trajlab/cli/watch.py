@@ -17,6 +17,7 @@ from trajlab.escapes import inert
 from trajlab.store import Trajectory
 from trajlab.store.rows import Array
 
+MOST = 10_000  # cosines of a pair that are drawn
 Lines = dict[str, Array]  # label to one value a step
 
 
@@ -26,11 +27,13 @@ def panels(run: Trajectory) -> Iterator[tuple[str, Array, Lines]]:
         table = run.table("losses")
         yield "training loss", table["step"], dict(zip(run.tasks, table["loss"].T, strict=True))
     if "gradients" in run.tables and run.table("gradients").attributes.get("complete") is not False:
-        cosines = cosine(run.gram())
+        steps = run.table("gradients")["step"]
+        every = -(-len(steps) // MOST) or 1
+        cosines = cosine(run.gram(every=every))
         first, second = np.triu_indices(len(run.tasks), 1)
         yield (
             "cosine of task gradients",
-            run.table("gradients")["step"],
+            steps[::every],
             {
                 f"{run.tasks[i]}, {run.tasks[j]}": cosines[:, i, j]
                 for i, j in zip(first, second, strict=True)

@@ -67,7 +67,7 @@ class Journal:
             log.append(
                 self.header,
                 [buffer.table for buffer in new],
-                [(buffer.table, count, buffer.arrays(count)) for buffer, count in filled],
+                [(buffer.table, count, buffer.columns(count)) for buffer, count in filled],
             )
         except FileExistsError:
             self._log = None  # somebody else's; the next flush takes another name

@@ -82,7 +82,8 @@ class Lock:
 
     def _taken(self) -> int:
         while True:
-            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            how = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # a link may be anybody's
+            descriptor = os.open(self._file, how, 0o644)
             try:
                 _lock(descriptor)
                 if self._is(descriptor):

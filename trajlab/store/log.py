@@ -13,7 +13,7 @@ from trajlab.store import frames, rows
 from trajlab.store.files import sync_folder
 from trajlab.store.header import Header, from_attributes
 from trajlab.store.pool import File
-from trajlab.store.rows import Array, Extent, Stored
+from trajlab.store.rows import Extent, Stored
 from trajlab.store.source import Source
 from trajlab.store.table import Table
 
@@ -44,7 +44,7 @@ class Log:
         self,
         header: Header,
         tables: Iterable[Table],
-        blocks: Iterable[tuple[Table, int, Mapping[str, Array]]],
+        blocks: Iterable[tuple[Table, int, Mapping[str, bytes]]],
     ) -> None:
         """Put rows, and what is new of header and declarations, on disk.
 
@@ -55,7 +55,7 @@ class Log:
         tables
             Declarations that are new or changed.
         blocks
-            Table, number of rows, and arrays by column.
+            Table, number of rows, and their bytes by column.
 
         Raises
         ------
@@ -66,10 +66,9 @@ class Log:
         body: list[bytes] = []
         placed = []
         at = 0
-        for table, length, arrays in blocks:
+        for table, length, columns in blocks:
             places = {}
-            for name, values in arrays.items():
-                content = rows.encoded(values)
+            for name, content in columns.items():
                 places[name] = (at, len(content), rows.crc32(content))
                 body.append(content)
                 at += len(content)

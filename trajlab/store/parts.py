@@ -29,7 +29,10 @@ def located(path: str | os.PathLike[str]) -> Path:
     ``~`` is the home folder.
     """
     absolute = Path(path).expanduser().absolute()
-    return absolute.resolve() if absolute.is_symlink() else absolute
+    try:
+        return absolute.resolve() if absolute.is_symlink() else absolute
+    except OSError as error:
+        raise TrajlabError(f"{path} cannot be a file's name ({error.strerror})") from None
 
 
 def folder(path: Path) -> Path:

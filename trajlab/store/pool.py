@@ -1,6 +1,7 @@
 """Files that are read: a few stay open, so that a merge takes nothing away from who looks."""
 
 import os
+import resource
 import stat
 import threading
 from collections import OrderedDict
@@ -155,8 +156,14 @@ class File:
     def _keep(self, descriptor: _Descriptor) -> None:
         with _mutex:
             _open[id(self)] = descriptor
-            while len(_open) > OPEN:
+            while len(_open) > _most():
                 _open.popitem(last=False)
+
+
+def _most() -> int:
+    """Return how many files stay open: a quarter of what the process may have, at most `OPEN`."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OPEN if limit < 0 else min(OPEN, limit // 4)
 
 
 def _opened(path: Path) -> _Descriptor:

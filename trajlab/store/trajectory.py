@@ -116,8 +116,14 @@ class Trajectory:
         frame |= {c.name: spread(table[c.name], c.axes) for c in columns}
         return pd.DataFrame(frame)
 
-    def gram(self) -> Array:
+    def gram(self, *, every: int = 1) -> Array:
         """Return the inner products of task gradients over all shared parameters.
+
+        Parameters
+        ----------
+        every
+            Leave out all recorded steps but the first and every so many-th after it: a million
+            matrices of eight tasks take half a gigabyte.
 
         Returns
         -------
@@ -135,12 +141,8 @@ class Trajectory:
                 f"{self.path} holds the gradients of some layers only, so there is no total; "
                 f"read table('gradients')['gram'] by layer"
             )
-        total = np.empty((gradients.length, len(self.tasks), len(self.tasks)))
-        first = 0
-        for portion in gradients.portions("gram"):  # of many layers there may be too much
-            total[first : first + len(portion)] = portion.sum(axis=1, dtype=np.float64)
-            first += len(portion)
-        return total
+        totals = [rows.sum(axis=1, dtype=np.float64) for rows in gradients.thinned("gram", every)]
+        return np.concatenate(totals)
 
     def correct(self, split: str = "test") -> "np.ma.MaskedArray[Any, np.dtype[np.bool_]]":
         """Return which items each task classified rightly, at each evaluation of a split.

@@ -122,6 +122,19 @@ class View(Mapping[str, Array]):
         if waiting:
             yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
 
+    def thinned(self, name: str, every: int) -> Iterator[Array]:
+        """Yield the first and every so many-th row after it of a column, portion by portion.
+
+        Raises
+        ------
+        AbsentError, TrajlabError
+            As `portions`.
+        """
+        first = 0
+        for values in self.portions(name):
+            yield values[-first % every :: every]
+            first += len(values)
+
     def block(self) -> Block:
         """Return all rows that hold, to be read portion by portion when they are asked for."""
         stored = ["step", *(column.name for column in self.declared.columns)]

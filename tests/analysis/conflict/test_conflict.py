@@ -1,13 +1,19 @@
 """The tables of conflict, from recorded Gram matrices."""
 
+from contextlib import nullcontext
+from importlib import import_module
+
 import numpy as np
 import pytest
 
 from trajlab.analysis import conflict
 from trajlab.analysis.conflict.rows import weights_in_update
 from trajlab.errors import TrajlabError
-from trajlab.store import Trajectory, Writer
+from trajlab.store import Trajectory, Writer, load
 from trajlab.store.schema import standard
+from trajlab.store.view import View
+
+rows = import_module("trajlab.analysis.conflict.rows")  # its folder has a function of that name
 
 
 def cosine(a, b):
@@ -143,6 +149,30 @@ def test_the_noise_scale_is_told_by_task_and_over_all(tmp_path):
     overall = result.overall.iloc[0]
     assert overall[["noise", "noise_early", "noise_late"]].tolist() == [12.0, 3.0, 21.0]
     assert tasks.loc["left", "noise_scale_high"] == pytest.approx(18 + 12.7062 * 1.5)
+
+
+def test_of_very_many_gram_matrices_evenly_spaced_ones_are_read(tmp_path, monkeypatch) -> None:
+    table = standard("gradients", task=["a", "b"], layer=["l", "m"])
+    writer = Writer(tmp_path / "run.h5", ["a", "b"], metadata={"setting": "s", "method": "m"})
+    writer.declare(table)
+    for step in range(7):
+        gram = [[[1, step / 10], [step / 10, 1]], [[0, 0], [0, 0]]]
+        writer.append("gradients", {"step": 5 * step, "gram": gram})
+    writer.close()
+    runs = load(writer.path)
+    for portion in (1, 2**20):  # bytes
+        monkeypatch.setattr(View.portions, "__defaults__", (portion,))
+        for most, layers, steps in ((7, False, range(0, 35, 5)), (6, False, range(0, 35, 10))):
+            monkeypatch.setattr(rows, "MOST", most)
+            told = pytest.warns(UserWarning, match="7 Gram matrices; one in 2 is read")
+            with told if len(steps) < 7 else nullcontext():
+                pairs = conflict(runs, layers=layers).pairs
+            assert pairs["step"].tolist() == list(steps)
+            assert np.allclose(pairs["cosine"], pairs["step"] / 50)
+        monkeypatch.setattr(rows, "MOST", 7)
+        with pytest.warns(UserWarning, match="one in 3 is read"):
+            pairs = conflict(runs, layers=True).pairs
+        assert pairs["step"].tolist() == [0, 15, 30] + [s for s in (0, 15, 30) for _ in "lm"]
 
 
 def test_the_last_weights_of_a_step_are_those_of_its_update(tmp_path):

@@ -1,5 +1,6 @@
 """Rows of :func:`trajlab.analysis.conflict`: one a step, of one run or of Gram matrices alone."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from trajlab.store import Trajectory
 
 ZERO = "zero gradient"
 MISSING = "not recorded"
+MOST = 500_000  # cosines of a run that are read; more say no more, and take gigabytes
 
 
 def pair_frame(gram: FloatArray, tasks: Sequence[str], layers: Sequence[str]) -> pd.DataFrame:
@@ -97,10 +99,17 @@ def run_frames(
     table = run.table("gradients")
     names = [task for task in tasks if task in table["task"]]
     order = [list(table["task"]).index(task) for task in names]
-    total, step = run.gram()[:, order][:, :, order], table["step"]
+    cosines = len(names) * (len(names) - 1) // 2 * (1 + layers * len(table["layer"]))
+    every = -(-table.length * cosines // MOST) or 1
+    if every > 1:
+        warnings.warn(
+            f"{run.path} holds {table.length} Gram matrices; one in {every} is read, evenly spaced",
+            stacklevel=2,
+        )
+    total, step = run.gram(every=every)[:, order][:, :, order], table["step"][::every]
     pairs = [pair_frame(total[:, None], names, ["all"])]
     if layers:
-        by_layer = table["gram"][:, :, order][:, :, :, order]
+        by_layer = np.concatenate(list(table.thinned("gram", every)))[:, :, order][:, :, :, order]
         pairs.append(pair_frame(by_layer, names, list(table["layer"])))
     frames = [pd.concat(pairs), similarity_frame(total, weights_in_update(run, step, names), names)]
     for frame in frames:

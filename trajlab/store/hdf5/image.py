@@ -5,7 +5,6 @@ scale attached to each column that uses it (xarray loses coordinates that lie at
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ import h5py
 import numpy as np
 
 from trajlab.store import rows
+from trajlab.store.hdf5.disk import Unrefusing
 from trajlab.store.header import Header
 from trajlab.store.rows import Array, Block, Extent, Stored
 
@@ -21,89 +21,6 @@ _TEXT = h5py.string_dtype()
 _MOST = 48 * 2**10  # bytes of an attribute; HDF5 takes 64 KiB
 
 Texts = dict[tuple[str, str], list[bytes]]
-
-
-class Target:
-    """What HDF5 takes for a disk that never refuses.
-
-    It crashes the process at its end after a write that failed, and a forked process that ends
-    writes what it has inherited. So nothing is told to it: the first refusal is kept, and what
-    comes from another process is dropped.
-
-    Parameters
-    ----------
-    file
-        Open for writing, unbuffered.
-    """
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self._pid = os.getpid()
-        self._at = 0
-        self.refusal: OSError | None = None
-
-    def check(self) -> None:
-        """Raise the first refusal, if there was one.
-
-        Raises
-        ------
-        OSError
-            What the disk said.
-        """
-        if self.refusal is not None:
-            raise self.refusal
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move, as a file does."""
-        self._at = offset if whence == os.SEEK_SET else self._file.seek(offset, whence)
-        return self._at
-
-    def tell(self) -> int:
-        """Return the position, as a file does."""
-        return self._at
-
-    def read(self, size: int) -> bytes:
-        """Read, as a file does: h5py knows a file by this."""
-        content = bytearray(size)
-        self.readinto(content)
-        return bytes(content)
-
-    def readinto(self, buffer: Any) -> int:
-        """Read, as a file does; what could not be written is zeros."""
-        view = memoryview(buffer).cast("B")
-        self._file.seek(self._at)
-        count = self._file.readinto(view) or 0
-        view[count:] = bytes(len(view) - count)
-        self._at += len(view)
-        return len(view)
-
-    def write(self, content: Any) -> int:
-        """Write, as a file does that is never full."""
-        view = memoryview(content).cast("B")
-        self._tried(lambda: self._put(view))
-        self._at += len(view)
-        return len(view)
-
-    def truncate(self, size: int) -> int:
-        """Set the size, as a file does."""
-        self._tried(lambda: self._file.truncate(size))
-        return size
-
-    def flush(self) -> None:
-        """Do nothing: nothing is buffered here."""
-
-    def _put(self, view: memoryview) -> None:
-        self._file.seek(self._at)
-        done = 0
-        while done < len(view):
-            done += self._file.write(view[done:])
-
-    def _tried(self, call: Any) -> None:
-        if self.refusal is None and os.getpid() == self._pid:
-            try:
-                call()
-            except OSError as error:
-                self.refusal = error
 
 
 def write(file: Any, header: Header, blocks: Iterable[Block]) -> tuple[list[Stored], Texts]:
@@ -130,7 +47,7 @@ def write(file: Any, header: Header, blocks: Iterable[Block]) -> tuple[list[Stor
     OSError
         If the disk refuses.
     """
-    target = Target(file)
+    target = Unrefusing(file)
     stored = []
     texts: Texts = {}
     blocks = list(blocks)
@@ -191,7 +108,7 @@ def _fill(
     item: Any,
     pieces: Iterable[Array],
     dtype: str,
-    target: Target,
+    target: Unrefusing,
     texts: list[bytes] | None,
 ) -> Extent:
     """Write the numbers of a data set, and return where they lie."""

@@ -13,64 +13,17 @@ import h5py
 import numpy as np
 
 from trajlab.store import rows
+from trajlab.store.hdf5.disk import Longer
+from trajlab.store.hdf5.member import RefusedError, checksum, column, member, plain
 from trajlab.store.header import INTEGERS, STATUSES
 from trajlab.store.rows import Array
 
-_TEXT = h5py.string_dtype()
-_OWN_COLUMN = {"units", "description", "crc32"}
-_STRUCTURE = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}
 _OWN_TABLE = {"key", "kind"}
 _HEADER = (
     *("format", "format_version", "trajlab_version", "run_id", "created", "status"),
     *("tasks", "shared", "metadata", "provenance", "sessions", "last_part"),
 )
 _DEPTH = 16  # of groups in groups
-_PORTION = 4 * 2**20  # bytes
-
-
-class RefusedError(Exception):
-    """Something in a file that no trajectory has."""
-
-
-class Longer:
-    """A file that ends with zeros where it should go on: HDF5 opens none that was cut off."""
-
-    def __init__(self, file: Any, size: int) -> None:
-        self._file, self._size, self._at = file, size, 0
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move, as a file does."""
-        self._at = offset + (self._size if whence == os.SEEK_END else 0)
-        return self._at
-
-    def tell(self) -> int:
-        """Return the position, as a file does."""
-        return self._at
-
-    def read(self, size: int) -> bytes:
-        """Read, as a file does: h5py knows a file by this."""
-        content = bytearray(size)
-        self.readinto(content)
-        return bytes(content)
-
-    def readinto(self, buffer: Any) -> int:
-        """Read, as a file does."""
-        view = memoryview(buffer).cast("B")
-        self._file.seek(self._at)
-        count = self._file.readinto(view) or 0
-        view[count:] = bytes(len(view) - count)
-        self._at += len(view)
-        return len(view)
-
-    def write(self, _: Any) -> int:
-        """Refuse: nothing is ever written here."""
-        raise OSError("open for reading")
-
-    def flush(self) -> None:
-        """Do nothing."""
-
-    def truncate(self, _: int) -> None:
-        """Do nothing."""
 
 
 def index(path: str, *, lenient: bool) -> dict[str, Any]:
@@ -154,7 +107,7 @@ class Index:
         return header
 
     def _attribute(self, name: str) -> Any:
-        value = _plain(self._file.attrs[name])
+        value = plain(self._file.attrs[name])
         if name in INTEGERS and type(value) is not int:
             raise RefusedError(f"its attribute {name} is no whole number")
         return value
@@ -164,9 +117,9 @@ class Index:
             raise RefusedError("its groups lie too deep in each other")
         for name in group:
             try:
-                item = _item(group, name)
+                item = member(group, name)
                 if not isinstance(item, h5py.Group):
-                    continue
+                    raise RefusedError(f"{prefix}{name} lies outside of any table")
                 if "step" in item:
                     yield prefix + name
                 else:
@@ -178,17 +131,17 @@ class Index:
 
     def _table(self, name: str) -> tuple[dict[str, Any], int, dict[str, Any]]:
         group = self._file[name]
-        length = len(_item(group, "step"))
+        length = len(member(group, "step"))
         labels: dict[str, Any] = {}
         columns: list[dict[str, Any]] = []
         places: dict[str, Any] = {}
         where = f"table {name}"
         for label in group:
             try:
-                item = _item(group, label)
+                item = member(group, label)
                 if not isinstance(item, h5py.Dataset):
-                    self._problems.append(f"{where} holds a group {label}")
-                elif label == "step":
+                    raise RefusedError(f"{where} holds {label}, which is no data set")
+                if label == "step":
                     self._scale_of_steps(item, where)
                     places[label] = self._place(item, where)
                 elif item.is_scale:
@@ -196,12 +149,12 @@ class Index:
                 else:
                     self._axes(item, group, length, where)
                     places[label] = self._place(item, where)
-                    columns.append(_column(item, label))
+                    columns.append(column(item, label))
             except Exception as error:
                 if not self._lenient:
                     raise
                 self._lost.append(f"column {label} of {where} is lost ({error})")
-        attributes = {k: _plain(v) for k, v in group.attrs.items()}
+        attributes = {k: plain(v) for k, v in group.attrs.items()}
         lacking = [key for key in ("key", "kind") if key not in attributes]
         self._problems += [f"{where} lacks its attribute {key}" for key in lacking]
         known = {"step", *places}
@@ -253,7 +206,7 @@ class Index:
         else:
             size = item.dtype.itemsize * int(np.prod(item.shape, dtype=object))
             place = [(item.id.get_offset() or 0) if size else 0, size, crc]
-            found = crc if not self._lenient else _checksum(item)
+            found = crc if not self._lenient else checksum(item)
         if found != crc:
             raise RefusedError("its checksum does not match")
         return place
@@ -266,53 +219,3 @@ class Index:
             raise RefusedError("its checksum does not match")
         labels: list[Any] = values.tolist()
         return labels
-
-
-def _item(group: h5py.Group, name: str) -> Any:
-    """Return a member of a group if it lies in this file, in one piece, as it is.
-
-    Raises
-    ------
-    RefusedError
-        If it is a link to elsewhere, or stored in another way than a trajectory's.
-    """
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise RefusedError(f"{name} is a link to elsewhere")
-    item = group[name]
-    if isinstance(item, h5py.Dataset):
-        stored = item.id.get_create_plist()
-        if item.is_virtual or item.external or stored.get_layout() != h5py.h5d.CONTIGUOUS:
-            raise RefusedError(f"{name} is not stored in one piece in this file")
-        text = h5py.check_string_dtype(item.dtype)
-        if text is None and (item.dtype.kind not in "biuf" or not item.dtype.isnative):
-            raise RefusedError(f"{name} is of type {item.dtype}")
-    return item
-
-
-def _column(item: h5py.Dataset, name: str) -> dict[str, Any]:
-    # the values of the others are references, which take long to read
-    attributes = {k: _plain(item.attrs[k]) for k in item.attrs if k not in _STRUCTURE}
-    return {
-        "name": name,
-        "axes": [dimension[0].name.rpartition("/")[2] for dimension in item.dims],
-        "dtype": "str" if h5py.check_string_dtype(item.dtype) else str(item.dtype),
-        "units": attributes.get("units", ""),
-        "description": attributes.get("description", ""),
-        "attributes": {k: v for k, v in attributes.items() if k not in _OWN_COLUMN},
-    }
-
-
-def _checksum(item: h5py.Dataset) -> int:
-    row = item.dtype.itemsize * int(np.prod(item.shape[1:], dtype=object))
-    count = max(1, _PORTION // max(1, row))
-    crc = 0
-    for first in range(0, len(item), count):
-        crc = rows.crc32(np.ascontiguousarray(item[first : first + count]).data, crc)
-    return crc
-
-
-def _plain(value: Any) -> Any:
-    """Turn an attribute as h5py reads it into plain Python."""
-    if isinstance(value, h5py.Empty):
-        return []
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -1,0 +1,123 @@
+"""Files whose HDF5 content points to other files: nothing of those is ever read."""
+
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from trajlab.errors import TrajlabError
+from trajlab.store import Trajectory, Writer, standard
+from trajlab.store.check import check
+from trajlab.store.repair import repair
+
+GOLDEN = Path(__file__).parents[1] / "data" / "format" / "version-1.h5"
+SECRET = np.full((3, 2), 7777.25)
+
+
+def external_link(table, folder):
+    table["learning_rate"] = h5py.ExternalLink(str(folder / "other.h5"), "/secret")
+
+
+def soft_link(table, folder):
+    table["learning_rate"] = h5py.SoftLink("/gradients/gram")
+
+
+def link_to_a_pipe(table, folder):
+    os.mkfifo(folder / "pipe")
+    table["learning_rate"] = h5py.ExternalLink(str(folder / "pipe"), "/secret")
+
+
+def external_storage(table, folder):
+    where = [(str(folder / "secret"), 0, SECRET.nbytes)]
+    described(table, table.create_dataset("learning_rate", (3, 2), "f8", external=where))
+
+
+def virtual(table, folder):
+    layout = h5py.VirtualLayout((3, 2), "f8")
+    layout[...] = h5py.VirtualSource(str(folder / "other.h5"), "secret", (3, 2))
+    described(table, table.create_virtual_dataset("learning_rate", layout))
+
+
+def compressed(table, folder):
+    described(table, table.create_dataset("learning_rate", data=SECRET, compression="gzip"))
+
+
+def described(table, item):
+    item.attrs.update(units="", description="", crc32=np.uint32(zlib.crc32(SECRET.tobytes())))
+    for dimension, axis in zip(item.dims, ("step", "task"), strict=True):
+        dimension.attach_scale(table[axis])
+
+
+WAYS = [external_link, soft_link, link_to_a_pipe, external_storage, virtual, compressed]
+
+
+@pytest.fixture
+def others(tmp_path):
+    """Files beside the run, whose numbers are a secret."""
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["secret"] = SECRET
+    (tmp_path / "secret").write_bytes(SECRET.tobytes())
+    return tmp_path
+
+
+def changed(content, path, way):
+    """Put a column that is elsewhere into an HDF5 file, and return the bytes of that file."""
+    path.write_bytes(content)
+    with h5py.File(path, "r+") as file:
+        del file["losses/learning_rate"]
+        way(file["losses"], path.parent)
+    return path.read_bytes()
+
+
+def values(path):
+    run = Trajectory(path)
+    return {(n, c): run.table(n)[c] for n in run.tables for c in run.table(n)}
+
+
+@pytest.mark.filterwarnings("ignore:.* lost")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_file_of_version_1_with_a_right_seal_is_refused(others, way):
+    path = others / "run.h5"
+    image = changed(GOLDEN.read_bytes()[:-24], path, way)
+    end = struct.pack("<8sQI", b"\ntrajlab", len(image), 0)
+    path.write_bytes(image + end + struct.pack("<I", zlib.crc32(end, zlib.crc32(image))))
+    with pytest.raises(TrajlabError, match=r"link to elsewhere|not stored in one piece"):
+        Trajectory(path)
+    assert any("link" in p or "one piece" in p for p in check(path).problems)
+    lost = repair(path, others / "saved.h5")
+    assert any("learning_rate" in sentence for sentence in lost)
+    saved = values(others / "saved.h5")
+    assert ("losses", "loss") in saved
+    assert not any(7777.25 in list(v.flat) for v in saved.values())
+
+
+@pytest.mark.parametrize("way", WAYS[:-1])  # a compressed column takes the place of another
+def test_a_file_of_version_2_is_read_by_its_index_and_check_tells(others, way):
+    path = others / "run.h5"
+    writer = Writer(path, ["a", "b"])
+    writer.declare(standard("losses", task=["a", "b"]))
+    for step in range(3):
+        writer.append("losses", {"step": step, "learning_rate": step, "loss": [step, 1]})
+    writer.close()
+    content = path.read_bytes()
+    before = values(path)
+    offset, length = struct.unpack("<QQ", content[-28:-12])
+    facts = json.loads(content[offset : offset + length])
+    image = changed(content[: facts["image"]], path, way)[: facts["image"]]
+    crc = at = 0
+    extents = sorted(e[:2] for _, _, columns in facts["rows"] for e in columns.values() if e[1])
+    for first, size in [*extents, (facts["image"], 0)]:
+        crc = zlib.crc32(image[at : min(first, facts["image"])], crc)
+        at = max(at, first + size)
+    index = json.dumps({**facts, "rest": crc}).encode()
+    place = struct.pack("<QQ", offset, len(index))
+    seal = place + struct.pack("<I", zlib.crc32(place, zlib.crc32(index))) + b"trajlab2"
+    path.write_bytes(image + content[facts["image"] : offset] + index + seal)
+    for key, array in values(path).items():
+        np.testing.assert_array_equal(array, before[key])
+    assert check(path).problems
