@@ -16,7 +16,7 @@ from benchmarks.coverage.paths import FloatArray, smooth, stuck
 STEPS = 12_000
 RUN_SD, MODEL_SD, SET_SD = 0.3, 0.15, 0.15
 LOSS_SD, JITTER_SD = 0.05, 0.06  # decades, of a run and of an evaluation
-SHARED = 0.5  # correlation of the shifts of one network's tasks
+VALIDATION = "evaluations/validation/accuracy"
 FACTORS = ("sharpness/value", "fisher/trace")
 
 
@@ -43,6 +43,8 @@ class Method:
         Runs that never train.
     factor
         log10 of what the factors are multiplied by at equal loss.
+    spread
+        Times the standard deviation of the shifts of runs.
     """
 
     path: Callable[[FloatArray], FloatArray] = smooth
@@ -51,6 +53,7 @@ class Method:
     length: float = 1.0
     stuck: int = 0
     factor: float = 0.0
+    spread: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,12 @@ class Study:
         Whether all runs of a method are copies of one: no spread.
     margin
         δ.
+    validation
+        Whether checkpoints can be chosen on another split.
+    shared
+        Correlation of the shifts of one network's tasks.
+    differing
+        The gap is that of the first so many tasks, and what is said of the others is judged.
     """
 
     name: str
@@ -84,6 +93,14 @@ class Study:
     factors: bool = False
     identical: bool = False
     margin: float | None = None
+    validation: bool = True
+    shared: float = 0.5
+    differing: int | None = None
+
+    @property
+    def evaluations(self) -> str:
+        """Evaluations of a run, of each side where they differ."""
+        return "/".join(dict.fromkeys(str(how.evaluations) for how in self.methods))
 
     def frame(self, rng: np.random.Generator) -> pd.DataFrame:
         """Draw the runs, one row a run, step and task."""
@@ -98,12 +115,14 @@ class Study:
         if how.stuck:
             log_loss[: how.stuck] = stuck(step / STEPS)
         log_loss += rng.normal(0, LOSS_SD, (*shape[:2], 1)) + rng.normal(0, JITTER_SD, shape)
-        shift = np.sqrt(SHARED) * rng.normal(0, RUN_SD, (shape[0], 1, 1))
-        shift = shift + np.sqrt(1 - SHARED) * rng.normal(0, RUN_SD, (*shape[:2], 1))
-        added = how.gap(log_loss) if callable(how.gap) else how.gap
-        own = score_of(log_loss) + added + shift + rng.normal(0, MODEL_SD, shape)
+        shift = np.sqrt(self.shared) * rng.normal(0, how.spread * RUN_SD, (shape[0], 1, 1))
+        apart = rng.normal(0, how.spread * RUN_SD, (*shape[:2], 1))
+        added = np.broadcast_to(how.gap(log_loss) if callable(how.gap) else how.gap, shape).copy()
+        added[:, slice(self.differing, None) if self.differing else slice(0)] = 0
+        own = score_of(log_loss) + added + shift + np.sqrt(1 - self.shared) * apart
+        own += rng.normal(0, MODEL_SD, shape)
         columns = {"train_loss": 10**log_loss}
-        for column in ("accuracy", "evaluations/validation/accuracy"):
+        for column in ("accuracy", VALIDATION) if self.validation else ("accuracy",):
             columns[column] = own + rng.normal(0, SET_SD, shape)
         for column in FACTORS if self.factors else ():
             noise = rng.normal(0, 0.05, (*shape[:2], 1)) + rng.normal(0, 0.05, shape)

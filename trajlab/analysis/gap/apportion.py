@@ -30,15 +30,15 @@ def apportion(row: Row, level: float) -> Iterator[Statement]:
     along = {name: np.sign(row[name]) == np.sign(row["delta"]) for name in names}
     if sure["matched"]:
         yield _of_matched(row, along=bool(along["matched"]))
-    elif sure["reach"] and along["reach"]:
+    if sure["reach"] and along["reach"] and not (sure["matched"] and along["matched"]):
         yield _of_reach(row)
     if sure["selection"]:
         sentence = f"{term(row, 'selection')} comes from the choice of checkpoint."
         yield sentence, term_numbers(row, "selection")
     if not (sure["matched"] or sure["selection"] or (sure["reach"] and along["reach"])):
-        # The intervals are single ones: one may exclude 0 where the tests of all terms do not.
+        # The intervals are single ones: one may exclude 0 where the tests together do not.
         doubt = {
-            name: f" (adjusted for the terms, p = {row[f'{name}_p_adjusted']:.2g})"
+            name: f" (with the other tests, p = {row[f'{name}_p_adjusted']:.2g})"
             for name in names
             if not sure[name] and row[f"{name}_p"] < level
         }

@@ -7,13 +7,15 @@ Per run, at one training loss L_c that all runs' curves share: what is there at 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
-from trajlab.analysis.gap.item_error import item_differences
 from trajlab.analysis.runs.common_loss import CommonLoss, common_loss
 from trajlab.analysis.runs.curve import RULES, WIDEST_HOLE, Curve, first_passage, last_passage
 from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.item_error import item_differences
+from trajlab.analysis.runs.windows import Windows
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import (
     Difference,
@@ -25,6 +27,8 @@ from trajlab.analysis.statistics.intervals import (
 
 TERMS = ("delta", "matched", "reach", "selection")
 _ROUNDING = 1e-12
+_SUMS = tuple(s for size in (1, 2, 3) for s in combinations((1, 2, 3), size))  # of terms; last, Δ
+_SINGLE = np.array([len(_SUMS) - 1, 0, 1, 2])  # where each of TERMS is in _SUMS
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,10 @@ class Decomposition:
     terms
         Arrays of four entries, in the order of `TERMS`, each with its own t interval; over test
         items too, where it is recorded which were right.
+    closed
+        (3,) the p of each term by closed testing: see :func:`closed_p`.
     over_runs
-        The same over runs alone.
+        `delta` over runs alone.
     item_error
         Standard error of `delta` over test items, 0 where they are not known.
     selected
@@ -57,6 +63,7 @@ class Decomposition:
 
     common: CommonLoss
     terms: Difference
+    closed: FloatArray
     over_runs: Difference
     item_error: float
     selected: bool
@@ -68,12 +75,7 @@ class Decomposition:
 
 
 def run_terms(
-    evaluations: Evaluations,
-    curve: Curve,
-    log_loss: float,
-    *,
-    select: bool,
-    number: int | None = None,
+    evaluations: Evaluations, curve: Curve, log_loss: float, windows: Windows
 ) -> FloatArray:
     """Return one run's E*, E(L_c), E_end − E(L_c) and E* − E_end.
 
@@ -83,10 +85,8 @@ def run_terms(
         The run.
     log_loss
         log10 of L_c; NaN gives NaN.
-    select
-        Without, E* = E_end.
-    number
-        Evaluations of E_end and E*, a tenth if not given.
+    windows
+        Which evaluations E_end and E* are of.
 
     Returns
     -------
@@ -94,8 +94,7 @@ def run_terms(
         In the order of `TERMS`; a last axis is that of the score's items.
     """
     common = curve.at(log_loss)
-    end = evaluations.end_score(number)
-    selected = evaluations.best_score(number) if select else end
+    selected, end = windows.scores(evaluations)
     chosen = selected - end
     rounding = _ROUNDING * np.maximum(np.abs(selected), np.abs(end))
     return np.array([selected, common, end - common, np.where(abs(chosen) > rounding, chosen, 0)])
@@ -132,30 +131,57 @@ def decompose(
     curves = [[RULES[rule](run) for run in group] for group in groups]
     common = common_loss(groups, curves)
     at = common.readable if log_loss is None else log_loss
-    select = all(run.selectable(number) for group in groups for run in group)
+    windows = Windows.of(runs, baseline, number)
 
     def read(run: Evaluations) -> FloatArray:
-        return run_terms(run, RULES[rule](run), at, select=select, number=number)
+        return _add_up(run_terms(run, RULES[rule](run), at, windows))
 
     sides = [np.array([read(run) for run in group]) for group in groups]
     items = item_differences(runs, baseline, read)
-    over_runs = difference(sides[0], sides[1], "t", confidence, pairs=pairs)
-    terms = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items)
-    if not select:  # 0 by definition, not by measurement
+    over_runs = difference(sides[0][:, -1], sides[1][:, -1], "t", confidence, pairs=pairs)
+    sums = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items)
+    terms = Difference(*(values[_SINGLE] for values in vars(sums).values()))
+    if not windows.select:  # 0 by definition, not by measurement
         terms.low[3] = terms.high[3] = 0.0
     lowest = [np.array([curve.log_loss[0] for curve in side]) for side in curves]
     return Decomposition(
         common,
         terms,
+        closed_p(sums.p_value),
         over_runs,
-        0.0 if items is None else float(item_error(items)[0]),
-        select,
+        0.0 if items is None else float(item_error(items)[-1]),
+        windows.select,
         _read(groups, first_passage, at),
         _read(groups, last_passage, at),
         welch(lowest[0], lowest[1], confidence),
-        (mean_interval(sides[0][:, 2], confidence), mean_interval(sides[1][:, 2], confidence)),
+        (mean_interval(sides[0][:, 1], confidence), mean_interval(sides[1][:, 1], confidence)),
         None if log_loss is not None else _without(groups, common, rule, confidence, number),
     )
+
+
+def closed_p(p_values: FloatArray) -> FloatArray:
+    """Return the p of each term by closed testing.
+
+    Where several terms are 0, so is their sum. A term differs from 0 where it does by its own test
+    and so does every sum of it with others, Δ among them. Each test has the level, and then the
+    terms of a comparison together have it, without a correction for their number.
+
+    Parameters
+    ----------
+    p_values
+        (7,) of each single term, each sum of two, and Δ.
+
+    References
+    ----------
+    R. Marcus, E. Peritz, K. R. Gabriel (1976), Biometrika 63, 655-660.
+    """
+    held = [[term in summed for summed in _SUMS] for term in (1, 2, 3)]
+    return np.array([p_values[sums].max() for sums in held])
+
+
+def _add_up(terms: FloatArray) -> FloatArray:
+    """Return every sum of a run's terms, (4, …) to (7, …); that of all three as it was read."""
+    return np.array([*(terms[list(summed)].sum(axis=0) for summed in _SUMS[:-1]), terms[0]])
 
 
 def _without(
