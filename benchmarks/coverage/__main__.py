@@ -1,6 +1,6 @@
 """What the verdict says of studies made up, before and after, and how often intervals hold.
 
-    python -m benchmarks.coverage [--trials N] [--only TEXT] [--results FILE]
+    python -m benchmarks.coverage [--trials N] [--only PATTERN] [--results FILE]
     python -m benchmarks.coverage --pieces
     python -m benchmarks.coverage --write docs/statistics.md
 
@@ -10,6 +10,7 @@ any finding is false, there are 2½ times N. The last puts what is there into a 
 """
 
 import argparse
+import re
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def main() -> None:
     """Count what verdicts say, simulate intervals, or write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=400)
-    parser.add_argument("--only", default="", help="text in the name of a study")
+    parser.add_argument("--only", default="", help="pattern in the name of a study")
     parser.add_argument("--results", type=Path, default=_NOW)
     parser.add_argument("--pieces", action="store_true", help="intervals and tests alone")
     parser.add_argument("--write", type=Path, help="document to put the table into")
@@ -49,7 +50,7 @@ def main() -> None:
                 print(f"{share:.3f}  {what}", flush=True)
     else:
         for share in _ROUNDS:
-            for study in (each for each in worlds() if given.only in each.name):
+            for study in (each for each in worlds() if re.search(given.only, each.name)):
                 times = 2.5 if ANY in study.false else 1
                 extend(given.results, study, int(share * times * given.trials))
 
