@@ -5,7 +5,7 @@ of the whole run, and noise of each evaluation; part of that noise is the model'
 with validation. Tasks of one network share part of the shift.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,14 +102,18 @@ class Study:
         """Evaluations of a run, of each side where they differ."""
         return "/".join(dict.fromkeys(str(how.evaluations) for how in self.methods))
 
-    def frame(self, rng: np.random.Generator) -> pd.DataFrame:
-        """Draw the runs, one row a run, step and task."""
-        names = zip(("single", "uniform"), self.methods, strict=True)
-        return pd.concat([self._side(rng, name, how) for name, how in names], ignore_index=True)
+    def draw(self, rng: np.random.Generator) -> list[dict[str, FloatArray]]:
+        """Draw the runs of both sides: each column, and the step, by run, task and evaluation."""
+        return [self._side(rng, how) for how in self.methods]
 
-    def _side(self, rng: np.random.Generator, name: str, how: Method) -> pd.DataFrame:
+    def frame(self, drawn: Sequence[dict[str, FloatArray]]) -> pd.DataFrame:
+        """Return what was drawn, one row a run, step and task."""
+        sides = zip(("single", "uniform"), drawn, strict=True)
+        return pd.concat([_rows(name, columns) for name, columns in sides], ignore_index=True)
+
+    def _side(self, rng: np.random.Generator, how: Method) -> dict[str, FloatArray]:
         shape = self.seeds, self.tasks, how.evaluations
-        step = np.round(how.length * STEPS * np.arange(1, shape[2] + 1) / shape[2]).astype(int)
+        step = np.round(how.length * STEPS * np.arange(1, shape[2] + 1) / shape[2])
         log_loss = np.empty(shape)
         log_loss[:] = how.path(step / STEPS)
         if how.stuck:
@@ -121,7 +125,7 @@ class Study:
         added[:, slice(self.differing, None) if self.differing else slice(0)] = 0
         own = score_of(log_loss) + added + shift + np.sqrt(1 - self.shared) * apart
         own += rng.normal(0, MODEL_SD, shape)
-        columns = {"train_loss": 10**log_loss}
+        columns = {"step": np.broadcast_to(step, shape), "train_loss": 10**log_loss}
         for column in ("accuracy", VALIDATION) if self.validation else ("accuracy",):
             columns[column] = own + rng.normal(0, SET_SD, shape)
         for column in FACTORS if self.factors else ():
@@ -129,7 +133,11 @@ class Study:
             columns[column] = 10 ** (-log_loss / 3 + how.factor + noise)
         if self.identical:
             columns = {key: np.repeat(v[:1], shape[0], axis=0) for key, v in columns.items()}
-        seed, task, place = (axis.ravel() for axis in np.indices(shape))
-        rows = {"method": name, "seed": seed, "task": np.char.add("t", task.astype(str))}
-        rows |= {"step": step[place]}
-        return pd.DataFrame({**rows, **{key: v.ravel() for key, v in columns.items()}})
+        return columns
+
+
+def _rows(method: str, columns: dict[str, FloatArray]) -> pd.DataFrame:
+    seed, task, _ = (axis.ravel() for axis in np.indices(columns["step"].shape))
+    head = {"method": method, "seed": seed, "task": np.char.add("t", task.astype(str))}
+    frame = pd.DataFrame({**head, **{key: v.ravel() for key, v in columns.items()}})
+    return frame.astype({"step": int})
