@@ -5,7 +5,7 @@
     python -m benchmarks.coverage --write docs/statistics.md
 
 The first goes on where it was stopped, and writes second_edition.csv after each 100 studies; where
-any finding is false, there are five times N. The last puts what is there into a document. The column
+any finding is false, five times N. The last puts what is there into a document. The column
 `before` is first_edition.csv: the same studies under the rules before these, at commit 6e99405.
 """
 

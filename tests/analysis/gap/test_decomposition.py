@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 
 from tests.analysis.gap.lines import STEPS
-from trajlab.analysis.gap.decomposition import TERMS, decompose
+from trajlab.analysis.gap.decomposition import TERMS, closed_p, decompose
 from trajlab.analysis.runs.curve import RULES, isotonic
 from trajlab.analysis.runs.evaluations import Evaluations
 
@@ -71,3 +72,44 @@ def test_equal_shares_of_unequal_numbers_of_evaluations():
     assert (run.best_score(), run.best_score(10)) == (37.5, 34.5)
     assert run.selectable(39)
     assert not run.selectable(40)
+
+
+@pytest.mark.parametrize(
+    ("sums", "closed"),
+    [
+        # matched, reach, selection, then sums of two, then all three
+        ([0.01, 0.2, 0.3, 0.02, 0.03, 0.4, 0.04], [0.04, 0.4, 0.4]),
+        ([0.01, 0.2, 0.3, 0.06, 0.03, 0.4, 0.04], [0.06, 0.4, 0.4]),
+        ([0.01, 0.2, 0.3, 0.02, 0.07, 0.4, 0.04], [0.07, 0.4, 0.4]),
+        ([0.9, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06], [0.9, 0.06, 0.06]),
+        ([0.9, 0.01, 0.02, 0.03, 0.04, 0.07, 0.06], [0.9, 0.07, 0.07]),
+    ],
+)
+def test_a_term_differs_where_every_sum_with_it_does(sums, closed):
+    assert closed_p(np.array(sums)).tolist() == closed
+
+
+def test_closed_testing_of_runs_against_scipy():
+    """Scores that fall, and evaluations chosen elsewhere: each sum by hand, from single runs."""
+    rng = np.random.default_rng(3)
+    falling = 10 ** np.linspace(0, -2, 40)
+
+    def side(shift):
+        scores = (
+            80 + shift * np.arange(40) / 40 + rng.normal(0, 0.4, (4, 1)) + rng.normal(size=(4, 40))
+        )
+        return [Evaluations.clean(STEPS[:40], falling, s, rng.normal(size=40)) for s in scores]
+
+    runs, baseline = side(2.0), side(0.0)
+    parts = decompose(runs, baseline)
+    read = [
+        np.array([[r.best_score(), r.score[-1], r.score[-4:].mean()] for r in group]).T
+        for group in (runs, baseline)
+    ]
+    chosen, common, end = (np.array([a, b]) for a, b in zip(*read, strict=True))
+    of = {"m": common, "r": end - common, "s": chosen - end, "mr": end, "rs": chosen - common}
+    of |= {"ms": chosen - end + common, "mrs": chosen}
+    p = {name: stats.ttest_ind(*values, equal_var=False).pvalue for name, values in of.items()}
+    expected = [max(p[name] for name in p if term in name) for term in "mrs"]
+    assert parts.closed == pytest.approx(expected)
+    assert len(set(parts.closed)) > 1

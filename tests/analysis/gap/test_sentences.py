@@ -36,6 +36,8 @@ def row(n=5, n_baseline=5, task="left", **changes):
     for name in ("delta_without", "matched_without"):
         made |= dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
     made |= dict.fromkeys(("matched_first_passage", "matched_last_passage"), made["matched"])
+    own = {**made, **changes}
+    made |= {f"{term}_p_closed": own[f"{term}_p"] for term in TERMS[1:]}
     for side in ("", "_baseline"):
         made |= {f"n_incomplete{side}": 0, f"n_diverged{side}": 0, f"n_excluded{side}": 0}
     return {**made, "reason": "", **changes}
@@ -193,9 +195,10 @@ def test_what_no_term_explains_cannot_be_apportioned():
 
 @pytest.mark.parametrize(("p", "said"), [(0.049, True), (0.051, False)])
 def test_an_interval_that_excludes_0_beside_cannot_be_apportioned_says_why(p, said):
-    told = sentences(row(delta=(2.0, 1.0), matched=(1.5, 1.0), matched_p=p))[1]
+    terms = {"matched": (1.5, 1.0), "matched_p": p, "matched_p_closed": 0.15}
+    told = sentences(row(delta=(2.0, 1.0), **terms))[1]
     assert told.startswith("Δ cannot be apportioned: matched +1.5 [+0.5, +2.5]")
-    assert ("(adjusted for the terms, p = 0.15), reach" in told) is said
+    assert ("(with the other tests, p = 0.15), reach" in told) is said
 
 
 def test_a_matched_gap_of_the_other_sign_is_told_as_such():
@@ -204,6 +207,9 @@ def test_a_matched_gap_of_the_other_sign_is_told_as_such():
         "At equal training loss (L = 0.001) the gap has the other sign: -1 [-1.5, -0.5] "
         "(-1 by first passage, -1 by last passage)."
     )
+    assert told[2].startswith("The gap appears after equal training loss (L = 0.001): +3")
+    along = sentences(row(delta=(2.0, 1.0), matched=(1.0, 0.5), reach=(3.0, 0.5)))
+    assert not any("The gap appears" in sentence for sentence in along)
 
 
 def test_a_narrow_or_missing_overlap_is_told():
@@ -222,6 +228,29 @@ def test_many_tasks_are_adjusted():
     assert len(told) == 4
     assert all("(adjusted for 4 tests, p = 0.12)" in sentence for sentence in told)
     assert sentences(rows[0])[0].startswith("Improved")
+
+
+@pytest.mark.parametrize("term", TERMS[1:])
+@pytest.mark.parametrize(("p", "told"), [(0.024, True), (0.026, False)])
+def test_terms_of_several_tasks_are_one_family(term, p, told):
+    """Two tasks: the first is told below half the level, whatever else holds of it."""
+    known = {"delta": (2.0, 1.0), term: (1.5, 1.0)}
+    rows = [row(**known, **{f"{term}_p_closed": p}), row(task="right", delta=(2.0, 1.0))]
+    of_first = told_of(*rows).query("task == 'left'")["sentence"]
+    assert of_first.str.startswith("Δ cannot be apportioned").any() != told
+    alone = sentences(row(**known, **{f"{term}_p_closed": 0.049}))
+    assert not any(sentence.startswith("Δ cannot") for sentence in alone)
+
+
+def test_equivalence_is_adjusted_over_tasks():
+    """One-sided p at δ = .5 of 0 ± .58: 2.306 · .5 / .58 = 1.99 errors at 8 degrees, .041."""
+    rows = [row(task=f"t{i}", delta=(0.0, 0.58)) for i in range(2)]
+    assert sentences(rows[0], margin=0.5)[0].startswith("No transfer larger than 0.5")
+    told = sentences(*rows, margin=0.5)
+    assert [sentence[:11] for sentence in told] == ["Cannot tell"] * 2
+    near = [row(task=f"t{i}", delta=(0.0, 0.48)) for i in range(2)]  # 2.40 errors, .022 each
+    assert sentences(*near, margin=0.5)[0].startswith("No transfer larger than 0.5: the 90%")
+    assert "and adjusted for 2 tests p = 0.043" in sentences(*near, margin=0.5)[0]
 
 
 def test_many_tasks_are_summed_up_and_the_clearest_told():

@@ -75,7 +75,7 @@ def comparison_tables(
         stepwise = step_gap(*sides, *interval, **drawn)
         row |= {"pairs": pairs, "scope": _scope(metric, options, *sides)}
         row |= _onset_columns(matched, options.onset, *sides)
-        row |= _term_columns(*sides, options, pairs=pairs)
+        row |= term_columns(*sides, options, pairs=pairs)
         side, place = int(row.pop("set_by")), int(row.pop("place"))
         row["common_loss_run"] = (runs, baseline)[side].names[place]
         row |= _last_step(stepwise)
@@ -142,13 +142,24 @@ def _curve_columns(matched: GapCurve | None) -> dict[str, Any]:
     }
 
 
-def _term_columns(
+def term_columns(
     runs: Sequence[Evaluations],
     baseline: Sequence[Evaluations],
     options: GapOptions,
     *,
     pairs: bool,
 ) -> dict[str, Any]:
+    """Return the terms of the difference as columns of `summary`.
+
+    Parameters
+    ----------
+    runs, baseline
+        The runs of each side.
+    options
+        Of the analysis.
+    pairs
+        Whether runs of equal position belong together.
+    """
     number = WINDOWS[options.window]
     parts = decompose(runs, baseline, options.rule, options.confidence, pairs=pairs, number=number)
     side, place = parts.common.set_by

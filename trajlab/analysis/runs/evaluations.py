@@ -121,7 +121,7 @@ class Evaluations:
         """
         if self.step.size < 2 or not np.median(np.diff(self.step)) < distance:
             return self
-        places = np.arange(self.step[-1], self.step[0] - distance / 2, -distance)
+        places = np.arange(self.step[-1], self.step[0] - 0.5, -distance)
         above = np.clip(np.searchsorted(self.step, places), 1, self.step.size - 1)
         nearer = places - self.step[above - 1] < self.step[above] - places
         kept = np.unique(above - nearer)
