@@ -29,7 +29,9 @@ def result(heights: dict[str, float], onset: float = 0.1, **key: str) -> Gap:
         curve = {"train_loss": LOSS, "gap": gap, "low": gap - 1, "high": gap + 1}
         curve |= {"band_low": gap - 3, "band_high": gap + 3}
         curves.append(pd.DataFrame({**row, **curve, "significant": onset >= LOSS}))
-        summaries.append({**row, "onset_loss": onset})
+        at_end = {"common_loss": 0.0009, "matched": 3.1 * height}
+        at_end |= {"matched_low": 3.1 * height - 1, "matched_high": 3.1 * height + 2}
+        summaries.append({**row, "onset_loss": onset, **at_end})
     tables = {"curve": pd.concat(curves), "summary": pd.DataFrame(summaries)}
     return made_up("gap", **tables)
 
@@ -56,6 +58,16 @@ def test_every_comparison_is_a_line_with_its_band_and_onset() -> None:
             assert edges.min() == pytest.approx(min(height * 3, 0) - wide)
     marks = [line.get_xydata()[0] for line in ax.lines if len(line.get_xdata()) == 1]
     np.testing.assert_allclose(marks, [[0.1, 1], [0.1, -2]])
+
+
+def test_the_line_ends_at_the_common_loss_with_the_interval_of_the_headline() -> None:
+    ax = plots.gap(result({"+same": 1}))
+    ends = [line.get_xydata() for line in ax.lines if len(line.get_xdata()) == 2]
+    assert any(np.allclose(end, [[0.001, 3], [0.0009, 3.1]]) for end in ends)
+    (bar,) = ax.containers
+    np.testing.assert_allclose(bar[2][0].get_segments()[0], [[0.0009, 2.1], [0.0009, 5.1]])
+    assert ax.get_ylim()[0] < 2.1
+    assert ax.get_ylim()[1] > 5.1
 
 
 def test_what_is_not_significant_is_not_underlaid() -> None:

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
@@ -15,7 +16,9 @@ def gap(result: Gap, ax: Axes | None = None) -> Axes:
 
     Training runs from left to right: the loss falls along a logarithmic axis. A line is one
     comparison, underlaid where it is significant; the shade is the interval at each loss, the paler
-    one around it is to hold the whole curve at once; the large mark is the onset.
+    one around it is to hold the whole curve at once; the large mark is the onset. The upright bar
+    ends the line at the lowest loss that all runs' curves share: the gap there with its interval,
+    which the verdict tells as that at equal training loss.
 
     Parameters
     ----------
@@ -38,7 +41,9 @@ def gap(result: Gap, ax: Axes | None = None) -> Axes:
     group_by = result.settings["group_by"]
     keys = ("setting", "task", "metric", "condition", "method", *group_by)
     for line in series(curve, keys, alone=("condition", "method")):
-        _draw(ax, line, line.of(result.summary)["onset_loss"].iloc[0])
+        told = line.of(result.summary).iloc[0]
+        _draw(ax, line, told["onset_loss"])
+        _end(ax, line, told)
     ax.set_xlabel("training loss (falls from left to right)")
     if curve.empty:
         say(ax, "no training loss that both sides reach")
@@ -52,7 +57,8 @@ def gap(result: Gap, ax: Axes | None = None) -> Axes:
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
     # The simultaneous band is wide where training begins, and may leave the picture there.
-    shown = curve[["gap", "low", "high"]].to_numpy(float)
+    ends = result.summary[["matched_low", "matched_high"]].to_numpy(float)
+    shown = np.append(curve[["gap", "low", "high"]].to_numpy(float), ends)
     margin = 0.1 * np.ptp(shown[np.isfinite(shown)]) or 1.0
     ax.set_ylim(np.nanmin([*shown.ravel(), 0]) - margin, np.nanmax([*shown.ravel(), 0]) + margin)
     ax.legend(title=f"against {baseline}", frameon=False)
@@ -90,3 +96,12 @@ def _draw(ax: Axes, line: Series, onset: float) -> None:
             markeredgewidth=1.8,
             zorder=3,
         )
+
+
+def _end(ax: Axes, line: Series, told: pd.Series) -> None:
+    """Draw the line on to the common loss, which lies between two points of its grid."""
+    lowest = line.rows.nsmallest(1, "train_loss")
+    loss, height = told["common_loss"], told["matched"]
+    ends = [[height - told["matched_low"]], [told["matched_high"] - height]]
+    ax.plot([lowest["train_loss"].iloc[0], loss], [lowest["gap"].iloc[0], height], color=line.color)
+    ax.errorbar(loss, height, ends, color=line.color, capsize=4, linewidth=1.4, zorder=3)

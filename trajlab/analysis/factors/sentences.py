@@ -61,8 +61,8 @@ def adjust(delta: pd.DataFrame, keys: Sequence[str], level: float) -> pd.DataFra
             tested.loc[family.index, "p_adjusted"] = holm(family["p_value"])
     names = [*keys, "task", "baseline"]
     differ = tested[scores & (tested["p_adjusted"] < level)]
-    differ = differ.groupby(names, sort=False)["metric"].agg(" and ".join)
-    return tested[tested["at"] != END].drop(columns="metric").merge(differ.reset_index(), on=names)
+    metrics = differ.groupby(names, sort=False)["metric"].agg(" and ".join).reset_index()
+    return tested[tested["at"] != END].drop(columns="metric").merge(metrics, on=names)
 
 
 def of_factor(row: Row) -> Statement:
