@@ -104,4 +104,6 @@ def _end(ax: Axes, line: Series, told: pd.Series) -> None:
     loss, height = told["common_loss"], told["matched"]
     ends = [[height - told["matched_low"]], [told["matched_high"] - height]]
     ax.plot([lowest["train_loss"].iloc[0], loss], [lowest["gap"].iloc[0], height], color=line.color)
-    ax.errorbar(loss, height, ends, color=line.color, capsize=4, linewidth=1.4, zorder=3)
+    ax.errorbar(
+        loss, height, ends, fmt="none", ecolor=line.color, capsize=4, elinewidth=1.4, zorder=3
+    )

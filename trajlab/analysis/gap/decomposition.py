@@ -7,7 +7,6 @@ Per run, at one training loss L_c that all runs' curves share: what is there at 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
@@ -27,8 +26,7 @@ from trajlab.analysis.statistics.intervals import (
 
 TERMS = ("delta", "matched", "reach", "selection")
 _ROUNDING = 1e-12
-_SUMS = tuple(s for size in (1, 2, 3) for s in combinations((1, 2, 3), size))  # of terms; last, Δ
-_SINGLE = np.array([len(_SUMS) - 1, 0, 1, 2])  # where each of TERMS is in _SUMS
+_SELECTION = 0.2  # of the level, in tests of a pair of terms that holds `selection`
 
 
 @dataclass(frozen=True)
@@ -134,54 +132,61 @@ def decompose(
     windows = Windows.of(runs, baseline, number)
 
     def read(run: Evaluations) -> FloatArray:
-        return _add_up(run_terms(run, RULES[rule](run), at, windows))
+        terms = run_terms(run, RULES[rule](run), at, windows)
+        return np.array([*terms, terms[1] + terms[2]])
 
     sides = [np.array([read(run) for run in group]) for group in groups]
     items = item_differences(runs, baseline, read)
-    over_runs = difference(sides[0][:, -1], sides[1][:, -1], "t", confidence, pairs=pairs)
-    sums = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items)
-    terms = Difference(*(values[_SINGLE] for values in vars(sums).values()))
+    over_runs = difference(sides[0][:, 0], sides[1][:, 0], "t", confidence, pairs=pairs)
+    found = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items)
+    terms = Difference(*(values[:4] for values in vars(found).values()))
     if not windows.select:  # 0 by definition, not by measurement
         terms.low[3] = terms.high[3] = 0.0
     lowest = [np.array([curve.log_loss[0] for curve in side]) for side in curves]
     return Decomposition(
         common,
         terms,
-        closed_p(sums.p_value),
+        closed_p(*found.p_value),
         over_runs,
-        0.0 if items is None else float(item_error(items)[-1]),
+        0.0 if items is None else float(item_error(items)[0]),
         windows.select,
         _read(groups, first_passage, at),
         _read(groups, last_passage, at),
         welch(lowest[0], lowest[1], confidence),
-        (mean_interval(sides[0][:, 1], confidence), mean_interval(sides[1][:, 1], confidence)),
+        (mean_interval(sides[0][:, 2], confidence), mean_interval(sides[1][:, 2], confidence)),
         None if log_loss is not None else _without(groups, common, rule, confidence, number),
     )
 
 
-def closed_p(p_values: FloatArray) -> FloatArray:
+def closed_p(
+    delta: float, matched: float, reach: float, selection: float, end: float
+) -> FloatArray:
     """Return the p of each term by closed testing.
 
-    Where several terms are 0, so is their sum. A term differs from 0 where it does by its own test
-    and so does every sum of it with others, Δ among them. Each test has the level, and then the
-    terms of a comparison together have it, without a correction for their number.
+    A term differs from 0 where its own test says so, and every test that it is 0 together with
+    others: all three, by that of Δ, which then is 0; `matched` and `reach`, by that of their sum,
+    the difference in the end; and one of them with `selection`, by both their tests, the latter at
+    a fifth of the level, for it may cancel the other. Each has the level, so that the three terms
+    of a comparison have it together, whichever of them are 0.
 
     Parameters
     ----------
-    p_values
-        (7,) of each single term, each sum of two, and Δ.
+    delta, matched, reach, selection, end
+        p of Δ, of the three terms, and of `matched` + `reach`.
 
     References
     ----------
     R. Marcus, E. Peritz, K. R. Gabriel (1976), Biometrika 63, 655-660.
     """
-    held = [[term in summed for summed in _SUMS] for term in (1, 2, 3)]
-    return np.array([p_values[sums].max() for sums in held])
-
-
-def _add_up(terms: FloatArray) -> FloatArray:
-    """Return every sum of a run's terms, (4, …) to (7, …); that of all three as it was read."""
-    return np.array([*(terms[list(summed)].sum(axis=0) for summed in _SUMS[:-1]), terms[0]])
+    others = np.array([matched, reach])
+    if not np.isnan(selection):  # where no checkpoint was chosen there is nothing to cancel
+        others = np.fmin(others / (1 - _SELECTION), selection / _SELECTION)
+    tests = [
+        [delta, matched, end, others[0]],
+        [delta, reach, end, others[1]],
+        [delta, selection, *others],
+    ]
+    return np.asarray(np.minimum(np.max(tests, axis=1), 1))
 
 
 def _without(
