@@ -1,6 +1,5 @@
 """The generalization gap over training loss."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -8,10 +7,12 @@ from matplotlib.axes import Axes
 
 from trajlab.analysis import Gap
 from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.plots.figure import figure
 from trajlab.plots.style import INK, Series, say, series
 
 
-def gap(result: Gap, ax: Axes | None = None) -> Axes:
+@figure
+def gap(result: Gap, ax: Axes) -> None:
     """Draw the gap to the baseline at equal training loss, as the paper's figure 1 does.
 
     Training runs from left to right: the loss falls along a logarithmic axis. A line is one
@@ -20,34 +21,22 @@ def gap(result: Gap, ax: Axes | None = None) -> Axes:
     ends the line at the lowest loss that all runs' curves share: the gap there with its interval,
     which the verdict tells as that at equal training loss.
 
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.gap` returned.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
-
     References
     ----------
     D. Mueller, M. Dredze, N. Andrews, "Can Optimization Trajectories Explain Multi-Task
     Transfer?", TMLR 2024, figure 1.
     """
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
     curve = result.curve.dropna(subset=["gap"])
     group_by = result.settings["group_by"]
     keys = ("setting", "task", "metric", "condition", "method", *group_by)
+    at_end = ends(result)
     for line in series(curve, keys, alone=("condition", "method")):
-        told = line.of(result.summary).iloc[0]
-        _draw(ax, line, told["onset_loss"])
-        _end(ax, line, told)
+        _draw(ax, line, line.of(result.summary)["onset_loss"].iloc[0])
+        _end(ax, line, line.of(at_end))
     ax.set_xlabel("training loss (falls from left to right)")
     if curve.empty:
         say(ax, "no training loss that both sides reach")
-        return ax
+        return
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
     score, baseline = (" or ".join(curve[name].unique()) for name in ("metric", "baseline"))
     quantity = any(map(is_quantity, curve["metric"]))
@@ -56,14 +45,42 @@ def gap(result: Gap, ax: Axes | None = None) -> Axes:
     ax.set_xscale("log")
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
-    # The simultaneous band is wide where training begins, and may leave the picture there.
-    ends = result.summary[["matched_low", "matched_high"]].to_numpy(float)
-    shown = np.append(curve[["gap", "low", "high"]].to_numpy(float), ends)
-    margin = 0.1 * np.ptp(shown[np.isfinite(shown)]) or 1.0
-    ax.set_ylim(np.nanmin([*shown.ravel(), 0]) - margin, np.nanmax([*shown.ravel(), 0]) + margin)
+    ax.set_ylim(vertical_range(pd.concat([curve, at_end])))
     ax.legend(title=f"against {baseline}", frameon=False)
     sns.despine(ax=ax)
-    return ax
+
+
+def ends(result: Gap) -> pd.DataFrame:
+    """Return the rows that end the curves: the gap at the common loss, as the verdict tells it.
+
+    Parameters
+    ----------
+    result
+        What :func:`trajlab.analysis.gap` returned; its interval at the common loss is always t.
+    """
+    known = result.summary.dropna(subset=["matched"])
+    at = {"common_loss": "train_loss", "matched": "gap"}
+    at |= {"matched_low": "low", "matched_high": "high"}
+    return known.rename(columns=at).reindex(columns=result.curve.columns)
+
+
+def vertical_range(curve: pd.DataFrame) -> tuple[float, float]:
+    """Return the range that the height is drawn in: all gaps, and the narrower half of intervals.
+
+    Where training begins few runs have settled, and intervals there would flatten all the rest;
+    they may leave the picture.
+
+    Parameters
+    ----------
+    curve
+        Rows of ``curve`` of :func:`trajlab.analysis.gap`, each with a gap.
+    """
+    width = curve["high"] - curve["low"]
+    reliable = curve.loc[width <= width.median(), ["low", "high"]].to_numpy(float)
+    heights = np.concatenate([curve["gap"].to_numpy(float), reliable.ravel(), [0.0]])
+    heights = heights[np.isfinite(heights)]
+    margin = 0.15 * np.ptp(heights) or 1.0
+    return float(heights.min() - margin), float(heights.max() + margin)
 
 
 def _draw(ax: Axes, line: Series, onset: float) -> None:
@@ -98,12 +115,13 @@ def _draw(ax: Axes, line: Series, onset: float) -> None:
         )
 
 
-def _end(ax: Axes, line: Series, told: pd.Series) -> None:
+def _end(ax: Axes, line: Series, end: pd.DataFrame) -> None:
     """Draw the line on to the common loss, which lies between two points of its grid."""
     lowest = line.rows.nsmallest(1, "train_loss")
-    loss, height = told["common_loss"], told["matched"]
-    ends = [[height - told["matched_low"]], [told["matched_high"] - height]]
-    ax.plot([lowest["train_loss"].iloc[0], loss], [lowest["gap"].iloc[0], height], color=line.color)
+    joined = pd.concat([lowest, end])
+    ax.plot(joined["train_loss"], joined["gap"], color=line.color)
+    bar = (end["gap"] - end["low"], end["high"] - end["gap"])
     ax.errorbar(
-        loss, height, ends, fmt="none", ecolor=line.color, capsize=4, elinewidth=1.4, zorder=3
+        *(end["train_loss"], end["gap"], bar),
+        **{"fmt": "none", "ecolor": line.color, "capsize": 4, "elinewidth": 1.4, "zorder": 3},
     )

@@ -28,7 +28,7 @@ def told_of(*rows):
 def test_a_factor_at_equal_loss_speaks_and_one_at_the_end_does_not():
     told = told_of(metric(), factor(), factor(at="end"), factor(factor="sharpness", p_value=0.2))
     assert told["sentence"].tolist() == [
-        "Fisher differs at equal training loss (L = 0.001): +0.5 [+0.4, +0.6], 1.5 times the "
+        "Fisher trace differs at equal training loss (L = 0.001): +0.5 [+0.4, +0.6], 1.5 times the "
         "baseline's, where accuracy differs too; one setting cannot show cause."
     ]
     both = [factor(p_value=0.03), factor(factor="sharpness", p_value=0.03)]
@@ -36,7 +36,7 @@ def test_a_factor_at_equal_loss_speaks_and_one_at_the_end_does_not():
     many = [factor(f"t{i}", delta=(-1) ** i * 0.5) for i in range(TOLD_SINGLY + 3)]
     (sentence,) = told_of(*(metric(row["task"]) for row in many), *many)["sentence"]
     assert sentence.startswith(
-        "Fisher differs at equal training loss on 9 of 9 tasks where accuracy differs too, larger"
+        "Fisher trace differs at equal training loss on 9 of 9 tasks where accuracy differs too, "
     )
 
 

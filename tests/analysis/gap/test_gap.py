@@ -102,7 +102,9 @@ def test_lower_is_better_flips_the_sign(make_run):
         return make_run(made, lower_is_better=("mae",), method=method, seed=seed)
 
     runs = [run(2.0, s, "single") for s in (0, 1)] + [run(1.5, s, "uniform") for s in (0, 1)]
-    assert gap(runs).summary["delta"][0] == pytest.approx(0.5)
+    summary = gap(runs).summary
+    assert summary["delta"][0] == pytest.approx(0.5)
+    assert not summary["higher_is_better"][0]
 
 
 def test_values_that_are_not_finite_are_left_out_and_counted(make_run):

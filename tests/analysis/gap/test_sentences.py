@@ -12,6 +12,8 @@ from trajlab.analysis import verdict
 from trajlab.analysis.gap.decomposition import TERMS
 from trajlab.analysis.gap.sentences import seeds_needed
 
+DELTA = "Δ of test accuracy (evaluations best on validation)"
+
 
 def row(n=5, n_baseline=5, task="left", **changes):
     """Return a summary row; every term is 0 ± 1 unless changed by term=(value, half width)."""
@@ -55,13 +57,14 @@ def sentences(*rows, **options):
 def test_improved_and_lowered_name_their_numbers():
     told = told_of(row(delta=(2.0, 1.0), matched=(1.5, 1.0)))
     assert told["sentence"].tolist() == [
-        "Improved: Δ of test accuracy = +2 [+1, +3] against method=single, n = 5 and 5.",
+        "Improved: Δ of test accuracy (evaluations best on validation) = +2 [+1, +3] against "
+        "method=single, n = 5 and 5.",
         "A gap is present at equal training loss (L = 0.001): +1.5 [+0.5, +2.5] "
         "(+1.5 by first passage, +1.5 by last passage).",
     ]
     assert "delta = 2, delta_low = 1, delta_high = 3" in told["numbers"][0]
     assert "matched = 1.5" in told["numbers"][1]
-    assert sentences(row(delta=(-2.0, 1.0)))[0].startswith("Lowered: Δ of test accuracy = -2 [-3")
+    assert sentences(row(delta=(-2.0, 1.0)))[0].startswith(f"Lowered: {DELTA} = -2 [-3")
 
 
 def test_the_onset_is_told_with_the_gap_it_begins():
@@ -108,13 +111,14 @@ def test_methods_that_share_a_baseline_are_one_family():
 
 def test_runs_that_do_not_differ_are_descriptive():
     told = sentences(row(delta=(2.0, 0.0), delta_p=np.nan, matched=(2.0, 0.1)))
-    assert told == ["Descriptive only (runs of a side do not differ): Δ of test accuracy = +2."]
+    assert told == [f"Descriptive only (runs of a side do not differ): {DELTA} = +2."]
 
 
 def test_a_run_that_never_trained_is_named():
     told = sentences(row(common_loss=1.17, common_loss_low=0.01, delta_without=0.5))
     assert told[1].startswith(
-        "One run, uniform-1, leaves L = 1.2 common to all, and L = 0.01 to the others; without it "
+        "The lowest training loss common to all runs is L = 1.2 for one run alone, uniform-1; "
+        "without it that is L = 0.01, Δ = +0.5, and the gap at that loss"
     )
 
 
@@ -145,7 +149,7 @@ def test_seeds_are_planned_at_the_level_of_all_tests():
 
 def test_fewer_than_three_runs_are_descriptive():
     told = sentences(row(n=2, delta=(2.0, 1.0), matched=(1.5, 0.1)))
-    assert told == ["Descriptive only (n = 2 against 5): Δ of test accuracy = +2."]
+    assert told == [f"Descriptive only (n = 2 against 5): {DELTA} = +2."]
 
 
 def test_what_is_not_compared_says_why():
@@ -155,7 +159,7 @@ def test_what_is_not_compared_says_why():
 
 def test_equivalence_needs_a_margin():
     close = row(delta=(0.1, 0.2))
-    assert sentences(close)[0].startswith("Cannot tell: Δ of test accuracy = +0.1 [-0.1, +0.3]")
+    assert sentences(close)[0].startswith(f"Cannot tell: {DELTA} = +0.1 [-0.1, +0.3]")
     told = sentences(close, margin=0.5)[0]
     assert told.startswith(
         "No transfer larger than 0.5: the 90% interval of Δ is [-0.0613, +0.261]"
@@ -171,7 +175,7 @@ def test_reach_alone_and_selection():
         "The gap appears with the difference in attained loss: +2 [+1, +3]; the lowest training "
         "loss of method=single is 2 [1.1, 10] times the other's: test longer training or a larger "
         "weight.",
-        "-0.5 [-0.6, -0.4] comes from the choice of checkpoint.",
+        "Of Δ, -0.5 [-0.6, -0.4] comes from the choice of checkpoint.",
     ]
     not_told = sentences(row(**shown, lowest_loss_ratio=(0.5, 0.51)))[1]
     assert "not told apart" in not_told
@@ -190,15 +194,20 @@ def test_reach_that_comes_of_getting_worse_is_named_so():
 
 def test_what_no_term_explains_cannot_be_apportioned():
     told = sentences(row(delta=(2.0, 1.0)))
-    assert told[1].startswith("Δ cannot be apportioned: matched +0 [-1, +1], reach +0 [-1, +1]")
+    assert told[1].startswith(
+        "Δ cannot be apportioned: at equal training loss (L = 0.001) +0 [-1, +1], from training "
+        "beyond it +0 [-1, +1], from the choice of checkpoint +0 [-1, +1]."
+    )
 
 
 @pytest.mark.parametrize(("p", "said"), [(0.049, True), (0.051, False)])
 def test_an_interval_that_excludes_0_beside_cannot_be_apportioned_says_why(p, said):
     terms = {"matched": (1.5, 1.0), "matched_p": p, "matched_p_closed": 0.15}
     told = sentences(row(delta=(2.0, 1.0), **terms))[1]
-    assert told.startswith("Δ cannot be apportioned: matched +1.5 [+0.5, +2.5]")
-    assert ("(with the other tests, p = 0.15), reach" in told) is said
+    assert told.startswith(
+        "Δ cannot be apportioned: at equal training loss (L = 0.001) +1.5 [+0.5,"
+    )
+    assert ("(with the other tests, p = 0.15), from training" in told) is said
 
 
 def test_a_matched_gap_of_the_other_sign_is_told_as_such():
@@ -265,14 +274,16 @@ def test_many_tasks_are_summed_up_and_the_clearest_told():
     assert set(told["task"]) == {"", "up", "none"}
     few = told_of(*(row(n=2, task=f"t{i}", delta=(1.0 * i, 0.1)) for i in range(10)))
     assert few["sentence"].tolist() == [
-        "Descriptive only (n = 2): Δ of test accuracy of 10 tasks from +0 (t0) to +9 (t9)."
+        f"Descriptive only (n = 2): {DELTA} of 10 tasks from +0 (t0) to +9 (t9)."
     ]
 
 
 def test_the_gap_at_equal_steps_is_told():
     steps = {"at_equal_steps": 0.5, "at_equal_steps_low": -0.5, "at_equal_steps_high": 1.5}
     told = sentences(row(**steps, delta=(0.1, 1.0)))[1]
-    assert told.startswith("At equal steps (step 99): +0.5 [-0.5, +1.5]; no finding of its own")
+    assert told.startswith(
+        "At equal steps (step 99, the last that all runs made) the difference is +0.5 [-0.5, +1.5]"
+    )
     assert "of other sign than Δ" not in told
     assert "of other sign than Δ" in sentences(row(**steps, delta=(-0.1, 1.0)))[1]
 
@@ -280,14 +291,18 @@ def test_the_gap_at_equal_steps_is_told():
 @pytest.mark.parametrize(
     ("chosen_on", "said"),
     [
-        ("validation", "Δ is of the evaluations best on validation; this"),
-        ("test", "Δ is of the evaluations best on test, where they are scored, too; this"),
-        ("none", "Δ is of each run's last evaluations, for none could be chosen on another split"),
+        ("validation", "Δ of test accuracy (evaluations best on validation) = "),
+        ("test", "Δ of test accuracy (evaluations best on test itself) = "),
+        ("none", "Δ of test accuracy (each run's last evaluations) = "),
     ],
 )
 def test_what_the_difference_is_of_is_told(chosen_on, said):
-    steps = {"at_equal_steps": 0.5, "at_equal_steps_low": -0.5, "at_equal_steps_high": 1.5}
-    assert said in sentences(row(**steps, selection_split=chosen_on))[1]
+    assert said in sentences(row(selection_split=chosen_on))[0]
+
+
+def test_of_a_metric_of_which_less_is_better_the_sign_is_told():
+    told = sentences(row(delta=(2.0, 1.0), metric="mae", higher_is_better=False))[0]
+    assert told.startswith("Improved: Δ of test mae (evaluations best on validation; above 0 is b")
 
 
 def test_seeds_needed_against_the_power_they_give():

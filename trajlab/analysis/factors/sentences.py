@@ -73,9 +73,8 @@ def of_factor(row: Row) -> Statement:
     row
         A row of the table `delta` of `factors`, read at a loss.
     """
-    name = row["factor"].replace("_", " ")
     sentence = (
-        f"{name[0].upper()}{name[1:]} differs at equal training loss (L = {float(row['at']):.2g}): "
+        f"{_name(row['factor'])} differs at equal training loss (L = {float(row['at']):.2g}): "
         f"{estimate(row, 'delta')}, {1 + row['relative']:.2g} times the baseline's, where "
         f"{row['metric']} differs too; one setting cannot show cause."
     )
@@ -94,11 +93,16 @@ def of_factors(factor: str, differ: Sequence[Row], total: int) -> Statement:
     total
         Tasks on which it was compared.
     """
-    name = factor.replace("_", " ")
     more = sum(row["delta"] > 0 for row in differ)
     sentence = (
-        f"{name[0].upper()}{name[1:]} differs at equal training loss on {len(differ)} of {total} "
+        f"{_name(factor)} differs at equal training loss on {len(differ)} of {total} "
         f"tasks where {differ[0]['metric']} differs too, larger on {more} and smaller on "
         f"{len(differ) - more}; one setting cannot show cause; trajlab factors lists all."
     )
     return sentence, {"n_larger": more, "n_smaller": len(differ) - more, "n_tasks": total}
+
+
+def _name(factor: str) -> str:
+    """Return what a factor is called at the beginning of a sentence."""
+    names = {"fisher": "Fisher trace", "hessian_top": "Top Hessian eigenvalue"}
+    return names.get(factor, factor.replace("_", " ").capitalize())

@@ -11,7 +11,12 @@ from trajlab.analysis.gap.matching import GapCurve, StepGap, gap_curve, step_gap
 from trajlab.analysis.gap.onset import ONSETS, persistence
 from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, left_out, missing
-from trajlab.analysis.runs.evaluations import WINDOWS, Evaluations
+from trajlab.analysis.runs.evaluations import (
+    WINDOWS,
+    Evaluations,
+    evaluated,
+    higher_is_better,
+)
 from trajlab.analysis.runs.groups import Comparison
 from trajlab.analysis.runs.item_error import item_unit
 from trajlab.analysis.runs.quantities import is_quantity
@@ -48,8 +53,11 @@ def comparison_tables(
         "metric": metric,
         "split": "" if is_quantity(metric) else options.split,
     }
+    scored = [run for run in comparison.runs if evaluated(run, options.split)]
+    less = [run for run in scored if not higher_is_better(run, options.split, metric)]
     row = {
         **head,
+        "higher_is_better": is_quantity(metric) or not less,
         "rule": options.rule,
         "interval": options.interval,
         "onset_rule": options.onset,

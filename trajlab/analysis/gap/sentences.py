@@ -82,7 +82,7 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
         yield f"Not compared: {row['reason']}.", {}
         return
     n, n_baseline = int(row["n_runs"]), int(row["n_baseline"])
-    score = f"Δ of {row['split']} {row['metric']}"
+    score = _score(row)
     counts = {"n_runs": n, "n_baseline": n_baseline}
     if min(n, n_baseline) < FEWEST_RUNS:
         sentence = (
@@ -97,10 +97,10 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
         yield sentence, {"delta": row["delta"], **counts}
         return
     yield _of_delta(row, score, margin, confidence)
-    yield from of_lone_run(row)
-    yield from of_steps(row)
     yield from apportion(row, 1 - confidence)
+    yield from of_lone_run(row)
     yield from _of_overlap(row)
+    yield from of_steps(row)
     left_out = {name: int(row[name]) for name in row if name.startswith(_LEFT_OUT)}
     if any(left_out.values()):
         incomplete, diverged, *baseline = left_out.values()
@@ -121,7 +121,7 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
     margin, confidence
         As in :func:`of_gap`.
     """
-    score = f"Δ of {rows[0]['split']} {rows[0]['metric']}"
+    score = _score(rows[0])
     said, numbers = span(rows, "delta")
     fewest = min(min(row["n_runs"], row["n_baseline"]) for row in rows)
     if fewest < FEWEST_RUNS:
@@ -134,6 +134,16 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
         f"{within}; of {kinds['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."
     )
     return sentence, numbers
+
+
+def _score(row: Row) -> str:
+    """Name what Δ is a difference of."""
+    chosen = {
+        "none": "each run's last evaluations",
+        row["split"]: f"evaluations best on {row['split']} itself",
+    }.get(row["selection_split"], f"evaluations best on {row['selection_split']}")
+    sign = "" if row.get("higher_is_better", True) else "; above 0 is better"
+    return f"Δ of {row['split']} {row['metric']} ({chosen}{sign})"
 
 
 def kind(row: Row, confidence: float) -> str:
