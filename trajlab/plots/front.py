@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from trajlab.analysis import Front
 from trajlab.plots.figure import figure
-from trajlab.plots.style import Series, legend_below, say, series
+from trajlab.plots.style import Series, legend_below, plain, say, series
 
 
 @figure
@@ -54,7 +54,7 @@ def _label(ax: Axes, result: Front, where: str = "") -> tuple[str, str]:
     """Name the axes after the first two objectives, which are returned."""
     first, second = list(result.settings["objective"].items())[:2]
     for (name, way), label in ((first, ax.set_xlabel), (second, ax.set_ylabel)):
-        label(f"{name}{where} ({'more' if way == 'max' else 'less'} is better)")
+        label(f"{plain(name)}{where} ({'more' if way == 'max' else 'less'} is better)")
     return first[0], second[0]
 
 
