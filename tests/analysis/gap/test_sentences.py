@@ -9,6 +9,7 @@ from scipy import stats
 
 from tests.analysis.results import made_up
 from trajlab.analysis import verdict
+from trajlab.analysis.gap.adjustment import adjust
 from trajlab.analysis.gap.decomposition import TERMS
 from trajlab.analysis.gap.sentences import seeds_needed
 
@@ -249,6 +250,15 @@ def test_terms_of_several_tasks_are_one_family(term, p, told):
     assert of_first.str.startswith("Δ cannot be apportioned").any() != told
     alone = sentences(row(**known, **{f"{term}_p_closed": 0.049}))
     assert not any(sentence.startswith("Δ cannot") for sentence in alone)
+
+
+def test_a_term_is_no_surer_than_its_difference():
+    """The other task has no common loss: Holm's method counts two of Δ, and one of `matched`."""
+    known = row(delta=(2.0, 1.0), delta_p=0.02, matched=(1.5, 1.0), matched_p=0.02)
+    unread = row(task="right", delta=(2.0, 1.0), delta_p=0.03, matched=(np.nan, 1.0))
+    unread |= {"common_loss": np.nan, "matched_p_closed": np.nan}
+    adjusted = adjust(pd.DataFrame([known, unread]))
+    assert adjusted.loc[0, ["delta_p_adjusted", "matched_p_adjusted"]].tolist() == [0.04, 0.04]
 
 
 def test_equivalence_is_adjusted_over_tasks():
