@@ -29,6 +29,8 @@ bench-store: env  ## what recording, reading and merging a run costs, beside oth
 
 bench-coverage: env  ## how often intervals hold the truth, and tests find what is not there
 	$(BIN)/python -m benchmarks.coverage
+	$(BIN)/python -m benchmarks.coverage --write docs/statistics.md
+	$(BIN)/python -m benchmarks.coverage --pieces
 
 bench-resampling: env  ## how long permutations and bootstraps take, next to SciPy
 	$(BIN)/python benchmarks/resampling.py

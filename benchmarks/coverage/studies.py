@@ -5,7 +5,7 @@ of the whole run, and noise of each evaluation; part of that noise is the model'
 with validation. Tasks of one network share part of the shift.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from benchmarks.coverage.paths import FloatArray, smooth, stuck
 STEPS = 12_000
 RUN_SD, MODEL_SD, SET_SD = 0.3, 0.15, 0.15
 LOSS_SD, JITTER_SD = 0.05, 0.06  # decades, of a run and of an evaluation
-SHARED = 0.5  # correlation of the shifts of one network's tasks
+VALIDATION = "evaluations/validation/accuracy"
 FACTORS = ("sharpness/value", "fisher/trace")
 
 
@@ -43,6 +43,8 @@ class Method:
         Runs that never train.
     factor
         log10 of what the factors are multiplied by at equal loss.
+    spread
+        Times the standard deviation of the shifts of runs.
     """
 
     path: Callable[[FloatArray], FloatArray] = smooth
@@ -51,6 +53,7 @@ class Method:
     length: float = 1.0
     stuck: int = 0
     factor: float = 0.0
+    spread: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,12 @@ class Study:
         Whether all runs of a method are copies of one: no spread.
     margin
         δ.
+    validation
+        Whether checkpoints can be chosen on another split.
+    shared
+        Correlation of the shifts of one network's tasks.
+    differing
+        The gap is that of the first so many tasks, and what is said of the others is judged.
     """
 
     name: str
@@ -84,33 +93,51 @@ class Study:
     factors: bool = False
     identical: bool = False
     margin: float | None = None
+    validation: bool = True
+    shared: float = 0.5
+    differing: int | None = None
 
-    def frame(self, rng: np.random.Generator) -> pd.DataFrame:
-        """Draw the runs, one row a run, step and task."""
-        names = zip(("single", "uniform"), self.methods, strict=True)
-        return pd.concat([self._side(rng, name, how) for name, how in names], ignore_index=True)
+    @property
+    def evaluations(self) -> str:
+        """Evaluations of a run, of each side where they differ."""
+        return "/".join(dict.fromkeys(str(how.evaluations) for how in self.methods))
 
-    def _side(self, rng: np.random.Generator, name: str, how: Method) -> pd.DataFrame:
+    def draw(self, rng: np.random.Generator) -> list[dict[str, FloatArray]]:
+        """Draw the runs of both sides: each column, and the step, by run, task and evaluation."""
+        return [self._side(rng, how) for how in self.methods]
+
+    def frame(self, drawn: Sequence[dict[str, FloatArray]]) -> pd.DataFrame:
+        """Return what was drawn, one row a run, step and task."""
+        sides = zip(("single", "uniform"), drawn, strict=True)
+        return pd.concat([_rows(name, columns) for name, columns in sides], ignore_index=True)
+
+    def _side(self, rng: np.random.Generator, how: Method) -> dict[str, FloatArray]:
         shape = self.seeds, self.tasks, how.evaluations
-        step = np.round(how.length * STEPS * np.arange(1, shape[2] + 1) / shape[2]).astype(int)
+        step = np.round(how.length * STEPS * np.arange(1, shape[2] + 1) / shape[2])
         log_loss = np.empty(shape)
         log_loss[:] = how.path(step / STEPS)
         if how.stuck:
             log_loss[: how.stuck] = stuck(step / STEPS)
         log_loss += rng.normal(0, LOSS_SD, (*shape[:2], 1)) + rng.normal(0, JITTER_SD, shape)
-        shift = np.sqrt(SHARED) * rng.normal(0, RUN_SD, (shape[0], 1, 1))
-        shift = shift + np.sqrt(1 - SHARED) * rng.normal(0, RUN_SD, (*shape[:2], 1))
-        added = how.gap(log_loss) if callable(how.gap) else how.gap
-        own = score_of(log_loss) + added + shift + rng.normal(0, MODEL_SD, shape)
-        columns = {"train_loss": 10**log_loss}
-        for column in ("accuracy", "evaluations/validation/accuracy"):
+        shift = np.sqrt(self.shared) * rng.normal(0, how.spread * RUN_SD, (shape[0], 1, 1))
+        apart = rng.normal(0, how.spread * RUN_SD, (*shape[:2], 1))
+        added = np.broadcast_to(how.gap(log_loss) if callable(how.gap) else how.gap, shape).copy()
+        added[:, slice(self.differing, None) if self.differing else slice(0)] = 0
+        own = score_of(log_loss) + added + shift + np.sqrt(1 - self.shared) * apart
+        own += rng.normal(0, MODEL_SD, shape)
+        columns = {"step": np.broadcast_to(step, shape), "train_loss": 10**log_loss}
+        for column in ("accuracy", VALIDATION) if self.validation else ("accuracy",):
             columns[column] = own + rng.normal(0, SET_SD, shape)
         for column in FACTORS if self.factors else ():
             noise = rng.normal(0, 0.05, (*shape[:2], 1)) + rng.normal(0, 0.05, shape)
             columns[column] = 10 ** (-log_loss / 3 + how.factor + noise)
         if self.identical:
             columns = {key: np.repeat(v[:1], shape[0], axis=0) for key, v in columns.items()}
-        seed, task, place = (axis.ravel() for axis in np.indices(shape))
-        rows = {"method": name, "seed": seed, "task": np.char.add("t", task.astype(str))}
-        rows |= {"step": step[place]}
-        return pd.DataFrame({**rows, **{key: v.ravel() for key, v in columns.items()}})
+        return columns
+
+
+def _rows(method: str, columns: dict[str, FloatArray]) -> pd.DataFrame:
+    seed, task, _ = (axis.ravel() for axis in np.indices(columns["step"].shape))
+    head = {"method": method, "seed": seed, "task": np.char.add("t", task.astype(str))}
+    frame = pd.DataFrame({**head, **{key: v.ravel() for key, v in columns.items()}})
+    return frame.astype({"step": int})

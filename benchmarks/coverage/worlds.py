@@ -33,6 +33,10 @@ def null() -> Iterator[Study]:
             yield Study(f"alike, {name}", (alike, alike), seeds=5, false=(ANY,))
     yield Study("alike, smooth", (Method(evaluations=400),) * 2, seeds=20, false=(ANY,))
     yield Study("alike, overfitted", (Method(gap=overfitted),) * 2, false=(ANY,))
+    yield Study("alike, tasks correlated by .95", tasks=6, shared=0.95, false=(ANY,))
+    for seeds in (3, 5):
+        spreads = Method(), Method(spread=3)
+        yield Study("alike, spreads 1 to 3", spreads, seeds=seeds, false=(ANY,))
     yield Study("alike", seeds=2, factors=True, false=(ANY, "no sentence"))
     yield Study("copies of one run", identical=True, factors=True, false=(ANY, "no sentence"))
     yield Study("a run never trains", (Method(), Method(stuck=1)), false=("present", "no sentence"))
@@ -51,7 +55,9 @@ def loss_alone() -> Iterator[Study]:
     again = Method(rising), Method(partial(smooth, floor=-2.5))
     for seeds in (5, 10):
         false = (*never, "longer training")
-        yield Study("loss rises again", again, seeds=seeds, false=false, true=("got worse",))
+        yield Study("loss rises again", again, seeds=seeds, false=false)
+        worse = {"validation": False, "true": ("got worse",)}
+        yield Study("loss rises again, no choice", again, seeds=seeds, false=false, **worse)
     both = Method(partial(rising, rise=1.5)), Method(rising)
     yield Study("both losses rise again", both, false=(*never, "longer training"))
     for name, floor in (("half a decade", -1.5), ("two decades", -3.0)):
@@ -70,8 +76,12 @@ def gaps() -> Iterator[Study]:
     for seeds in (3, 5, 10):
         sides = Method(), Method(gap=GAP)
         yield Study("gap of .8", sides, seeds=seeds, false=("reach", "checkpoint"), true=true)
-    for tasks in (6, 20):
-        yield Study("gap of .8", (Method(), Method(gap=GAP)), seeds=10, tasks=tasks, true=true)
+    sides = Method(), Method(gap=GAP)
+    for tasks, seeds in ((6, 3), (6, 5), (6, 10), (20, 10)):
+        false = ("reach", "checkpoint")
+        yield Study("gap of .8", sides, seeds=seeds, tasks=tasks, false=false, true=true)
+    half = {"tasks": 6, "differing": 3, "factors": True}
+    yield Study("gap of .8 in 3 of 6 tasks, the others", sides, false=(ANY,), **half)
     for name, path in PATHS.items():
         sides = Method(path), Method(path, gap=GAP)
         yield Study(f"gap of .8, {name}", sides, false=("reach", "checkpoint"), true=true)
@@ -81,10 +91,15 @@ def gaps() -> Iterator[Study]:
     yield Study("crossing", crossed, false=("present, better",), true=("present, worse",))
     worse = Method(), Method(gap=overfitted)
     yield Study("overfitted", worse, false=("longer training",), true=("present, worse",))
+    further = Method(partial(smooth, floor=-1.0)), Method(gap=-1.0)
+    said = ("the other sign", "longer training")
+    yield Study("worse at equal loss, but further", further, false=("present",), true=said)
     factor = Method(), Method(gap=GAP, factor=0.15)
     yield Study("gap of .8, factors of 1.4", factor, factors=True, true=("factor", *true))
     plain = Method(), Method(gap=GAP)
-    yield Study("gap of .8, factors alike", plain, factors=True, false=("factor",))
+    for tasks in (1, 6):
+        never = ("factor",)
+        yield Study("gap of .8, factors alike", plain, tasks=tasks, factors=True, false=never)
     apart = Method(partial(smooth, floor=-1.5)), Method()
     yield Study("factors of the loss", apart, factors=True, false=("factor",))
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.collections import PolyCollection
 
 from tests.analysis.results import made_up
 from trajlab import plots
@@ -29,9 +30,17 @@ def result(heights: dict[str, float], onset: float = 0.1, **key: str) -> Gap:
         curve = {"train_loss": LOSS, "gap": gap, "low": gap - 1, "high": gap + 1}
         curve |= {"band_low": gap - 3, "band_high": gap + 3}
         curves.append(pd.DataFrame({**row, **curve, "significant": onset >= LOSS}))
-        summaries.append({**row, "onset_loss": onset})
+        at_end = {"common_loss": 0.0009, "matched": 3.1 * height}
+        at_end |= {"matched_low": 3.1 * height - 1, "matched_high": 3.1 * height + 2}
+        summaries.append({**row, "onset_loss": onset, **at_end})
     tables = {"curve": pd.concat(curves), "summary": pd.DataFrame(summaries)}
     return made_up("gap", **tables)
+
+
+def marks(ax: plt.Axes) -> list[np.ndarray]:
+    """Single points, without the caps of bars."""
+    single = [line for line in ax.lines if len(line.get_xdata()) == 1]
+    return [line.get_xydata()[0] for line in single if line.get_marker() != "_"]
 
 
 def test_the_loss_falls_to_the_right_on_a_logarithmic_axis() -> None:
@@ -47,15 +56,23 @@ def test_every_comparison_is_a_line_with_its_band_and_onset() -> None:
     assert labels == ["+same, onset at 0.1", "+noisy, onset at 0.1"]
     assert ax.get_legend().get_title().get_text() == "against method=single"
     lines = [line for line in ax.lines if line.get_label() in labels]
-    shades = list(ax.collections)
+    shades = [each for each in ax.collections if isinstance(each, PolyCollection)]
     for line, height, *around in zip(lines, (1, -2), shades[::2], shades[1::2], strict=True):
         np.testing.assert_allclose(line.get_ydata(), height * -np.log10(LOSS))
         for shade, wide in zip(around, (1, 3), strict=True):
             edges = shade.get_paths()[0].vertices[:, 1]
             assert edges.max() == pytest.approx(max(height * 3, 0) + wide)
             assert edges.min() == pytest.approx(min(height * 3, 0) - wide)
-    marks = [line.get_xydata()[0] for line in ax.lines if len(line.get_xdata()) == 1]
-    np.testing.assert_allclose(marks, [[0.1, 1], [0.1, -2]])
+    np.testing.assert_allclose(marks(ax), [[0.1, 1], [0.1, -2]])
+
+
+def test_the_line_ends_at_the_common_loss_with_the_interval_of_the_headline() -> None:
+    ax = plots.gap(result({"+same": 1}))
+    ends = [line.get_xydata() for line in ax.lines if len(line.get_xdata()) == 2]
+    assert any(np.allclose(end, [[0.001, 3], [0.0009, 3.1]]) for end in ends)
+    (bar,) = ax.containers
+    np.testing.assert_allclose(bar[2][0].get_segments()[0], [[0.0009, 2.1], [0.0009, 5.1]])
+    assert ax.get_ylim()[0] < 3.1 < ax.get_ylim()[1]
 
 
 def test_what_is_not_significant_is_not_underlaid() -> None:
@@ -67,7 +84,7 @@ def test_what_is_not_significant_is_not_underlaid() -> None:
 def test_no_onset_is_said_and_not_marked() -> None:
     ax = plots.gap(result({"+same": 1}, onset=np.nan))
     assert ax.get_legend().get_texts()[0].get_text() == "+same · uniform, no onset"
-    assert all(len(line.get_xdata()) > 1 for line in ax.lines)
+    assert not marks(ax)
 
 
 def test_lines_differ_without_colour() -> None:

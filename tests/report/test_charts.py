@@ -28,6 +28,9 @@ def test_the_gap_is_the_curve_of_the_table(runs: Runs) -> None:
     result = gap(runs)
     (panel,) = gap_chart(result, {})
     table, curve = drawn(panel), result.curve.dropna(subset=["gap"])
+    end, table = table.iloc[-1], table.iloc[:-1]
+    told = result.summary[["common_loss", "matched", "matched_low", "matched_high"]].iloc[0]
+    assert end[["train_loss", "gap", "low", "high"]].tolist() == pytest.approx(list(told), rel=1e-4)
     assert table["gap"].to_numpy() == pytest.approx(curve["gap"].to_numpy(), rel=1e-4)
     assert table["train_loss"].to_numpy() == pytest.approx(curve["train_loss"], rel=1e-4)
     assert list(panel.names) == ["uniform"]

@@ -40,5 +40,5 @@ def test_interactive_figures_are_shown_in_a_notebook_only(runs: Runs, monkeypatc
     table, bundle = shown
     assert "text/html" in table
     spec = bundle["application/vnd.vegalite.v5+json"]
-    assert len(spec["data"]["values"]) == len(result.curve)
+    assert len(spec["data"]["values"]) == len(result.curve) + 1  # and the end, at L_c
     assert bundle["text/plain"] == spec["description"]

@@ -17,7 +17,9 @@ def gap(result: Gap, ax: Axes) -> None:
 
     Training runs from left to right: the loss falls along a logarithmic axis. A line is one
     comparison, underlaid where it is significant; the shade is the interval at each loss, the paler
-    one around it is to hold the whole curve at once; the large mark is the onset.
+    one around it is to hold the whole curve at once; the large mark is the onset. The upright bar
+    ends the line at the lowest loss that all runs' curves share: the gap there with its interval,
+    which the verdict tells as that at equal training loss.
 
     References
     ----------
@@ -27,8 +29,10 @@ def gap(result: Gap, ax: Axes) -> None:
     curve = result.curve.dropna(subset=["gap"])
     group_by = result.settings["group_by"]
     keys = ("setting", "task", "metric", "condition", "method", *group_by)
+    at_end = ends(result)
     for line in series(curve, keys, alone=("condition", "method")):
         _draw(ax, line, line.of(result.summary)["onset_loss"].iloc[0])
+        _end(ax, line, line.of(at_end))
     ax.set_xlabel("training loss (falls from left to right)")
     if curve.empty:
         say(ax, "no training loss that both sides reach")
@@ -41,9 +45,23 @@ def gap(result: Gap, ax: Axes) -> None:
     ax.set_xscale("log")
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
-    ax.set_ylim(vertical_range(curve))
+    ax.set_ylim(vertical_range(pd.concat([curve, at_end])))
     ax.legend(title=f"against {baseline}", frameon=False)
     sns.despine(ax=ax)
+
+
+def ends(result: Gap) -> pd.DataFrame:
+    """Return the rows that end the curves: the gap at the common loss, as the verdict tells it.
+
+    Parameters
+    ----------
+    result
+        What :func:`trajlab.analysis.gap` returned; its interval at the common loss is always t.
+    """
+    known = result.summary.dropna(subset=["matched"])
+    at = {"common_loss": "train_loss", "matched": "gap"}
+    at |= {"matched_low": "low", "matched_high": "high"}
+    return known.rename(columns=at).reindex(columns=result.curve.columns)
 
 
 def vertical_range(curve: pd.DataFrame) -> tuple[float, float]:
@@ -95,3 +113,15 @@ def _draw(ax: Axes, line: Series, onset: float) -> None:
             markeredgewidth=1.8,
             zorder=3,
         )
+
+
+def _end(ax: Axes, line: Series, end: pd.DataFrame) -> None:
+    """Draw the line on to the common loss, which lies between two points of its grid."""
+    lowest = line.rows.nsmallest(1, "train_loss")
+    joined = pd.concat([lowest, end])
+    ax.plot(joined["train_loss"], joined["gap"], color=line.color)
+    bar = (end["gap"] - end["low"], end["high"] - end["gap"])
+    ax.errorbar(
+        *(end["train_loss"], end["gap"], bar),
+        **{"fmt": "none", "ecolor": line.color, "capsize": 4, "elinewidth": 1.4, "zorder": 3},
+    )

@@ -56,10 +56,27 @@ def test_corrected_cosines_are_read_by_the_last_line_of_the_table(reading, said)
     assert told[0].startswith(said)
 
 
-def corrected(reading, task_b="right", cosine=-0.3):
+@pytest.mark.parametrize("reading", ["oppose", "align", "cannot tell"])
+def test_below_three_runs_nothing_is_claimed_of_gradients(reading):
+    (told, batches) = told_of(corrected(reading, n_corrected=2, n_runs=2))["sentence"]
+    assert told == (
+        "Descriptive only: gradients of left and right: noise-corrected cosine -0.3 [-0.4, -0.2], "
+        "n = 2, ceiling 0.5."
+    )
+    assert batches.startswith("Descriptive only: batch gradients of left and right")
+    rows = [
+        corrected("align", f"task {i}", n_corrected=2 + (i > 2)) for i in range(TOLD_SINGLY + 1)
+    ]
+    assert (
+        f": 3 descriptive only, {TOLD_SINGLY - 2} align, each by" in told_of(*rows)["sentence"][0]
+    )
+    assert "noise-dominated" in told_of(corrected("noise-dominated", n_corrected=0))["sentence"][0]
+
+
+def corrected(reading, task_b="right", cosine=-0.3, **changes):
     known = {"corrected_cosine": cosine, "corrected_low": -0.4, "corrected_high": -0.2}
     known |= {"ceiling": 0.5, "n_corrected": 5, "n_noise_dominated": 4, "reading": reading}
-    return pair(**known, task_b=task_b)
+    return pair(**(known | changes), task_b=task_b)
 
 
 def test_many_pairs_are_one_sentence():
@@ -69,8 +86,8 @@ def test_many_pairs_are_one_sentence():
     told = told_of(*rows)["sentence"].tolist()
     assert len(told) == 2
     assert (
-        f"of {TOLD_SINGLY + 1} pairs of tasks: 1 align, {TOLD_SINGLY} oppose; from -0.6 (left"
-        in told[0]
+        f"of {TOLD_SINGLY + 1} pairs of tasks: 1 align, {TOLD_SINGLY} oppose, each by its own "
+        "interval; from -0.6 (left" in told[0]
     )
 
 

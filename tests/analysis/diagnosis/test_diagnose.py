@@ -12,8 +12,9 @@ from trajlab.errors import TrajlabError
 def test_diagnose_on_the_reference(reference):
     result = diagnose(reference, baseline={"method": "STL"}, selection_split="test")
     told = result.verdict.groupby("method")["sentence"].first()
-    assert told["MTL+Fashion"].startswith("Improved: Δ of test accuracy = +0.989")
-    assert told["MTL+Noisy"].startswith("Lowered: Δ of test accuracy = -1.57")
+    score = "Δ of test accuracy (evaluations best on test itself)"
+    assert told["MTL+Fashion"].startswith(f"Improved: {score} = +0.989")
+    assert told["MTL+Noisy"].startswith(f"Lowered: {score} = -1.57")
     assert set(result.results) == {"gap", "factors"}
     assert set(result.skipped) == {"conflict", "front", "correlate", "geometry", "weighting"}
     assert list(result.tables()) == ["verdict", "analyses"]

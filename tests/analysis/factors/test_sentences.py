@@ -10,13 +10,14 @@ from trajlab.analysis.result import TOLD_SINGLY
 def factor(task="left", p_value=0.001, delta=0.5, **changes):
     made = {"setting": "digits", "condition": "+x", "method": "uniform", "task": task}
     made |= {"baseline": "method=single", "n_baseline": 5, "n_runs": 5, "factor": "fisher"}
-    made |= {"at": "0.001", "delta": delta, "low": delta - 0.1, "high": delta + 0.1}
+    made |= {"metric": "", "at": "0.001", "delta": delta, "low": delta - 0.1, "high": delta + 0.1}
     return {**made, "relative": 0.5, "p_value": p_value, "reason": "", **changes}
 
 
 def metric(task="left", p_value=0.001, **changes):
     """Return the row of the metric itself: what a factor is held against."""
-    return factor(task, p_value, factor="final_metric", at="end", **changes)
+    made = {"metric": "accuracy", "factor": "final_metric", "at": "end", **changes}
+    return factor(task, p_value, **made)
 
 
 def told_of(*rows):
@@ -27,14 +28,16 @@ def told_of(*rows):
 def test_a_factor_at_equal_loss_speaks_and_one_at_the_end_does_not():
     told = told_of(metric(), factor(), factor(at="end"), factor(factor="sharpness", p_value=0.2))
     assert told["sentence"].tolist() == [
-        "Fisher differs at equal training loss (L = 0.001): +0.5 [+0.4, +0.6], 1.5 times the "
-        "baseline's; one setting cannot show cause."
+        "Fisher trace differs at equal training loss (L = 0.001): +0.5 [+0.4, +0.6], 1.5 times the "
+        "baseline's, where accuracy differs too; one setting cannot show cause."
     ]
     both = [factor(p_value=0.03), factor(factor="sharpness", p_value=0.03)]
     assert told_of(metric(), *both).empty  # Holm over the factors of a comparison
     many = [factor(f"t{i}", delta=(-1) ** i * 0.5) for i in range(TOLD_SINGLY + 3)]
     (sentence,) = told_of(*(metric(row["task"]) for row in many), *many)["sentence"]
-    assert sentence.startswith("Fisher differs at equal training loss on 9 of 9 tasks, larger on 5")
+    assert sentence.startswith(
+        "Fisher trace differs at equal training loss on 9 of 9 tasks where accuracy differs too, "
+    )
 
 
 def test_a_factor_is_told_only_where_the_metric_differs():
@@ -48,3 +51,16 @@ def test_a_factor_is_told_only_where_the_metric_differs():
         assert len(told_of(metric(), metric(p_value=p_value, **other), factor(**other))) == said
     few = {"n_runs": 2}
     assert told_of(metric(**few), factor(**few)).empty
+
+
+def test_the_metrics_that_differ_are_named():
+    rows = [metric(), metric(metric="auc"), metric(metric="f1", p_value=0.2), factor()]
+    (sentence,) = told_of(*rows)["sentence"]
+    assert "where accuracy and auc differs too" in sentence
+
+
+def test_factors_of_several_tasks_are_one_family():
+    """Two tasks, one factor each: the smaller p is told below half the level."""
+    for p_value, said in ((0.024, 1), (0.026, 0)):
+        rows = [metric(), metric("right"), factor(p_value=p_value), factor("right", 0.5)]
+        assert len(told_of(*rows)) == said

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 
 from tests.analysis.gap.lines import STEPS
-from trajlab.analysis.gap.decomposition import TERMS, decompose
+from trajlab.analysis.gap.decomposition import TERMS, closed_p, decompose
 from trajlab.analysis.runs.curve import RULES, isotonic
 from trajlab.analysis.runs.evaluations import Evaluations
 
@@ -71,3 +72,71 @@ def test_equal_shares_of_unequal_numbers_of_evaluations():
     assert (run.best_score(), run.best_score(10)) == (37.5, 34.5)
     assert run.selectable(39)
     assert not run.selectable(40)
+
+
+@pytest.mark.parametrize(
+    ("p", "closed"),
+    [
+        # of Δ, matched, reach, selection, and of matched and reach together
+        ((0.04, 0.01, 0.9, 0.9, 0.02), [0.04, 1, 1]),
+        ((0.01, 0.02, 0.9, 0.9, 0.04), [0.04, 1, 1]),  # the difference in the end
+        ((0.01, 0.02, 0.9, 0.9, 0.01), [0.025, 1, 1]),  # matched and selection: four fifths
+        ((0.01, 0.9, 0.02, 0.9, 0.01), [1, 0.025, 1]),
+        ((0.01, 0.02, 0.9, 0.001, 0.01), [0.02, 0.9, 0.01]),  # selection differs as well
+        ((0.001, 0.9, 0.9, 0.004, 0.9), [0.9, 0.9, 0.02]),  # selection alone: a fifth
+        ((0.001, 0.01, 0.02, 0.004, 0.9), [0.9, 0.9, 0.02]),
+    ],
+)
+def test_a_term_differs_where_every_test_that_it_is_0_says_so(p, closed):
+    assert closed_p(*p).tolist() == pytest.approx(closed)
+
+
+def test_without_a_choice_of_checkpoints_there_are_two_terms():
+    assert closed_p(0.01, 0.02, 0.9, np.nan, 0.03)[:2].tolist() == [0.03, 0.9]
+
+
+def test_an_unread_term_does_not_differ():
+    assert not (closed_p(0.01, np.nan, np.nan, 0.001, np.nan) < 0.05)[:2].any()
+
+
+def test_closed_testing_of_runs_against_scipy():
+    """Scores that fall, and evaluations chosen elsewhere: each sum by hand, from single runs."""
+    rng = np.random.default_rng(3)
+    falling = 10 ** np.linspace(0, -2, 40)
+
+    def side(shift):
+        scores = (
+            80 + shift * np.arange(40) / 40 + rng.normal(0, 0.4, (4, 1)) + rng.normal(size=(4, 40))
+        )
+        return [Evaluations.clean(STEPS[:40], falling, s, rng.normal(size=40)) for s in scores]
+
+    runs, baseline = side(2.0), side(0.0)
+    parts = decompose(runs, baseline)
+    read = [
+        np.array([[r.best_score(), r.score[-1], r.score[-4:].mean()] for r in group]).T
+        for group in (runs, baseline)
+    ]
+    chosen, common, end = (np.array([a, b]) for a, b in zip(*read, strict=True))
+    of = {"delta": chosen, "matched": common, "reach": end - common, "selection": chosen - end}
+    of["end"] = end
+    p = {name: stats.ttest_ind(*values, equal_var=False).pvalue for name, values in of.items()}
+    assert parts.closed == pytest.approx(closed_p(**p))
+    assert parts.terms.p_value == pytest.approx(list(p.values())[:4])
+
+
+@pytest.mark.parametrize("null", ["matched", "reach", "selection"])
+def test_terms_that_are_0_are_told_in_at_most_the_level_of_studies(null):
+    """Two terms differ clearly, one is 0, and all are correlated; then all are 0."""
+    rng = np.random.default_rng(5)
+    means = {name: 0.0 if name == null else 3.0 for name in TERMS[1:]}
+    false = {"one": 0, "all": 0}
+    for _ in range(1000):
+        shared = rng.normal(size=(2, 5, 1))
+        drawn = 0.5 * shared + rng.normal(size=(2, 5, 3))
+        for world in false:
+            a, b = drawn[0] + (list(means.values()) if world == "one" else 0.0), drawn[1]
+            columns = [np.column_stack([s.sum(1), s, s[:, 0] + s[:, 1]]) for s in (a, b)]
+            closed = closed_p(*stats.ttest_ind(*columns, equal_var=False).pvalue)
+            told = closed < 0.05
+            false[world] += told[list(means).index(null)] if world == "one" else told.any()
+    assert max(false.values()) <= 0.05 * 1000 + 2 * np.sqrt(1000 * 0.05 * 0.95)

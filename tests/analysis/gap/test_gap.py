@@ -10,6 +10,7 @@ from trajlab.analysis.runs.curve import (
     isotonic,
 )
 from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.windows import Windows
 from trajlab.errors import TrajlabError
 
 
@@ -89,7 +90,7 @@ def test_validation_chooses_the_checkpoints(make_run):
     assert row["delta"] == pytest.approx(0.5)
     # The group means' selection terms are equal here, so read one run's from its terms.
     run = Evaluations.clean(np.arange(40), 10**falling, 80 - falling, validation)
-    terms = run_terms(run, isotonic(run), -4.0, select=True)
+    terms = run_terms(run, isotonic(run), -4.0, Windows(None, np.nan, select=True))
     assert terms[0] == pytest.approx((80 - falling[10:14]).mean())
     assert terms[2] == pytest.approx((80 - falling[-4:]).mean() - 84)
 
@@ -101,7 +102,9 @@ def test_lower_is_better_flips_the_sign(make_run):
         return make_run(made, lower_is_better=("mae",), method=method, seed=seed)
 
     runs = [run(2.0, s, "single") for s in (0, 1)] + [run(1.5, s, "uniform") for s in (0, 1)]
-    assert gap(runs).summary["delta"][0] == pytest.approx(0.5)
+    summary = gap(runs).summary
+    assert summary["delta"][0] == pytest.approx(0.5)
+    assert not summary["higher_is_better"][0]
 
 
 def test_values_that_are_not_finite_are_left_out_and_counted(make_run):

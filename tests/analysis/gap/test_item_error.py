@@ -5,10 +5,10 @@ import pytest
 
 from trajlab.analysis import gap
 from trajlab.analysis.gap.decomposition import decompose
-from trajlab.analysis.gap.item_error import item_differences, item_unit
 from trajlab.analysis.gap.matching import gap_curve, step_gap
 from trajlab.analysis.runs.curve import RULES
 from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.item_error import item_differences, item_unit
 from trajlab.store import Column, Table, Trajectory, Writer, items, standard
 
 LOSS = 10 ** np.linspace(0, -2, 30)

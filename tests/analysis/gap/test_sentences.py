@@ -9,8 +9,11 @@ from scipy import stats
 
 from tests.analysis.results import made_up
 from trajlab.analysis import verdict
+from trajlab.analysis.gap.adjustment import adjust
 from trajlab.analysis.gap.decomposition import TERMS
 from trajlab.analysis.gap.sentences import seeds_needed
+
+DELTA = "Δ of test accuracy (evaluations best on validation)"
 
 
 def row(n=5, n_baseline=5, task="left", **changes):
@@ -36,6 +39,8 @@ def row(n=5, n_baseline=5, task="left", **changes):
     for name in ("delta_without", "matched_without"):
         made |= dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
     made |= dict.fromkeys(("matched_first_passage", "matched_last_passage"), made["matched"])
+    own = {**made, **changes}
+    made |= {f"{term}_p_closed": own[f"{term}_p"] for term in TERMS[1:]}
     for side in ("", "_baseline"):
         made |= {f"n_incomplete{side}": 0, f"n_diverged{side}": 0, f"n_excluded{side}": 0}
     return {**made, "reason": "", **changes}
@@ -53,13 +58,14 @@ def sentences(*rows, **options):
 def test_improved_and_lowered_name_their_numbers():
     told = told_of(row(delta=(2.0, 1.0), matched=(1.5, 1.0)))
     assert told["sentence"].tolist() == [
-        "Improved: Δ of test accuracy = +2 [+1, +3] against method=single, n = 5 and 5.",
+        "Improved: Δ of test accuracy (evaluations best on validation) = +2 [+1, +3] against "
+        "method=single, n = 5 and 5.",
         "A gap is present at equal training loss (L = 0.001): +1.5 [+0.5, +2.5] "
         "(+1.5 by first passage, +1.5 by last passage).",
     ]
     assert "delta = 2, delta_low = 1, delta_high = 3" in told["numbers"][0]
     assert "matched = 1.5" in told["numbers"][1]
-    assert sentences(row(delta=(-2.0, 1.0)))[0].startswith("Lowered: Δ of test accuracy = -2 [-3")
+    assert sentences(row(delta=(-2.0, 1.0)))[0].startswith(f"Lowered: {DELTA} = -2 [-3")
 
 
 def test_the_onset_is_told_with_the_gap_it_begins():
@@ -106,13 +112,14 @@ def test_methods_that_share_a_baseline_are_one_family():
 
 def test_runs_that_do_not_differ_are_descriptive():
     told = sentences(row(delta=(2.0, 0.0), delta_p=np.nan, matched=(2.0, 0.1)))
-    assert told == ["Descriptive only (runs of a side do not differ): Δ of test accuracy = +2."]
+    assert told == [f"Descriptive only (runs of a side do not differ): {DELTA} = +2."]
 
 
 def test_a_run_that_never_trained_is_named():
     told = sentences(row(common_loss=1.17, common_loss_low=0.01, delta_without=0.5))
     assert told[1].startswith(
-        "One run, uniform-1, leaves L = 1.2 common to all, and L = 0.01 to the others; without it "
+        "The lowest training loss common to all runs is L = 1.2 for one run alone, uniform-1; "
+        "without it that is L = 0.01, Δ = +0.5, and the gap at that loss"
     )
 
 
@@ -143,7 +150,7 @@ def test_seeds_are_planned_at_the_level_of_all_tests():
 
 def test_fewer_than_three_runs_are_descriptive():
     told = sentences(row(n=2, delta=(2.0, 1.0), matched=(1.5, 0.1)))
-    assert told == ["Descriptive only (n = 2 against 5): Δ of test accuracy = +2."]
+    assert told == [f"Descriptive only (n = 2 against 5): {DELTA} = +2."]
 
 
 def test_what_is_not_compared_says_why():
@@ -153,7 +160,7 @@ def test_what_is_not_compared_says_why():
 
 def test_equivalence_needs_a_margin():
     close = row(delta=(0.1, 0.2))
-    assert sentences(close)[0].startswith("Cannot tell: Δ of test accuracy = +0.1 [-0.1, +0.3]")
+    assert sentences(close)[0].startswith(f"Cannot tell: {DELTA} = +0.1 [-0.1, +0.3]")
     told = sentences(close, margin=0.5)[0]
     assert told.startswith(
         "No transfer larger than 0.5: the 90% interval of Δ is [-0.0613, +0.261]"
@@ -169,7 +176,7 @@ def test_reach_alone_and_selection():
         "The gap appears with the difference in attained loss: +2 [+1, +3]; the lowest training "
         "loss of method=single is 2 [1.1, 10] times the other's: test longer training or a larger "
         "weight.",
-        "-0.5 [-0.6, -0.4] comes from the choice of checkpoint.",
+        "Of Δ, -0.5 [-0.6, -0.4] comes from the choice of checkpoint.",
     ]
     not_told = sentences(row(**shown, lowest_loss_ratio=(0.5, 0.51)))[1]
     assert "not told apart" in not_told
@@ -188,14 +195,20 @@ def test_reach_that_comes_of_getting_worse_is_named_so():
 
 def test_what_no_term_explains_cannot_be_apportioned():
     told = sentences(row(delta=(2.0, 1.0)))
-    assert told[1].startswith("Δ cannot be apportioned: matched +0 [-1, +1], reach +0 [-1, +1]")
+    assert told[1].startswith(
+        "Δ cannot be apportioned: at equal training loss (L = 0.001) +0 [-1, +1], from training "
+        "beyond it +0 [-1, +1], from the choice of checkpoint +0 [-1, +1]."
+    )
 
 
 @pytest.mark.parametrize(("p", "said"), [(0.049, True), (0.051, False)])
 def test_an_interval_that_excludes_0_beside_cannot_be_apportioned_says_why(p, said):
-    told = sentences(row(delta=(2.0, 1.0), matched=(1.5, 1.0), matched_p=p))[1]
-    assert told.startswith("Δ cannot be apportioned: matched +1.5 [+0.5, +2.5]")
-    assert ("(adjusted for the terms, p = 0.15), reach" in told) is said
+    terms = {"matched": (1.5, 1.0), "matched_p": p, "matched_p_closed": 0.15}
+    told = sentences(row(delta=(2.0, 1.0), **terms))[1]
+    assert told.startswith(
+        "Δ cannot be apportioned: at equal training loss (L = 0.001) +1.5 [+0.5,"
+    )
+    assert ("(with the other tests, p = 0.15), from training" in told) is said
 
 
 def test_a_matched_gap_of_the_other_sign_is_told_as_such():
@@ -204,6 +217,9 @@ def test_a_matched_gap_of_the_other_sign_is_told_as_such():
         "At equal training loss (L = 0.001) the gap has the other sign: -1 [-1.5, -0.5] "
         "(-1 by first passage, -1 by last passage)."
     )
+    assert told[2].startswith("The gap appears after equal training loss (L = 0.001): +3")
+    along = sentences(row(delta=(2.0, 1.0), matched=(1.0, 0.5), reach=(3.0, 0.5)))
+    assert not any("The gap appears" in sentence for sentence in along)
 
 
 def test_a_narrow_or_missing_overlap_is_told():
@@ -224,6 +240,38 @@ def test_many_tasks_are_adjusted():
     assert sentences(rows[0])[0].startswith("Improved")
 
 
+@pytest.mark.parametrize("term", TERMS[1:])
+@pytest.mark.parametrize(("p", "told"), [(0.024, True), (0.026, False)])
+def test_terms_of_several_tasks_are_one_family(term, p, told):
+    """Two tasks: the first is told below half the level, whatever else holds of it."""
+    known = {"delta": (2.0, 1.0), term: (1.5, 1.0)}
+    rows = [row(**known, **{f"{term}_p_closed": p}), row(task="right", delta=(2.0, 1.0))]
+    of_first = told_of(*rows).query("task == 'left'")["sentence"]
+    assert of_first.str.startswith("Δ cannot be apportioned").any() != told
+    alone = sentences(row(**known, **{f"{term}_p_closed": 0.049}))
+    assert not any(sentence.startswith("Δ cannot") for sentence in alone)
+
+
+def test_a_term_is_no_surer_than_its_difference():
+    """The other task has no common loss: Holm's method counts two of Δ, and one of `matched`."""
+    known = row(delta=(2.0, 1.0), delta_p=0.02, matched=(1.5, 1.0), matched_p=0.02)
+    unread = row(task="right", delta=(2.0, 1.0), delta_p=0.03, matched=(np.nan, 1.0))
+    unread |= {"common_loss": np.nan, "matched_p_closed": np.nan}
+    adjusted = adjust(pd.DataFrame([known, unread]))
+    assert adjusted.loc[0, ["delta_p_adjusted", "matched_p_adjusted"]].tolist() == [0.04, 0.04]
+
+
+def test_equivalence_is_adjusted_over_tasks():
+    """One-sided p at δ = .5 of 0 ± .58: 2.306 · .5 / .58 = 1.99 errors at 8 degrees, .041."""
+    rows = [row(task=f"t{i}", delta=(0.0, 0.58)) for i in range(2)]
+    assert sentences(rows[0], margin=0.5)[0].startswith("No transfer larger than 0.5")
+    told = sentences(*rows, margin=0.5)
+    assert [sentence[:11] for sentence in told] == ["Cannot tell"] * 2
+    near = [row(task=f"t{i}", delta=(0.0, 0.48)) for i in range(2)]  # 2.40 errors, .022 each
+    assert sentences(*near, margin=0.5)[0].startswith("No transfer larger than 0.5: the 90%")
+    assert "and adjusted for 2 tests p = 0.043" in sentences(*near, margin=0.5)[0]
+
+
 def test_many_tasks_are_summed_up_and_the_clearest_told():
     rows = [row(task=f"t{i}", delta=(0.1 * i, 1.0)) for i in range(10)]
     rows += [row(task="up", delta=(3.0, 1.0), delta_p=1e-6), row(task="none", delta=(np.nan, 0.0))]
@@ -236,14 +284,16 @@ def test_many_tasks_are_summed_up_and_the_clearest_told():
     assert set(told["task"]) == {"", "up", "none"}
     few = told_of(*(row(n=2, task=f"t{i}", delta=(1.0 * i, 0.1)) for i in range(10)))
     assert few["sentence"].tolist() == [
-        "Descriptive only (n = 2): Δ of test accuracy of 10 tasks from +0 (t0) to +9 (t9)."
+        f"Descriptive only (n = 2): {DELTA} of 10 tasks from +0 (t0) to +9 (t9)."
     ]
 
 
 def test_the_gap_at_equal_steps_is_told():
     steps = {"at_equal_steps": 0.5, "at_equal_steps_low": -0.5, "at_equal_steps_high": 1.5}
     told = sentences(row(**steps, delta=(0.1, 1.0)))[1]
-    assert told.startswith("At equal steps (step 99): +0.5 [-0.5, +1.5]; no finding of its own")
+    assert told.startswith(
+        "At equal steps (step 99, the last that all runs made) the difference is +0.5 [-0.5, +1.5]"
+    )
     assert "of other sign than Δ" not in told
     assert "of other sign than Δ" in sentences(row(**steps, delta=(-0.1, 1.0)))[1]
 
@@ -251,14 +301,18 @@ def test_the_gap_at_equal_steps_is_told():
 @pytest.mark.parametrize(
     ("chosen_on", "said"),
     [
-        ("validation", "Δ is of the evaluations best on validation; this"),
-        ("test", "Δ is of the evaluations best on test, where they are scored, too; this"),
-        ("none", "Δ is of each run's last evaluations, for none could be chosen on another split"),
+        ("validation", "Δ of test accuracy (evaluations best on validation) = "),
+        ("test", "Δ of test accuracy (evaluations best on test itself) = "),
+        ("none", "Δ of test accuracy (each run's last evaluations) = "),
     ],
 )
 def test_what_the_difference_is_of_is_told(chosen_on, said):
-    steps = {"at_equal_steps": 0.5, "at_equal_steps_low": -0.5, "at_equal_steps_high": 1.5}
-    assert said in sentences(row(**steps, selection_split=chosen_on))[1]
+    assert said in sentences(row(selection_split=chosen_on))[0]
+
+
+def test_of_a_metric_of_which_less_is_better_the_sign_is_told():
+    told = sentences(row(delta=(2.0, 1.0), metric="mae", higher_is_better=False))[0]
+    assert told.startswith("Improved: Δ of test mae (evaluations best on validation; above 0 is b")
 
 
 def test_seeds_needed_against_the_power_they_give():

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trajlab.analysis.result import TOLD_SINGLY, Row, Sentence, Statement, estimate, span
+from trajlab.analysis.conflict.corrected import NOISE
+from trajlab.analysis.result import (
+    FEWEST_RUNS,
+    TOLD_SINGLY,
+    Row,
+    Sentence,
+    Statement,
+    estimate,
+    span,
+)
 from trajlab.analysis.tables import records
 
 _CORRECTED = ("corrected_cosine", "corrected_low", "corrected_high")
@@ -36,7 +45,7 @@ def sentences(
 
 
 def of_corrected(pairs: Sequence[Row]) -> Iterator[Statement]:
-    """Say whether tasks oppose or align, from their noise-corrected cosines.
+    """Say whether tasks oppose or align, from noise-corrected cosines over three runs or more.
 
     Parameters
     ----------
@@ -48,12 +57,13 @@ def of_corrected(pairs: Sequence[Row]) -> Iterator[Statement]:
     if len(measured) <= TOLD_SINGLY:
         yield from map(_of_pair, measured)
         return
-    readings = Counter(row["reading"] for row in measured)
+    readings = Counter("descriptive only" if _few(row) else row["reading"] for row in measured)
     known = [row for row in _named(measured) if np.isfinite(row["corrected_cosine"])]
     said, numbers = span(known, "corrected_cosine", "pair") if known else ("", {})
     counts = ", ".join(f"{number} {reading}" for reading, number in readings.items())
     yield (
-        f"Noise-corrected cosines of {len(measured)} pairs of tasks: {counts}; {said}.",
+        f"Noise-corrected cosines of {len(measured)} pairs of tasks: {counts}, each by its own "
+        f"interval; {said}.",
         {**numbers, "n_pairs": len(measured)},
     )
 
@@ -75,14 +85,16 @@ def of_batches(pairs: Sequence[Row]) -> Statement:
         names = ("mean_cosine", "low", "high", "share_conflicting", "n_runs")
         numbers = {name: row[name] for name in names}
         text = (
-            f"Batch gradients of {row['pair']}: mean cosine over training "
+            f"batch gradients of {row['pair']}: mean cosine over training "
             f"{estimate(row, 'mean_cosine')}, negative at {row['share_conflicting']:.2g} of the "
             f"recorded steps (n = {int(row['n_runs'])})"
         )
     else:
         said, numbers = span(known, "mean_cosine", "pair")
-        text = f"Batch gradients of {len(known)} pairs of tasks: mean cosine over training {said}"
-    return f"{text}; batch cosines mostly measure noise.", numbers
+        text = f"batch gradients of {len(known)} pairs of tasks: mean cosine over training {said}"
+    few = known[0]["n_runs"] < FEWEST_RUNS
+    begun = f"Descriptive only: {text}" if few else text[0].upper() + text[1:]
+    return f"{begun}; batch cosines mostly measure noise.", numbers
 
 
 def of_shares(tasks: Sequence[Row]) -> Statement:
@@ -108,6 +120,9 @@ def _of_pair(row: Row) -> Statement:
         f"noise-corrected cosine {estimate(row, *_CORRECTED)}, n = {row['n_corrected']:.0f}, "
         f"ceiling {row['ceiling']:.2g}"
     )
+    numbers = {name: row[name] for name in names}
+    if _few(row):
+        return f"Descriptive only: gradients of {pair}: {text}.", numbers
     sentences = {
         "oppose": f"The gradients of {pair} oppose each other: {text}.",
         "align": f"The gradients of {pair} align: {text}.",
@@ -117,7 +132,12 @@ def _of_pair(row: Row) -> Statement:
             "measurements do not tell a gradient from 0; measure on more or larger batches."
         ),
     }
-    return sentences[row["reading"]], {name: row[name] for name in names}
+    return sentences[row["reading"]], numbers
+
+
+def _few(row: Row) -> bool:
+    """Tell whether a cosine was measured, but in too few runs for a claim."""
+    return bool(row["reading"] != NOISE and row["n_corrected"] < FEWEST_RUNS)
 
 
 def _named(pairs: Sequence[Row]) -> list[dict[str, Any]]:

@@ -11,8 +11,10 @@ from trajlab.analysis.factors.quadrants import END, METRIC
 from trajlab.analysis.runs.common_loss import common_loss
 from trajlab.analysis.runs.curve import RULES, in_hole
 from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.final import final_difference
 from trajlab.analysis.runs.groups import Comparison, Group
 from trajlab.analysis.runs.quantities import over_loss
+from trajlab.analysis.runs.sides import Side
 from trajlab.analysis.statistics.intervals import FloatArray, welch
 from trajlab.analysis.summary import FACTORS
 
@@ -43,10 +45,10 @@ def delta_rows(
     metrics = dict.fromkeys(pd.concat([table["metric"] for table in tables]))
     for metric in metrics or [options.metric or ""]:
         scored = [table[table["metric"] == metric] for table in tables]
-        directions = pd.concat([table["higher_is_better"] for table in scored])
+        better = 1 if pd.concat([table["higher_is_better"] for table in scored]).all() else -1
         values = [_column(table, METRIC) for table in scored]
-        better = 1 if directions.all() else -1
-        yield _row(comparison, METRIC, END, values, better, options, missing, metric)
+        row = _row(comparison, METRIC, END, values, better, options, missing, metric)
+        yield row | _as_gap_tests_it(comparison, metric, better, options)
     tables = [table.drop_duplicates("run") for table in tables]
     for factor in (name for name in _SUMMARIES if _any_run_has(summaries, name)):
         values = [_column(table, factor) for table in tables]
@@ -127,6 +129,26 @@ def _row(
         better=better,
         n_missing=left_out,
     )
+
+
+def _as_gap_tests_it(
+    comparison: Comparison, metric: str, better: int, options: FactorOptions
+) -> dict[str, Any]:
+    """Return the difference of the metric as columns, so that both analyses establish the same."""
+    sides = [
+        Side.of(group, comparison.task, metric, options)
+        for group in (comparison.group, comparison.baseline)
+    ]
+    if not all(side.runs for side in sides):
+        return {}
+    found = final_difference(sides[0], sides[1], options.best, options.confidence)
+    ends = sorted([better * float(found.low), better * float(found.high)])
+    delta, error = better * float(found.estimate), float(found.error)
+    return {
+        **{"delta": delta, "low": ends[0], "high": ends[1]},
+        **{"significant": bool(found.significant), "p_value": float(found.p_value)},
+        "z": delta / error,
+    }
 
 
 def _any_run_has(summaries: pd.DataFrame, factor: str) -> bool:

@@ -24,7 +24,7 @@ def sentences(delta: pd.DataFrame, keys: Sequence[str], confidence: float) -> It
         Coverage of its intervals; its complement is the level of the tests.
     """
     told = adjust(delta, keys, 1 - confidence)
-    for _, part in told.groupby([*keys, "factor"], sort=False):
+    for _, part in told.groupby([*keys, "factor", "metric"], sort=False):
         adjusted = records(part)
         differ = [row for row in adjusted if row["p_adjusted"] < 1 - confidence]
         if len(differ) > TOLD_SINGLY:
@@ -37,9 +37,9 @@ def sentences(delta: pd.DataFrame, keys: Sequence[str], confidence: float) -> It
 def adjust(delta: pd.DataFrame, keys: Sequence[str], level: float) -> pd.DataFrame:
     """Return the rows at equal loss that are tested, with `p_adjusted`.
 
-    Factors are held against a difference of the metric: they are tested where it is established by
-    Holm's method over tasks and methods that share a baseline, adjusted over the factors and losses
-    of one comparison. Fewer than three runs a side, and runs that do not differ, test nothing.
+    Factors are held against a difference of the metric: they are told where that is established by
+    Holm's method over tasks, metrics and methods that share a baseline, and adjusted alike over all
+    their own tests. Fewer than three runs a side, and runs that do not differ, test nothing.
 
     Parameters
     ----------
@@ -47,22 +47,22 @@ def adjust(delta: pd.DataFrame, keys: Sequence[str], level: float) -> pd.DataFra
         As in :func:`sentences`.
     level
         Of the tests.
+
+    Returns
+    -------
+    DataFrame
+        Its column `metric` names the metrics that differ.
     """
     enough = delta[["n_runs", "n_baseline"]].min(axis=1) >= FEWEST_RUNS
-    tested = delta[enough & delta["p_value"].notna()]
-    metric = tested[(tested["factor"] == METRIC) & (tested["at"] == END)].copy()
-    for _, rows in metric.groupby(["setting", "baseline"], sort=False):
-        metric.loc[rows.index, "p_adjusted"] = holm(rows["p_value"])
+    tested = delta[enough & delta["p_value"].notna()].assign(p_adjusted=np.nan)
+    scores = (tested["factor"] == METRIC) & (tested["at"] == END)
+    for rows in (tested[scores], tested[tested["at"] != END]):
+        for _, family in rows.groupby(["setting", "baseline"], sort=False):
+            tested.loc[family.index, "p_adjusted"] = holm(family["p_value"])
     names = [*keys, "task", "baseline"]
-    if metric.empty:
-        return tested.iloc[:0].assign(p_adjusted=np.nan)
-    established = metric[metric["p_adjusted"] < level].set_index(names).index
-    at_loss = tested[tested["at"] != END]
-    at_loss = at_loss[at_loss.set_index(names).index.isin(established)].copy()
-    at_loss["p_adjusted"] = np.nan
-    for _, rows in at_loss.groupby(names, sort=False):
-        at_loss.loc[rows.index, "p_adjusted"] = holm(rows["p_value"])
-    return at_loss
+    differ = tested[scores & (tested["p_adjusted"] < level)]
+    metrics = differ.groupby(names, sort=False)["metric"].agg(" and ".join).reset_index()
+    return tested[tested["at"] != END].drop(columns="metric").merge(metrics, on=names)
 
 
 def of_factor(row: Row) -> Statement:
@@ -73,11 +73,10 @@ def of_factor(row: Row) -> Statement:
     row
         A row of the table `delta` of `factors`, read at a loss.
     """
-    name = row["factor"].replace("_", " ")
     sentence = (
-        f"{name[0].upper()}{name[1:]} differs at equal training loss (L = {float(row['at']):.2g}): "
-        f"{estimate(row, 'delta')}, {1 + row['relative']:.2g} times the baseline's; one setting "
-        "cannot show cause."
+        f"{_name(row['factor'])} differs at equal training loss (L = {float(row['at']):.2g}): "
+        f"{estimate(row, 'delta')}, {1 + row['relative']:.2g} times the baseline's, where "
+        f"{row['metric']} differs too; one setting cannot show cause."
     )
     return sentence, {key: row[key] for key in ("delta", "low", "high", "p_adjusted", "relative")}
 
@@ -94,11 +93,16 @@ def of_factors(factor: str, differ: Sequence[Row], total: int) -> Statement:
     total
         Tasks on which it was compared.
     """
-    name = factor.replace("_", " ")
     more = sum(row["delta"] > 0 for row in differ)
     sentence = (
-        f"{name[0].upper()}{name[1:]} differs at equal training loss on {len(differ)} of {total} "
-        f"tasks, larger on {more} and smaller on {len(differ) - more}; one setting cannot show "
-        "cause; trajlab factors lists all."
+        f"{_name(factor)} differs at equal training loss on {len(differ)} of {total} "
+        f"tasks where {differ[0]['metric']} differs too, larger on {more} and smaller on "
+        f"{len(differ) - more}; one setting cannot show cause; trajlab factors lists all."
     )
     return sentence, {"n_larger": more, "n_smaller": len(differ) - more, "n_tasks": total}
+
+
+def _name(factor: str) -> str:
+    """Return what a factor is called at the beginning of a sentence."""
+    names = {"fisher": "Fisher trace", "hessian_top": "Top Hessian eigenvalue"}
+    return names.get(factor, factor.replace("_", " ").capitalize())

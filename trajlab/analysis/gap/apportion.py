@@ -30,19 +30,24 @@ def apportion(row: Row, level: float) -> Iterator[Statement]:
     along = {name: np.sign(row[name]) == np.sign(row["delta"]) for name in names}
     if sure["matched"]:
         yield _of_matched(row, along=bool(along["matched"]))
-    elif sure["reach"] and along["reach"]:
+    if sure["reach"] and along["reach"] and not (sure["matched"] and along["matched"]):
         yield _of_reach(row)
     if sure["selection"]:
-        sentence = f"{term(row, 'selection')} comes from the choice of checkpoint."
+        sentence = f"Of Δ, {term(row, 'selection')} comes from the choice of checkpoint."
         yield sentence, term_numbers(row, "selection")
     if not (sure["matched"] or sure["selection"] or (sure["reach"] and along["reach"])):
-        # The intervals are single ones: one may exclude 0 where the tests of all terms do not.
+        # The intervals are single ones: one may exclude 0 where the tests together do not.
         doubt = {
-            name: f" (adjusted for the terms, p = {row[f'{name}_p_adjusted']:.2g})"
+            name: f" (with the other tests, p = {row[f'{name}_p_adjusted']:.2g})"
             for name in names
             if not sure[name] and row[f"{name}_p"] < level
         }
-        terms = ", ".join(f"{name} {term(row, name)}{doubt.get(name, '')}" for name in names)
+        where = {
+            "matched": f"at equal training loss (L = {row['common_loss']:.2g})",
+            "reach": "from training beyond it",
+            "selection": "from the choice of checkpoint",
+        }
+        terms = ", ".join(f"{where[name]} {term(row, name)}{doubt.get(name, '')}" for name in names)
         numbers = {key: value for name in names for key, value in term_numbers(row, name).items()}
         yield f"Δ cannot be apportioned: {terms}.", numbers
 
@@ -116,14 +121,10 @@ def of_steps(row: Row) -> Iterator[Statement]:
         return
     names = ("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high", "last_common_step")
     apart = row["at_equal_steps"] * row["delta"] < 0
-    why = "of other sign than Δ, " if apart else ""
-    compared = {
-        "none": "each run's last evaluations, for none could be chosen on another split",
-        row["split"]: f"the evaluations best on {row['split']}, where they are scored, too",
-    }.get(row["selection_split"], f"the evaluations best on {row['selection_split']}")
     yield (
-        f"At equal steps (step {row['last_common_step']:.0f}): {term(row, names[0])}; {why}no "
-        f"finding of its own: Δ is of {compared}; this is of the last step that all runs made.",
+        f"At equal steps (step {row['last_common_step']:.0f}, the last that all runs made) the "
+        f"difference is {term(row, names[0])}{', of other sign than Δ' if apart else ''}: no "
+        "finding of its own, for Δ is of other evaluations.",
         {name: row[name] for name in names},
     )
 
@@ -140,11 +141,11 @@ def of_lone_run(row: Row) -> Iterator[Statement]:
         return
     ends = ("", "_low", "_high")
     keys = [f"{name}_without{end}" for name in ("delta", "matched") for end in ends]
-    at = "no loss" if np.isnan(row["common_loss"]) else f"L = {row['common_loss']:.2g}"
+    at = "none" if np.isnan(row["common_loss"]) else f"L = {row['common_loss']:.2g}"
     yield (
-        f"One run, {row['common_loss_run']}, leaves {at} common to all, and "
-        f"L = {row['common_loss_low']:.2g} to the others; without it Δ = "
-        f"{term(row, 'delta_without')}, and at that loss "
+        f"The lowest training loss common to all runs is {at} for one run alone, "
+        f"{row['common_loss_run']}; without it that is L = {row['common_loss_low']:.2g}, Δ = "
+        f"{term(row, 'delta_without')}, and the gap at that loss "
         f"{term(row, 'matched_without')}.",
         {key: row[key] for key in keys},
     )

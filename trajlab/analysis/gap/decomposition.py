@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trajlab.analysis.gap.item_error import item_differences
 from trajlab.analysis.runs.common_loss import CommonLoss, common_loss
 from trajlab.analysis.runs.curve import RULES, WIDEST_HOLE, Curve, first_passage, last_passage
 from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.item_error import item_differences
+from trajlab.analysis.runs.windows import Windows
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import (
     Difference,
@@ -25,6 +26,7 @@ from trajlab.analysis.statistics.intervals import (
 
 TERMS = ("delta", "matched", "reach", "selection")
 _ROUNDING = 1e-12
+_SELECTION = 0.2  # of the level, in tests of a pair of terms that holds `selection`
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,10 @@ class Decomposition:
     terms
         Arrays of four entries, in the order of `TERMS`, each with its own t interval; over test
         items too, where it is recorded which were right.
+    closed
+        (3,) the p of each term by closed testing: see :func:`closed_p`.
     over_runs
-        The same over runs alone.
+        `delta` over runs alone.
     item_error
         Standard error of `delta` over test items, 0 where they are not known.
     selected
@@ -57,6 +61,7 @@ class Decomposition:
 
     common: CommonLoss
     terms: Difference
+    closed: FloatArray
     over_runs: Difference
     item_error: float
     selected: bool
@@ -68,12 +73,7 @@ class Decomposition:
 
 
 def run_terms(
-    evaluations: Evaluations,
-    curve: Curve,
-    log_loss: float,
-    *,
-    select: bool,
-    number: int | None = None,
+    evaluations: Evaluations, curve: Curve, log_loss: float, windows: Windows
 ) -> FloatArray:
     """Return one run's E*, E(L_c), E_end − E(L_c) and E* − E_end.
 
@@ -83,10 +83,8 @@ def run_terms(
         The run.
     log_loss
         log10 of L_c; NaN gives NaN.
-    select
-        Without, E* = E_end.
-    number
-        Evaluations of E_end and E*, a tenth if not given.
+    windows
+        Which evaluations E_end and E* are of.
 
     Returns
     -------
@@ -94,8 +92,7 @@ def run_terms(
         In the order of `TERMS`; a last axis is that of the score's items.
     """
     common = curve.at(log_loss)
-    end = evaluations.end_score(number)
-    selected = evaluations.best_score(number) if select else end
+    selected, end = windows.scores(evaluations)
     chosen = selected - end
     rounding = _ROUNDING * np.maximum(np.abs(selected), np.abs(end))
     return np.array([selected, common, end - common, np.where(abs(chosen) > rounding, chosen, 0)])
@@ -132,30 +129,64 @@ def decompose(
     curves = [[RULES[rule](run) for run in group] for group in groups]
     common = common_loss(groups, curves)
     at = common.readable if log_loss is None else log_loss
-    select = all(run.selectable(number) for group in groups for run in group)
+    windows = Windows.of(runs, baseline, number)
 
     def read(run: Evaluations) -> FloatArray:
-        return run_terms(run, RULES[rule](run), at, select=select, number=number)
+        terms = run_terms(run, RULES[rule](run), at, windows)
+        return np.array([*terms, terms[1] + terms[2]])
 
     sides = [np.array([read(run) for run in group]) for group in groups]
     items = item_differences(runs, baseline, read)
-    over_runs = difference(sides[0], sides[1], "t", confidence, pairs=pairs)
-    terms = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items)
-    if not select:  # 0 by definition, not by measurement
+    over_runs = difference(sides[0][:, 0], sides[1][:, 0], "t", confidence, pairs=pairs)
+    found = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items)
+    terms = Difference(*(values[:4] for values in vars(found).values()))
+    if not windows.select:  # 0 by definition, not by measurement
         terms.low[3] = terms.high[3] = 0.0
     lowest = [np.array([curve.log_loss[0] for curve in side]) for side in curves]
     return Decomposition(
         common,
         terms,
+        closed_p(*found.p_value),
         over_runs,
         0.0 if items is None else float(item_error(items)[0]),
-        select,
+        windows.select,
         _read(groups, first_passage, at),
         _read(groups, last_passage, at),
         welch(lowest[0], lowest[1], confidence),
         (mean_interval(sides[0][:, 2], confidence), mean_interval(sides[1][:, 2], confidence)),
         None if log_loss is not None else _without(groups, common, rule, confidence, number),
     )
+
+
+def closed_p(
+    delta: float, matched: float, reach: float, selection: float, end: float
+) -> FloatArray:
+    """Return the p of each term by closed testing.
+
+    A term differs from 0 where its own test says so, and every test that it is 0 together with
+    others: all three, by that of Δ, which then is 0; `matched` and `reach`, by that of their sum,
+    the difference in the end; and one of them with `selection`, by both their tests, the latter at
+    a fifth of the level, for it may cancel the other. Each has the level, so that the three terms
+    of a comparison have it together, whichever of them are 0.
+
+    Parameters
+    ----------
+    delta, matched, reach, selection, end
+        p of Δ, of the three terms, and of `matched` + `reach`.
+
+    References
+    ----------
+    R. Marcus, E. Peritz, K. R. Gabriel (1976), Biometrika 63, 655-660.
+    """
+    others = np.array([matched, reach])
+    if not np.isnan(selection):  # where no checkpoint was chosen there is nothing to cancel
+        others = np.fmin(others / (1 - _SELECTION), selection / _SELECTION)
+    tests = [
+        [delta, matched, end, others[0]],
+        [delta, reach, end, others[1]],
+        [delta, selection, *others],
+    ]
+    return np.asarray(np.minimum(np.max(tests, axis=1), 1))
 
 
 def _without(

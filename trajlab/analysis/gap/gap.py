@@ -10,13 +10,13 @@ from trajlab.analysis.gap.overall import overall_frame
 from trajlab.analysis.gap.rows import comparison_tables
 from trajlab.analysis.gap.sensitivity import sensitivity_frame
 from trajlab.analysis.gap.sentences import of_overall, of_sensitivity, sentences
-from trajlab.analysis.gap.sides import Side
 from trajlab.analysis.options import BASELINE, ComparisonOptions, Rule
 from trajlab.analysis.result import Family, Result, Sentence
 from trajlab.analysis.runs import groups
 from trajlab.analysis.runs.evaluations import check_metric, metrics, unevaluated
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import check_quantity, is_quantity
+from trajlab.analysis.runs.sides import Side
 from trajlab.analysis.tables import group_columns
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory

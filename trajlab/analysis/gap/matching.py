@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlab.analysis.gap.item_error import item_differences
 from trajlab.analysis.runs.curve import RULES, Curve, in_hole
 from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.item_error import item_differences
 from trajlab.analysis.statistics.bands import simultaneous
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import Difference, FloatArray

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis.gap.options import GapOptions
-from trajlab.analysis.gap.sides import Side
 from trajlab.analysis.result import FEWEST_RUNS
 from trajlab.analysis.runs.evaluations import WINDOWS
 from trajlab.analysis.runs.groups import Comparison
+from trajlab.analysis.runs.sides import Side
+from trajlab.analysis.runs.windows import Windows
 from trajlab.analysis.statistics.mixed import FEWEST_TASKS, mean_over_tasks
 from trajlab.analysis.statistics.relative import mean_relative_change
 from trajlab.analysis.tables import Head
@@ -45,16 +46,11 @@ def overall_frame(
 def _rows(
     own: Sequence[tuple[Comparison, str, Side, Side]], options: GapOptions
 ) -> Iterator[dict[str, Any]]:
-    number = WINDOWS[options.window]
     parts = []
     for comparison, _, runs, baseline in own:
-        everyone = [*runs.runs, *baseline.runs]
-        select = all(run.selectable(number) for run in everyone)
+        windows = Windows.of(runs.runs, baseline.runs, WINDOWS[options.window])
         for side in (runs, baseline):
-            scores = [
-                float(run.best_score(number) if select else run.end_score(number))
-                for run in side.runs
-            ]
+            scores = [float(windows.scores(run)[0]) for run in side.runs]
             frame = pd.DataFrame({"score": scores, "run": side.names, "treated": side is runs})
             parts.append(frame.assign(task=comparison.task))
     rows = pd.concat(parts, ignore_index=True)

@@ -36,16 +36,16 @@ def overview(
     terms = [f"{name}{end}" for name in TERMS for end in ("", "_low", "_high")]
     rows = [
         {name: row[name] for name in (*keys, *named)}
-        | {"outcome": _outcome(row, margin, confidence), "reason": row["reason"]}
+        | {"outcome": _outcome(row, confidence), "reason": row["reason"]}
         | {name: row[name] for name in terms}
-        for row in records(adjust(summary))
+        for row in records(adjust(summary, margin))
     ]
     return pd.DataFrame(rows, columns=[*keys, *named, "outcome", "reason", *terms])
 
 
-def _outcome(row: Row, margin: float | None, confidence: float) -> str:
+def _outcome(row: Row, confidence: float) -> str:
     if np.isnan(row["delta"]):
         return "not compared"
     if min(row["n_runs"], row["n_baseline"]) < FEWEST_RUNS or np.isnan(row["delta_p"]):
         return "descriptive"
-    return kind(row, margin, confidence)
+    return kind(row, confidence)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from trajlab.analysis.gap.matching import GapCurve
-from trajlab.analysis.gap.sides import Side
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.groups import Comparison
 from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.runs.sides import Side
+from trajlab.analysis.runs.windows import distances
 
 HOLE = "neighbouring evaluations more than half a decade apart"
 PERCENT_APART = 20  # times that medians of percent and fractions differ at least
@@ -126,11 +127,10 @@ def cadence(runs: Sequence[Evaluations], baseline: Sequence[Evaluations]) -> str
     runs, baseline
         The runs of each side.
     """
-    every = [
-        float(np.median(np.concatenate([np.diff(run.step) for run in side])))
-        for side in (runs, baseline)
-        if any(run.step.size > 1 for run in side)
-    ]
-    if len(set(every)) < 2:
+    own, other = distances(runs, baseline)
+    if np.isnan([own, other]).any() or own == other:
         return ""
-    return f"evaluated every {every[0]:g} steps against every {every[1]:g}"
+    return (
+        f"evaluated every {own:g} steps against every {other:g}; for Δ both sides are read at the "
+        "larger distance"
+    )

@@ -7,18 +7,26 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis.gap.decomposition import TERMS, decompose
-from trajlab.analysis.gap.item_error import item_unit
 from trajlab.analysis.gap.matching import GapCurve, StepGap, gap_curve, step_gap
 from trajlab.analysis.gap.onset import ONSETS, persistence
 from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, left_out, missing
-from trajlab.analysis.gap.sides import Side
-from trajlab.analysis.runs.evaluations import WINDOWS, Evaluations
+from trajlab.analysis.runs.evaluations import (
+    WINDOWS,
+    Evaluations,
+    evaluated,
+    higher_is_better,
+)
 from trajlab.analysis.runs.groups import Comparison
+from trajlab.analysis.runs.item_error import item_unit
 from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.runs.sides import Side
 from trajlab.analysis.statistics.intervals import Difference
 
-_TERM_COLUMNS = (f"{term}{end}" for term in TERMS for end in ("", "_low", "_high", "_p"))
+_TERM_COLUMNS = (
+    *(f"{term}{end}" for term in TERMS for end in ("", "_low", "_high", "_p")),
+    *(f"{term}_p_closed" for term in TERMS[1:]),
+)
 _RANGES = (
     f"{name}{end}"
     for name in (
@@ -45,8 +53,11 @@ def comparison_tables(
         "metric": metric,
         "split": "" if is_quantity(metric) else options.split,
     }
+    scored = [run for run in comparison.runs if evaluated(run, options.split)]
+    less = [run for run in scored if not higher_is_better(run, options.split, metric)]
     row = {
         **head,
+        "higher_is_better": is_quantity(metric) or not less,
         "rule": options.rule,
         "interval": options.interval,
         "onset_rule": options.onset,
@@ -72,7 +83,7 @@ def comparison_tables(
         stepwise = step_gap(*sides, *interval, **drawn)
         row |= {"pairs": pairs, "scope": _scope(metric, options, *sides)}
         row |= _onset_columns(matched, options.onset, *sides)
-        row |= _term_columns(*sides, options, pairs=pairs)
+        row |= term_columns(*sides, options, pairs=pairs)
         side, place = int(row.pop("set_by")), int(row.pop("place"))
         row["common_loss_run"] = (runs, baseline)[side].names[place]
         row |= _last_step(stepwise)
@@ -139,13 +150,24 @@ def _curve_columns(matched: GapCurve | None) -> dict[str, Any]:
     }
 
 
-def _term_columns(
+def term_columns(
     runs: Sequence[Evaluations],
     baseline: Sequence[Evaluations],
     options: GapOptions,
     *,
     pairs: bool,
 ) -> dict[str, Any]:
+    """Return the terms of the difference as columns of `summary`.
+
+    Parameters
+    ----------
+    runs, baseline
+        The runs of each side.
+    options
+        Of the analysis.
+    pairs
+        Whether runs of equal position belong together.
+    """
     number = WINDOWS[options.window]
     parts = decompose(runs, baseline, options.rule, options.confidence, pairs=pairs, number=number)
     side, place = parts.common.set_by
@@ -162,9 +184,10 @@ def _term_columns(
     for i, term in enumerate(TERMS):
         columns[term], columns[f"{term}_p"] = terms.estimate[i], terms.p_value[i]
         columns[f"{term}_low"], columns[f"{term}_high"] = terms.low[i], terms.high[i]
+    columns |= {f"{term}_p_closed": p for term, p in zip(TERMS[1:], parts.closed, strict=True)}
     own = parts.over_runs
     columns |= {"delta_se": terms.error[0], "delta_df": terms.freedom[0]}
-    columns |= {"delta_seed_se": own.error[0], "delta_seed_df": own.freedom[0]}
+    columns |= {"delta_seed_se": own.error, "delta_seed_df": own.freedom}
     columns |= {"delta_item_se": parts.item_error}
     columns |= _range("reach_of_runs", parts.own_reach[0])
     columns |= _range("reach_of_baseline", parts.own_reach[1])

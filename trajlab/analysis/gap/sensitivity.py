@@ -10,9 +10,9 @@ from trajlab.analysis.gap.decomposition import Decomposition, decompose
 from trajlab.analysis.gap.matching import POINTS_PER_DECADE, gap_curve
 from trajlab.analysis.gap.onset import ONSETS
 from trajlab.analysis.gap.options import GapOptions
-from trajlab.analysis.gap.sides import Side
 from trajlab.analysis.runs.curve import RULES
 from trajlab.analysis.runs.evaluations import WINDOWS
+from trajlab.analysis.runs.sides import Side
 
 _SHOWN = ("delta", "matched")
 

@@ -44,7 +44,7 @@ def sentences(
     margin, confidence
         As in :func:`of_gap`.
     """
-    for _, part in adjust(summary).groupby([*keys, "metric"], sort=False):
+    for _, part in adjust(summary, margin).groupby([*keys, "metric"], sort=False):
         rows = records(part)
         compared = [row for row in rows if np.isfinite(row["delta"])]
         missing = [row for row in rows if not np.isfinite(row["delta"])]
@@ -52,7 +52,7 @@ def sentences(
         if len(compared) > TOLD_SINGLY:
             yield Sentence(compared[0], "", of_many(compared, margin, confidence))
             enough = [r for r in compared if min(r["n_runs"], r["n_baseline"]) >= FEWEST_RUNS]
-            clear = [r for r in enough if kind(r, None, confidence) != "unclear"]
+            clear = [r for r in enough if kind(r, confidence) in ("improved", "lowered")]
             shown = sorted(clear, key=lambda row: float(row["delta_p"]))[:TOLD_SINGLY]
         for row in shown:
             for statement in of_gap(row, margin, confidence):
@@ -82,7 +82,7 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
         yield f"Not compared: {row['reason']}.", {}
         return
     n, n_baseline = int(row["n_runs"]), int(row["n_baseline"])
-    score = f"Δ of {row['split']} {row['metric']}"
+    score = _score(row)
     counts = {"n_runs": n, "n_baseline": n_baseline}
     if min(n, n_baseline) < FEWEST_RUNS:
         sentence = (
@@ -97,10 +97,10 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
         yield sentence, {"delta": row["delta"], **counts}
         return
     yield _of_delta(row, score, margin, confidence)
-    yield from of_lone_run(row)
-    yield from of_steps(row)
     yield from apportion(row, 1 - confidence)
+    yield from of_lone_run(row)
     yield from _of_overlap(row)
+    yield from of_steps(row)
     left_out = {name: int(row[name]) for name in row if name.startswith(_LEFT_OUT)}
     if any(left_out.values()):
         incomplete, diverged, *baseline = left_out.values()
@@ -121,12 +121,12 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
     margin, confidence
         As in :func:`of_gap`.
     """
-    score = f"Δ of {rows[0]['split']} {rows[0]['metric']}"
+    score = _score(rows[0])
     said, numbers = span(rows, "delta")
     fewest = min(min(row["n_runs"], row["n_baseline"]) for row in rows)
     if fewest < FEWEST_RUNS:
         return f"Descriptive only (n = {fewest}): {score} of {len(rows)} tasks {said}.", numbers
-    kinds = Counter(kind(row, margin, confidence) for row in rows)
+    kinds = Counter(kind(row, confidence) for row in rows)
     numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in kinds.items()}}
     within = f", {kinds['within']} have none larger than {margin:g}" if margin else ""
     sentence = (
@@ -136,26 +136,31 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
     return sentence, numbers
 
 
-def kind(row: Row, margin: float | None, confidence: float) -> str:
+def _score(row: Row) -> str:
+    """Name what Δ is a difference of."""
+    chosen = {
+        "none": "each run's last evaluations",
+        row["split"]: f"evaluations best on {row['split']} itself",
+    }.get(row["selection_split"], f"evaluations best on {row['selection_split']}")
+    sign = "" if row.get("higher_is_better", True) else "; above 0 is better"
+    return f"Δ of {row['split']} {row['metric']} ({chosen}{sign})"
+
+
+def kind(row: Row, confidence: float) -> str:
     """Return ``improved``, ``lowered``, ``within`` the margin, or ``unclear``.
 
     Parameters
     ----------
-    row, margin, confidence
-        As in :func:`of_gap`.
+    row, confidence
+        As in :func:`of_gap`; a row that was not adjusted with a margin is never within it.
     """
     if row["delta_p_adjusted"] < 1 - confidence:
         return "improved" if row["delta"] > 0 else "lowered"
-    if margin is not None:
-        low, high = _narrower(row, confidence)
-        return "within" if -margin < low and high < margin else "unclear"
-    return "unclear"
+    return "within" if _within(row, confidence) else "unclear"
 
 
-def _narrower(row: Row, confidence: float) -> tuple[float, float]:
-    """Return the interval of two one-sided tests at the level 1 − `confidence`."""
-    half_width = stats.t.ppf(confidence, row["delta_df"]) * row["delta_se"]
-    return row["delta"] - half_width, row["delta"] + half_width
+def _within(row: Row, confidence: float) -> bool:
+    return bool(row.get("within_p_adjusted", np.nan) < 1 - confidence)
 
 
 def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> Statement:
@@ -163,7 +168,7 @@ def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> 
     n, n_baseline = int(row["n_runs"]), int(row["n_baseline"])
     numbers = term_numbers(row, "delta") | {"n_runs": n, "n_baseline": n_baseline}
     text = f"{score} = {term(row, 'delta')} against {row['baseline']}, n = {n} and {n_baseline}"
-    what = kind(row, margin, confidence)
+    what = kind(row, confidence)
     told = f"{what.title()}: {text}"
     if what in ("improved", "lowered") and margin is None:
         return f"{told}.", numbers
@@ -171,12 +176,16 @@ def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> 
         text += f" (adjusted for {row['n_tests']} tests, p = {row['delta_p_adjusted']:.2g})"
     if margin is None:
         return f"Cannot tell: {text}.", numbers
-    low, high = _narrower(row, confidence)
+    half_width = stats.t.ppf(confidence, row["delta_df"]) * row["delta_se"]
+    low, high = row["delta"] - half_width, row["delta"] + half_width
     numbers |= {"margin": margin, "margin_low": low, "margin_high": high}
+    numbers["within_p_adjusted"] = row["within_p_adjusted"]
     interval = f"the {2 * confidence - 1:.0%} interval of Δ is [{low:+.3g}, {high:+.3g}]"
+    if row["n_tests"] > 1:
+        interval += f", and adjusted for {row['n_tests']} tests p = {row['within_p_adjusted']:.2g}"
     if what in ("improved", "lowered"):
         small = f"; no transfer larger than {margin:g}, for {interval}"
-        return told + (small if -margin < low and high < margin else "") + ".", numbers
+        return told + (small if _within(row, confidence) else "") + ".", numbers
     if what == "within":
         return f"No transfer larger than {margin:g}: {interval}; {text}.", numbers
     spread = float(row["delta_seed_se"]) / sqrt(1 / n + 1 / n_baseline)

@@ -111,6 +111,29 @@ class Evaluations:
         """Return the mean score of the evaluations best on the selection split, as in `best`."""
         return np.asarray(self.score[self.best(number)].mean(axis=0))
 
+    def every(self, distance: float) -> "Evaluations":
+        """Return the evaluations nearest to each `distance` steps back from the last.
+
+        Parameters
+        ----------
+        distance
+            In steps; all evaluations are returned where it is NaN, or no larger than theirs.
+        """
+        if self.step.size < 2 or not np.median(np.diff(self.step)) < distance:
+            return self
+        places = np.arange(self.step[-1], self.step[0] - 0.5, -distance)
+        above = np.clip(np.searchsorted(self.step, places), 1, self.step.size - 1)
+        nearer = places - self.step[above - 1] < self.step[above] - places
+        kept = np.unique(above - nearer)
+        return replace(
+            self,
+            step=self.step[kept],
+            train_loss=self.train_loss[kept],
+            score=self.score[kept],
+            selection=self.selection[kept],
+            correct=None if self.correct is None else self.correct[kept],
+        )
+
     def step_at(self, train_loss: float) -> float:
         """Return the first step whose training loss is at most `train_loss`, NaN if none."""
         reached = np.flatnonzero(self.train_loss <= train_loss)

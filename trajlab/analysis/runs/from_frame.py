@@ -110,17 +110,15 @@ class _Held(View):
 
     def __init__(self, name: str, rows: pd.DataFrame, columns: list[str], lower: set[str]) -> None:
         self.name = name
-        tasks = rows["task"].unique()
-        held = rows.dropna(subset=columns, how="all")
-        steps = np.unique(held["step"].to_numpy(np.int64))
-        grid = pd.MultiIndex.from_product([steps, tasks], names=_AXES)
-        wide = held.set_index([*_AXES]).reindex(grid)
-        shape = len(steps), len(tasks)
-        self._values = {"step": steps, "task": np.asarray(tasks, object)}
-        self._values |= {
-            column.rpartition("/")[2]: wide[column].to_numpy(float).reshape(shape)
-            for column in columns
-        }
+        values = rows[columns].to_numpy(float)
+        held = ~np.isnan(values).all(axis=1)
+        steps, place = np.unique(rows["step"].to_numpy(np.int64)[held], return_inverse=True)
+        which, tasks = pd.factorize(rows["task"].to_numpy(object))
+        self._values = {"step": steps, "task": tasks}
+        for i, column in enumerate(columns):
+            wide = np.full((len(steps), len(tasks)), np.nan)
+            wide[place, which[held]] = values[held, i]
+            self._values[column.rpartition("/")[2]] = wide
         less = {"loss", *(column.rpartition("/")[2] for column in columns if column in lower)}
         self.declared = Table(
             name,

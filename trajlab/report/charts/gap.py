@@ -9,7 +9,7 @@ import pandas as pd
 from trajlab.analysis import Gap
 from trajlab.analysis.runs.quantities import is_quantity
 from trajlab.analysis.tables import group_columns, records
-from trajlab.plots.gap import vertical_range
+from trajlab.plots.gap import ends, vertical_range
 from trajlab.report.charts.base import (
     ZERO,
     ZOOM,
@@ -30,7 +30,7 @@ _DRAWN = (*_TOLD, "band_low", "band_high", "onset")
 def gap(result: Gap, places: Mapping[str, int]) -> list[Panel]:
     """Return one panel a setting, task and metric."""
     keys = group_columns(result.options.group_by)[1:]
-    curve = labelled(result.curve.dropna(subset=["gap"]), keys)
+    curve = labelled(pd.concat([result.curve.dropna(subset=["gap"]), ends(result)]), keys)
     summary = labelled(result.summary, keys)
     return [
         _panel(title, rows, summary, places)
@@ -86,12 +86,12 @@ def _panel(
 
 
 def _finding(rows: pd.DataFrame) -> str:
-    """Say where each curve ends: at the lowest loss that both sides reach."""
-    ends = rows.loc[rows.groupby("series", sort=False)["train_loss"].idxmin()]
+    """Say where each curve ends: at the lowest loss that all runs' curves share."""
+    lowest = rows.loc[rows.groupby("series", sort=False)["train_loss"].idxmin()]
     told = [
         f"{row['series']}: {row['gap']:+.3g} [{row['low']:+.3g}, {row['high']:+.3g}] "
         f"at training loss {row['train_loss']:.2g}"
-        for row in records(ends)
+        for row in records(lowest)
     ]
     return f"Gap in {rows['metric'].iloc[0]} to the baseline. {'; '.join(told)}."
 
