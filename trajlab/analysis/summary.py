@@ -13,13 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from trajlab.analysis.conflict.rows import run_frames
-from trajlab.analysis.runs.evaluations import (
-    check_metric,
-    evaluated,
-    higher_is_better,
-    metrics,
-    read,
-)
+from trajlab.analysis.runs.columns import higher_is_better, task_column
+from trajlab.analysis.runs.evaluations import check_metric, evaluated, metrics, read
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import recorded
 from trajlab.errors import TrajlabError
@@ -164,8 +159,14 @@ def _scores(
     sign = 1 if higher_is_better(run, split, metric) else -1
     return {
         "final_metric": (sign * score, ""),
-        "min_train_loss": (evaluations.train_loss.min(), ""),
+        "min_train_loss": (_least_loss(run, task), ""),
     }
+
+
+def _least_loss(run: Trajectory, task: str) -> float:
+    step, loss = task_column(run, "evaluations/train", "loss", task)
+    known = loss[(step > 0) & np.isfinite(loss)]
+    return float(known.min()) if known.size else np.nan
 
 
 def _factor(run: Trajectory, task: str, factor: str, counts: Counts) -> Summary:

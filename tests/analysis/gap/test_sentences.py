@@ -213,7 +213,7 @@ def test_a_narrow_or_missing_overlap_is_told():
 
 def test_drop_outs_are_told():
     told = sentences(row(n_diverged=2, n_incomplete_baseline=1))[-1]
-    assert told == "Left out: 0 incomplete and 2 diverged runs, and 1 and 0 of the baseline."
+    assert told == "Left out: 2 diverged runs, and 1 incomplete of the baseline."
 
 
 def test_many_tasks_are_adjusted():

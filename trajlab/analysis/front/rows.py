@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trajlab.analysis.runs.columns import higher_is_better as direction
 from trajlab.analysis.runs.evaluations import Evaluations, evaluated, metrics, read
-from trajlab.analysis.runs.evaluations import higher_is_better as direction
 from trajlab.analysis.runs.groups import Group
 from trajlab.errors import TrajlabError
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from trajlab.analysis.gap.item_error import item_differences
 from trajlab.analysis.runs.common_loss import CommonLoss, common_loss
-from trajlab.analysis.runs.curve import RULES, WIDEST_HOLE, Curve, first_passage, last_passage
+from trajlab.analysis.runs.curve import RULES, Curve, first_passage, last_passage
 from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.levels import WIDEST_HOLE
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import (
     Difference,
