@@ -207,7 +207,7 @@ def test_a_matched_gap_of_the_other_sign_is_told_as_such():
 
 
 def test_a_narrow_or_missing_overlap_is_told():
-    assert sentences(row(overlap_low=0.2))[-1] == "Equal losses cover only L = 0.2 – 1."
+    assert sentences(row(overlap_low=0.2))[-1] == "Equal training loss covers only L = 0.2 – 1."
     assert "No training loss is common" in sentences(row(overlap_low=np.nan))[-1]
 
 

@@ -144,7 +144,7 @@ def decompose(
     terms = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items)
     if not select:  # 0 by definition, not by measurement
         terms.low[3] = terms.high[3] = 0.0
-    lowest = [np.array([curve.log_loss[0] for curve in side]) for side in curves]
+    lowest = [np.array([curve.lowest for curve in side]) for side in curves]
     return Decomposition(
         common,
         terms,

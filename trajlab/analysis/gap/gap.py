@@ -38,7 +38,8 @@ class Gap(Result):
     summary
         One row a comparison and metric: onset, persistence and the three terms of the difference.
         `onset_loss`, `overlap_low`, `overlap_high` and `common_loss` are values of what is matched:
-        of `loss`, or of the clock `x`.
+        of `loss`, or of the clock `x`; `n_unplaced` evaluations have none, and count for the
+        scores at the end alone.
     steps
         One row a comparison and step, those of the run evaluated least often and the last that all
         runs made: the gap at equal steps.

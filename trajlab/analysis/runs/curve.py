@@ -35,6 +35,11 @@ class Curve:
     score: FloatArray
 
     @property
+    def lowest(self) -> float:
+        """The lowest log loss on it, NaN of an empty curve."""
+        return float(self.log_loss[0]) if self.log_loss.size else np.nan
+
+    @property
     def ends(self) -> tuple[float, float]:
         """The lowest and the highest log loss on it; of an empty curve nothing lies between."""
         if not self.log_loss.size:

@@ -21,7 +21,7 @@ def loss_at(step: Steps, known: Steps, loss: FloatArray) -> FloatArray:
     step
         (n,) increasing.
     known, loss
-        (m,) increasing steps, and the losses there; those that are not finite are passed over.
+        (m,) increasing steps, and the losses there; one that is not finite is not made up.
 
     Returns
     -------
@@ -29,13 +29,12 @@ def loss_at(step: Steps, known: Steps, loss: FloatArray) -> FloatArray:
         Between two losses at most half a decade apart the logarithm is taken to be linear; NaN
         elsewhere, for nothing is extrapolated.
     """
-    finite = np.isfinite(loss)
-    known, loss = known[finite], loss[finite]
     if not known.size:
         return np.full(step.shape, np.nan)
     above = np.clip(np.searchsorted(known, step), 0, known.size - 1)
     below = np.maximum(above - 1, 0)
-    inside = (known[below] < step) & (step < known[above]) & (loss[below] > 0) & (loss[above] > 0)
+    usable = np.isfinite(loss) & (loss > 0)
+    inside = (known[below] < step) & (step < known[above]) & usable[below] & usable[above]
     low, high = (np.log10(np.where(inside, loss[end], 1.0)) for end in (below, above))
     inside &= np.abs(high - low) <= WIDEST_HOLE
     share = (step - known[below]) / np.maximum(known[above] - known[below], 1)
