@@ -82,7 +82,7 @@ def summarise_runs(
     DataFrame
         The group's keys, all metadata, `task`, `run`, then `metric, higher_is_better,
         final_metric, min_train_loss, sharpness, gradient_covariance, fisher, hessian_top`,
-        `similarity` (equation 6), `excess_similarity` over the 1/√K that K orthogonal gradients of
+        `similarity` (equation 6; none of a task alone), `excess_similarity` over the 1/√K that K orthogonal gradients of
         equal norm have, `mean_cosine` and `share_conflicting` with the other tasks over training;
         NaN with a `reason` where one was recorded too sparsely, and without one where it was not.
     """
@@ -184,6 +184,9 @@ def _likeness(run: Trajectory) -> dict[str, dict[str, Summary]]:
     if "gradients" in run.tables and run.table("gradients").attributes.get("complete") is not False:
         frames = run_frames(run, run.tasks, layers=False)
     likeness = {}
+    if len(run.tasks) == 1:  # a gradient is like itself, which says nothing
+        names = ("similarity", "excess_similarity", "mean_cosine", "share_conflicting")
+        return {run.tasks[0]: dict.fromkeys(names, (np.nan, ""))}
     for task in run.tasks:
         to_update = recorded(run, task, "similarity/cosine_to_update")[1]
         cosine = conflicting = np.empty(0)

@@ -18,9 +18,9 @@ from trajlab.analysis.statistics.intervals import FloatArray, welch
 from trajlab.analysis.summary import FACTORS
 
 LOG_LOSS = "log10_min_train_loss"
-# Of all factors but these two, less is held to be better.
-_MORE_IS_BETTER = ("similarity", "mean_cosine")
-_SUMMARIES = (LOG_LOSS, *FACTORS, "similarity", "mean_cosine")
+# Of all factors but these two, less is held to be better; a task alone has neither.
+_LIKENESS = ("similarity", "mean_cosine")
+_SUMMARIES = (LOG_LOSS, *FACTORS, *_LIKENESS)
 _FEW = "one run on a side, so descriptive only: no interval"
 
 
@@ -49,7 +49,10 @@ def delta_rows(
         better = 1 if directions.all() else -1
         yield _row(comparison, METRIC, END, values, better, options, missing, metric)
     tables = [table.drop_duplicates("run") for table in tables]
+    alone = any(side is None or not _in_company(side, comparison.task) for side in sides)
     for factor in (name for name in _SUMMARIES if _any_run_has(summaries, name)):
+        if alone and factor in _LIKENESS:
+            continue
         values = [_column(table, factor) for table in tables]
         yield _row(comparison, factor, END, values, _better(factor), options, missing)
     for factor in FACTORS:
@@ -139,6 +142,11 @@ def _any_run_has(summaries: pd.DataFrame, factor: str) -> bool:
     return bool(summaries[column].notna().any() or sparse.any())
 
 
+def _in_company(side: Group, task: str) -> bool:
+    """Tell whether any run of a side trains the task beside others."""
+    return any(len(run.tasks) > 1 for run in side.with_task(task))
+
+
 def _of(summaries: pd.DataFrame, side: Group | None, task: str) -> pd.DataFrame:
     """Return the rows of the side's runs."""
     paths = [str(run.path) for run in side.with_task(task)] if side else []
@@ -154,7 +162,7 @@ def _column(table: pd.DataFrame, factor: str) -> FloatArray:
 
 def _better(factor: str) -> int:
     """Return 1 where more is better, -1 where less is."""
-    return 1 if factor in _MORE_IS_BETTER else -1
+    return 1 if factor in _LIKENESS else -1
 
 
 def _series(side: Group | None, task: str, factor: str, axis: Axis) -> list[Evaluations]:
