@@ -20,8 +20,9 @@ study: env  ## train one of analyses/ and evaluate it: STUDY=… names the folde
 	$(BIN)/trajlab study run analyses/$(STUDY)/$(FILE) --runs $(STUDY_RUNS)
 	$(BIN)/python analyses/$(STUDY)/evaluate.py $(STUDY_RUNS) --study analyses/$(STUDY)/$(FILE) --out $(STUDY_OUT)
 
-page-check: demo  ## draw the demo's page in headless Chromium (apt-get install chromium)
-	$(BIN)/python tests/browser/render.py $(RUNS)/report.html
+page-check: demo  ## look at the demo's page and one of 20 tasks in Chromium (apt-get install chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	TRAJLAB_DEMO=$(RUNS) $(BIN)/python -m pytest tests/browser/check_page.py
 
 bench-store: env  ## what recording, reading and merging a run costs, beside other ways
 	$(BIN)/python -m benchmarks.store --quick

@@ -12,26 +12,24 @@ from collections import Counter
 
 import numpy as np
 
+from tests.runs import write
 from trajlab.errors import TrajlabError
-from trajlab.store import Trajectory, Writer, frames, parts, standard
+from trajlab.store import Trajectory, frames, parts, standard
 
 INPUTS = int(os.environ.get("TRAJLAB_INPUTS", "2000"))
 TASKS = ["left", "right"]
 
 
 def record(path, *, close):
-    writer = Writer(path, TASKS, metadata={"seed": 1})
-    for name in ("losses", "hessian"):
-        writer.declare(standard(name, task=TASKS))
-    for step in range(5):
-        writer.append("losses", {"step": step, "loss": [step, 0.5]})
-        writer.append("hessian", {"step": step, "top": [1, step], "reason": ["", "é"]})
-        writer.flush()
-    if close:
-        writer.close()
-    else:
-        writer._lock.release()
-    return path
+    tables = [standard(name, task=TASKS) for name in ("losses", "hessian")]
+    flushes = (
+        {
+            "losses": {"step": step, "loss": [step, 0.5]},
+            "hessian": {"step": step, "top": [1, step], "reason": ["", "é"]},
+        }
+        for step in range(5)
+    )
+    return write(path, TASKS, tables, flushes, close=close, metadata={"seed": 1})
 
 
 def mutated(content, generator):

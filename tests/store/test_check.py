@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.runs import write
 from trajlab.errors import TrajlabError
 from trajlab.store import Column, Table, Trajectory, Writer, merge, parts, standard
 from trajlab.store.check import check
@@ -27,22 +28,16 @@ def record(path, steps=range(3), *, close=True, parts=False):
     with pytest.MonkeyPatch.context() as patch:
         if parts:
             patch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
-        return _record(path, steps, close)
-
-
-def _record(path, steps, close):
-    writer = Writer(path, TASKS, shared=["w"], metadata={"seed": 1})
-    for name in ("losses", "hessian"):
-        writer.declare(standard(name, task=TASKS))
-    for step in steps:
-        writer.append("losses", {"step": step, "loss": [step, np.nan]})
-        writer.append("hessian", {"step": step, "top": [1, 2], "reason": ["", "é"]})
-        writer.flush()
-    if close:
-        writer.close()
-    else:
-        writer._lock.release()
-    return path
+        tables = [standard(name, task=TASKS) for name in ("losses", "hessian")]
+        flushes = (
+            {
+                "losses": {"step": step, "loss": [step, np.nan]},
+                "hessian": {"step": step, "top": [1, 2], "reason": ["", "é"]},
+            }
+            for step in steps
+        )
+        facts = {"shared": ["w"], "metadata": {"seed": 1}}
+        return write(path, TASKS, tables, flushes, close=close, **facts)
 
 
 def flip(path, offset):

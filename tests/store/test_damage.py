@@ -5,8 +5,9 @@ import os
 import numpy as np
 import pytest
 
+from tests.runs import write
 from trajlab.errors import TrajlabError
-from trajlab.store import Trajectory, Writer, load, parts, standard
+from trajlab.store import Trajectory, load, parts, standard
 from trajlab.store.check import check
 from trajlab.store.frames import HEAD
 
@@ -16,16 +17,9 @@ SAMPLED = 499  # of so many bytes, one is damaged where reading takes long
 
 def record(path, flushes, *, close):
     """Record a run of one row a flush, as small as they come."""
-    writer = Writer(path, ["a", "b"])
-    writer.declare(standard("losses", task=["a", "b"]).only("loss"))
-    for step in range(flushes):
-        writer.append("losses", {"step": step, "loss": LOSSES})
-        writer.flush()
-    if close:
-        writer.close()
-    else:
-        writer._lock.release()
-    return path
+    table = standard("losses", task=["a", "b"]).only("loss")
+    rows = ({"losses": {"step": step, "loss": LOSSES}} for step in range(flushes))
+    return write(path, ["a", "b"], [table], rows, close=close)
 
 
 def damages(file, step=1):

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests.runs import finish, run_python
 from trajlab.errors import TrajlabError
 from trajlab.store import Column, Table, Trajectory, Writer, frames, parts, standard
 from trajlab.store.check import check
@@ -58,8 +59,7 @@ def killed(path, steps, **options):
     for step in steps:
         append(writer, step)
         writer.flush()
-    writer._lock.release()
-    return writer.path
+    return finish(writer, close=False)
 
 
 def frame_ends(path):
@@ -278,6 +278,7 @@ def test_a_forked_process_changes_nothing(tmp_path):
     """A DataLoader worker inherits the writer, and may even close it or exit through it."""
     code = f"""
 import os
+from tests.runs import finish, run_python
 from trajlab.errors import TrajlabError
 from trajlab.store import Writer, standard
 writer = Writer({str(tmp_path / "run.h5")!r}, ["left", "right"])
@@ -498,6 +499,7 @@ def test_a_disk_that_refuses_the_sealed_file_is_told_and_the_process_lives(tmp_p
     """HDF5 would crash it at its end after a write that failed."""
     code = f"""
 import resource, signal
+from tests.runs import finish, run_python
 from trajlab.errors import TrajlabError
 from tests.store.test_durability import append, start
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -512,8 +514,7 @@ except TrajlabError as error:
 else:
     raise SystemExit("nothing was refused")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(code)
     assert steps(tmp_path / "run.h5") == [0]
 
 

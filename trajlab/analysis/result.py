@@ -59,7 +59,7 @@ class Result:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, pd.DataFrame)}
 
-    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+    def sentences(self, margin: float | None = None, /) -> Iterator[Sentence]:
         """Yield the sentences that the tables allow; none, unless an analysis says otherwise.
 
         Parameters

@@ -52,7 +52,7 @@ def say(diagnosis: Diagnosis, file: Path) -> None:
     console = Console(highlight=False)
     for name, said in sentences(diagnosis).items():
         console.print(Text(name, style="bold"))
-        for sentence in said:
+        for sentence, _ in said:
             console.print(Padding(Text(sentence), (0, 0, 0, 2)))
         console.print()
     for reason, names in left_out(diagnosis).items():

@@ -75,11 +75,19 @@ class _Shown(Progress):
         super().failed(run, sentence)
         self._bar.advance(self._task, cost(run.configuration))
 
+    def skipped(self, run: Run, sentence: str) -> None:
+        self._bar.console.print(
+            f"{run.path} failed before ({sentence}) and counts as tried; --retry trains it again",
+            soft_wrap=True,
+        )
+
     def lost(self, attempt: int) -> None:
         self._bar.console.print("A worker was lost; its run goes on from its last checkpoint.")
 
 
-def _run(file: Path, runs: Path | None, workers: int, dask: str | None, dry_run: bool) -> None:
+def _run(
+    file: Path, runs: Path | None, workers: int, dask: str | None, dry_run: bool, retry: bool
+) -> None:
     study = _study(file, runs)
     if dry_run:
         _estimate(study, workers)
@@ -94,7 +102,7 @@ def _run(file: Path, runs: Path | None, workers: int, dask: str | None, dry_run:
     with bar:
         progress = _Shown(bar, math.nan if dask else measured(study) / workers)
         try:
-            train(study, cluster(dask) if dask else local(workers), progress)
+            train(study, cluster(dask) if dask else local(workers), progress, retry=retry)
         except KeyboardInterrupt:
             click.echo("Stopped; run the study again to go on from the last checkpoints.", err=True)
             sys.exit(130)
@@ -146,6 +154,11 @@ command = click.Group(
                     ["--dry-run"],
                     is_flag=True,
                     help="Say how many runs there are and how long they will take.",
+                ),
+                click.Option(
+                    ["--retry"],
+                    is_flag=True,
+                    help="Train runs again that ended in an error in an earlier call.",
                 ),
                 DEBUG,
             ],

@@ -6,5 +6,6 @@ from trajlab.plots.factors import factors
 from trajlab.plots.front import front
 from trajlab.plots.gap import gap
 from trajlab.plots.geometry import geometry
+from trajlab.plots.weighting import weighting
 
-__all__ = ["conflict", "correlate", "factors", "front", "gap", "geometry"]
+__all__ = ["conflict", "correlate", "factors", "front", "gap", "geometry", "weighting"]

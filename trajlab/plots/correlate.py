@@ -1,37 +1,25 @@
 """A correlation, as the points behind it."""
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Correlation
+from trajlab.plots.figure import figure
 from trajlab.plots.style import Series, legend_below, say, series
 
 NAMED = 12  # points that have room for their names
 
 
-def correlate(result: Correlation, ax: Axes | None = None) -> Axes:
-    """Draw the units of a correlation, and say its estimates with their intervals.
-
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.correlate` returned.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
-    """
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
+@figure
+def correlate(result: Correlation, ax: Axes) -> None:
+    """Draw the units of a correlation, and say its estimates with their intervals."""
     ax.set_xlabel(result.settings["x"].replace("_", " "))
     ax.set_ylabel(result.settings["y"].replace("_", " "))
     points = result.points.dropna(subset=["x_value", "y_value"])
     if points.empty:
         say(ax, "no unit has both quantities")
-        return ax
+        return
     kinds = list(series(points, ("setting", "task", "metric", "group")))
     for kind in kinds:
         ax.scatter(
@@ -53,7 +41,6 @@ def correlate(result: Correlation, ax: Axes | None = None) -> Axes:
         bare = {"handlelength": 0, "handletextpad": 0, "markerscale": 0}
         ax.legend(frameon=False, fontsize="small", **bare)
     sns.despine(ax=ax)
-    return ax
 
 
 def _name(kind: Series, within: str | None) -> str:

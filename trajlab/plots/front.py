@@ -1,30 +1,20 @@
 """Pareto fronts of methods."""
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Front
+from trajlab.plots.figure import figure
 from trajlab.plots.style import legend_below, say, series
 
 
-def front(result: Front, ax: Axes | None = None) -> Axes:
+@figure
+def front(result: Front, ax: Axes) -> None:
     """Draw the configurations of each method in two objectives; chosen ones filled and joined.
 
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.front` returned; of more than two objectives the first two are
-        drawn.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
+    Of more than two objectives the first two are drawn.
     """
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
     first, second = list(result.settings["objective"].items())[:2]
     for (name, way), label in ((first, ax.set_xlabel), (second, ax.set_ylabel)):
         label(f"{name} ({'more' if way == 'max' else 'less'} is better)")
@@ -32,7 +22,7 @@ def front(result: Front, ax: Axes | None = None) -> Axes:
     points = result.points.dropna(subset=[x, y]) if len(result.points) else result.points
     if points.empty:
         say(ax, "no configuration was measured")
-        return ax
+        return
     for line in series(points, ("setting", "method"), alone=("method",)):
         rows = line.rows.sort_values(x)
         chosen = rows["chosen"].astype(bool)
@@ -47,7 +37,6 @@ def front(result: Front, ax: Axes | None = None) -> Axes:
         )
     legend_below(ax)
     sns.despine(ax=ax)
-    return ax
 
 
 def _distance(table: pd.DataFrame) -> list[str]:

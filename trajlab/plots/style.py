@@ -23,7 +23,7 @@ class Series:
     Attributes
     ----------
     label
-        The words that tell it from the others.
+        Words that tell it from the other series of the figure.
     key
         Its values in the columns that make it a series.
     rows

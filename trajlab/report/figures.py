@@ -42,7 +42,7 @@ def draw(name: str, result: Result) -> Figure:
         Not known to pyplot, so nothing has to be closed.
     """
     entry = ANALYSES[name]
-    plot = resolve_name(entry.figure)
+    plot = resolve_name(f"trajlab.plots:{name}")
     parts = list(_parts(result, entry.panels))
     columns = min(BESIDE, len(parts))
     rows = ceil(len(parts) / columns)
@@ -83,17 +83,8 @@ def render(figure: Figure, kind: str) -> bytes:
 def svg(figure: Figure, prefix: str) -> str:
     """Write a figure as an element that can stand in a page beside others.
 
-    Parameters
-    ----------
-    figure
-        Any figure.
-    prefix
-        Put before every id, because ids have to differ within a page.
-
-    Returns
-    -------
-    str
-        From ``<svg`` on, without the XML declaration and metadata.
+    It begins with ``<svg``, without the XML declaration and metadata. The prefix is put before
+    every id, because ids have to differ within a page.
     """
     text = render(figure, "svg").decode()
     element = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)

@@ -25,12 +25,7 @@ def to_json(tables: Mapping[str, pd.DataFrame]) -> str:
 
 
 def to_csv(tables: Mapping[str, pd.DataFrame]) -> bytes:
-    """Write one table as CSV: ``summary`` where there is one, else the first.
-
-    Parameters
-    ----------
-    tables
-        Tables by their names.
+    """Write one of the tables as CSV: ``summary`` where there is one, else the first.
 
     Returns
     -------
@@ -58,6 +53,27 @@ def brief(table: pd.DataFrame, details: Collection[str]) -> pd.DataFrame:
     counts = [name for name in map(str, table) if name.startswith("n_")]
     spared = [name for name in counts if (table[name] == 0).all()]
     return table.drop(columns=[*spared, *(name for name in details if name in table)])
+
+
+def measured(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Take out the rows without any number, and count them by their reason.
+
+    Parameters
+    ----------
+    table
+        A table of a result.
+
+    Returns
+    -------
+    table, reasons
+        The rows with a number; and how many others there are, by reason.
+    """
+    numbers = table.select_dtypes("float")
+    if "reason" not in table or numbers.empty:
+        return table, {}
+    empty = numbers.isna().all(axis="columns") & (table["reason"] != "")
+    reasons = table.loc[empty, "reason"].value_counts(sort=False)
+    return table[~empty], {str(reason): int(number) for reason, number in reasons.items()}
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -22,12 +22,12 @@ class State:
     Attributes
     ----------
     stage
-        Its name.
+        Name of the stage.
     wanted
         Runs in all, as far as is known before choices are made.
-    finished, diverged, begun
-        Runs that are complete, those of them whose loss ended infinite or NaN, and runs to go on
-        with.
+    finished, diverged, failed, begun
+        Runs that are complete, those of them whose loss ended infinite or NaN, those that ended in
+        an error, and runs to go on with.
     worker_minutes_left
         Minutes that the rest takes one worker, by what finished runs took; NaN without any.
     """
@@ -36,6 +36,7 @@ class State:
     wanted: int
     finished: int
     diverged: int
+    failed: int
     begun: int
     worker_minutes_left: float
 
@@ -53,15 +54,16 @@ def state(study: Study, stage: Stage, pace: float) -> State:
     found = runs(study, stage)
     if found is None:
         minutes = stage.cost * pace / MINUTE
-        return State(stage.name, len(stage.configurations()), 0, 0, 0, minutes)
+        return State(stage.name, len(stage.configurations()), 0, 0, 0, 0, minutes)
     trajectories = [run.trajectory() for run in found]
-    missing = [run for run, seen in zip(found, trajectories, strict=True) if seen is None]
+    missing = [run for run in found if not run.settled]
     finished = [seen for seen in trajectories if seen is not None]
     return State(
         stage.name,
         wanted=len(found),
         finished=len(finished),
         diverged=sum(map(_diverged, finished)),
+        failed=len(found) - len(finished) - len(missing),
         begun=sum(exists(run.path) for run in missing),
         worker_minutes_left=sum(cost(run.configuration) for run in missing) * pace / MINUTE,
     )
@@ -74,7 +76,7 @@ class Outlook:
     Attributes
     ----------
     wanted, left
-        Runs in all, and those not finished.
+        Runs in all, and those neither finished nor failed.
     passes
         Passes of a task over its data that are not yet trained.
     known
@@ -92,7 +94,7 @@ def outlook(study: Study) -> Outlook:
     resolved = [(stage, runs(study, stage)) for stage in study.stages]
     known = {run.path: run for _, found in resolved for run in found or ()}
     open_ = [c for stage, found in resolved if found is None for c in stage.configurations()]
-    missing = [run.configuration for run in known.values() if run.trajectory() is None]
+    missing = [run.configuration for run in known.values() if not run.settled]
     return Outlook(
         wanted=len(known) + len(open_),
         left=len(missing) + len(open_),

@@ -14,7 +14,7 @@ class Conditions:
     Attributes
     ----------
     setting
-        Its name.
+        Name of the setting, as stored with runs.
     tasks
         From condition to the names of its tasks.
     """
@@ -45,9 +45,9 @@ class Subsets:
     Attributes
     ----------
     setting
-        Its name.
+        As in `Conditions`.
     names
-        Of all its tasks.
+        Names of all its tasks.
     """
 
     setting: str

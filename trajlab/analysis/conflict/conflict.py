@@ -52,9 +52,8 @@ class Conflict(Result):
     corrected: pd.DataFrame
     across_time: pd.DataFrame
 
-    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+    def sentences(self, _: float | None = None, /) -> Iterator[Sentence]:
         """Yield how alike the gradients of each group are, and how much of them each task has."""
-        del margin
         yield from sentences(self.summary, self.tasks, group_columns(self.options.group_by))
 
 

@@ -42,7 +42,7 @@ def sign_error(
     axes
         (n, m) values of the hyper-parameters; runs of equal ones differ in seed.
     seed
-        Of the permutations of configurations, whose runs move together.
+        Seed of the permutations of configurations, whose runs move together.
     worst
         The largest error of any environment, instead of their mean.
     test_size
@@ -149,7 +149,7 @@ def pair_weights(difference: FloatArray, test_size: int | None) -> FloatArray:
     Parameters
     ----------
     difference
-        Of the two y of each pair.
+        Differences between the two y of each pair.
     test_size
         Items that y is the mean over.
     """

@@ -48,9 +48,8 @@ class Front(Result):
     spread: pd.DataFrame
     optimism: pd.DataFrame
 
-    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+    def sentences(self, _: float | None = None, /) -> Iterator[Sentence]:
         """Yield whether each method's front lies beyond that of the baseline."""
-        del margin
         yield from sentences(self.distance)
 
 
