@@ -63,6 +63,11 @@ class Axis:
         return self.x == LOSS
 
     @property
+    def short(self) -> str:
+        """The words for it where there is little room: ``running training loss``."""
+        return self.name.partition(" (")[0]
+
+    @property
     def name(self) -> str:
         """The words for it: ``training loss``, ``tokens``."""
         if not self.is_loss:

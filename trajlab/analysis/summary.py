@@ -83,8 +83,9 @@ def summarise_runs(
         The group's keys, all metadata, `task`, `run`, then `metric, higher_is_better,
         final_metric, min_train_loss, sharpness, gradient_covariance, fisher, hessian_top`,
         `similarity` (equation 6; none of a task alone), `excess_similarity` over the 1/√K that K
-        orthogonal gradients of equal norm have, `mean_cosine` and `share_conflicting` with the other tasks over training;
-        NaN with a `reason` where one was recorded too sparsely, and without one where it was not.
+        orthogonal gradients of equal norm have, `mean_cosine` and `share_conflicting` with the
+        other tasks over training; NaN with a `reason` where one was recorded too sparsely, and
+        without one where it was not.
     """
     groups = list(groups)
     if metric:

@@ -164,7 +164,10 @@ def requires(grouped: Sequence[groups.Group], options: Options) -> str:
     del options
     if settings(grouped)["baseline"]:
         return ""
-    return f"no two methods train several tasks, one of them {' or '.join(SCALARIZATIONS)}"
+    return (
+        groups.one_task(grouped)
+        or f"no two methods train several tasks, one of them {' or '.join(SCALARIZATIONS)}"
+    )
 
 
 def settings(grouped: Sequence[groups.Group]) -> dict[str, Mapping[str, str]]:

@@ -99,7 +99,8 @@ def _of_reach(row: Row) -> Statement:
         )
         attained = "loss" if axis.is_loss else axis.name
         lowest = f"the lowest {axis.name} of {worse} is"
-        other = "the other's: test longer training or a larger weight"
+        other = "the other's: test longer training"
+        other += " or a larger weight" if row.get("beside", 1) else ""
         if not axis.is_loss:
             lowest, other = "the other side trained for", f"the {axis.name} of {worse}"
         return (

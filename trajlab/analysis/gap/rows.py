@@ -49,6 +49,7 @@ def comparison_tables(
     on = {**head, "x": options.x, "loss": options.loss}
     row = {
         **on,
+        "beside": comparison.beside,
         "rule": options.rule,
         "interval": options.interval,
         "onset_rule": options.onset,

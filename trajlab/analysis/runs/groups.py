@@ -13,6 +13,7 @@ from trajlab.analysis.tables import GROUP_KEYS, Head, group_columns
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
+ONE_TASK = "no run trains several tasks"  # which is no lack where two trainings are compared
 _FREE_KEYS = ("seed", "pair_id")  # what runs of one group may differ in
 
 
@@ -74,6 +75,11 @@ class Comparison:
         sides = [self.group, self.baseline] if self.baseline else [self.group]
         return tuple(run for side in sides for run in side.with_task(self.task))
 
+    @property
+    def beside(self) -> int:
+        """How many tasks are trained beside this one, at most."""
+        return max((len(run.tasks) for run in self.group.with_task(self.task)), default=1) - 1
+
     def head(self, n_baseline: int, n_runs: int) -> Head:
         """Return the columns that say what is compared with what, on how many runs."""
         return Head(
@@ -83,6 +89,13 @@ class Comparison:
             n_baseline=n_baseline,
             n_runs=n_runs,
         )
+
+
+def one_task(groups: Sequence[Group]) -> str:
+    """Return why tasks cannot be compared with each other, if no run trains several of them."""
+    if any(len(run.tasks) > 1 for group in groups for run in (*group.runs, *group.incomplete)):
+        return ""
+    return ONE_TASK
 
 
 def alone(groups: Sequence[Group]) -> str:
