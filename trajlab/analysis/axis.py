@@ -55,12 +55,17 @@ class Axis:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Axis":
         """Return the axis that a row of a table was read on."""
-        return cls(row.get("x", LOSS), row.get("loss", TRAINING))
+        return cls(row.get("x") or LOSS, row.get("loss") or TRAINING)
 
     @property
     def is_loss(self) -> bool:
         """Whether runs are compared at equal loss, not at an equal clock."""
         return self.x == LOSS
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns that name it in a table; of a clock no loss."""
+        return {"x": self.x, "loss": self.loss if self.is_loss else ""}
 
     @property
     def short(self) -> str:

@@ -46,7 +46,7 @@ def comparison_tables(
         "metric": metric,
         "split": "" if is_quantity(metric) else options.split,
     }
-    on = {**head, "x": options.x, "loss": options.loss}
+    on = {**head, **options.axis.columns}
     row = {
         **on,
         "beside": comparison.beside,
@@ -148,7 +148,7 @@ def _at_columns(asked: GapCurve | None, options: GapOptions, reason: str) -> dic
         "significant": gap.significant,
         "reason": np.select(
             [outside, np.isnan(gap.estimate)],
-            [f"outside the {options.axis.name} that all runs have", HOLE],
+            [f"outside the {options.axis.short} that all runs have", HOLE],
             "",
         ),
     }
