@@ -13,7 +13,9 @@ from trajlab import Recorder, probes
 
 _IMAGES, _DIGITS = (torch.as_tensor(part) for part in load_digits(return_X_y=True))
 IMAGES = (_IMAGES / 16).float()
-LABELS = {"digit": _DIGITS, "parity": _DIGITS % 2} | {f"is {n}": 1 * (_DIGITS == n) for n in range(9)}
+LABELS = {"digit": _DIGITS, "parity": _DIGITS % 2} | {
+    f"is {n}": 1 * (n == _DIGITS) for n in range(9)
+}
 TRAIN, TEST = slice(0, 600), slice(600, 1797)
 
 

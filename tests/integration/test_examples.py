@@ -71,7 +71,9 @@ def test_experiments_end_in_a_page(tmp_path: Path, script: str, title: str, told
 def test_every_example_is_listed() -> None:
     readme = (EXAMPLES / "README.md").read_text()
     named = [name[: -len(".py")] for name in _links(readme)]
-    experiments = sorted(p.stem for p in (EXAMPLES / "experiments").glob("*.py") if p.stem != "digits")
+    experiments = sorted(
+        p.stem for p in (EXAMPLES / "experiments").glob("*.py") if p.stem != "digits"
+    )
     assert sorted(named) == sorted([*SCRIPTS, *(f"experiments/{name}" for name in experiments)])
 
 

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from trajlab.analysis import Diagnosis, Result
@@ -24,6 +23,7 @@ from trajlab.report.overview import forests
 from trajlab.report.readable import Readable, readable, text
 from trajlab.report.sentences import left_out, sentences
 from trajlab.report.tables import brief, main_table, measured
+from trajlab.report.templates import filled
 from trajlab.store import Runs
 
 log = logging.getLogger(__name__)
@@ -49,20 +49,12 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
     str
         The page: verdict, figures, tables, settings, runs and versions.
     """
-    environment = Environment(
-        loader=PackageLoader("trajlab", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["words"] = lambda name: name.replace("_", " ")
-    environment.filters["text"] = text
-    environment.filters["data"] = embed.data
     listed = inventory(runs)
     keys = group_columns(diagnosis.settings["group_by"])[1:]
     places = _places(runs, keys)
-    return environment.get_template("page.html").render(
+    scripts = embed.scripts("page.js")
+    return filled(
+        "page.html",
         title=_title(diagnosis, runs),
         matched=diagnosis.options.axis,
         forests=forests(diagnosis),
@@ -78,9 +70,16 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         recorded=_origins(runs),
         computed={name: version(name) for name in _COMPUTES},
-        scripts=embed.scripts(),
-        policy=embed.policy(),
+        scripts=scripts,
+        policy=embed.policy(scripts),
     )
+
+
+def without_verdict(sentence: str, runs: Runs, group_by: Sequence[str]) -> str:
+    """Return the sections of runs of which nothing can be said yet: why, and their curves."""
+    keys = group_columns(group_by)[1:]
+    own = _interactive(lambda: curves(runs, keys, _places(runs, keys)))
+    return filled("told.html", sentence=sentence, curves=own)
 
 
 def _places(runs: Runs, keys: Sequence[str]) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """Analyses of plain DataFrames and arrays agree with those of files."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -101,15 +100,20 @@ def diverging(n, every=1):
     """Return a run of 20 steps whose loss is told every so often, and not in the last n rows."""
     rows = pd.DataFrame({"seed": 0, "step": range(1, 21), "accuracy": 0.5})
     loss = 10 ** -np.linspace(0, 2, 20)
-    return rows.assign(train_loss=np.where((rows.index % every == 0) & (rows.index < 20 - n), loss, np.nan))
+    return rows.assign(
+        train_loss=np.where((rows.index % every == 0) & (rows.index < 20 - n), loss, np.nan)
+    )
 
 
-@pytest.mark.parametrize(("table", "diverged"), [
-    (diverging(0), False),
-    (diverging(1), True),
-    (diverging(1, every=2), False),  # no longer than between two losses
-    (diverging(3, every=2), True),
-])
+@pytest.mark.parametrize(
+    ("table", "diverged"),
+    [
+        (diverging(0), False),
+        (diverging(1), True),
+        (diverging(1, every=2), False),  # no longer than between two losses
+        (diverging(3, every=2), True),
+    ],
+)
 def test_a_loss_that_breaks_off_is_a_run_that_diverged(table, diverged):
     (run,) = runs_from_frame(table.sample(frac=1, random_state=0), metrics=["accuracy"])
     assert read(run, "task", "accuracy").diverged == diverged

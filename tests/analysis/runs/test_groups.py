@@ -136,7 +136,9 @@ def test_a_task_in_different_company_is_different_conditions():
     runs += [run(("A", "B"), method="uniform"), run(("A", "C"), method="uniform")]
     groups = group(runs)
     assert [each.keys["condition"] for each in groups] == ["", "A+B", "A+C"]
-    told = [(c.group.label, c.task, c.baseline.label) for c in compare(groups, {"method": "single"})]
+    told = [
+        (c.group.label, c.task, c.baseline.label) for c in compare(groups, {"method": "single"})
+    ]
     assert told == [
         ("method=uniform, condition=A+B", "A", "method=single"),
         ("method=uniform, condition=A+B", "B", "method=single"),
@@ -163,5 +165,7 @@ def test_a_task_alone_is_never_a_repetition_of_the_same_task_in_company():
     runs = [run(("A",), method="sgd", seed=0), run(("A", "B"), method="sgd", seed=1)]
     assert [len(each.runs) for each in group(runs)] == [1, 1]
     assert [each.keys["condition"] for each in group([run(("A",)), run(("B",))])] == [""]
-    told = group([run(("A",), method="sgd", condition="+x"), run(("A", "B"), method="sgd", condition="+x")])
+    told = group(
+        [run(("A",), method="sgd", condition="+x"), run(("A", "B"), method="sgd", condition="+x")]
+    )
     assert [each.keys["condition"] for each in told] == ["+x A", "+x A+B"]

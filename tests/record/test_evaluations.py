@@ -1,0 +1,114 @@
+"""Evaluations of one step that take each other's place: told, unless they are the same."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.models import TwoHeads
+from tests.record.loops import batches, losses, recorder
+from trajlab import Recorder, TrajlabError
+from trajlab.store import Trajectory
+
+
+@pytest.mark.parametrize(("accuracy", "told"), [(0.5, False), (0.6, True)])
+def test_another_evaluation_of_a_step_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, accuracy: float, told: bool
+) -> None:
+    model = TwoHeads()
+    with Recorder(tmp_path / "run.h5", model, tasks=["left"], shared=model.trunk) as recorder:
+        recorder.evaluate("test", {"left": {"loss": float("nan"), "accuracy": 0.5}})
+        recorder.epoch = 3  # another epoch alone makes no other evaluation
+        recorder.evaluate("test", {"left": {"loss": float("nan"), "accuracy": accuracy}})
+    assert ("takes the place of another" in caplog.text) == told
+    table = Trajectory(tmp_path / "run.h5").table("evaluations/test")
+    assert table["accuracy"].tolist() == [[accuracy]]
+    assert table["epoch"].tolist() == [3]
+
+
+def test_other_columns_are_another_evaluation(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = TwoHeads()
+    with Recorder(tmp_path / "run.h5", model, tasks=["left"], shared=model.trunk) as recorder:
+        for values in ({"loss": 1.0}, {"loss": 1.0, "accuracy": 0.5}):
+            recorder.evaluate("test", {"left": values})
+    assert "give all tasks and metrics of a step in one call" in caplog.text
+
+
+def test_evaluations_hold_metrics_and_their_direction(path: Path, model: TwoHeads) -> None:
+    with recorder(path, model, shared=model.trunk, lower_is_better=["mae"]) as r:
+        r.evaluate("test", {"left": {"loss": 0.5, "accuracy": 81.5}})
+        r.backward(losses(model, batches(1)[0]))
+        r.evaluate("test", {"left": {"loss": 0.25}, "right": {"mae": torch.tensor(0.125)}})
+    table = Trajectory(path).table("evaluations/test")
+    nan = math.nan
+    for name, expected, higher in (
+        ("loss", [[0.5, nan], [0.25, nan]], False),
+        ("accuracy", [[81.5, nan], [nan, nan]], True),
+        ("mae", [[nan, nan], [nan, 0.125]], False),
+    ):
+        assert np.array_equal(table[name], expected, equal_nan=True)
+        attributes = Trajectory(path).table("evaluations/test").column_attributes(name)
+        assert attributes["higher_is_better"] == higher
+
+
+def test_flags_of_items_are_recorded_for_the_tasks_that_have_them(
+    path: Path, model: TwoHeads
+) -> None:
+    left, right = torch.arange(11) % 3 == 0, np.arange(9) % 2 == 0
+    with recorder(path, model, shared=model.trunk) as r:
+        r.evaluate("test", {"left": {"loss": 1.0}})
+        r.backward(losses(model, batches(1)[0]))
+        r.evaluate(
+            "test",
+            {"left": {"loss": 1.0, "correct": left}, "right": {"loss": 2.0, "correct": right}},
+        )
+        r.backward(losses(model, batches(1)[0]))
+        r.evaluate("test", {"right": {"loss": 2.0, "correct": right}})
+        with pytest.raises(TrajlabError, match="2 labels of axis item_byte, not 22"):
+            r.evaluate("test", {"left": {"correct": np.ones(170, bool)}})
+    run = Trajectory(path)
+    assert run.table("evaluations/test")["items"].tolist() == [[-1, -1], [11, 9], [-1, 9]]
+    found = run.correct("test")
+    assert found.mask.sum(axis=2).tolist() == [[11, 11], [0, 2], [11, 2]]
+    assert found[1, 0].tolist() == left.tolist()
+    for row in (1, 2):
+        assert found[row, 1].compressed().tolist() == right.tolist()
+    with pytest.raises(TrajlabError, match="no table 'evaluations/train'"):
+        run.correct("train")
+
+
+def test_evaluations_hold_what_training_has_spent(path: Path, model: TwoHeads) -> None:
+    values = {"left": {"loss": 1.0}, "right": {"loss": 2.0}}
+    with recorder(path, model) as r:
+        r.evaluate("train", values)
+        for step, batch in enumerate(batches(2), 1):
+            r.backward(losses(model, batch))
+            r.evaluate("test", values, tokens=1e9 * step, samples=torch.tensor(5 * step))
+        r.evaluate("test", values, step=3)
+    table = Trajectory(path).table("evaluations/test")
+    assert table.axes("tokens") == ("step",)
+    assert table["tokens"].tolist() == pytest.approx([1e9, 2e9, np.nan], nan_ok=True)
+    assert table["samples"][:2].tolist() == [5, 10]
+    assert (np.diff(table["wall_time"]) >= 0).all()
+    assert "tokens" not in Trajectory(path).table("evaluations/train")
+
+
+@pytest.mark.parametrize(
+    ("clocks", "sentence"),
+    [
+        ({"tokens": -1}, "tokens is -1; give what was spent since training began"),
+        ({"tokens": "many"}, "tokens is 'many'; give one number"),
+        ({"epoch": 3}, "'epoch' is recorded by another way already; set recorder.epoch"),
+        ({"loss": 3}, "'loss' is recorded by another way already"),
+    ],
+)
+def test_what_is_no_sum_of_what_was_spent_is_one_sentence(
+    path: Path, model: TwoHeads, clocks: dict[str, Any], sentence: str
+) -> None:
+    with recorder(path, model) as r, pytest.raises(TrajlabError, match=sentence):
+        r.evaluate("test", {"left": {"loss": 1.0}}, **clocks)
+    assert "evaluations/test" not in Trajectory(path).tables
