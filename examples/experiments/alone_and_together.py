@@ -1,4 +1,4 @@
-"""Each task alone, and all together: does training them together help or hurt each?"""
+"""Each task alone, and all together: whether training them together helps or hurts each."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One task, trained in two ways: is what Adam finds as good as SGD's at equal training loss?"""
+"""One task, trained in two ways: how Adam compares with SGD at equal training loss, and time."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,8 @@
-"""Evaluations of one step that take each other's place: told, unless they are the same."""
+"""What is recorded of evaluations; those of one step that take each other's place are told."""
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
