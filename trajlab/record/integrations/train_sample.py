@@ -92,7 +92,7 @@ def _metrics(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Restore what modules of torchmetrics have counted, which are no buffers."""
     counting = [module for module in modules if hasattr(module, "_defaults")]
     saved = [
-        vars(module) | {name: copy.deepcopy(vars(module).get(name)) for name in module._defaults}
+        vars(module) | {name: copy.deepcopy(vars(module).get(name)) for name in _states(module)}
         for module in counting
     ]
     try:
@@ -101,3 +101,7 @@ def _metrics(modules: Sequence[nn.Module]) -> Iterator[None]:
         for module, state in zip(counting, saved, strict=True):
             vars(module).clear()
             vars(module).update(state)
+
+
+def _states(metric: Any) -> list[str]:
+    return list(metric._defaults)
