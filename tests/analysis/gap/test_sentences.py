@@ -216,6 +216,13 @@ def test_drop_outs_are_told():
     assert told == "Left out: 2 diverged runs, and 1 incomplete of the baseline."
 
 
+def test_drop_outs_are_told_where_they_leave_too_few():
+    told = sentences(row(n_runs=2, n_unevaluated=1))
+    assert told[0].startswith("Descriptive only (n = 2 against")
+    assert told[1:] == ["Descriptive only; left out: 1 unevaluated runs, and none of the baseline."]
+    assert len(sentences(row(n_runs=2))) == 1
+
+
 def test_many_tasks_are_adjusted():
     rows = [row(task=f"t{i}", delta=(2.0, 1.9), delta_p=0.03) for i in range(4)]
     told = [sentence for sentence in sentences(*rows) if sentence.startswith("Cannot tell")]

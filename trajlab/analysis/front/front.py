@@ -8,7 +8,7 @@ import pandas as pd
 from trajlab.analysis.front.budget import Budget
 from trajlab.analysis.front.options import FrontOptions
 from trajlab.analysis.front.rows import run_frame, table_frame
-from trajlab.analysis.front.sentences import sentences
+from trajlab.analysis.front.sentences import of_flips, sentences
 from trajlab.analysis.front.tables import SCALARIZATION, fronts
 from trajlab.analysis.options import Options
 from trajlab.analysis.result import Family, Result, Sentence
@@ -60,6 +60,7 @@ class Front(Result):
     def sentences(self, _: float | None = None, /) -> Iterator[Sentence]:
         """Yield whether each method's front lies beyond that of the baseline."""
         yield from sentences(self.distance)
+        yield from of_flips(self.flips, self.distance, len(self.options.objective or ()))
 
 
 def front(

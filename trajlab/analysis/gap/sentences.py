@@ -90,12 +90,14 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
             f"Descriptive only (n = {n} against {n_baseline}): {score} = {row['delta']:+.3g}."
         )
         yield sentence, {"delta": row["delta"], **counts}
+        yield from _of_left_out(row, "Descriptive only; left out")
         return
     if np.isnan(row["delta_p"]):
         sentence = (
             f"Descriptive only (runs of a side do not differ): {score} = {row['delta']:+.3g}."
         )
         yield sentence, {"delta": row["delta"], **counts}
+        yield from _of_left_out(row, "Descriptive only; left out")
         return
     yield _of_delta(row, score, margin, confidence)
     yield from of_lone_run(row)
@@ -105,7 +107,7 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
     yield from _of_left_out(row)
 
 
-def _of_left_out(row: Row) -> Iterator[Statement]:
+def _of_left_out(row: Row, begin: str = "Left out") -> Iterator[Statement]:
     """Count the runs that are not in a comparison, by why."""
     numbers: dict[str, int] = {}
     told = []
@@ -114,7 +116,7 @@ def _of_left_out(row: Row) -> Iterator[Statement]:
         numbers |= {f"n_{why}{end}": number for why, number in counts.items()}
         told.append(" and ".join(f"{number} {why}" for why, number in counts.items() if number))
     if any(told):
-        sentence = f"Left out: {told[0] or 'no'} runs, and {told[1] or 'none'} of the baseline."
+        sentence = f"{begin}: {told[0] or 'no'} runs, and {told[1] or 'none'} of the baseline."
         yield sentence, numbers
 
 
