@@ -6,6 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Gap
+from trajlab.analysis.axis import Axis
 from trajlab.analysis.runs.quantities import is_quantity
 from trajlab.plots.figure import figure
 from trajlab.plots.style import INK, Series, plain, say, series
@@ -15,11 +16,11 @@ from trajlab.plots.style import INK, Series, plain, say, series
 def gap(result: Gap, ax: Axes) -> None:
     """Draw the gap to the baseline at equal training loss, as the paper's figure 1 does.
 
-    Training runs from left to right: the loss falls along a logarithmic axis. A line is one
-    comparison, underlaid where it is significant; the shade is the interval at each loss, the paler
-    one around it is to hold the whole curve at once; the large mark is the onset. The upright bar
-    ends the line at the lowest loss that all runs' curves share: the gap there with its interval,
-    which the verdict tells as that at equal training loss.
+    Training runs from left to right: the loss that is matched falls along a logarithmic axis, or
+    the clock runs along it. A line is one comparison, underlaid where it is significant; the shade
+    is the interval at each loss, the paler one around it is to hold the whole curve at once; the
+    large mark is the onset. The upright bar ends the line at the lowest loss that all runs' curves
+    share: the gap there with its interval, which the verdict tells as that at equal loss.
 
     References
     ----------
@@ -33,9 +34,10 @@ def gap(result: Gap, ax: Axes) -> None:
     for line in series(curve, keys, alone=("condition", "method")):
         _draw(ax, line, line.of(result.summary)["onset_loss"].iloc[0])
         _end(ax, line, line.of(at_end))
-    ax.set_xlabel("training loss (falls from left to right)")
+    axis = result.options.axis
+    ax.set_xlabel(f"{axis.name} (falls from left to right)" if axis.is_loss else axis.name)
     if curve.empty:
-        say(ax, "no training loss that both sides reach")
+        say(ax, f"no {axis.name} that both sides reach")
         return
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
     score, baseline = (plain(" or ".join(curve[name].unique())) for name in ("metric", "baseline"))
@@ -43,7 +45,7 @@ def gap(result: Gap, ax: Axes) -> None:
     label = f"difference in {score} (up is larger)" if quantity else f"gap in {score}"
     ax.set_ylabel(label if quantity else f"{label} (up is better)")
     ax.set_xscale("log")
-    if not ax.xaxis_inverted():
+    if axis.is_loss and not ax.xaxis_inverted():
         ax.invert_xaxis()
     ax.set_ylim(vertical_range(pd.concat([curve, at_end])))
     ax.legend(title=f"against {baseline}", frameon=False)
@@ -59,7 +61,7 @@ def ends(result: Gap) -> pd.DataFrame:
         What :func:`trajlab.analysis.gap` returned; its interval at the common loss is always t.
     """
     known = result.summary.dropna(subset=["matched"])
-    at = {"common_loss": "train_loss", "matched": "gap"}
+    at = {"common_loss": "at", "matched": "gap"}
     at |= {"matched_low": "low", "matched_high": "high"}
     return known.rename(columns=at).reindex(columns=result.curve.columns)
 
@@ -84,8 +86,8 @@ def vertical_range(curve: pd.DataFrame) -> tuple[float, float]:
 
 
 def _draw(ax: Axes, line: Series, onset: float) -> None:
-    rows = line.rows.sort_values("train_loss")
-    loss, height = rows["train_loss"].to_numpy(float), rows["gap"].to_numpy(float)
+    rows = line.rows.sort_values("at")
+    loss, height = rows["at"].to_numpy(float), rows["gap"].to_numpy(float)
     for low, high, shade in (("low", "high", 0.18), ("band_low", "band_high", 0.07)):
         ax.fill_between(loss, rows[low], rows[high], color=line.color, alpha=shade, linewidth=0)
     significant = np.where(rows["significant"].fillna(False).astype(bool), height, np.nan)
@@ -117,11 +119,12 @@ def _draw(ax: Axes, line: Series, onset: float) -> None:
 
 def _end(ax: Axes, line: Series, end: pd.DataFrame) -> None:
     """Draw the line on to the common loss, which lies between two points of its grid."""
-    lowest = line.rows.nsmallest(1, "train_loss")
-    joined = pd.concat([lowest, end])
-    ax.plot(joined["train_loss"], joined["gap"], color=line.color)
+    axis = Axis.of(line.rows.iloc[0])
+    last = line.rows.nsmallest(1, "at") if axis.is_loss else line.rows.nlargest(1, "at")
+    joined = pd.concat([last, end])
+    ax.plot(joined["at"], joined["gap"], color=line.color)
     bar = (end["gap"] - end["low"], end["high"] - end["gap"])
     ax.errorbar(
-        *(end["train_loss"], end["gap"], bar),
+        *(end["at"], end["gap"], bar),
         **{"fmt": "none", "ecolor": line.color, "capsize": 4, "elinewidth": 1.4, "zorder": 3},
     )

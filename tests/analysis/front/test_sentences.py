@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tests.analysis.results import made_up
-from trajlab.analysis import verdict
+from trajlab.analysis import front, verdict
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,29 @@ def test_fronts_of_two_runs_a_configuration_are_descriptive():
     made |= {"low": 0.1, "high": 0.3, "reason": "", "fewest_runs": 2}
     told = verdict([made_up("front", distance=pd.DataFrame([made]))])["sentence"][0]
     assert told.startswith("Descriptive only (a chosen configuration has n = 2): signed distance")
+
+
+@pytest.mark.parametrize(
+    ("objectives", "seeds", "told"), [(4, 3, False), (5, 3, True), (5, 2, False)]
+)
+def test_flips_that_were_sampled_are_told_as_such(objectives, seeds, told):
+    names = [f"t{i}" for i in range(objectives)]
+    rows = [
+        {"method": method, "seed": seed}
+        | {
+            name: (place == 0) == (method == "pcgrad") and 1 + seed / 100
+            for place, name in enumerate(names)
+        }
+        for method in ("scalarization", "pcgrad")
+        for seed in range(seeds)
+    ]
+    result = front(
+        table=pd.DataFrame(rows).astype(dict.fromkeys(names, float)),
+        objective=dict.fromkeys(names, "max"),
+    )
+    sentences = verdict([result])["sentence"]
+    sampled = sentences[sentences.str.contains("was sampled")]
+    assert len(sampled) == told
+    if told:
+        assert "weights of 5 objectives" in sampled.iloc[0]
+        assert "of 1 pairs of methods 1 flip there" in sampled.iloc[0]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from trajlab.analysis.axis import Axis
 from trajlab.analysis.factors.quadrants import END, METRIC
 from trajlab.analysis.result import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement, estimate
 from trajlab.analysis.statistics.multiplicity import holm
@@ -74,7 +75,7 @@ def of_factor(row: Row) -> Statement:
         A row of the table `delta` of `factors`, read at a loss.
     """
     sentence = (
-        f"{_name(row['factor'])} differs at equal training loss (L = {float(row['at']):.2g}): "
+        f"{_name(row['factor'])} differs at {Axis.of(row).equal(float(row['at']))}: "
         f"{estimate(row, 'delta')}, {1 + row['relative']:.2g} times the baseline's, where "
         f"{row['metric']} differs too; one setting cannot show cause."
     )
@@ -94,8 +95,9 @@ def of_factors(factor: str, differ: Sequence[Row], total: int) -> Statement:
         Tasks on which it was compared.
     """
     more = sum(row["delta"] > 0 for row in differ)
+    axis = Axis.of(differ[0])
     sentence = (
-        f"{_name(factor)} differs at equal training loss on {len(differ)} of {total} "
+        f"{_name(factor)} differs at equal {axis.name} on {len(differ)} of {total} "
         f"tasks where {differ[0]['metric']} differs too, larger on {more} and smaller on "
         f"{len(differ) - more}; one setting cannot show cause; trajlab factors lists all."
     )

@@ -8,7 +8,7 @@ import pandas as pd
 from trajlab.analysis.front.budget import Budget
 from trajlab.analysis.front.options import FrontOptions
 from trajlab.analysis.front.rows import run_frame, table_frame
-from trajlab.analysis.front.sentences import sentences
+from trajlab.analysis.front.sentences import of_flips, sentences
 from trajlab.analysis.front.tables import SCALARIZATION, fronts
 from trajlab.analysis.options import Options
 from trajlab.analysis.result import Family, Result, Sentence
@@ -60,6 +60,7 @@ class Front(Result):
     def sentences(self, _: float | None = None, /) -> Iterator[Sentence]:
         """Yield whether each method's front lies beyond that of the baseline."""
         yield from sentences(self.distance)
+        yield from of_flips(self.flips, self.distance, len(self.options.objective or ()))
 
 
 def front(
@@ -184,12 +185,15 @@ def requires(grouped: Sequence[groups.Group], options: Options) -> str:
     del options
     if settings(grouped)["baseline"]:
         return ""
-    return f"no two methods train several tasks, one of them {' or '.join(SCALARIZATIONS)}"
+    return (
+        groups.one_task(grouped)
+        or f"no two methods train several tasks, one of them {' or '.join(SCALARIZATIONS)}"
+    )
 
 
 def settings(grouped: Sequence[groups.Group]) -> dict[str, Mapping[str, str]]:
     """Return the method whose front a diagnosis holds others against; empty without one."""
-    several = [group for group in grouped if len(group.tasks) > 1 and group.runs]
+    several = [group for group in grouped if any(len(run.tasks) > 1 for run in group.runs)]
     methods = {group.keys["method"] for group in several}
     sums = [name for name in SCALARIZATIONS if name in methods]
     return {"baseline": {"method": sums[0]} if sums and len(methods) > 1 else {}}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from trajlab.analysis.front.pareto import MOST_ON_GRID
 from trajlab.analysis.result import FEWEST_RUNS, Row, Sentence, Statement, estimate
 from trajlab.analysis.tables import records
 
@@ -19,6 +20,31 @@ def sentences(distance: pd.DataFrame) -> Iterator[Sentence]:
     """
     for row in records(distance):
         yield Sentence(row, "", of_front(row))
+
+
+def of_flips(flips: pd.DataFrame, distance: pd.DataFrame, objectives: int) -> Iterator[Sentence]:
+    """Yield that flips were sampled, where their weights are too many for a grid.
+
+    Parameters
+    ----------
+    flips, distance
+        Tables of :func:`trajlab.analysis.front`.
+    objectives
+        How many there are.
+    """
+    if objectives <= MOST_ON_GRID or flips.empty:
+        return
+    if distance["fewest_runs"].min() < FEWEST_RUNS:
+        return
+    pairs = flips.groupby(["setting", "method", "baseline"], sort=False)["flips"].any()
+    numbers = {"n_flipping": int(pairs.sum()), "n_pairs": len(pairs), "n_objectives": objectives}
+    text = (
+        f"Whether the better of two methods changes with the weights of {objectives} objectives "
+        "was sampled, on the lines from equal weights to each objective alone: of "
+        f"{numbers['n_pairs']} pairs of methods {numbers['n_flipping']} flip there; elsewhere "
+        "others may."
+    )
+    yield Sentence(records(flips)[0], "", (text, numbers))
 
 
 def of_front(row: Row) -> Statement:

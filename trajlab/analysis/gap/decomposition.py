@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from trajlab.analysis.runs.common_loss import CommonLoss, common_loss
-from trajlab.analysis.runs.curve import RULES, WIDEST_HOLE, Curve, first_passage, last_passage
+from trajlab.analysis.runs.curve import RULES, Curve, first_passage, last_passage
 from trajlab.analysis.runs.evaluations import Evaluations
-from trajlab.analysis.runs.item_error import item_differences
-from trajlab.analysis.runs.windows import Windows
+from trajlab.analysis.runs.levels import WIDEST_HOLE
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import (
     Difference,
@@ -142,7 +141,7 @@ def decompose(
     terms = Difference(*(values[:4] for values in vars(found).values()))
     if not windows.select:  # 0 by definition, not by measurement
         terms.low[3] = terms.high[3] = 0.0
-    lowest = [np.array([curve.log_loss[0] for curve in side]) for side in curves]
+    lowest = [np.array([curve.lowest for curve in side]) for side in curves]
     return Decomposition(
         common,
         terms,
