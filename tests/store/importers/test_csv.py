@@ -318,15 +318,17 @@ def test_each_task_alone_and_all_together_is_told_once_a_task(tmp_path):
         write(tmp_path / f"{name}.csv", f"k{head}\n1{',1' * 2 * len(tasks)}\n")
     mapping = {f"train/{t}/loss": f"loss_{t}" for t in "ab"}
     mapping |= {f"test/{t}/acc": f"acc_{t}" for t in "ab"}
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="without") as told:
         import_csv(tmp_path, tmp_path / "o", step="k", map=mapping)
     assert [str(warning.message) for warning in told] == [
         "the run 'single-a' without anything of b, but of a",
         "the run 'single-b' without anything of a, but of b",
     ]
-    write(tmp_path / "joint.csv", "k,loss_a,loss_b,acc_b\n1,1,1,1\n")
-    with pytest.warns(UserWarning, match="the run 'joint' without the series 'acc_a'"):
-        import_csv(tmp_path, tmp_path / "o2", step="k", map=mapping)
+    write(tmp_path / "single-a.csv", "k,loss_a\n1,1\n")
+    pair = [tmp_path / "joint.csv", tmp_path / "single-a.csv"]
+    with pytest.warns(UserWarning, match="without") as told:
+        import_csv(pair, tmp_path / "o2", step="k", map=mapping)
+    assert str(told[0].message) == "the run 'single-a' without the series 'acc_a'"
 
 
 def test_files_that_cannot_be_read_are_one_sentence_where_all_are(tmp_path):

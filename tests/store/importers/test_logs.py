@@ -18,6 +18,8 @@ from trajlab.analysis import gap
 from trajlab.cli.main import main
 from trajlab.record.sinks import TensorBoard, WandB
 from trajlab.store import Trajectory
+from trajlab.store.importers.lightning import read_lightning
+from trajlab.store.importers.series import import_series
 
 SPLITS = {"train": "fit", "test": "held_out"}
 
@@ -277,9 +279,9 @@ def test_a_run_without_the_hyperparameters_of_meta_keeps_no_other_out(tmp_path: 
         (tmp_path / run_name).mkdir()
         (tmp_path / run_name / "metrics.csv").write_text("step,epoch,loss\n9,0,1.5\n19,1,0.5\n")
         (tmp_path / run_name / "hparams.yaml").write_text(text)
-    arguments = ["--map", "train/t/loss=loss", "--meta", "seed=seed", "--out", tmp_path / "o"]
-    result = CliRunner().invoke(main, ["import", "lightning", *map(str, [tmp_path, *arguments])])
-    assert "left out: the run 'b' has no hyperparameter 'seed'; it has lr" in result.output
+    named = {"map": {"train/t/loss": "loss"}, "meta": {"seed": "seed"}}
+    with pytest.warns(UserWarning, match="left out: the run 'b' has no hyperparameter 'seed'"):
+        import_series(tmp_path, read_lightning, tmp_path / "o", **named)
     (found,) = load(tmp_path / "o")
     table = found.table("evaluations/train")
     assert (table["step"].tolist(), table["epoch"].tolist()) == ([10, 20], [0, 1])
