@@ -79,6 +79,7 @@ def answer(baseline: str, **wanted: float) -> None:
     assert found.to_dict() == pytest.approx(wanted, abs=0.004)
 
 
+@pytest.mark.filterwarnings("ignore:.*without anything of:UserWarning")
 def test_a_sweep_of_csv_files_each_task_alone_and_together() -> None:
     for seed in range(2):
         for task, name in (("seg", "miou"), ("depth", "abs_err")):
@@ -225,6 +226,7 @@ def test_histories_of_keras() -> None:
     answer("relu", digit=BONUS)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_an_experiment_of_mlflow() -> None:
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed; see make logs-check")
     mlflow.set_tracking_uri(f"sqlite:///{Path('mlflow.db').absolute()}")
