@@ -59,6 +59,16 @@ def test_merge_and_repair(trajlab, run):
     assert trajlab("merge", run).exit_code == 2
 
 
+def test_merge_says_what_it_could_not_read(trajlab, run):
+    part = parts.part(run, 1)
+    content = bytearray(part.read_bytes())
+    content[-10] ^= 1
+    part.write_bytes(content)
+    result = trajlab("merge", run)
+    assert result.exit_code == 0
+    assert "000001.log is damaged" in result.stderr
+
+
 def test_tidy_exports(trajlab, run):
     for suffix, read in ((".csv", pd.read_csv), (".parquet", pd.read_parquet)):
         out = run.with_suffix(suffix)

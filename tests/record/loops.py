@@ -38,19 +38,17 @@ def losses(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     return {"left": ce(left, y[:, 0]), "right": ce(right, y[:, 1])}
 
 
+def recorder(path: Path, model: nn.Module, **settings: Any) -> Recorder:
+    """Record both tasks."""
+    return Recorder(path, model, tasks=TASKS, **settings)
+
+
 def recorder_of(
     path: Path, model: nn.Module, optimizer: Any, *chosen: Probe, **settings: Any
 ) -> Recorder:
     """Record both tasks, with the model's trunk as what they share."""
-    return Recorder(
-        path,
-        model,
-        tasks=TASKS,
-        shared=model.trunk,
-        optimizer=optimizer,
-        probes=chosen,
-        **settings,
-    )
+    settings |= {"shared": model.trunk, "optimizer": optimizer, "probes": chosen}
+    return recorder(path, model, **settings)
 
 
 def true_gradients(model: nn.Module, batch: Batch, prefix: str = "trunk.") -> Tensor:

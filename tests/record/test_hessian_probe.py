@@ -49,11 +49,6 @@ def model() -> TwoHeads:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "run.h5"
-
-
-@pytest.fixture
 def x() -> Tensor:
     return torch.randn(10, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
 

@@ -18,11 +18,6 @@ from trajlab.store import Trajectory
 BATCHES = batches(6)
 
 
-@pytest.fixture
-def model() -> TwoHeads:
-    return TwoHeads()
-
-
 def record(path: Path, model: TwoHeads, optimizer: object, update: Callable[[int], None]) -> None:
     """Train with the update that is given, and evaluate after each."""
     with recorder_of(path, model, optimizer, probes.TaskGradients()) as recorder:

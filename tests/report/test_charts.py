@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from tests.analysis.results import made_up
-from tests.report.test_page import record
 from trajlab.analysis import conflict, gap
 from trajlab.report.charts import embed
 from trajlab.report.charts.base import PALETTE, Panel, figure, look, values
@@ -16,18 +15,9 @@ from trajlab.report.charts.curves import MOST_RUNS, curves
 from trajlab.report.charts.factors import factors as factors_chart
 from trajlab.report.charts.front import front as front_chart
 from trajlab.report.charts.gap import gap as gap_chart
-from trajlab.store import Runs, load
+from trajlab.store import Runs
 
 NAMES = ["single", "uniform"]
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Runs:
-    folder = tmp_path_factory.mktemp("charts")
-    for seed in range(3):
-        record(folder / f"single{seed}.h5", "single", seed, ["left"])
-        record(folder / f"uniform{seed}.h5", "uniform", seed, ["left", "right"])
-    return load(folder)
 
 
 def drawn(panel: Panel) -> pd.DataFrame:

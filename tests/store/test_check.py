@@ -27,7 +27,7 @@ def record(path, steps=range(3), *, close=True, parts=False):
     """Record a run; with `parts`, each flush becomes a sealed part of its own."""
     with pytest.MonkeyPatch.context() as patch:
         if parts:
-            patch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
+            patch.setattr("trajlab.store.journal.ROTATE_BYTES", 1)
         tables = [standard(name, task=TASKS) for name in ("losses", "hessian")]
         flushes = (
             {
@@ -311,3 +311,12 @@ def test_refresh_shows_what_came_since(tmp_path):
     assert (run.status, run.table("losses")["step"].tolist()) == ("recording", [0])
     run.refresh()
     assert (run.status, run.table("losses")["step"].tolist()) == ("complete", [0, 1])
+
+
+def test_labels_that_no_column_uses_are_no_difference(tmp_path):
+    path = tmp_path / "run.h5"
+    writer = Writer(path, ["a", "b"])
+    writer.declare(Table("t", (Column("x"),), {"task": ["a", "b"], "k": [1, 2]}))
+    writer.append("t", {"step": 0, "x": 1.0})
+    writer.close()
+    assert check(path).problems == ()

@@ -168,7 +168,7 @@ def test_a_file_in_a_log_s_place_is_left_out_and_told(tmp_path):
     writer.close()
     run = Trajectory(writer.path)
     assert any("belongs to another run" in problem for problem in run.problems)
-    assert run.run_id == writer._header.run_id
+    assert run.run_id == writer._journal.header.run_id
     assert run.table("losses")["step"].tolist() == [0, 1]
     other._lock.release()
 
@@ -418,7 +418,7 @@ def test_a_reader_survives_a_merge_between_its_looks(tmp_path, monkeypatch, list
 
 
 def test_a_log_that_is_long_becomes_a_sealed_part(tmp_path, monkeypatch):
-    monkeypatch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
+    monkeypatch.setattr("trajlab.store.journal.ROTATE_BYTES", 1)
     writer = start(tmp_path / "run.h5")
     writer.declare(Table("late", (Column("flag", dtype="bool"), Column("why", dtype="str"))))
     for step in range(7):
@@ -442,7 +442,7 @@ def test_a_log_that_is_long_becomes_a_sealed_part(tmp_path, monkeypatch):
 
 
 def test_a_log_that_cannot_be_sealed_stays_what_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
+    monkeypatch.setattr("trajlab.store.journal.ROTATE_BYTES", 1)
     writer = start(tmp_path / "run.h5")
     append(writer, 0)
     with monkeypatch.context() as patch:
@@ -459,7 +459,7 @@ def test_a_log_that_cannot_be_sealed_stays_what_it_is(tmp_path, monkeypatch):
 
 
 def test_many_sessions_that_were_cut_off_are_merged_by_the_next(tmp_path, monkeypatch):
-    monkeypatch.setattr("trajlab.store.writer.MERGE_PARTS", 3)
+    monkeypatch.setattr("trajlab.store.resume.MERGE_PARTS", 3)
     path = tmp_path / "run.h5"
     for session in range(8):
         killed(path, [session], resume=True)

@@ -5,6 +5,7 @@ A result is frozen: tidy tables, the options that made them, and the sentences t
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +60,15 @@ class Result:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, pd.DataFrame)}
 
+    def show(self) -> None:
+        """Display the interactive figures in a notebook; see :mod:`trajlab.report.notebook`."""
+        _notebook("show")(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of the result: its figure and its main table."""
+        text: str = _notebook("html")(self)
+        return text
+
     def sentences(self, margin: float | None = None, /) -> Iterator[Sentence]:
         """Yield the sentences that the tables allow; none, unless an analysis says otherwise.
 
@@ -69,6 +79,12 @@ class Result:
         """
         del margin
         yield from ()
+
+
+def _notebook(name: str) -> Callable[[Result], Any]:
+    """Return a function of the report, which stands above: it is looked up when it is needed."""
+    function: Callable[[Result], Any] = resolve_name(f"trajlab.report.notebook:{name}")
+    return function
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from trajlab.cli.options import DEBUG, options
+from trajlab.cli.terminal import echo
 from trajlab.store.importers.aim import read_aim
 from trajlab.store.importers.comet import read_comet
 from trajlab.store.importers.csv import import_csv
@@ -41,10 +42,10 @@ def _series(read: Reader, source: Path, **settings: Any) -> None:
 
 
 def _say(written: list[Path], settings: dict[str, Any]) -> None:
-    click.echo(f"{len(written)} runs written to {settings['out']}")
+    echo(f"{len(written)} runs written to {settings['out']}")
     if settings["map"] is None:  # the tasks are then what series or columns are called
         tasks = dict.fromkeys(task for path in written for task in Trajectory(path).tasks)
-        click.echo(f"Tasks: {', '.join(tasks)}, as the series are called; --map says otherwise")
+        echo(f"Tasks: {', '.join(tasks)}, as the series are called; --map says otherwise")
 
 
 command = click.Group(

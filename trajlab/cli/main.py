@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from trajlab import __version__
-from trajlab.cli.escapes import inert
 from trajlab.errors import TrajlabError
+from trajlab.escapes import inert
 from trajlab.report.catalog import ANALYSES
 
 # Every command's line in the list. The modules behind them are imported when their command is

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from trajlab.cli.options import DEBUG, JSON
 from trajlab.cli.output import show
+from trajlab.cli.terminal import echo, words
 from trajlab.study.file import Study, read
 from trajlab.study.grid import cost
 from trajlab.study.run import Run
@@ -68,7 +69,7 @@ class _Shown(Progress):
         self._bar.update(self._task, total=self._total)
 
     def finished(self, run: Run, seconds: float) -> None:
-        self._bar.console.print(f"{run.path} trained in {seconds:.0f} s", soft_wrap=True)
+        self._bar.console.print(words(f"{run.path} trained in {seconds:.0f} s"), soft_wrap=True)
         self._bar.advance(self._task, cost(run.configuration))
 
     def failed(self, run: Run, sentence: str) -> None:
@@ -104,11 +105,11 @@ def _run(
         try:
             train(study, cluster(dask) if dask else local(workers), progress, retry=retry)
         except KeyboardInterrupt:
-            click.echo("Stopped; run the study again to go on from the last checkpoints.", err=True)
+            echo("Stopped; run the study again to go on from the last checkpoints.", err=True)
             sys.exit(130)
         finally:
             for sentence, failed in progress.failures.items():
-                click.echo(f"Not trained: {len(failed)} of the runs. {sentence}", err=True)
+                echo(f"Not trained: {len(failed)} of the runs. {sentence}", err=True)
     sys.exit(2 if progress.failures else 0)
 
 
@@ -116,7 +117,7 @@ def _estimate(study: Study, workers: int) -> None:
     found = outlook(study)
     pace = measured(study)
     seconds = found.passes * (pace if math.isfinite(pace) else tried(study)) / workers
-    click.echo(
+    echo(
         f"{found.wanted} runs{'' if found.known else ' at most'}, {found.left} of them to train: "
         f"about {timedelta(seconds=round(seconds))} with {workers} at a time."
     )

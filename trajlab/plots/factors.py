@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from trajlab.analysis import Factors
 from trajlab.analysis.factors.quadrants import factor_names
 from trajlab.plots.figure import figure
-from trajlab.plots.style import INK, legend_below, say, series
+from trajlab.plots.style import INK, legend_below, plain, say, series
 
 CLEAR = 2  # standard errors
 EDGE = 12  # beyond so many, a mark stands at the edge
@@ -40,7 +40,7 @@ def factors(result: Factors, ax: Axes) -> None:
                 markerfacecolor=line.color if ended else "white",
                 label=label if len(rows) else None,
             )
-    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    ax.set_yticks(range(len(names)), [plain(name.replace("_", " ")) for name in names])
     ax.set_ylim(-0.6, len(names) - 0.4)
     ax.set_xlim(-EDGE - 1, EDGE + 1)
     if (points["z"].abs() > EDGE).any():

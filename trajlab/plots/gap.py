@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from trajlab.analysis import Gap
 from trajlab.analysis.runs.quantities import is_quantity
 from trajlab.plots.figure import figure
-from trajlab.plots.style import INK, Series, say, series
+from trajlab.plots.style import INK, Series, plain, say, series
 
 
 @figure
@@ -34,7 +34,7 @@ def gap(result: Gap, ax: Axes) -> None:
         say(ax, "no training loss that both sides reach")
         return
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
-    score, baseline = (" or ".join(curve[name].unique()) for name in ("metric", "baseline"))
+    score, baseline = (plain(" or ".join(curve[name].unique())) for name in ("metric", "baseline"))
     quantity = any(map(is_quantity, curve["metric"]))
     label = f"difference in {score} (up is larger)" if quantity else f"gap in {score}"
     ax.set_ylabel(label if quantity else f"{label} (up is better)")

@@ -7,7 +7,7 @@ from matplotlib.colors import ListedColormap
 
 from trajlab.analysis import Conflict
 from trajlab.plots.figure import figure
-from trajlab.plots.style import say
+from trajlab.plots.style import plain, say
 
 COLUMNS = 40  # windows of steps
 NAMED = 30  # layers that have room for their names
@@ -37,7 +37,7 @@ def layers(result: Conflict, ax: Axes) -> None:
     clear = ListedColormap(["none"])
     ax.pcolor(*place, below, hatch="////", cmap=clear, shading="nearest")
     if len(names) <= NAMED:
-        ax.set_yticks(range(len(names)), names, fontsize="small")
+        ax.set_yticks(range(len(names)), list(map(plain, names)), fontsize="small")
     else:
         ax.set_ylabel(f"{len(names)} layers, in the order of the model")
     ax.invert_yaxis()

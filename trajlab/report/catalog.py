@@ -5,7 +5,7 @@ An analysis and its figure bear the name of their entry, in `trajlab.analysis` a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,9 @@ class Entry:
         Columns, and tables, that a reader is spared; JSON has them.
     shown
         The table that is shown first; the first of the result if there is none of that name.
+    beside
+        Further figures, drawn next to the first in each panel where the result has rows of a table:
+        by that table's name the function, as ``package:name``.
     """
 
     help: str
@@ -31,6 +34,7 @@ class Entry:
     reading: str
     details: tuple[str, ...] = ()
     shown: str = "summary"
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 ANALYSES: Mapping[str, Entry] = {
@@ -92,13 +96,16 @@ ANALYSES: Mapping[str, Entry] = {
         panels=("setting",),
         reading=(
             "Each mark is one configuration, the mean of its runs; filled ones are on their "
-            "method's front of validation, and joined. A front of more trials reaches further by "
-            "luck alone: compare methods with equal trials, on fresh seeds, and by the signed "
-            "distance, which is positive beyond the baseline's front and 0 on average where "
+            "method's front of validation, and joined, with the interval over fresh runs where "
+            "there are any. Beside it the training set, where filled ones are on the front of "
+            "training: a front there need not be one on test. A front of more trials reaches "
+            "further by luck alone: compare methods with equal trials, on fresh seeds, and by the "
+            "signed distance, which is positive beyond the baseline's front and 0 on average where "
             "nothing differs."
         ),
-        details=("flips", "points"),
+        details=("flips", "points", "training", "chosen"),
         shown="distance",
+        beside={"training": "trajlab.plots:training_front"},
     ),
     "correlate": Entry(
         help="Correlation of two quantities over independent units, with permutation p-values.",

@@ -42,18 +42,22 @@ def draw(name: str, result: Result) -> Figure:
         Not known to pyplot, so nothing has to be closed.
     """
     entry = ANALYSES[name]
-    plot = resolve_name(f"trajlab.plots:{name}")
     parts = list(_parts(result, entry.panels))
-    columns = min(BESIDE, len(parts))
-    rows = ceil(len(parts) / columns)
+    plots = [resolve_name(f"trajlab.plots:{name}")]
+    plots += [
+        resolve_name(plot) for table, plot in entry.beside.items() if len(getattr(result, table))
+    ]
+    drawn = [(title, part, plot) for title, part in parts for plot in plots]
+    columns = min(BESIDE // len(plots) * len(plots), len(drawn))
+    rows = ceil(len(drawn) / columns)
     with mpl.rc_context(_RC):
         size = (max(WIDTH * columns, 6.4), HEIGHT * rows)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False).flat
-        for axes, (title, part) in zip(grid, parts, strict=False):
+        for axes, (title, part, plot) in zip(grid, drawn, strict=False):
             plot(part, ax=axes)
             axes.set_title(title if len(parts) > 1 else "", fontsize="medium")
-        for axes in grid[len(parts) :]:
+        for axes in grid[len(drawn) :]:
             axes.set_visible(False)
     return figure
 

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from trajlab.analysis import Diagnosis, Result
@@ -23,6 +22,7 @@ from trajlab.report.overview import forests
 from trajlab.report.readable import Readable, readable, text
 from trajlab.report.sentences import left_out, sentences
 from trajlab.report.tables import brief, main_table, measured
+from trajlab.report.templates import templates
 from trajlab.store import Runs
 
 log = logging.getLogger(__name__)
@@ -48,35 +48,31 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
     str
         The page: verdict, figures, tables, settings, runs and versions.
     """
-    environment = Environment(
-        loader=PackageLoader("trajlab", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["words"] = lambda name: name.replace("_", " ")
-    environment.filters["text"] = text
-    environment.filters["data"] = embed.data
     listed = inventory(runs)
     keys = group_columns(diagnosis.settings["group_by"])[1:]
     places = _places(runs, keys)
-    return environment.get_template("page.html").render(
-        forests=forests(diagnosis),
-        verdict=sentences(diagnosis),
-        curves=_interactive(lambda: curves(runs, keys, places)),
-        parts=[_part(n, diagnosis.results[n], places) for n in ANALYSES if n in diagnosis.results],
-        left_out=left_out(diagnosis),
-        settings=diagnosis.settings,
-        runs=readable(listed["runs"]),
-        skipped=readable(listed["skipped"]) if "skipped" in listed else None,
-        download=downloads.link("verdict", diagnosis.verdict),
-        number=len(runs),
-        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        recorded=_origins(runs),
-        computed={name: version(name) for name in _COMPUTES},
-        scripts=embed.scripts(),
-        policy=embed.policy(),
+    return (
+        templates()
+        .get_template("page.html")
+        .render(
+            forests=forests(diagnosis),
+            verdict=sentences(diagnosis),
+            curves=_interactive(lambda: curves(runs, keys, places)),
+            parts=[
+                _part(n, diagnosis.results[n], places) for n in ANALYSES if n in diagnosis.results
+            ],
+            left_out=left_out(diagnosis),
+            settings=diagnosis.settings,
+            runs=readable(listed["runs"]),
+            skipped=readable(listed["skipped"]) if "skipped" in listed else None,
+            download=downloads.link("verdict", diagnosis.verdict),
+            number=len(runs),
+            made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            recorded=_origins(runs),
+            computed={name: version(name) for name in _COMPUTES},
+            scripts=embed.scripts(),
+            policy=embed.policy(),
+        )
     )
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trajlab.store.formulas import inert
+
 
 def to_json(tables: Mapping[str, pd.DataFrame]) -> str:
     """Write tables as ``{"table": [row, …]}``.
@@ -30,9 +32,10 @@ def to_csv(tables: Mapping[str, pd.DataFrame]) -> bytes:
     Returns
     -------
     bytes
-        UTF-8, without an index column; missing values are empty.
+        UTF-8, without an index column; missing values are empty; a text that a spreadsheet would
+        take for a formula gets an apostrophe.
     """
-    return main_table(tables).to_csv(index=False).encode()
+    return inert(main_table(tables)).to_csv(index=False).encode()
 
 
 def main_table(tables: Mapping[str, pd.DataFrame], shown: str = "summary") -> pd.DataFrame:

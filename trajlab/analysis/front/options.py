@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from trajlab.analysis.front.budget import Budget
 from trajlab.analysis.front.pareto import FRONT_SAMPLES
 from trajlab.analysis.options import TableOptions
 
@@ -15,12 +16,15 @@ class FrontOptions(TableOptions):
     ----------
     objective
         ``max`` or ``min`` for each objective.
+    budget
+        What every run may have spent where it is read.
     """
 
     objective: Mapping[str, str]
     baseline: Mapping[str, str]
     fresh: Mapping[str, str] | None
     seed: int
+    budget: Budget
     interval: str = field(
         default=f"bootstrap of seeds within configurations, {FRONT_SAMPLES} samples", init=False
     )
