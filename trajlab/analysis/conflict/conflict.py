@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from trajlab.analysis.conflict.options import ConflictOptions
+from trajlab.analysis.conflict.rows import cosines_alone
 from trajlab.analysis.conflict.sentences import sentences
 from trajlab.analysis.conflict.tables import group_tables
 from trajlab.analysis.options import Options
@@ -41,6 +42,9 @@ class Conflict(Result):
         One row a run, measured step and pair of tasks: the noise-corrected cosine.
     across_time
         One row a group, task and lag: how alike a task's gradient stays, from its sketches.
+    examples
+        One row a group, number of examples in a gradient, and kind of pair: cosine, share of
+        negative cosines and magnitude similarity between examples and between tasks.
     """
 
     options: ConflictOptions
@@ -51,6 +55,7 @@ class Conflict(Result):
     overall: pd.DataFrame
     corrected: pd.DataFrame
     across_time: pd.DataFrame
+    examples: pd.DataFrame
 
     def sentences(self, _: float | None = None, /) -> Iterator[Sentence]:
         """Yield how alike the gradients of each group are, and how much of them each task has."""
@@ -74,7 +79,8 @@ def conflict(
     Parameters
     ----------
     runs
-        Recorded runs; those of groups with one task are passed over.
+        Recorded runs; those of groups with one task are passed over. Of runs whose pair cosines
+        come from another log, norms and all that they enter are not known.
     layers
         One row a layer too, next to the total over all shared parameters (layer ``all``).
     confidence, group_by
@@ -106,7 +112,9 @@ def requires(groups: Sequence[Group], options: Options) -> str:
     """Return why there is no conflict: no run recorded the gradients of two tasks."""
     del options
     several = [group for group in groups if len(group.tasks) > 1]
-    recorded = any("gradients" in run.tables for group in several for run in group.runs)
+    recorded = any(
+        "gradients" in run.tables or cosines_alone(run) for group in several for run in group.runs
+    )
     return "" if recorded else _NOT_RECORDED
 
 

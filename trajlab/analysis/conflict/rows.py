@@ -90,16 +90,34 @@ def similarity_frame(gram: FloatArray, weights: FloatArray, tasks: Sequence[str]
     )
 
 
+def cosines_alone(run: Trajectory) -> bool:
+    """Tell whether of a run's gradients the cosines are known alone, as another log had them.
+
+    Those that trajlab corrects for noise have standard errors beside them.
+    """
+    if "gradients" in run.tables or "similarity" not in run.tables:
+        return False
+    columns = run.table("similarity")
+    return "cosine" in columns and "se" not in columns
+
+
 def run_frames(
     run: Trajectory, tasks: Sequence[str], layers: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return one run's rows of `pairs` and `similarity`, with its tasks in the order of `tasks`."""
-    table = run.table("gradients")
+    alone = cosines_alone(run)
+    table = run.table("similarity" if alone else "gradients")
     names = [task for task in tasks if task in table["task"]]
     order = [list(table["task"]).index(task) for task in names]
-    total, step = run.gram()[:, order][:, :, order], table["step"]
-    pairs = [pair_frame(total[:, None], names, ["all"])]
-    if layers:
+    total, step = table["cosine"] if alone else run.gram(), table["step"]
+    total = total[:, order][:, :, order]
+    if alone:  # gradients of norm 1 have these cosines; whatever norms enter is not known
+        unit = np.where(np.eye(len(names), dtype=bool), 1.0, total)
+        pairs = [pair_frame(unit[:, None], names, ["all"]).assign(magnitude_similarity=np.nan)]
+        total = np.full_like(total, np.nan)
+    else:
+        pairs = [pair_frame(total[:, None], names, ["all"])]
+    if layers and not alone:
         by_layer = table["gram"][:, :, order][:, :, :, order]
         pairs.append(pair_frame(by_layer, names, list(table["layer"])))
     frames = [pd.concat(pairs), similarity_frame(total, weights_in_update(run, step, names), names)]

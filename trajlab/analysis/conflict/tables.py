@@ -6,8 +6,9 @@ import pandas as pd
 
 from trajlab.analysis.conflict import multitask
 from trajlab.analysis.conflict.corrected import corrected_frame, summarise_corrected
+from trajlab.analysis.conflict.examples import example_frame, summarise_examples
 from trajlab.analysis.conflict.options import ConflictOptions
-from trajlab.analysis.conflict.rows import MISSING, ZERO, measured_frames, run_frames
+from trajlab.analysis.conflict.rows import MISSING, ZERO, cosines_alone, measured_frames, run_frames
 from trajlab.analysis.conflict.sketches import time_frame
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.statistics.intervals import mean_interval
@@ -68,7 +69,7 @@ def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFra
         If runs differ in their shared parameters.
     """
     confidence = options.confidence
-    runs = [run for run in group.runs if "gradients" in run.tables]
+    runs = [run for run in group.runs if "gradients" in run.tables or cosines_alone(run)]
     if len(group.tasks) < 2 or not runs:
         return {}
     for run in runs:
@@ -80,7 +81,12 @@ def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFra
     read = [run_frames(run, group.tasks, options.layers) for run in runs]
     pairs = pd.concat([frames[0] for frames in read], ignore_index=True)
     similarities = pd.concat([frames[1] for frames in read], ignore_index=True)
-    corrected = pd.concat([corrected_frame(run, group.tasks) for run in runs])
+    corrected = pd.concat(
+        [
+            pd.DataFrame() if cosines_alone(run) else corrected_frame(run, group.tasks)
+            for run in runs
+        ]
+    )
     summary = summarise(pairs, confidence)
     if not corrected.empty:
         beside = summarise_corrected(corrected, confidence).assign(layer="all")
@@ -95,6 +101,7 @@ def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFra
             noise = rows.groupby(["run", "step"])[name].mean().rename("noise").reset_index()
             overall = overall.join(multitask.over_training(noise, (), ("noise",), confidence))
     times = pd.concat([time_frame(run, group.tasks) for run in runs])
+    examples = pd.concat([example_frame(run, group.tasks) for run in runs])
     head = Head(keys=group.keys, n_runs=len(runs))
     frames = {
         "pairs": pairs,
@@ -104,6 +111,7 @@ def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFra
         "overall": overall,
         "corrected": corrected,
         "across_time": summarise_times(times, confidence),
+        "examples": summarise_examples(examples, confidence),
     }
     return {name: head.above(frame) for name, frame in frames.items()}
 
