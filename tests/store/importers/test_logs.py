@@ -226,6 +226,9 @@ def test_errors_are_a_wizard(tmp_path: Path) -> None:
     said = refused("wandb", tmp_path / "a.csv", *out)
     assert "no series that --map names; found 'fit loss', 'top-1'; name each one" in said
     assert "--map train/TASK/loss='fit loss'" in said
+    (tmp_path / "c.csv").write_text("_step,val_loss,train_loss,val_acc\n0,1,2,3\n")
+    said = refused("wandb", tmp_path / "c.csv", *out)
+    assert "--map train/TASK/loss='train_loss' --map test/TASK/METRIC='val_acc'" in said
     said = refused("wandb", tmp_path / "a.csv", *out, "--map", "train/left/loss=nope")
     assert "no series 'nope'; found 'fit loss', 'top-1'" in said
     said = refused("wandb", tmp_path / "a.csv", *out, "--map", "fit/left=fit loss")
