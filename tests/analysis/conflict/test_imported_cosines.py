@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from trajlab.analysis import conflict
+from trajlab.analysis.summary import _likeness
 from trajlab.errors import TrajlabError
 from trajlab.store import Writer, load, standard
 from trajlab.store.importers.csv import import_csv
@@ -43,3 +44,9 @@ def test_cosines_corrected_for_noise_are_not_taken_for_those_of_batches(tmp_path
     writer.close()
     with pytest.raises(TrajlabError, match="no complete run recorded the gradients"):
         conflict(load(tmp_path / "run.h5"))
+
+
+def test_the_row_that_stands_for_a_run_has_them(runs):
+    (row,) = (row for row in _likeness(runs[0])["c"].items() if row[0] == "mean_cosine")
+    # of c to a and b: 1, 1, 1 and 0, not recorded, .25
+    assert row[1][0] == pytest.approx((3 + 0.25) / 5)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from trajlab.analysis.conflict.options import ConflictOptions
-from trajlab.analysis.conflict.rows import cosines_alone
+from trajlab.analysis.conflict.rows import has_cosines
 from trajlab.analysis.conflict.sentences import sentences
 from trajlab.analysis.conflict.tables import group_tables
 from trajlab.analysis.options import Options
@@ -112,9 +112,7 @@ def requires(groups: Sequence[Group], options: Options) -> str:
     """Return why there is no conflict: no run recorded the gradients of two tasks."""
     del options
     several = [group for group in groups if len(group.tasks) > 1]
-    recorded = any(
-        "gradients" in run.tables or cosines_alone(run) for group in several for run in group.runs
-    )
+    recorded = any(has_cosines(run) for group in several for run in group.runs)
     return "" if recorded else _NOT_RECORDED
 
 

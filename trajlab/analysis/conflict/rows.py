@@ -90,6 +90,11 @@ def similarity_frame(gram: FloatArray, weights: FloatArray, tasks: Sequence[str]
     )
 
 
+def has_cosines(run: Trajectory) -> bool:
+    """Tell whether cosines of its tasks' gradients are known, of its own or from another log."""
+    return "gradients" in run.tables or cosines_alone(run)
+
+
 def cosines_alone(run: Trajectory) -> bool:
     """Tell whether of a run's gradients the cosines are known alone, as another log had them.
 

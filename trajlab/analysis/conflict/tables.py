@@ -8,7 +8,14 @@ from trajlab.analysis.conflict import multitask
 from trajlab.analysis.conflict.corrected import corrected_frame, summarise_corrected
 from trajlab.analysis.conflict.examples import example_frame, summarise_examples
 from trajlab.analysis.conflict.options import ConflictOptions
-from trajlab.analysis.conflict.rows import MISSING, ZERO, cosines_alone, measured_frames, run_frames
+from trajlab.analysis.conflict.rows import (
+    MISSING,
+    ZERO,
+    cosines_alone,
+    has_cosines,
+    measured_frames,
+    run_frames,
+)
 from trajlab.analysis.conflict.sketches import time_frame
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.statistics.intervals import mean_interval
@@ -69,7 +76,7 @@ def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFra
         If runs differ in their shared parameters.
     """
     confidence = options.confidence
-    runs = [run for run in group.runs if "gradients" in run.tables or cosines_alone(run)]
+    runs = [run for run in group.runs if has_cosines(run)]
     if len(group.tasks) < 2 or not runs:
         return {}
     for run in runs:
