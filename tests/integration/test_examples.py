@@ -35,9 +35,46 @@ def test_example(tmp_path: Path, script: str) -> None:
         assert np.isfinite(run.gram()).all()
 
 
+@pytest.mark.parametrize(
+    ("script", "title", "told"),
+    [
+        ("alone_and_together", "8x8 digits: the ways of training compared", "task parity"),
+        ("two_optimizers", "8x8 digits: the ways of training compared", "against method=sgd"),
+        ("many_tasks", "8x8 digits: the ways of training compared", "Of 9 tasks"),
+        ("model_sizes", "two-token language: the ways of training compared", "at equal tokens"),
+    ],
+)
+def test_experiments_end_in_a_page(tmp_path: Path, script: str, title: str, told: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "experiments" / f"{script}.py"), str(tmp_path)],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parent)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    page = (tmp_path / "report.html").read_text()
+    assert f"<h1>{title}</h1>" in page
+    assert told in page
+    assert "could not be drawn" not in page
+    said = done.stdout[: done.stdout.index("Page:")]
+    alone = script in ("two_optimizers", "model_sizes")
+    assert ("conflict" in said or "pairs of tasks" in said or "Batch gradients" in said) != alone
+    if script == "model_sizes":  # one run a size
+        sentences = said.split("\n  ")
+        claims = [s for s in sentences if s[:1].isupper() and not s.startswith("Descriptive only")]
+        assert claims == []
+        assert said.index("method 3.9K") < said.index("method 43.1K")
+
+
 def test_every_example_is_listed() -> None:
     readme = (EXAMPLES / "README.md").read_text()
-    assert sorted(name[: -len(".py")] for name in _links(readme)) == SCRIPTS
+    named = [name[: -len(".py")] for name in _links(readme)]
+    experiments = sorted(
+        p.stem for p in (EXAMPLES / "experiments").glob("*.py") if p.stem != "digits"
+    )
+    assert sorted(named) == sorted([*SCRIPTS, *(f"experiments/{name}" for name in experiments)])
 
 
 def _links(text: str) -> list[str]:

@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from tests.integration.failing import Broken, Unreachable
@@ -246,3 +246,94 @@ def test_a_fit_that_goes_on_does_so_in_its_file(tmp_path: Path) -> None:
     run = Trajectory(tmp_path / "run.h5")
     assert run.table("losses")["step"].tolist() == list(range(12))
     assert not (tmp_path / "run-2.h5").exists()
+
+
+class Counter(nn.Module):
+    """As torchmetrics count: a state that is no buffer, changed in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._defaults = {"seen": torch.tensor(0)}
+        self.seen = torch.tensor(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += len(x)
+        return self.seen
+
+
+class Whole(Module):
+    """Dropout, a normalisation, a counter and a log in its training step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counter = Counter()
+        self.norm = torch.nn.BatchNorm1d(6)
+        self.noise = torch.nn.Dropout(0.5)
+        self.counted: list[int] = []
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        x, y = batch
+        self.log("train_seen", self.counter(x).float())
+        self.counted.append(int(self.counter.seen))
+        return total_loss(self, losses(self.model, (self.noise(self.norm(x)), y)))
+
+
+def test_a_sample_of_the_training_set_is_evaluated_and_leaves_nothing(tmp_path: Path) -> None:
+    recorded, plain = Whole(), Whole()
+    both = [
+        callback(tmp_path / "sampled.h5", recorded, train_sample=7, splits=["test"]),
+        callback(tmp_path / "other.h5", recorded, splits=["test"]),
+    ]
+    torch.manual_seed(3)
+    fit(recorded, *both, max_epochs=2)
+    torch.manual_seed(3)
+    fit(plain, max_epochs=2)
+    assert same(recorded, plain)
+    assert recorded.counted[:6] == plain.counted[:6]
+    assert [c for c in recorded.counted if c in plain.counted][-1] == plain.counted[-1]
+    sampled, other = (Trajectory(tmp_path / name) for name in ("sampled.h5", "other.h5"))
+    table = sampled.table("evaluations/train")
+    assert table["step"].tolist() == [6, 12]
+    assert "evaluations/train" not in other.tables
+    assert np.allclose(
+        sampled.table("evaluations/test")["loss"],
+        other.table("evaluations/test")["loss"],
+        rtol=1e-6,
+    )
+    x, y = joined(DATA)
+    chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:7]
+    recorded.eval()
+    with torch.no_grad():
+        true = losses(recorded.model, (recorded.norm(x[chosen]), y[chosen]))
+    assert np.allclose(table["loss"][-1], [float(true[task]) for task in TASKS], rtol=1e-5)
+
+
+def test_a_sample_under_manual_optimization_does_not_train(tmp_path: Path) -> None:
+    class Steps(Manual):
+        def validation_step(self, batch: Any, index: int) -> Tensor:
+            return total_loss(self, losses(self.model, batch))
+
+    recorded, plain = Steps(), Steps()
+    fit(recorded, callback(tmp_path / "run.h5", recorded, probes=[], train_sample=5))
+    fit(plain)
+    assert same(recorded, plain)
+    assert Trajectory(tmp_path / "run.h5").table("evaluations/train")["step"].tolist() == [6]
+
+
+def test_a_sample_needs_data_with_a_length(tmp_path: Path) -> None:
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self) -> Any:
+            return iter(TensorDataset(*joined(DATA)))
+
+    module = Module()
+    trainer = pl.Trainer(
+        callbacks=[callback(tmp_path / "run.h5", module, train_sample=5)],
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        max_epochs=1,
+    )
+    with pytest.raises(TrajlabError, match="train_sample needs one DataLoader of a training set"):
+        trainer.fit(module, DataLoader(Stream(), batch_size=5), loader(TEST))
+    with pytest.raises(TrajlabError, match="train_sample=0 is no number of examples"):
+        callback(tmp_path / "run.h5", module, train_sample=0)

@@ -318,3 +318,30 @@ def test_the_callback_pickles(tmp_path: Path) -> None:
     train(tmp_path, model, recorder)
     again = pickle.loads(pickle.dumps(recorder))
     assert again.session.path == recorder.session.path
+
+
+def test_a_sample_of_the_training_set_is_evaluated(tmp_path: Path) -> None:
+    recorded, plain = TwoHeads(), TwoHeads()
+    own = RecorderCallback(tmp_path / "run.h5", TASKS, train_sample=6, shared=recorded.encoder)
+    evaluations = {
+        "eval_dataset": {
+            name: sentences(5, seed) for name, seed in (("validation", 8), ("test", 9))
+        },
+        "eval_strategy": "epoch",
+        "num_train_epochs": 2,
+    }
+    trainer = train(tmp_path / "a", recorded, own, **evaluations)
+    train(tmp_path / "b", plain, **evaluations)
+    for name, value in recorded.state_dict().items():
+        assert torch.equal(value, plain.state_dict()[name])
+    run = Trajectory(tmp_path / "run.h5")
+    table = run.table("evaluations/train")
+    assert table["step"].tolist() == run.table("evaluations/test")["step"].tolist()
+    data = trainer.train_dataset
+    chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:6].tolist()
+    inputs = {name: torch.stack([data[i][name] for i in chosen]) for name in data[0]}
+    recorded.eval()
+    with torch.no_grad():
+        true = task_losses(recorded(inputs["input_ids"]), inputs)
+    assert np.allclose(table["loss"][-1], [float(true[task]) for task in TASKS], rtol=1e-5)
+    pickle.dumps(own)

@@ -26,7 +26,7 @@ def result(heights: dict[str, float], onset: float = 0.1, **key: str) -> Gap:
         row = {"setting": "digits", "condition": condition, "method": "uniform", "task": "first"}
         row |= {"baseline": "method=single", "metric": "accuracy", **key}
         gap = height * -np.log10(LOSS)
-        curve = {"train_loss": LOSS, "gap": gap, "low": gap - 1, "high": gap + 1}
+        curve = {"at": LOSS, "train_loss": LOSS, "gap": gap, "low": gap - 1, "high": gap + 1}
         curve |= {"band_low": gap - 3, "band_high": gap + 3}
         curves.append(pd.DataFrame({**row, **curve, "significant": onset >= LOSS}))
         summaries.append({**row, "onset_loss": onset})

@@ -1,7 +1,8 @@
-"""Evaluations of one step that take each other's place: told, unless they are the same."""
+"""What is recorded of evaluations; those of one step that take each other's place are told."""
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,3 +80,36 @@ def test_flags_of_items_are_recorded_for_the_tasks_that_have_them(
         assert found[row, 1].compressed().tolist() == right.tolist()
     with pytest.raises(TrajlabError, match="no table 'evaluations/train'"):
         run.correct("train")
+
+
+def test_evaluations_hold_what_training_has_spent(path: Path, model: TwoHeads) -> None:
+    values = {"left": {"loss": 1.0}, "right": {"loss": 2.0}}
+    with recorder(path, model) as r:
+        r.evaluate("train", values)
+        for step, batch in enumerate(batches(2), 1):
+            r.backward(losses(model, batch))
+            r.evaluate("test", values, tokens=1e9 * step, samples=torch.tensor(5 * step))
+        r.evaluate("test", values, step=3)
+    table = Trajectory(path).table("evaluations/test")
+    assert table.axes("tokens") == ("step",)
+    assert table["tokens"].tolist() == pytest.approx([1e9, 2e9, np.nan], nan_ok=True)
+    assert table["samples"][:2].tolist() == [5, 10]
+    assert (np.diff(table["wall_time"]) >= 0).all()
+    assert "tokens" not in Trajectory(path).table("evaluations/train")
+
+
+@pytest.mark.parametrize(
+    ("clocks", "sentence"),
+    [
+        ({"tokens": -1}, "tokens is -1; give what was spent since training began"),
+        ({"tokens": "many"}, "tokens is 'many'; give one number"),
+        ({"epoch": 3}, "'epoch' is recorded by another way already; set recorder.epoch"),
+        ({"loss": 3}, "'loss' is recorded by another way already"),
+    ],
+)
+def test_what_is_no_sum_of_what_was_spent_is_one_sentence(
+    path: Path, model: TwoHeads, clocks: dict[str, Any], sentence: str
+) -> None:
+    with recorder(path, model) as r, pytest.raises(TrajlabError, match=sentence):
+        r.evaluate("test", {"left": {"loss": 1.0}}, **clocks)
+    assert "evaluations/test" not in Trajectory(path).tables

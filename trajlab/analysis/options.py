@@ -9,6 +9,9 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
+
+from trajlab.analysis.axis import Axis
 from trajlab.errors import TrajlabError
 
 BASELINE: Mapping[str, str] = MappingProxyType({"method": "single"})
@@ -107,11 +110,35 @@ class ComparisonOptions(ScoreOptions):
         Keys and values that select the baseline, and that narrow what is compared with it.
     rule
         How a score is read at a training loss.
+    x, loss
+        What is equal where groups are compared: as in `trajlab.analysis.axis.Axis`.
+    at
+        Values of it to compare at.
+
+    Raises
+    ------
+    TrajlabError
+        If the loss is unknown, or a value of `at` not positive.
     """
 
     baseline: Mapping[str, str]
     against: Mapping[str, str] | None
     rule: Rule
+    x: str
+    loss: str
+    at: Sequence[float]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if wrong := [value for value in self.at if not (np.isfinite(value) and value > 0)]:
+            raise TrajlabError(
+                f"the {self.axis.name} to compare at must be positive, not {wrong[0]}"
+            )
+
+    @property
+    def axis(self) -> Axis:
+        """What is equal where groups are compared."""
+        return Axis(self.x, self.loss)
 
 
 def _plain(value: Any) -> Any:

@@ -13,13 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from trajlab.analysis.conflict.rows import has_cosines, run_frames
-from trajlab.analysis.runs.evaluations import (
-    check_metric,
-    evaluated,
-    higher_is_better,
-    metrics,
-    read,
-)
+from trajlab.analysis.runs.columns import higher_is_better, task_column
+from trajlab.analysis.runs.evaluations import check_metric, evaluated, metrics, read
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import recorded
 from trajlab.errors import TrajlabError
@@ -87,9 +82,10 @@ def summarise_runs(
     DataFrame
         The group's keys, all metadata, `task`, `run`, then `metric, higher_is_better,
         final_metric, min_train_loss, sharpness, gradient_covariance, fisher, hessian_top`,
-        `similarity` (equation 6), `excess_similarity` over the 1/√K that K orthogonal gradients of
-        equal norm have, `mean_cosine` and `share_conflicting` with the other tasks over training;
-        NaN with a `reason` where one was recorded too sparsely, and without one where it was not.
+        `similarity` (equation 6; none of a task alone), `excess_similarity` over the 1/√K that K
+        orthogonal gradients of equal norm have, `mean_cosine` and `share_conflicting` with the
+        other tasks over training; NaN with a `reason` where one was recorded too sparsely, and
+        without one where it was not.
     """
     groups = list(groups)
     if metric:
@@ -164,8 +160,14 @@ def _scores(
     sign = 1 if higher_is_better(run, split, metric) else -1
     return {
         "final_metric": (sign * score, ""),
-        "min_train_loss": (evaluations.train_loss.min(), ""),
+        "min_train_loss": (_least_loss(run, task), ""),
     }
+
+
+def _least_loss(run: Trajectory, task: str) -> float:
+    step, loss = task_column(run, "evaluations/train", "loss", task)
+    known = loss[(step > 0) & np.isfinite(loss)]
+    return float(known.min()) if known.size else np.nan
 
 
 def _factor(run: Trajectory, task: str, factor: str, counts: Counts) -> Summary:
@@ -184,6 +186,9 @@ def _likeness(run: Trajectory) -> dict[str, dict[str, Summary]]:
     if has_cosines(run) and gradients.get("complete") is not False:
         frames = run_frames(run, run.tasks, layers=False)
     likeness = {}
+    if len(run.tasks) == 1:  # a gradient is like itself, which says nothing
+        names = ("similarity", "excess_similarity", "mean_cosine", "share_conflicting")
+        return {run.tasks[0]: dict.fromkeys(names, (np.nan, ""))}
     for task in run.tasks:
         to_update = recorded(run, task, "similarity/cosine_to_update")[1]
         cosine = conflicting = np.empty(0)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from trajlab.analysis.options import IntervalOptions, Options
 from trajlab.analysis.result import Family, Result
-from trajlab.analysis.runs.groups import Group, group
+from trajlab.analysis.runs.groups import Group, group, one_task
 from trajlab.analysis.statistics.intervals import mean_interval
 from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
@@ -180,7 +180,7 @@ def requires(groups: Sequence[Group], options: Options) -> str:
     several = [run for each in groups if len(each.tasks) > 1 for run in each.runs]
     found = [values for run in several if len(values := weights_of(run)[2])]
     if not found:
-        return _NOT_RECORDED
+        return one_task(groups) or _NOT_RECORDED
     return "" if any(np.ptp(values, axis=0).any() for values in found) else _CONSTANT
 
 

@@ -15,7 +15,8 @@ from trajlab.plots.style import INK, Series, plain, say, series
 def gap(result: Gap, ax: Axes) -> None:
     """Draw the gap to the baseline at equal training loss, as the paper's figure 1 does.
 
-    Training runs from left to right: the loss falls along a logarithmic axis. A line is one
+    Training runs from left to right: the loss that is matched falls along a logarithmic axis, or
+    the clock runs along it. A line is one
     comparison, underlaid where it is significant; the shade is the interval at each loss, the paler
     one around it is to hold the whole curve at once; the large mark is the onset.
 
@@ -29,9 +30,10 @@ def gap(result: Gap, ax: Axes) -> None:
     keys = ("setting", "task", "metric", "condition", "method", *group_by)
     for line in series(curve, keys, alone=("condition", "method")):
         _draw(ax, line, line.of(result.summary)["onset_loss"].iloc[0])
-    ax.set_xlabel("training loss (falls from left to right)")
+    axis = result.options.axis
+    ax.set_xlabel(f"{axis.name} (falls from left to right)" if axis.is_loss else axis.name)
     if curve.empty:
-        say(ax, "no training loss that both sides reach")
+        say(ax, f"no {axis.name} that both sides reach")
         return
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
     score, baseline = (plain(" or ".join(curve[name].unique())) for name in ("metric", "baseline"))
@@ -39,7 +41,7 @@ def gap(result: Gap, ax: Axes) -> None:
     label = f"difference in {score} (up is larger)" if quantity else f"gap in {score}"
     ax.set_ylabel(label if quantity else f"{label} (up is better)")
     ax.set_xscale("log")
-    if not ax.xaxis_inverted():
+    if axis.is_loss and not ax.xaxis_inverted():
         ax.invert_xaxis()
     ax.set_ylim(vertical_range(curve))
     ax.legend(title=f"against {baseline}", frameon=False)
@@ -66,8 +68,8 @@ def vertical_range(curve: pd.DataFrame) -> tuple[float, float]:
 
 
 def _draw(ax: Axes, line: Series, onset: float) -> None:
-    rows = line.rows.sort_values("train_loss")
-    loss, height = rows["train_loss"].to_numpy(float), rows["gap"].to_numpy(float)
+    rows = line.rows.sort_values("at")
+    loss, height = rows["at"].to_numpy(float), rows["gap"].to_numpy(float)
     for low, high, shade in (("low", "high", 0.18), ("band_low", "band_high", 0.07)):
         ax.fill_between(loss, rows[low], rows[high], color=line.color, alpha=shade, linewidth=0)
     significant = np.where(rows["significant"].fillna(False).astype(bool), height, np.nan)

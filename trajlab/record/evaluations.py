@@ -20,7 +20,8 @@ _logger = logging.getLogger("trajlab")
 
 Value = float | Tensor | NDArray[np.bool_]
 Values = Mapping[str, Mapping[str, Value]]
-_TAKEN = {"step", "task", "epoch", "items", "item_byte"}
+_TAKEN = {"step", "task", "epoch", "wall_time", "items", "item_byte"}
+_SPENT = "spent since training began"
 _NOT_METRICS = {"loss", "items", "correct"}  # declared otherwise
 
 
@@ -44,8 +45,19 @@ class Evaluations:
         self._told: set[tuple[str, tuple[str, ...]]] = set()
         self._last: dict[str, tuple[Mapping[str, Any], int]] = {}  # of each split
 
-    def row(self, split: str, values: Values) -> dict[str, Any]:
+    def row(
+        self, split: str, values: Values, clocks: Mapping[str, float] | None = None
+    ) -> dict[str, Any]:
         """Check an evaluation, declare its table, and return its row.
+
+        Parameters
+        ----------
+        split : str
+            Of the data.
+        values : mapping
+            As `evaluation_row` takes them.
+        clocks : mapping, optional
+            What training has spent so far, by name.
 
         Raises
         ------
@@ -62,8 +74,13 @@ class Evaluations:
                 split,
                 ", ".join(absent),
             )
-        self._rows.declare(evaluation_table(split, self._tasks, row, self._lower_is_better))
-        return row
+        spent = clock_row(clocks or {}, row)
+        declared = evaluation_table(split, self._tasks, row, self._lower_is_better)
+        columns = tuple(Column(name, description=_SPENT) for name in spent)
+        wall_time = Column("wall_time", units="s", description="time since the run was created")
+        columns = (wall_time, *columns)
+        self._rows.declare(replace(declared, columns=(*declared.columns, *columns)))
+        return row | spent
 
     def record(self, split: str, row: Mapping[str, Any], moment: Moment, waiting: int = 0) -> None:
         """Record the row of an evaluation of the weights at a moment.
@@ -81,7 +98,7 @@ class Evaluations:
         waiting : int
             Backward passes since the last update.
         """
-        row = {"step": moment.step, "epoch": moment.epoch, **row}
+        row = {"step": moment.step, "epoch": moment.epoch, "wall_time": moment.wall_time, **row}
         former, waited = self._last.get(split, (None, 0))
         if former is not None and former["step"] == moment.step:
             if waiting > waited:
@@ -198,9 +215,37 @@ def evaluation_row(values: Values, tasks: Sequence[str]) -> dict[str, Any]:
     return row | (items.pack({t: _array(f) for t, f in flags.items()}, tasks) if flags else {})
 
 
+def clock_row(clocks: Mapping[str, float], row: Mapping[str, Any]) -> dict[str, float]:
+    """Check what training has spent, and return it.
+
+    Parameters
+    ----------
+    clocks : mapping of str to float
+        What, and how much since training began: ``{"tokens": 5e9}``.
+    row : mapping
+        What `evaluation_row` returned.
+
+    Raises
+    ------
+    TrajlabError
+        If one is no number from 0 on, or its name is taken.
+    """
+    for name, value in clocks.items():
+        if name in _TAKEN or name in row:
+            raise TrajlabError(
+                f"{name!r} is recorded by another way already; set recorder.epoch for epochs, and "
+                "give a metric or a sum of what was spent a name of its own"
+            )
+        number = _number(value, name, "")
+        if not (np.isfinite(number) and number >= 0):
+            raise TrajlabError(f"{name} is {value!r}; give what was spent since training began")
+    return {name: float(value) for name, value in clocks.items()}
+
+
 def _equal(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     return a.keys() == b.keys() and all(
-        np.array_equal(a[name], b[name], equal_nan=True) for name in a.keys() - {"epoch"}
+        np.array_equal(a[name], b[name], equal_nan=True)
+        for name in a.keys() - {"epoch", "wall_time"}
     )
 
 
@@ -212,6 +257,8 @@ def _number(value: Any, metric: str, task: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
+        whose = f" of task {task!r}" if task else ""
         raise TrajlabError(
-            f"{metric} of task {task!r} is {value!r}; give one number a task and metric"
+            f"{metric}{whose} is {value!r}; give one number"
+            + (" a task and metric" if task else "")
         ) from None

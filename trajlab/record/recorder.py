@@ -230,7 +230,9 @@ class Recorder(Recording):
         self._measurements.observe(moment, self._loop.clock.boundary)
         self._end_pass(accumulate)
 
-    def evaluate(self, split: str, values: Values, step: int | None = None) -> None:
+    def evaluate(
+        self, split: str, values: Values, step: int | None = None, **clocks: float
+    ) -> None:
         """Record an evaluation of the present weights.
 
         Parameters
@@ -243,6 +245,9 @@ class Recorder(Recording):
             each time: stored as bits, read back by `Trajectory.correct`.
         step : int, optional
             Optimizer updates completed, if the recorder does not count them rightly by itself.
+        **clocks : float
+            What training has spent by now, for `trajlab gap --x`: ``tokens=``, ``samples=``,
+            ``flops=``, or any sum of your own. Wall time is recorded anyway.
 
         Raises
         ------
@@ -250,7 +255,7 @@ class Recorder(Recording):
             If the split or a task is unknown, a value is not a number, or ``"correct"`` not a
             flat array of flags.
         """
-        row = self._evaluations.row(split, values)
+        row = self._evaluations.row(split, values, clocks)
         mark_shared(self._loop, {}, self._rows, self._writer)
         moment = self._loop.evaluate(step)
         self._evaluations.record(split, row, moment, self._loop.clock.waiting)

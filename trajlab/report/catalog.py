@@ -39,20 +39,20 @@ class Entry:
 
 ANALYSES: Mapping[str, Entry] = {
     "gap": Entry(
-        help="Generalization gap to the baseline at matched training loss, and where it begins.",
+        help="Gap to the baseline at equal training loss (or tokens, time, …), and its onset.",
         panels=("setting", "task", "metric"),
         reading=(
-            "Training runs from left to right: the training loss falls along the axis. The height "
-            "is how much better (above zero) or worse (below) the test metric is than the "
-            "baseline's at the same training loss, so that merely having trained further does not "
-            "count. The shade is the interval at each loss by itself, the paler one is to hold the "
-            "whole curve at once; the broad line shows where the former leaves zero out, and the "
-            "large mark is the onset, from which down the gap holds."
+            "Training runs from left to right: what is equal on both sides, such as the training "
+            "loss, stands on the axis. The height is how much better (above zero) or worse (below) "
+            "the metric is than the baseline's there, so that merely having trained further does "
+            "not count. The shade is the interval at each loss by itself, the paler one is to "
+            "hold the whole curve at once; the broad line shows where the former leaves zero out, "
+            "and the large mark is the onset, from which down the gap holds."
         ),
         details=(
             *("delta_p", "matched_p", "reach_p", "selection_p", "delta_se", "delta_df"),
             *("rule", "interval", "onset_rule", "common_loss_low", "selection_split"),
-            *("steps", "pairs", "onset_step_baseline", "onset_step"),
+            *("steps", "pairs", "onset_step_baseline", "onset_step", "beside"),
         ),
     ),
     "conflict": Entry(

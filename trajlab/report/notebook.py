@@ -30,7 +30,10 @@ def html(result: Result) -> str:
     parts: Any = templates().get_template("parts.html").module
     style = templates().get_template("notebook.css").render()
     if isinstance(result, Diagnosis):
-        shown = [parts.overview(forests(result)), parts.sentences(sentences(result))]
+        shown = [
+            parts.overview(forests(result), result.options.axis),
+            parts.sentences(sentences(result)),
+        ]
     else:
         name = name_of(result)
         entry = ANALYSES[name]

@@ -10,6 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from trajlab.analysis import Diagnosis, Result
+from trajlab.analysis.labels import ranks
 from trajlab.analysis.tables import group_columns
 from trajlab.report import downloads
 from trajlab.report.catalog import ANALYSES
@@ -54,6 +55,8 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
     scripts = embed.scripts("page.js")
     return filled(
         "page.html",
+        title=_title(diagnosis, runs),
+        matched=diagnosis.options.axis,
         forests=forests(diagnosis),
         verdict=sentences(diagnosis),
         curves=_interactive(lambda: curves(runs, keys, places)),
@@ -81,8 +84,15 @@ def without_verdict(sentence: str, runs: Runs, group_by: Sequence[str]) -> str:
 
 def _places(runs: Runs, keys: Sequence[str]) -> dict[str, int]:
     """Give each group its place in the palette, whatever the order of the files."""
-    named = sorted({label(run.metadata, keys) for run in runs} - {""})
-    return {name: place for place, name in enumerate(named)}
+    return ranks(sorted({label(run.metadata, keys) for run in runs} - {""}))
+
+
+def _title(diagnosis: Diagnosis, runs: Runs) -> str:
+    """Name the page after what the runs are of, and what is done with them."""
+    settings = dict.fromkeys(str(run.metadata.get("setting") or "") for run in runs)
+    done = "the ways of training compared" if "gap" in diagnosis.results else "what the runs show"
+    about = ", ".join(filter(None, settings))
+    return f"{about}: {done}" if about else done[0].upper() + done[1:]
 
 
 def _part(name: str, result: Result, places: Mapping[str, int]) -> dict[str, Any]:

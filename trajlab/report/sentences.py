@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from trajlab.analysis import Diagnosis
+from trajlab.analysis.runs.groups import ONE_TASK
 from trajlab.plots.style import series
 
 
@@ -42,6 +43,8 @@ def sentences(diagnosis: Diagnosis) -> dict[str, list[Said]]:
 def left_out(diagnosis: Diagnosis) -> dict[str, str]:
     """Return the names of the analyses that do not apply, by the reason.
 
+    Nothing is said of those that compare tasks, where no run trains several.
+
     Parameters
     ----------
     diagnosis
@@ -49,5 +52,7 @@ def left_out(diagnosis: Diagnosis) -> dict[str, str]:
     """
     names: dict[str, list[str]] = {}
     for name, reason in diagnosis.skipped.items():
+        if reason == ONE_TASK:
+            continue
         names.setdefault(reason, []).append(name)
     return {reason: ", ".join(analyses) for reason, analyses in names.items()}

@@ -10,18 +10,22 @@ from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard
 
 
-def write_corrected(path, cosines, ses, **metadata):
-    """Write a run with one step of gradients and a measured similarity of two tasks a step."""
+def write_corrected(path, cosines, ses, *, flagged=True, **metadata):
+    """Write a run with one step of gradients and a measured similarity of two tasks a step.
+
+    Logs of other tools do not tell which gradients are noise (`flagged`).
+    """
     tasks = ["left", "right"]
     writer = Writer(path, tasks, shared=["a.weight"], metadata=metadata)
     writer.declare(standard("gradients", task=tasks, layer=["a"]))
     writer.set_attributes("gradients", {"complete": True})
     writer.append("gradients", {"step": 0, "gram": np.eye(2)[None]})
-    writer.declare(standard("similarity", task=tasks))
+    writer.declare(standard("similarity", *(["noise_dominated"] if flagged else []), task=tasks))
     for step, (cosine_, se) in enumerate(zip(cosines, ses, strict=True)):
         both = np.array([[1.0, cosine_], [cosine_, 1.0]])
         errors = np.full((2, 2), se)
         row = {"cosine": both, "se": errors, "ceiling": np.array([0.1, 0.3])}
+        row |= {"noise_dominated": np.array([np.isnan(cosine_), False])} if flagged else {}
         writer.append("similarity", {"step": step, **row})
     writer.close()
     return Trajectory(path)
@@ -57,3 +61,20 @@ def test_one_run_has_the_interval_of_its_jackknife_error(tmp_path):
     assert row["corrected_low"] == pytest.approx(0.5 - 1.959964 * 0.3)
     assert row["reading"] == "cannot tell"
     assert reading(0.1, 0.2) == "align"
+
+
+def test_only_what_was_told_to_be_noise_is_called_noise(tmp_path):
+    """A blank in somebody's log is no measurement that found noise."""
+    blank = write_corrected(tmp_path / "0.h5", [np.nan, 0.4], [np.nan] * 2, flagged=False)
+    result = conflict([blank])
+    assert result.corrected["reason"].tolist() == ["not recorded", ""]
+    row = result.summary.iloc[0]
+    assert row["n_noise_dominated"] == 0
+    assert row["corrected_cosine"] == pytest.approx(0.4)
+    assert row["reading"] == "cannot tell"  # one run, and no error with it
+    never = write_corrected(tmp_path / "1.h5", [np.nan] * 2, [np.nan] * 2, flagged=False)
+    assert (
+        not verdict([conflict([never])])["sentence"].str.contains("noise-dominated|corrected").any()
+    )
+    noise = write_corrected(tmp_path / "2.h5", [np.nan, 0.4], [0.1] * 2)
+    assert conflict([noise]).corrected["reason"].tolist() == ["noise-dominated", ""]

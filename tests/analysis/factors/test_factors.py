@@ -72,7 +72,7 @@ def test_signs_and_quadrants_follow_the_direction_of_the_metric(runs):
 def test_where_a_loss_was_not_measured_there_is_a_reason(runs):
     row = factors(runs, at=[1e-6]).delta.set_index("at").loc["1e-06"]
     assert np.isnan(row["delta"])
-    assert row["reason"] == "outside the losses that were measured"
+    assert row["reason"] == "outside the training loss that was measured"
     with pytest.raises(TrajlabError, match="must be positive, not 0"):
         factors(runs, at=[0.0])
 

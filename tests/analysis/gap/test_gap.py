@@ -63,7 +63,7 @@ def test_columns_are_those_of_the_design(make_run):
     wanted += ["onset_step_baseline", "onset_step", "sign", "persistence"]
     wanted += [f"{term}{end}" for term in TERMS for end in ("", "_low", "_high")]
     assert set(wanted) <= set(result.summary)
-    assert list(result.tables()) == ["curve", "summary", "steps", "overall", "sensitivity"]
+    assert list(result.tables()) == ["curve", "summary", "steps", "at", "overall", "sensitivity"]
     assert result.settings["baseline"] == {"method": "single"}
     row = result.summary.iloc[0]
     assert (row["n_baseline"], row["n_runs"], row["baseline"]) == (2, 2, "method=single")
@@ -110,7 +110,9 @@ def test_values_that_are_not_finite_are_left_out_and_counted(make_run):
     damaged["train"]["loss"][[5, 7]] = [np.nan, np.inf]
     damaged["test"]["accuracy"][9] = np.nan
     row = compare(make_run, [splits()] * 2, [damaged, splits()]).summary.iloc[0]
-    assert (row["n_excluded"], row["n_excluded_baseline"], row["n_diverged"]) == (3, 0, 0)
+    assert (row["n_excluded"], row["n_excluded_baseline"], row["n_diverged"]) == (1, 0, 0)
+    assert (row["n_unplaced"], row["n_unplaced_baseline"]) == (2, 0)
+    assert "2 of 155 evaluations left out at equal training loss" in row["reason"]
     assert row["delta"] == pytest.approx(0.0)
 
 
@@ -171,7 +173,10 @@ def test_a_task_without_baseline_is_a_row_with_a_reason(make_run):
         ({"onset": "last"}, "onset 'last' is unknown"),
         ({"confidence": 1.5}, "confidence must lie between 0 and 1"),
         ({"metric": "f1"}, "no run has the metric 'f1' on the test split; there is accuracy"),
-        ({"split": "validation"}, "has no table evaluations/validation"),
+        (
+            {"split": "validation"},
+            "no run was evaluated on the training set and on the validation split",
+        ),
     ],
 )
 def test_bad_options_are_told_in_a_sentence(make_run, options, sentence):
@@ -290,17 +295,3 @@ def test_a_run_that_was_never_evaluated_is_left_out_and_counted(make_run):
     row = compare(make_run, [whole] * 2, [whole, whole, torn]).summary.iloc[0]
     assert (row["n_runs"], row["n_unevaluated"], row["n_unevaluated_baseline"]) == (2, 1, 0)
     assert "1 runs left out that were never evaluated" in row["reason"]
-
-
-def test_metrics_beside_the_loss_are_told(make_run):
-    apart = splits(accuracy=np.linspace(0.5, 0.9, 40))
-    steps = np.arange(40) * 10
-    apart["train"]["step"], apart["test"]["step"] = steps, steps + 5
-    row = compare(make_run, [apart] * 2, [apart] * 2).summary.iloc[0]
-    assert "never evaluated at one step" in row["reason"]
-
-
-def test_losses_below_zero_are_counted(make_run):
-    below = splits(loss=np.linspace(1, -1, 41), accuracy=np.linspace(0.5, 0.9, 41))
-    row = compare(make_run, [below] * 2, [below] * 2).summary.iloc[0]
-    assert "84 evaluations with a loss at or below 0 left out" in row["reason"]

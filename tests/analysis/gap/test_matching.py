@@ -51,8 +51,23 @@ def test_swapping_groups_flips_signs_and_shifts_do_not_matter(noise, shift):
 
 
 def test_grid_holds_all_integers_over_20():
-    assert grid(-0.1, 0.05) == pytest.approx([-0.1, -0.05, 0, 0.05])
-    assert grid(-0.04, -0.01).size == 0
+    assert grid(-0.51, 0.5) == pytest.approx(np.arange(-10, 11) / 20)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.475, 0.475), (0.41, 0.46), (-3.0001, -3.0)])
+def test_a_range_of_little_loss_has_20_points_of_a_finer_grid(low, high):
+    points = grid(low, high)
+    assert 20 <= points.size < 42
+    assert low <= points[0]
+    assert points[-1] <= high
+    steps = 1 / np.diff(points)
+    assert steps == pytest.approx(steps[0])
+    assert np.log2(steps[0] / 20) == pytest.approx(round(np.log2(steps[0] / 20)), abs=1e-6)
+
+
+def test_a_range_of_one_loss_is_that_loss():
+    assert grid(-1.5, -1.5) == pytest.approx([-1.5])
+    assert grid(0.5, -0.5).size == 0
 
 
 def test_the_last_passage_of_a_loss_that_rises_again_is_on_the_way_up():

@@ -207,13 +207,13 @@ def test_a_matched_gap_of_the_other_sign_is_told_as_such():
 
 
 def test_a_narrow_or_missing_overlap_is_told():
-    assert sentences(row(overlap_low=0.2))[-1] == "Equal losses cover only L = 0.2 – 1."
+    assert sentences(row(overlap_low=0.2))[-1] == "Equal training loss covers only L = 0.2 – 1."
     assert "No training loss is common" in sentences(row(overlap_low=np.nan))[-1]
 
 
 def test_drop_outs_are_told():
     told = sentences(row(n_diverged=2, n_incomplete_baseline=1))[-1]
-    assert told == "Left out: 0 incomplete and 2 diverged runs, and 1 and 0 of the baseline."
+    assert told == "Left out: 2 diverged runs, and 1 incomplete of the baseline."
 
 
 def test_many_tasks_are_adjusted():

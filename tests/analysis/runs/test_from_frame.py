@@ -15,6 +15,7 @@ from trajlab.analysis import (
     runs_from_frame,
     verdict,
 )
+from trajlab.analysis.runs.evaluations import read
 from trajlab.errors import TrajlabError
 
 COLUMNS = {
@@ -93,3 +94,35 @@ def test_wrong_frames_are_told_in_a_sentence(frame):
         runs_from_frame(frame, metrics=["f1"])
     with pytest.raises(TrajlabError, match="two rows of one step and task; add a column"):
         runs_from_frame(frame.drop(columns="seed"), metrics=["accuracy"])
+
+
+def diverging(n, every=1):
+    """Return a run of 20 steps whose loss is told every so often, and not in the last n rows."""
+    rows = pd.DataFrame({"seed": 0, "step": range(1, 21), "accuracy": 0.5})
+    loss = 10 ** -np.linspace(0, 2, 20)
+    return rows.assign(
+        train_loss=np.where((rows.index % every == 0) & (rows.index < 20 - n), loss, np.nan)
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "diverged"),
+    [
+        (diverging(0), False),
+        (diverging(1), True),
+        (diverging(1, every=2), False),  # no longer than between two losses
+        (diverging(3, every=2), True),
+    ],
+)
+def test_a_loss_that_breaks_off_is_a_run_that_diverged(table, diverged):
+    (run,) = runs_from_frame(table.sample(frac=1, random_state=0), metrics=["accuracy"])
+    assert read(run, "task", "accuracy").diverged == diverged
+
+
+def test_clocks_are_no_metadata(frame):
+    clocked = frame.assign(tokens=100.0 * frame["step"])
+    runs = runs_from_frame(clocked, metrics=["accuracy"])
+    assert len(runs) == len(runs_from_frame(frame, metrics=["accuracy"]))
+    table = runs[0].table("evaluations/test")
+    assert table.axes("tokens") == ("step",)
+    assert table["tokens"].tolist() == [100 * step for step in table["step"]]

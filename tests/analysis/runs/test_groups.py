@@ -3,8 +3,10 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
+from trajlab.analysis import gap, runs_from_frame
 from trajlab.analysis.runs.groups import compare, group
 from trajlab.errors import TrajlabError
 
@@ -115,3 +117,55 @@ def test_a_missing_baseline_names_what_there_is():
         compared(seeds(method="uniform") + seeds(method="pcgrad"))
     with pytest.raises(TrajlabError, match=r"nothing is left to compare .* add runs of another"):
         compared(seeds(method="single"))
+
+
+def test_groups_stand_in_the_order_of_their_sizes():
+    rows = [
+        {"method": size, "seed": 0, "step": step, "train_loss": 1 / step, "accuracy": 0.5}
+        for size in ("1.4B", "160M", "410M")
+        for step in range(1, 5)
+    ]
+    runs = runs_from_frame(pd.DataFrame(rows), metrics=["accuracy"])
+    assert [each.keys["method"] for each in group(runs)] == ["160M", "410M", "1.4B"]
+    assert gap(runs, baseline={"method": "410M"}).summary["method"].tolist() == ["160M", "1.4B"]
+
+
+def test_a_task_in_different_company_is_different_conditions():
+    """A alone, A with B, A with C: one setting and one seed, without any further metadata."""
+    runs = [run(("A",)), run(("B",)), run(("C",))]
+    runs += [run(("A", "B"), method="uniform"), run(("A", "C"), method="uniform")]
+    groups = group(runs)
+    assert [each.keys["condition"] for each in groups] == ["", "A+B", "A+C"]
+    told = [
+        (c.group.label, c.task, c.baseline.label) for c in compare(groups, {"method": "single"})
+    ]
+    assert told == [
+        ("method=uniform, condition=A+B", "A", "method=single"),
+        ("method=uniform, condition=A+B", "B", "method=single"),
+        ("method=uniform, condition=A+C", "A", "method=single"),
+        ("method=uniform, condition=A+C", "C", "method=single"),
+    ]
+
+
+def test_company_is_compared_with_the_same_company():
+    runs = [
+        run(tasks, method=method, seed=seed)
+        for method in ("uniform", "pcgrad")
+        for tasks in (("A", "B"), ("A", "C"))
+        for seed in (0, 1)
+    ]
+    found = compare(group(runs), {"method": "uniform"})
+    assert {(c.group.keys["condition"], c.baseline.keys["condition"]) for c in found} == {
+        ("A+B", "A+B"),
+        ("A+C", "A+C"),
+    }
+
+
+def test_a_task_alone_is_never_a_repetition_of_the_same_task_in_company():
+    runs = [run(("A",), method="sgd", seed=0), run(("A", "B"), method="sgd", seed=1)]
+    assert [len(each.runs) for each in group(runs)] == [1, 1]
+    assert [each.keys["condition"] for each in group([run(("A",)), run(("B",))])] == [""]
+    told = group(
+        [run(("A",), method="sgd", condition="+x"), run(("A", "B"), method="sgd", condition="+x")]
+    )
+    assert [each.keys["condition"] for each in told] == ["+x A", "+x A+B"]

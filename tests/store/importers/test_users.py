@@ -136,14 +136,12 @@ def test_two_offline_runs_of_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_states_of_the_hugging_face_trainer() -> None:
     for better, optimizer in enumerate(("adamw", "lion")):
         for seed in range(2):
-            log = [
-                row
-                for k, loss, acc in curve(seed, bool(better))
-                for row in (
-                    {"epoch": k + 1, "loss": loss[0], "step": 10 * k + 10},
-                    {"epoch": k + 1, "eval_accuracy": acc[0], "step": 10 * k + 10},
-                )
-            ]
+            log: list[dict[str, float]] = []
+            for k, loss, acc in curve(seed, bool(better)):
+                for i in (3, 2, 1, 0):
+                    told = {"epoch": k + 1 - i / 4, "step": 40 * (k + 1) - 10 * i}
+                    log.append({**told, "loss": loss[0] * (1 + i / 10)})
+                log.append({**told, "eval_accuracy": acc[0]})
             folder = Path(f"outputs/bert-{optimizer}-seed{seed}/checkpoint-120")
             folder.mkdir(parents=True)
             state = {"global_step": 120, "log_history": log}
@@ -151,7 +149,12 @@ def test_states_of_the_hugging_face_trainer() -> None:
     type_in(line("import transformers outputs"))
     found = load("runs")
     assert [run.metadata["method"] for run in found] == ["adamw"] * 2 + ["lion"] * 2
-    assert found[0].table("losses")["epoch"].tolist() == list(range(1, 13))
+    # four logs an epoch: the loss of an evaluation is their mean, and the first is as the run was
+    assert found[0].table("losses")["epoch"][:5].tolist() == [0.25, 0.5, 0.75, 1, 1.25]
+    summary = gap(found, baseline={"method": "adamw"}, loss="losses").summary
+    assert summary["matched"].item() == pytest.approx(BONUS, abs=0.004)
+    means = [sum(loss[0] * (1 + i / 10) for i in range(4)) / 4 for _, loss, _ in curve(0, False)]
+    assert summary["overlap_high"].item() == pytest.approx(means[0], rel=0.05)
 
 
 def test_lightning_logs_of_two_mixtures() -> None:

@@ -11,7 +11,7 @@ from trajlab.analysis.conflict.sentences import sentences
 from trajlab.analysis.conflict.tables import group_tables
 from trajlab.analysis.options import Options
 from trajlab.analysis.result import Family, Result, Sentence
-from trajlab.analysis.runs.groups import Group, group
+from trajlab.analysis.runs.groups import Group, group, one_task
 from trajlab.analysis.tables import group_columns
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
@@ -113,7 +113,7 @@ def requires(groups: Sequence[Group], options: Options) -> str:
     del options
     several = [group for group in groups if len(group.tasks) > 1]
     recorded = any(has_cosines(run) for group in several for run in group.runs)
-    return "" if recorded else _NOT_RECORDED
+    return "" if recorded else one_task(groups) or _NOT_RECORDED
 
 
 FAMILY = Family(conflict, requires)

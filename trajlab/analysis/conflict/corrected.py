@@ -15,6 +15,7 @@ from trajlab.analysis.statistics.intervals import mean_interval
 from trajlab.store import Trajectory
 
 NOISE = "noise-dominated"
+NOT_RECORDED = "not recorded"
 _COLUMNS = ("corrected_cosine", "corrected_low", "corrected_high")
 
 
@@ -31,8 +32,9 @@ def corrected_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `run, step, task_a, task_b, cosine, se, ceiling_a, ceiling_b, reason`; the cosine is NaN
-        and the reason "noise-dominated" where a gradient is not told from 0.
+        `run, step, task_a, task_b, cosine, se, ceiling_a, ceiling_b, reason`. A cosine that is NaN
+        has the reason "noise-dominated" where it was recorded that a gradient is not told from 0,
+        and "not recorded" elsewhere: what comes from other logs may have no value for many reasons.
     """
     if "similarity" not in run.tables or "cosine" not in run.table("similarity"):
         return pd.DataFrame()
@@ -47,6 +49,10 @@ def corrected_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
         for name in ("cosine", "se")
     )
     ceiling = np.asarray(table["ceiling"] if "ceiling" in table else np.full(shape[:2], np.nan))
+    flags = np.zeros(shape[:2], bool)
+    if "noise_dominated" in table:
+        flags = np.asarray(table["noise_dominated"], bool)
+    noise = flags[:, np.array(order)[first]] | flags[:, np.array(order)[second]]
     row, which = (index.ravel() for index in np.indices(cosine.shape))
     return pd.DataFrame(
         {
@@ -58,7 +64,9 @@ def corrected_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
             "se": se.ravel(),
             "ceiling_a": ceiling[:, np.array(order)[first]].ravel(),
             "ceiling_b": ceiling[:, np.array(order)[second]].ravel(),
-            "reason": np.where(np.isnan(cosine), NOISE, "").ravel(),
+            "reason": np.select(
+                [~np.isnan(cosine), noise], ["", NOISE], default=NOT_RECORDED
+            ).ravel(),
         }
     )
 
@@ -78,7 +86,7 @@ def summarise_corrected(rows: pd.DataFrame, confidence: float = 0.95) -> pd.Data
     -------
     DataFrame
         `task_a, task_b, corrected_cosine, corrected_low, corrected_high, ceiling, n_corrected,
-        n_noise_dominated, reading`.
+        n_noise_dominated, reading`; no reading where no cosine was recorded.
     """
     made = []
     for names, part in rows.groupby(["task_a", "task_b"], sort=False):
@@ -97,8 +105,8 @@ def summarise_corrected(rows: pd.DataFrame, confidence: float = 0.95) -> pd.Data
                 **dict(zip(_COLUMNS, interval, strict=True)),
                 "ceiling": float(part[["ceiling_a", "ceiling_b"]].mean().mean()),
                 "n_corrected": len(runs),
-                "n_noise_dominated": int(part["cosine"].isna().sum()),
-                "reading": reading(interval[1], interval[2]),
+                "n_noise_dominated": (noise := int((part["reason"] == NOISE).sum())),
+                "reading": reading(*interval[1:]) if len(runs) else NOISE if noise else None,
             }
         )
     return pd.DataFrame(made)
@@ -106,8 +114,6 @@ def summarise_corrected(rows: pd.DataFrame, confidence: float = 0.95) -> pd.Data
 
 def reading(low: float, high: float) -> str:
     """Say what an interval of a corrected cosine allows: the last line of the decision table."""
-    if np.isnan(low) or np.isnan(high):
-        return NOISE
     if high < 0:
         return "oppose"
     return "align" if low > 0 else "cannot tell"

@@ -12,7 +12,7 @@ from trajlab.analysis.correlate.units import average
 from trajlab.analysis.options import ScoreOptions
 from trajlab.analysis.result import Family, Result, Sentence
 from trajlab.analysis.runs.evaluations import evaluated
-from trajlab.analysis.runs.groups import Group, group
+from trajlab.analysis.runs.groups import Group, group, one_task
 from trajlab.analysis.runs.table import read_table
 from trajlab.analysis.summary import summarise_runs
 from trajlab.analysis.tables import GROUP_KEYS
@@ -183,7 +183,8 @@ def requires(groups: Sequence[Group], options: ScoreOptions) -> str:
     measured = [way for way in ways if any("gradients" in run.tables for run in way.runs)]
     if len(measured) >= _FEWEST_WAYS and any(evaluated(run, options.split) for run in runs):
         return ""
-    return f"fewer than {_FEWEST_WAYS} ways of training several tasks have gradients and metrics"
+    few = f"fewer than {_FEWEST_WAYS} ways of training several tasks have gradients and metrics"
+    return one_task(groups) or few
 
 
 def settings(groups: Sequence[Group]) -> dict[str, str | None]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from trajlab.analysis.axis import LOSS, TRAINING
 from trajlab.analysis.diagnosis.families import FAMILIES
 from trajlab.analysis.diagnosis.uncompared import describe
 from trajlab.analysis.diagnosis.verdict import verdict
@@ -70,6 +71,9 @@ def diagnose(
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
+    x: str = LOSS,
+    loss: str = TRAINING,
+    at: Sequence[float] = (),
     rule: Rule = "isotonic",
     interval: Interval = "t",
     onset: Onset = "sustained",
@@ -90,7 +94,7 @@ def diagnose(
         As in :func:`trajlab.analysis.gap`.
     metric
         The metric to compare; every metric recorded on `split` if not given.
-    split, selection_split, rule, interval, onset, window, sensitivity
+    split, selection_split, x, loss, at, rule, interval, onset, window, sensitivity
         As in :func:`trajlab.analysis.gap`.
     margin
         The largest difference that does not matter, in units of the metric; with it, equivalence is
@@ -115,6 +119,9 @@ def diagnose(
         metric=metric,
         split=split,
         selection_split=selection_split,
+        x=x,
+        loss=loss,
+        at=at,
         rule=rule,
         interval=interval,
         onset=onset,

@@ -52,10 +52,11 @@ def _by_metric(
 def _row(head: Head, metric: str, rows: pd.DataFrame, reason: str, split: str) -> dict[str, Any]:
     values = rows[["final_metric", "min_train_loss"]].mean()
     reached = ""
-    if np.isfinite(values).all():
+    if np.isfinite(values["final_metric"]):
+        loss = values["min_train_loss"]
+        fell = f", lowest training loss {loss:.2g}" if np.isfinite(loss) else ""
         reached = (
-            f" Reached: {split} {metric} {values['final_metric']:.4g}, "
-            f"lowest training loss {values['min_train_loss']:.2g} (n = {len(rows)})."
+            f" Reached: {split} {metric} {values['final_metric']:.4g}{fell} (n = {len(rows)})."
         )
     numbers = {name: value for name, value in values.items() if np.isfinite(value)}
     return head.row(

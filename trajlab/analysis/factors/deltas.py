@@ -6,20 +6,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trajlab.analysis.axis import Axis
 from trajlab.analysis.factors.options import FactorOptions
 from trajlab.analysis.factors.quadrants import END, METRIC
 from trajlab.analysis.runs.common_loss import common_loss
 from trajlab.analysis.runs.curve import RULES, in_hole
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.groups import Comparison, Group
-from trajlab.analysis.runs.quantities import over_loss
+from trajlab.analysis.runs.quantities import over_axis
 from trajlab.analysis.statistics.intervals import FloatArray, welch
 from trajlab.analysis.summary import FACTORS
 
 LOG_LOSS = "log10_min_train_loss"
-# Of all factors but these two, less is held to be better.
-_MORE_IS_BETTER = ("similarity", "mean_cosine")
-_SUMMARIES = (LOG_LOSS, *FACTORS, "similarity", "mean_cosine")
+# Of all factors but these two, less is held to be better; a task alone has neither.
+_LIKENESS = ("similarity", "mean_cosine")
+_SUMMARIES = (LOG_LOSS, *FACTORS, *_LIKENESS)
 _FEW = "one run on a side, so descriptive only: no interval"
 
 
@@ -48,15 +49,18 @@ def delta_rows(
         better = 1 if directions.all() else -1
         yield _row(comparison, METRIC, END, values, better, options, missing, metric)
     tables = [table.drop_duplicates("run") for table in tables]
+    alone = any(side is None or not _in_company(side, comparison.task) for side in sides)
     for factor in (name for name in _SUMMARIES if _any_run_has(summaries, name)):
+        if alone and factor in _LIKENESS:
+            continue
         values = [_column(table, factor) for table in tables]
         yield _row(comparison, factor, END, values, _better(factor), options, missing)
     for factor in FACTORS:
-        read_runs = [_series(side, comparison.task, factor) for side in sides]
+        read_runs = [_series(side, comparison.task, factor, options.axis) for side in sides]
         if not any(read_runs):
             continue
-        for loss in options.at or [_common(read_runs, options.rule)]:
-            values, reason = _at(read_runs, float(loss), options.rule)
+        for loss in options.at or [_common(read_runs, options.rule, options.axis)]:
+            values, reason = _at(read_runs, float(loss), options.rule, options.axis)
             place = f"{loss:.4g}" if np.isfinite(loss) else "matched"
             why = missing or reason
             yield _row(comparison, factor, place, values, _better(factor), options, why)
@@ -123,6 +127,7 @@ def _row(
         factor=factor,
         metric=metric,
         at=at,
+        **options.axis.columns,
         **numbers,
         better=better,
         n_missing=left_out,
@@ -136,6 +141,11 @@ def _any_run_has(summaries: pd.DataFrame, factor: str) -> bool:
     return bool(summaries[column].notna().any() or sparse.any())
 
 
+def _in_company(side: Group, task: str) -> bool:
+    """Tell whether any run of a side trains the task beside others."""
+    return any(len(run.tasks) > 1 for run in side.with_task(task))
+
+
 def _of(summaries: pd.DataFrame, side: Group | None, task: str) -> pd.DataFrame:
     """Return the rows of the side's runs."""
     paths = [str(run.path) for run in side.with_task(task)] if side else []
@@ -144,43 +154,44 @@ def _of(summaries: pd.DataFrame, side: Group | None, task: str) -> pd.DataFrame:
 
 def _column(table: pd.DataFrame, factor: str) -> FloatArray:
     if factor == LOG_LOSS:
-        return np.asarray(np.log10(table["min_train_loss"].to_numpy(float)))
+        losses = table["min_train_loss"].to_numpy(float)
+        return np.asarray(np.log10(np.where(losses > 0, losses, np.nan)))
     return table[factor].to_numpy(float)
 
 
 def _better(factor: str) -> int:
     """Return 1 where more is better, -1 where less is."""
-    return 1 if factor in _MORE_IS_BETTER else -1
+    return 1 if factor in _LIKENESS else -1
 
 
-def _series(side: Group | None, task: str, factor: str) -> list[Evaluations]:
-    """Return each run's factor as a score over its training loss; runs without one left out."""
+def _series(side: Group | None, task: str, factor: str, axis: Axis) -> list[Evaluations]:
+    """Return each run's factor as a score over the axis; runs without one left out."""
     runs = side.with_task(task) if side else ()
-    every = (over_loss(run, task, FACTORS[factor][0]) for run in runs)
-    return [series for series in every if series.step.size and not series.diverged]
+    every = (over_axis(run, task, FACTORS[factor][0], axis) for run in runs)
+    return [series for series in every if series.placed.step.size and not series.diverged]
 
 
-def _common(sides: Sequence[Sequence[Evaluations]], rule: str) -> float:
+def _common(sides: Sequence[Sequence[Evaluations]], rule: str, axis: Axis) -> float:
     """Return the lowest loss on all runs' curves, NaN without one or without runs on both sides."""
     if not all(sides):
         return np.nan
-    return float(
-        10 ** common_loss(sides, [[RULES[rule](run) for run in side] for side in sides]).log_loss
-    )
+    curves = [[RULES[rule](run) for run in side] for side in sides]
+    return float(axis.value(common_loss(sides, curves).log_loss))
 
 
 def _at(
-    sides: Sequence[Sequence[Evaluations]], loss: float, rule: str
+    sides: Sequence[Sequence[Evaluations]], value: float, rule: str, axis: Axis
 ) -> tuple[list[FloatArray], str]:
     """Read every run's factor at a loss; and why it cannot be read, where it cannot."""
     if not all(sides):
         return [np.empty(0), np.empty(0)], "not recorded on both sides"
-    if np.isnan(loss):
-        return [np.full(len(side), np.nan) for side in sides], "no training loss is common to all"
-    point = np.log10(loss)
+    if np.isnan(value):
+        unread = [np.full(len(side), np.nan) for side in sides]
+        return unread, f"no {axis.name} is common to all"
+    point = axis.log_level(value)
     values = []
     for side in sides:
         at = np.array([float(RULES[rule](run).at(point)) for run in side])
         values.append(np.full(len(side), np.nan) if in_hole(point, side) else at)
-    unread = any(np.isnan(side).all() for side in values)
-    return values, "outside the losses that were measured" if unread else ""
+    missing = any(np.isnan(side).all() for side in values)
+    return values, f"outside the {axis.name} that was measured" if missing else ""

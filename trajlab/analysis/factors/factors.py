@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from trajlab.analysis.axis import LOSS, TRAINING
 from trajlab.analysis.factors.deltas import delta_rows
 from trajlab.analysis.factors.options import FactorOptions
 from trajlab.analysis.factors.quadrants import factor_names, quadrant_frame
@@ -58,6 +59,8 @@ def factors(
     best: int | None = None,
     last: int = CHECKPOINTS,
     largest: int = CHECKPOINTS,
+    x: str = LOSS,
+    loss: str = TRAINING,
     at: Sequence[float] = (),
     rule: Rule = "isotonic",
     confidence: float = 0.95,
@@ -85,8 +88,11 @@ def factors(
         Last values of sharpness, gradient covariance and top Hessian eigenvalue that are averaged.
     largest
         Largest values of the Fisher trace that are averaged.
+    x, loss
+        As in :func:`trajlab.analysis.gap`.
     at
-        Training losses to compare factors at; the lowest that all runs' curves share if not given.
+        Losses (or values of the clock) to compare factors at; the lowest that all runs' curves
+        share if not given.
     rule, confidence, group_by
         As in :func:`trajlab.analysis.gap`.
 
@@ -114,6 +120,8 @@ def factors(
         best=best,
         last=last,
         largest=largest,
+        x=x,
+        loss=loss,
         at=at,
         rule=rule,
         confidence=confidence,

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from trajlab.analysis.axis import Axis
 from trajlab.analysis.factors.quadrants import END, METRIC
 from trajlab.analysis.result import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement, estimate
 from trajlab.analysis.statistics.multiplicity import holm
@@ -75,7 +76,7 @@ def of_factor(row: Row) -> Statement:
     """
     name = row["factor"].replace("_", " ")
     sentence = (
-        f"{name[0].upper()}{name[1:]} differs at equal training loss (L = {float(row['at']):.2g}): "
+        f"{name[0].upper()}{name[1:]} differs at {Axis.of(row).equal(float(row['at']))}: "
         f"{estimate(row, 'delta')}, {1 + row['relative']:.2g} times the baseline's; one setting "
         "cannot show cause."
     )
@@ -96,8 +97,9 @@ def of_factors(factor: str, differ: Sequence[Row], total: int) -> Statement:
     """
     name = factor.replace("_", " ")
     more = sum(row["delta"] > 0 for row in differ)
+    axis = Axis.of(differ[0])
     sentence = (
-        f"{name[0].upper()}{name[1:]} differs at equal training loss on {len(differ)} of {total} "
+        f"{name[0].upper()}{name[1:]} differs at equal {axis.name} on {len(differ)} of {total} "
         f"tasks, larger on {more} and smaller on {len(differ) - more}; one setting cannot show "
         "cause; trajlab factors lists all."
     )

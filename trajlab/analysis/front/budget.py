@@ -34,7 +34,8 @@ def smallest(runs: Sequence[Trajectory], budget: Budget) -> float:
     """
     if budget == "whole":
         return np.inf
-    ends = [spent(run, _steps(run), budget)[-1] for run in runs if not _diverged(run)]
+    trained = [run for run in runs if "evaluations/train" in run.tables]
+    ends = [spent(run, _steps(run), budget)[-1] for run in trained if not _diverged(run)]
     return float(min(ends, default=np.inf))
 
 

@@ -184,12 +184,15 @@ def requires(grouped: Sequence[groups.Group], options: Options) -> str:
     del options
     if settings(grouped)["baseline"]:
         return ""
-    return f"no two methods train several tasks, one of them {' or '.join(SCALARIZATIONS)}"
+    return (
+        groups.one_task(grouped)
+        or f"no two methods train several tasks, one of them {' or '.join(SCALARIZATIONS)}"
+    )
 
 
 def settings(grouped: Sequence[groups.Group]) -> dict[str, Mapping[str, str]]:
     """Return the method whose front a diagnosis holds others against; empty without one."""
-    several = [group for group in grouped if len(group.tasks) > 1 and group.runs]
+    several = [group for group in grouped if any(len(run.tasks) > 1 for run in group.runs)]
     methods = {group.keys["method"] for group in several}
     sums = [name for name in SCALARIZATIONS if name in methods]
     return {"baseline": {"method": sums[0]} if sums and len(methods) > 1 else {}}

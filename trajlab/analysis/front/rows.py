@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis.front.budget import Budget, smallest, within
+from trajlab.analysis.runs.columns import higher_is_better as direction
 from trajlab.analysis.runs.evaluations import Evaluations, evaluated, metrics, read
-from trajlab.analysis.runs.evaluations import higher_is_better as direction
 from trajlab.analysis.runs.groups import Group
 from trajlab.errors import TrajlabError
 
@@ -70,6 +70,8 @@ def run_frame(
                     values["selection"][objective] = sign * chosen
                     values["report"][objective] = sign * reported
                     values["report"][f"optimism {objective}"] = optimism
+                    if not evaluated(run, "train"):
+                        continue
                     trained = within(run, read(run, task, name, "train"), budget, most)
                     if trained.step.size:
                         values["training"][objective] = sign * float(trained.end_score())

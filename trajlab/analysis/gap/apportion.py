@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from trajlab.analysis.axis import Axis
 from trajlab.analysis.result import Row, Statement, term, term_numbers
 
 
@@ -20,10 +21,11 @@ def apportion(row: Row, level: float) -> Iterator[Statement]:
     if not row["delta_p_adjusted"] < level:
         return
     if np.isnan(row["common_loss"]):
-        yield "Δ cannot be apportioned: no training loss is common to all runs.", {}
+        yield f"Δ cannot be apportioned: no {Axis.of(row).name} is common to all runs.", {}
         return
     if np.isnan(row["matched"]):
-        yield "Δ cannot be apportioned: evaluations lie too far apart at the common loss.", {}
+        where = Axis.of(row).equal(row["common_loss"])
+        yield f"Δ cannot be apportioned: evaluations lie too far apart at {where}.", {}
         return
     names = ("matched", "reach", "selection")
     sure = {name: bool(row[f"{name}_p_adjusted"] < level) for name in names}
@@ -49,7 +51,8 @@ def apportion(row: Row, level: float) -> Iterator[Statement]:
 
 def _of_matched(row: Row, *, along: bool) -> Statement:
     """Say that a gap is there at equal loss, if every way to read it has its sign."""
-    loss = f"equal training loss (L = {row['common_loss']:.2g})"
+    axis = Axis.of(row)
+    loss = axis.equal(row["common_loss"])
     bracket = {name: row[f"matched_{name}_passage"] for name in ("first", "last")}
     read = ", ".join(f"{value:+.3g} by {name} passage" for name, value in bracket.items())
     found = f"{term(row, 'matched')} ({read})"
@@ -60,19 +63,22 @@ def _of_matched(row: Row, *, along: bool) -> Statement:
         known = f"{term(row, 'matched')}, without a value by {' and '.join(unread)} passage"
         return f"Whether a gap is at {loss} cannot be told: {known}.", numbers
     if any(np.sign(value) != np.sign(row["matched"]) for value in bracket.values()):
-        return f"Whether a gap is at {loss} depends on when that loss is read: {found}.", numbers
+        return f"Whether a gap is at {loss} depends on when that is read: {found}.", numbers
     if not along:
         return f"At {loss} the gap has the other sign: {found}.", numbers
     onset = ""
     if row["sign"] == np.sign(row["matched"]):
-        onset = f", significant at every common loss from {row['onset_loss']:.2g} down"
+        way = "down" if axis.is_loss else "on"
+        shared = "loss" if axis.is_loss else axis.name
+        onset = f", significant at every common {shared} from {row['onset_loss']:.2g} {way}"
         numbers["onset_loss"] = row["onset_loss"]
     return f"A gap is present at {loss}: {found}{onset}.", numbers
 
 
 def _of_reach(row: Row) -> Statement:
     """Say what training beyond L_c adds: one side went further, or the other got worse."""
-    improved = row["delta"] > 0
+    axis, improved = Axis.of(row), row["delta"] > 0
+    where = axis.equal(row["common_loss"])
     worse = row["baseline"] if improved else f"method={row['method']}"
     own = "reach_of_baseline" if improved else "reach_of_runs"
     found = term(row, "reach")
@@ -80,7 +86,7 @@ def _of_reach(row: Row) -> Statement:
     numbers = term_numbers(row, "reach") | {key: row[key] for key in keys}
     if row[f"{own}_high"] < 0:
         return (
-            f"The gap appears after equal training loss (L = {row['common_loss']:.2g}): {found}; "
+            f"The gap appears after {where}: {found}; "
             f"{worse} got worse after passing it, by {term(row, own)}, as in overfitting.",
             numbers,
         )
@@ -91,14 +97,19 @@ def _of_reach(row: Row) -> Statement:
             if not improved
             else {"": 1 / ratio[""], "_low": 1 / ratio["_high"], "_high": 1 / ratio["_low"]}
         )
+        attained = "loss" if axis.is_loss else axis.name
+        lowest = f"the lowest {axis.name} of {worse} is"
+        other = "the other's: test longer training"
+        other += " or a larger weight" if row.get("beside", 1) else ""
+        if not axis.is_loss:
+            lowest, other = "the other side trained for", f"the {axis.name} of {worse}"
         return (
-            f"The gap appears with the difference in attained loss: {found}; the lowest training "
-            f"loss of {worse} is {times['']:.2g} [{times['_low']:.2g}, {times['_high']:.2g}] times "
-            "the other's: test longer training or a larger weight.",
+            f"The gap appears with the difference in attained {attained}: {found}; {lowest} "
+            f"{times['']:.2g} [{times['_low']:.2g}, {times['_high']:.2g}] times {other}.",
             numbers,
         )
     return (
-        f"The gap appears after equal training loss (L = {row['common_loss']:.2g}): {found}; that "
+        f"The gap appears after {where}: {found}; that "
         "one side went further or the other got worse is not told apart.",
         numbers,
     )
@@ -112,7 +123,7 @@ def of_steps(row: Row) -> Iterator[Statement]:
     row
         A row of the adjusted summary.
     """
-    if not np.isfinite(row["at_equal_steps"]):
+    if not np.isfinite(row["at_equal_steps"]) or Axis.of(row).x == "step":
         return
     names = ("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high", "last_common_step")
     apart = row["at_equal_steps"] * row["delta"] < 0
@@ -140,11 +151,12 @@ def of_lone_run(row: Row) -> Iterator[Statement]:
         return
     ends = ("", "_low", "_high")
     keys = [f"{name}_without{end}" for name in ("delta", "matched") for end in ends]
-    at = "no loss" if np.isnan(row["common_loss"]) else f"L = {row['common_loss']:.2g}"
+    axis = Axis.of(row)
+    at = f"no {axis.name}" if np.isnan(row["common_loss"]) else axis.at(row["common_loss"])
     yield (
         f"One run, {row['common_loss_run']}, leaves {at} common to all, and "
-        f"L = {row['common_loss_low']:.2g} to the others; without it Δ = "
-        f"{term(row, 'delta_without')}, and at that loss "
+        f"{axis.at(row['common_loss_low'])} to the others; without it Δ = "
+        f"{term(row, 'delta_without')}, and there "
         f"{term(row, 'matched_without')}.",
         {key: row[key] for key in keys},
     )

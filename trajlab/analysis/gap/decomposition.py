@@ -12,8 +12,9 @@ import numpy as np
 
 from trajlab.analysis.gap.item_error import item_differences
 from trajlab.analysis.runs.common_loss import CommonLoss, common_loss
-from trajlab.analysis.runs.curve import RULES, WIDEST_HOLE, Curve, first_passage, last_passage
+from trajlab.analysis.runs.curve import RULES, Curve, first_passage, last_passage
 from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.levels import WIDEST_HOLE
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import (
     Difference,
@@ -143,7 +144,7 @@ def decompose(
     terms = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items)
     if not select:  # 0 by definition, not by measurement
         terms.low[3] = terms.high[3] = 0.0
-    lowest = [np.array([curve.log_loss[0] for curve in side]) for side in curves]
+    lowest = [np.array([curve.lowest for curve in side]) for side in curves]
     return Decomposition(
         common,
         terms,

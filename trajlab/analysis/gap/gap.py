@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from trajlab.analysis.axis import LOSS, TRAINING, TRAINING_LOSS
+from trajlab.analysis.gap.asked import of_asked
 from trajlab.analysis.gap.options import GapOptions, Interval, Onset, Window
 from trajlab.analysis.gap.overall import overall_frame
 from trajlab.analysis.gap.rows import comparison_tables
@@ -16,6 +18,7 @@ from trajlab.analysis.result import Family, Result, Sentence
 from trajlab.analysis.runs import groups
 from trajlab.analysis.runs.evaluations import check_metric, metrics, unevaluated
 from trajlab.analysis.runs.groups import Group
+from trajlab.analysis.runs.placing import check_axis
 from trajlab.analysis.runs.quantities import check_quantity, is_quantity
 from trajlab.analysis.tables import group_columns
 from trajlab.errors import TrajlabError
@@ -29,13 +32,19 @@ class Gap(Result):
     Attributes
     ----------
     curve
-        One row a comparison and point of the loss grid: `train_loss, gap, low, high, significant`,
-        and the simultaneous band `band_low, band_high`, which is approximate.
+        One row a comparison and point of the grid: `at` which loss (or clock, if `x` is one) it is,
+        `train_loss` (the same where that is matched, else NaN), `gap, low, high, significant`, and
+        the simultaneous band `band_low, band_high`, which is approximate.
     summary
         One row a comparison and metric: onset, persistence and the three terms of the difference.
+        `onset_loss`, `overlap_low`, `overlap_high` and `common_loss` are values of what is matched:
+        of `loss`, or of the clock `x`; `n_unplaced` evaluations have none, and count for the
+        scores at the end alone.
     steps
         One row a comparison and step, those of the run evaluated least often and the last that all
         runs made: the gap at equal steps.
+    at
+        One row a comparison and loss that was asked for by `at`: the gap there.
     overall
         Where a group has three or more tasks, one row a task: its shrunken estimate, and the mean
         effect over tasks, its spread between tasks, and Δm.
@@ -47,6 +56,7 @@ class Gap(Result):
     curve: pd.DataFrame
     summary: pd.DataFrame
     steps: pd.DataFrame
+    at: pd.DataFrame
     overall: pd.DataFrame
     sensitivity: pd.DataFrame
 
@@ -54,6 +64,7 @@ class Gap(Result):
         """Yield what each task's difference shows, and where it comes from."""
         keys = group_columns(self.options.group_by)
         yield from sentences(self.summary, keys, margin, self.options.confidence)
+        yield from of_asked(self.at, keys)
         yield from of_overall(self.overall, keys)
         yield from of_sensitivity(self.sensitivity, keys)
 
@@ -66,6 +77,9 @@ def gap(
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
+    x: str = LOSS,
+    loss: str = TRAINING,
+    at: Sequence[float] = (),
     rule: Rule = "isotonic",
     interval: Interval = "t",
     onset: Onset = "sustained",
@@ -78,11 +92,11 @@ def gap(
     """Generalization gap at matched training loss, against a baseline, with its decomposition.
 
     Positive means better than the baseline, for every metric. The gap is read on a grid of 20
-    points a decade inside the range of training loss that all runs of both groups cover; step 0
-    is left out, nothing is extrapolated, and points inside a hole of more than half a decade
-    between a group's neighbouring evaluations are NaN. The difference `delta` of the scores that a
-    user would report is `matched` (at one common loss) + `reach` (what the rest of training adds) +
-    `selection` (what choosing checkpoints adds): accounting, not cause.
+    points a decade, and at least 20, inside the range of training loss that all runs of both
+    groups cover; step 0 is left out, nothing is extrapolated, and points inside a hole of more than
+    half a decade between a group's neighbouring evaluations are NaN. The difference `delta` of the
+    scores that a user would report is `matched` (at one common loss) + `reach` (what the rest of
+    training adds) + `selection` (what choosing checkpoints adds): accounting, not cause.
 
     Parameters
     ----------
@@ -101,6 +115,16 @@ def gap(
     selection_split
         The split that the best evaluations are chosen on; without it, the last ones stand for
         them.
+    x
+        What is equal where groups are compared: loss, step, or what was recorded as one number a
+        step that never falls: epoch, tokens, samples, wall_time, flops, or table/column. Of a clock
+        the logarithm is taken, as of the loss.
+    loss
+        Which loss: train/loss, another split/metric of which less is better, such as
+        validation/loss, or losses: that of the batches trained on, averaged over the epoch before
+        (or since the evaluation before, where no epochs are told).
+    at
+        Losses (or values of the clock) of one's own to read the gap at, too.
     rule
         How a score is read at a loss: isotonic regression of the loss over steps, the first
         passage of its running minimum, or means in tenths of a decade of loss.
@@ -146,6 +170,9 @@ def gap(
         metric=metric,
         split=split,
         selection_split=selection_split,
+        x=x,
+        loss=loss,
+        at=at,
         rule=rule,
         interval=interval,
         onset=onset,
@@ -156,7 +183,7 @@ def gap(
         group_by=group_by,
     )
     grouped = groups.group(runs, group_by)
-    curves, rows, steps, varied = [], [], [], []
+    curves, rows, steps, asked, varied = [], [], [], [], []
     compared: list[tuple[groups.Comparison, str, Side, Side]] = []
     for comparison in _comparisons(grouped, options):
         for name in [metric] if metric else metrics(comparison.runs, split, comparison.task):
@@ -164,11 +191,14 @@ def gap(
                 Side.of(group, comparison.task, name, options)
                 for group in (comparison.group, comparison.baseline)
             )
-            curve, at_steps, row = comparison_tables(comparison, name, side, other, options)
+            curve, at_steps, at_asked, row = comparison_tables(
+                comparison, name, side, other, options
+            )
             if side.runs and other.runs:
                 compared.append((comparison, name, side, other))
             curves.append(curve)
             steps.append(at_steps)
+            asked.append(at_asked)
             rows.append(row)
     for comparison, name, side, other in compared if sensitivity else ():
         head = comparison.head(len(other.runs), len(side.runs))
@@ -179,6 +209,7 @@ def gap(
         curve=pd.concat(curves, ignore_index=True),
         summary=pd.DataFrame(rows),
         steps=pd.concat(steps, ignore_index=True),
+        at=pd.concat(asked, ignore_index=True) if at else pd.DataFrame(),
         overall=overall_frame(compared, options),
         sensitivity=pd.concat(varied, ignore_index=True) if varied else pd.DataFrame(),
     )
@@ -193,7 +224,7 @@ def requires(grouped: Sequence[Group], options: ComparisonOptions) -> str:
         If what is to be compared is named wrongly: that is told at once, not passed over.
     """
     complete = [run for group in grouped for run in group.runs]
-    if reason := groups.alone(grouped) or unevaluated(complete, options.split):
+    if reason := groups.alone(grouped) or unevaluated(complete, options.split, options.axis):
         return reason
     _comparisons(grouped, options)
     return ""
@@ -206,12 +237,14 @@ def _comparisons(grouped: Sequence[Group], options: ComparisonOptions) -> list[g
         check_quantity(options.metric, complete)
     elif options.metric:
         check_metric(options.metric, complete, options.split)
+    if options.axis != TRAINING_LOSS:
+        check_axis(complete, options.axis)
     if not (options.metric and is_quantity(options.metric)) and (
-        reason := unevaluated(complete, options.split)
+        reason := unevaluated(complete, options.split, options.axis)
     ):
         raise TrajlabError(
-            f"{reason}: it has no table evaluations/{options.split}, or none on the training set; "
-            f"record both with evaluate({options.split!r}, …)"
+            f"{reason}: record evaluate({options.split!r}, …) and evaluate('train', …), or compare "
+            "at another loss that was recorded (--loss), or at equal steps (--x step)"
         )
     return groups.compare(grouped, options.baseline, options.against)
 

@@ -14,21 +14,28 @@ from trajlab.analysis.statistics.bands import simultaneous
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import Difference, FloatArray
 
-POINTS_PER_DECADE = 20
+POINTS_PER_DECADE = 20  # and the fewest in all
+_SAME = 1e-9  # decades
 
 
 def overlap(curves: Sequence[Curve]) -> tuple[float, float]:
     """Return the range of log loss that all curves cover; low > high if there is none."""
-    return (
-        max(float(curve.log_loss[0]) for curve in curves),
-        min(float(curve.log_loss[-1]) for curve in curves),
-    )
+    ends = [curve.ends for curve in curves]
+    return max(low for low, _ in ends), min(high for _, high in ends)
 
 
 def grid(low: float, high: float, density: int = POINTS_PER_DECADE) -> FloatArray:
-    """Return the log losses j/20, for all integers j, inside [low, high], or of other density."""
-    first, last = np.ceil(low * density), np.floor(high * density)
-    return np.asarray(np.arange(first, last + 1) / density)
+    """Return the log losses j/20, for all integers j, inside [low, high], or of other density.
+
+    Where these are fewer than 20, the distance is halved until they are not: the losses of two
+    language models may span a twentieth of a decade. A range of one loss is that loss.
+    """
+    if not high - low > _SAME:
+        return np.array([low] if low <= high else [])
+    points = density
+    while (last := np.floor(high * points)) - (first := np.ceil(low * points)) + 1 < density:
+        points *= 2
+    return np.asarray(np.arange(first, last + 1) / points)
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ def gap_curve(
     pairs: bool = False,
     seed: int = 0,
     density: int = POINTS_PER_DECADE,
+    at: Sequence[float] | None = None,
 ) -> GapCurve:
     """Compare two groups of runs at equal training loss, from their evaluations alone.
 
@@ -76,11 +84,13 @@ def gap_curve(
     pairs
         Whether runs of equal position belong together.
     density
-        Points of the grid in a decade.
+        Points of the grid in a decade, and the fewest in all.
+    at
+        (g,) log losses of one's own in place of the grid; NaN outside the common range.
     """
     sides = [[RULES[rule](run) for run in group] for group in (runs, baseline)]
     low, high = overlap([*sides[0], *sides[1]])
-    points = grid(low, high, density)
+    points = grid(low, high, density) if at is None else np.asarray(at, float)
     scores = [np.array([curve.at(points) for curve in curves]) for curves in sides]
     scores[0][:, in_hole(points, runs) | in_hole(points, baseline)] = np.nan
     items = item_differences(runs, baseline, lambda run: RULES[rule](run).at(points))

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from trajlab.analysis.axis import Axis
 from trajlab.analysis.gap.matching import GapCurve
 from trajlab.analysis.gap.sides import Side
+from trajlab.analysis.options import ComparisonOptions
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.groups import Comparison
 from trajlab.analysis.runs.quantities import is_quantity
@@ -15,7 +17,9 @@ HOLE = "neighbouring evaluations more than half a decade apart"
 PERCENT_APART = 20  # times that medians of percent and fractions differ at least
 
 
-def missing(comparison: Comparison, metric: str, runs: Side, baseline: Side) -> str:
+def missing(
+    comparison: Comparison, metric: str, runs: Side, baseline: Side, options: ComparisonOptions
+) -> str:
     """Say why nothing can be compared; empty if something can.
 
     Parameters
@@ -24,18 +28,18 @@ def missing(comparison: Comparison, metric: str, runs: Side, baseline: Side) -> 
         The comparison and the metric that were asked for.
     runs, baseline
         The two sides as they were read.
+    options
+        What is compared, and at what.
     """
+    axis = options.axis
+    if axis.is_loss and axis.loss == f"{options.split}/{metric}":
+        return f"{axis.name} is the same on both sides where it is equal: compare at another loss"
     if comparison.baseline is None:
         setting = comparison.group.keys["setting"] or "this setting"
         return f"no baseline trains {comparison.task} in {setting}"
     for side, name in ((runs, comparison.group.label), (baseline, comparison.baseline.label)):
         if not side.runs and is_quantity(metric):
-            return f"no complete run of {name} recorded {metric} and its training loss"
-        if not side.runs and side.apart:
-            return (
-                f"training loss and {metric} of {name} were never evaluated at one step; evaluate "
-                "both together"
-            )
+            return f"no complete run of {name} recorded {metric} and its {axis.name}"
         if not side.runs:
             return (
                 f"no usable run of {name}: {side.n_incomplete} incomplete, {side.n_diverged} "
@@ -66,22 +70,31 @@ def in_percent(runs: Side, baseline: Side) -> bool:
     return bool(bounded and medians[0] > 0 and medians[1] > max(1, PERCENT_APART * medians[0]))
 
 
-def left_out(runs: Side, baseline: Side) -> str:
-    """Count what is not in a comparison and was not asked to be left out.
+def left_out(runs: Side, baseline: Side, axis: Axis) -> str:
+    """Count what is not in a comparison and was not asked to be left out, or was aligned.
 
     Parameters
     ----------
     runs, baseline
         The two sides.
+    axis
+        What they are compared at.
     """
     unevaluated = runs.n_unevaluated + baseline.n_unevaluated
     no_logarithm = runs.n_no_logarithm + baseline.n_no_logarithm
+    unplaced = runs.n_unplaced + baseline.n_unplaced - no_logarithm
+    between = runs.n_between + baseline.n_between
+    everywhere = sum(run.step.size for run in (*runs.runs, *baseline.runs))
+    nowhere = any(not run.placed.step.size for run in (*runs.runs, *baseline.runs))
     told = {
         f"{unevaluated} runs left out that were never evaluated": unevaluated,
-        f"{no_logarithm} evaluations with a loss at or below 0 left out, which has no logarithm: "
-        "the ends of runs are not compared": no_logarithm,
-        "loss and metric of some runs were never evaluated at one step: left out": (
-            runs.apart or baseline.apart
+        f"{no_logarithm} of {everywhere} evaluations left out at equal {axis.name}: a loss at or "
+        "below 0 has no logarithm (compare at equal steps, --x step)": no_logarithm,
+        f"{unplaced} of {everywhere} evaluations left out at equal {axis.name}, which is not known "
+        "at their steps": unplaced,
+        f"a run has no evaluation with a known {axis.name}; evaluate both together": nowhere,
+        f"{axis.name} of {between} evaluations read between the steps at which it was recorded": (
+            between
         ),
     }
     return "; ".join(sentence for sentence, true in told.items() if true)
@@ -100,10 +113,7 @@ def caveats(row: Mapping[str, Any], matched: GapCurve) -> str:
     fewest = min(row["n_runs"], row["n_baseline"])
     told = {
         "one run on a side, so descriptive only: no interval": fewest < 2,
-        "no common range of training loss": matched.low > matched.high,
-        "the common range of training loss holds no point of the grid": (
-            matched.low <= matched.high and not matched.log_loss.size
-        ),
+        f"no common range of {Axis.of(row).name}": matched.low > matched.high,
         HOLE: matched.low <= matched.high
         and bool(np.isnan([row["matched"], *matched.gap.estimate]).any()),
         "runs of a side do not differ, so no interval": fewest > 1

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trajlab.analysis.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.gap.decomposition import TERMS, decompose
 from trajlab.analysis.gap.item_error import item_unit
 from trajlab.analysis.gap.matching import GapCurve, StepGap, gap_curve, step_gap
@@ -38,15 +39,17 @@ _NUMBERS = (
 
 def comparison_tables(
     comparison: Comparison, metric: str, runs: Side, baseline: Side, options: GapOptions
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Return the rows of `curve` and `steps` and the row of `summary` for one comparison."""
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Return the rows of `curve`, `steps` and `at` and the row of `summary` for one comparison."""
     head = {
         **comparison.head(len(baseline.runs), len(runs.runs)).columns,
         "metric": metric,
         "split": "" if is_quantity(metric) else options.split,
     }
+    on = {**head, **options.axis.columns}
     row = {
-        **head,
+        **on,
+        "beside": comparison.beside,
         "rule": options.rule,
         "interval": options.interval,
         "onset_rule": options.onset,
@@ -58,9 +61,9 @@ def comparison_tables(
         "scope": "",
         **runs.counts(),
         **baseline.counts("_baseline"),
-        "reason": missing(comparison, metric, runs, baseline),
+        "reason": missing(comparison, metric, runs, baseline, options),
     }
-    matched = stepwise = None
+    matched = stepwise = asked = None
     if not row["reason"]:
         pairs = runs.paired_with(baseline)
         if pairs:
@@ -70,16 +73,24 @@ def comparison_tables(
         drawn: dict[str, Any] = {"pairs": pairs, "seed": options.seed}
         matched = gap_curve(*sides, options.rule, *interval, **drawn)
         stepwise = step_gap(*sides, *interval, **drawn)
+        points = options.axis.log_level(options.at)
+        asked = gap_curve(*sides, options.rule, *interval, **drawn, at=points.tolist())
         row |= {"pairs": pairs, "scope": _scope(metric, options, *sides)}
-        row |= _onset_columns(matched, options.onset, *sides)
+        row |= _onset_columns(matched, options, *sides)
         row |= _term_columns(*sides, options, pairs=pairs)
         side, place = int(row.pop("set_by")), int(row.pop("place"))
         row["common_loss_run"] = (runs, baseline)[side].names[place]
         row |= _last_step(stepwise)
-        told = caveats(row, matched), cadence(*sides), left_out(runs, baseline)
+        told = caveats(row, matched), cadence(*sides), left_out(runs, baseline, options.axis)
         row["reason"] = "; ".join(filter(None, told))
-    curve = pd.DataFrame({**head, **_curve_columns(matched)})
-    return curve, pd.DataFrame({**head, **_step_columns(stepwise)}), row
+    curve = pd.DataFrame({**on, **_curve_columns(matched, options.axis)})
+    steps = pd.DataFrame({**head, **_step_columns(stepwise)})
+    return (
+        curve,
+        steps,
+        pd.DataFrame({**on, **_at_columns(asked, options, str(row["reason"]))}),
+        row,
+    )
 
 
 def _scope(
@@ -122,13 +133,35 @@ def _last_step(stepwise: StepGap) -> dict[str, float]:
     }
 
 
-def _curve_columns(matched: GapCurve | None) -> dict[str, Any]:
+def _at_columns(asked: GapCurve | None, options: GapOptions, reason: str) -> dict[str, Any]:
+    """Return the gap at the losses that were asked for, in that order."""
+    if asked is None:
+        nothing = dict.fromkeys(("gap", "low", "high"), np.nan)
+        return {"at": list(options.at), **nothing, "significant": False, "reason": reason}
+    gap, place = asked.gap, options.axis.log_level(options.at)
+    outside = (place < asked.low) | (place > asked.high)
+    return {
+        "at": list(options.at),
+        "gap": gap.estimate,
+        "low": gap.low,
+        "high": gap.high,
+        "significant": gap.significant,
+        "reason": np.select(
+            [outside, np.isnan(gap.estimate)],
+            [f"outside the {options.axis.short} that all runs have", HOLE],
+            "",
+        ),
+    }
+
+
+def _curve_columns(matched: GapCurve | None, axis: Axis) -> dict[str, Any]:
     if matched is None:
         empty = np.empty(0)
         nothing = Difference(empty, empty, empty, empty, empty)
         matched = GapCurve(empty, nothing, np.nan, np.nan, (empty, empty))
     return {
-        "train_loss": 10**matched.log_loss,
+        "at": axis.value(matched.log_loss),
+        "train_loss": axis.value(matched.log_loss) if axis == TRAINING_LOSS else np.nan,
         "gap": matched.gap.estimate,
         "low": matched.gap.low,
         "high": matched.gap.high,
@@ -150,8 +183,8 @@ def _term_columns(
     parts = decompose(runs, baseline, options.rule, options.confidence, pairs=pairs, number=number)
     side, place = parts.common.set_by
     columns: dict[str, Any] = {
-        "common_loss": 10**parts.common.log_loss,
-        "common_loss_low": 10**parts.common.next_lowest,
+        "common_loss": float(options.axis.value(parts.common.log_loss)),
+        "common_loss_low": float(options.axis.value(parts.common.next_lowest)),
         "set_by": side,
         "place": place,
         "selection_split": options.selection_split if parts.selected else "none",
@@ -185,21 +218,25 @@ def _range(name: str, found: Difference, place: int | None = None) -> dict[str, 
 
 
 def _onset_columns(
-    matched: GapCurve, rule: str, runs: Sequence[Evaluations], baseline: Sequence[Evaluations]
+    matched: GapCurve,
+    options: GapOptions,
+    runs: Sequence[Evaluations],
+    baseline: Sequence[Evaluations],
 ) -> dict[str, float]:
     if matched.low > matched.high:
         return {}
-    columns = {"overlap_low": 10**matched.low, "overlap_high": 10**matched.high}
+    ends = sorted(float(options.axis.value(end)) for end in (matched.low, matched.high))
+    columns = dict(zip(("overlap_low", "overlap_high"), ends, strict=True))
     gap, significant = matched.gap.estimate, matched.gap.significant
-    start = ONSETS[rule](gap, significant)
+    start = ONSETS[options.onset](gap, significant)
     if start is None:
         return columns
-    loss = float(10 ** matched.log_loss[start])
+    level = float(10 ** matched.log_loss[start])
     return {
         **columns,
-        "onset_loss": loss,
-        "onset_step_baseline": float(np.median([run.step_at(loss) for run in baseline])),
-        "onset_step": float(np.median([run.step_at(loss) for run in runs])),
+        "onset_loss": float(options.axis.value(matched.log_loss[start])),
+        "onset_step_baseline": float(np.median([run.step_at(level) for run in baseline])),
+        "onset_step": float(np.median([run.step_at(level) for run in runs])),
         "sign": float(np.sign(gap[start])),
         "persistence": persistence(gap, significant, start),
     }

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trajlab.analysis.axis import Axis
 from trajlab.analysis.gap.decomposition import Decomposition, decompose
 from trajlab.analysis.gap.matching import POINTS_PER_DECADE, gap_curve
 from trajlab.analysis.gap.onset import ONSETS
@@ -41,23 +42,27 @@ def _rows(runs: Side, baseline: Side, options: GapOptions) -> Iterator[dict[str,
     number = WINDOWS[options.window]
     fixed: dict[str, Any] = {"confidence": options.confidence, "pairs": pairs}
     made = decompose(*sides, options.rule, number=number, **fixed)
-    yield _row("nothing", "", made)
+    axis = options.axis
+    yield _row("nothing", "", made, axis)
     for rule in RULES:
         if rule != options.rule:
-            yield _row("rule", rule, decompose(*sides, rule, number=number, **fixed))
+            yield _row("rule", rule, decompose(*sides, rule, number=number, **fixed), axis)
     higher = made.common.log_loss + 1
     found = decompose(*sides, options.rule, number=number, log_loss=higher, **fixed)
-    yield _row("common loss", "10 times", found) | {"common_loss": 10**higher}
+    times = "10 times" if axis.is_loss else "a tenth"
+    yield _row("common loss", times, found, axis) | {"common_loss": float(axis.value(higher))}
     for window, other in WINDOWS.items():
         if window != options.window:
-            yield _row("window", window, decompose(*sides, options.rule, number=other, **fixed))
+            yield _row(
+                "window", window, decompose(*sides, options.rule, number=other, **fixed), axis
+            )
     for density in (POINTS_PER_DECADE // 2, POINTS_PER_DECADE, 2 * POINTS_PER_DECADE):
         curve = gap_curve(
             *sides, options.rule, options.interval, seed=options.seed, density=density, **fixed
         )
         start = ONSETS[options.onset](curve.gap.estimate, curve.gap.significant)
-        onset = np.nan if start is None else float(10 ** curve.log_loss[start])
-        yield _row("grid", f"{density} points a decade", made) | {"onset_loss": onset}
+        onset = np.nan if start is None else float(axis.value(curve.log_loss[start]))
+        yield _row("grid", f"{density} points a decade", made, axis) | {"onset_loss": onset}
     for side, of in enumerate((runs, baseline)):
         for place, name in enumerate(of.names):
             left = [
@@ -67,12 +72,12 @@ def _rows(runs: Side, baseline: Side, options: GapOptions) -> Iterator[dict[str,
             if all(left):
                 rest = left[0], left[1], options.rule, options.confidence
                 found = decompose(*rest, number=number)
-                yield _row("left out", name, found)
+                yield _row("left out", name, found, axis)
 
 
-def _row(varied: str, value: str, found: Decomposition) -> dict[str, Any]:
+def _row(varied: str, value: str, found: Decomposition, axis: Axis) -> dict[str, Any]:
     row: dict[str, Any] = {"varied": varied, "value": value}
-    row["common_loss"] = 10**found.common.log_loss
+    row["common_loss"] = float(axis.value(found.common.log_loss))
     for i, name in enumerate(_SHOWN):
         ends = {"": found.terms.estimate, "_low": found.terms.low, "_high": found.terms.high}
         row |= {name + end: float(values[i]) for end, values in ends.items()}

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from trajlab.analysis.axis import Axis
 from trajlab.analysis.gap.adjustment import adjust
 from trajlab.analysis.gap.apportion import apportion, of_lone_run, of_steps
 from trajlab.analysis.result import (
@@ -27,7 +28,7 @@ from trajlab.analysis.result import (
 from trajlab.analysis.tables import records
 
 POWER = 0.8
-_LEFT_OUT = ("n_incomplete", "n_diverged")
+_LEFT_OUT = ("incomplete", "diverged", "unevaluated")
 
 
 def sentences(
@@ -101,14 +102,20 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
     yield from of_steps(row)
     yield from apportion(row, 1 - confidence)
     yield from _of_overlap(row)
-    left_out = {name: int(row[name]) for name in row if name.startswith(_LEFT_OUT)}
-    if any(left_out.values()):
-        incomplete, diverged, *baseline = left_out.values()
-        yield (
-            f"Left out: {incomplete} incomplete and {diverged} diverged runs, and {baseline[0]} "
-            f"and {baseline[1]} of the baseline.",
-            left_out,
-        )
+    yield from _of_left_out(row)
+
+
+def _of_left_out(row: Row) -> Iterator[Statement]:
+    """Count the runs that are not in a comparison, by why."""
+    numbers: dict[str, int] = {}
+    told = []
+    for end in ("", "_baseline"):
+        counts = {why: int(row.get(f"n_{why}{end}", 0)) for why in _LEFT_OUT}
+        numbers |= {f"n_{why}{end}": number for why, number in counts.items()}
+        told.append(" and ".join(f"{number} {why}" for why, number in counts.items() if number))
+    if any(told):
+        sentence = f"Left out: {told[0] or 'no'} runs, and {told[1] or 'none'} of the baseline."
+        yield sentence, numbers
 
 
 def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Statement:
@@ -221,14 +228,15 @@ def seeds_needed(
 
 def _of_overlap(row: Row) -> Iterator[Statement]:
     """Say how much of training equal losses cover."""
-    low, high = row["overlap_low"], row["overlap_high"]
+    axis, low, high = Axis.of(row), row["overlap_low"], row["overlap_high"]
     if np.isnan(low) and not np.isnan(row["delta_without"]):
         return  # said of the run that is alone
     if np.isnan(low):
-        yield "No training loss is common to both sides: nothing compares them at equal loss.", {}
+        yield f"No {axis.name} is common to both sides: nothing compares them there.", {}
     elif log10(high / low) < 1:
         numbers = {"overlap_low": low, "overlap_high": high}
-        yield f"Equal losses cover only L = {low:.2g} – {high:.2g}.", numbers
+        covered = f"L = {low:.2g} – {high:.2g}" if axis.is_loss else f"{low:.4g} – {high:.4g}"
+        yield f"Equal {axis.name} covers only {covered}.", numbers
 
 
 def of_overall(overall: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, replace
 from itertools import compress
-from typing import Self
+from typing import Any, Self
 
-from trajlab.analysis.options import ScoreOptions
+import numpy as np
+
+from trajlab.analysis.options import ComparisonOptions
 from trajlab.analysis.runs.evaluations import Evaluations, evaluated, read
 from trajlab.analysis.runs.groups import Group
-from trajlab.analysis.runs.quantities import is_quantity, over_loss
+from trajlab.analysis.runs.placing import has_axis
+from trajlab.analysis.runs.quantities import is_quantity, over_axis
 
 
 @dataclass(frozen=True)
@@ -20,31 +23,39 @@ class Side:
     n_excluded: int = 0
     n_unevaluated: int = 0
     n_no_logarithm: int = 0
-    apart: bool = False
+    n_unplaced: int = 0
+    n_between: int = 0
     pair_ids: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, group: Group | None, task: str, metric: str, options: ScoreOptions) -> Self:
+    def of(cls, group: Group | None, task: str, metric: str, options: ComparisonOptions) -> Self:
         """Read a group's runs of `task`."""
         if group is None:
             return cls(())
         members = every = group.with_task(task)
         if is_quantity(metric):
-            runs = [over_loss(run, task, metric) for run in members]
+            runs = [over_axis(run, task, metric, options.axis) for run in members]
         else:
             splits = options.split, options.selection_split
-            members = tuple(run for run in every if evaluated(run, options.split))
-            runs = [read(run, task, metric, *splits, bits=True) for run in members]
+            members = tuple(
+                run
+                for run in every
+                if evaluated(run, options.split) and has_axis(run, options.axis)
+            )
+            how: dict[str, Any] = {"bits": True, "axis": options.axis}
+            runs = [read(run, task, metric, *splits, **how) for run in members]
         used = [run.step.size > 0 and not run.diverged for run in runs]
+        kept = tuple(compress(runs, used))
         return cls(
-            tuple(compress(runs, used)),
+            kept,
             len(group.incomplete),
             sum(run.diverged for run in runs),
             sum(run.excluded for run in runs),
             len(every) - len(members),
-            sum(run.no_logarithm for run in runs),
-            any(run.apart for run in runs),
+            sum(run.no_logarithm for run in kept),
+            sum(int(np.isnan(run.train_loss).sum()) for run in kept),
+            sum(run.between for run in kept),
             tuple(str(run.metadata.get("pair_id", "")) for run in compress(members, used)),
             tuple(run.path.stem for run in compress(members, used)),
         )
@@ -69,5 +80,5 @@ class Side:
 
     def counts(self, suffix: str = "") -> dict[str, int]:
         """Return what was left out, as columns."""
-        names = ("n_incomplete", "n_diverged", "n_excluded", "n_unevaluated")
+        names = ("n_incomplete", "n_diverged", "n_excluded", "n_unevaluated", "n_unplaced")
         return {name + suffix: getattr(self, name) for name in names}

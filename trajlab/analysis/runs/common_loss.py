@@ -50,7 +50,7 @@ def common_loss(
         The runs of each side, and their curves in the same order.
     """
     places = [(side, i) for side, group in enumerate(curves) for i in range(len(group))]
-    ends = np.array([curves[side][i].log_loss[[0, -1]] for side, i in places])
+    ends = np.array([curves[side][i].ends for side, i in places])
     order = np.argsort(ends[:, 0], kind="stable")
     low = float(ends[order[-1], 0])
     following = float(ends[order[-2], 0]) if len(order) > 1 else np.nan

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
 from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.levels import WIDEST_HOLE
 from trajlab.analysis.statistics.intervals import FloatArray
 
 BINS_PER_DECADE = 10
-WIDEST_HOLE = 0.5  # decades between neighbouring evaluations
 _SAME_LEVEL = 1e-9  # decades
 
 
@@ -34,10 +34,24 @@ class Curve:
     log_loss: FloatArray
     score: FloatArray
 
+    @property
+    def lowest(self) -> float:
+        """The lowest log loss on it, NaN of an empty curve."""
+        return float(self.log_loss[0]) if self.log_loss.size else np.nan
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest log loss on it; of an empty curve nothing lies between."""
+        if not self.log_loss.size:
+            return np.inf, -np.inf
+        return float(self.log_loss[0]), float(self.log_loss[-1])
+
     def at(self, log_loss: npt.ArrayLike) -> FloatArray:
         """Return the score at `log_loss`, NaN outside the curve: never extrapolated."""
-        knots = np.arange(self.log_loss.size)
         points = np.asarray(log_loss, float)
+        if not self.log_loss.size:
+            return np.full(points.shape + self.score.shape[1:], np.nan)
+        knots = np.arange(self.log_loss.size)
         place = np.asarray(np.interp(points, self.log_loss, knots, left=np.nan, right=np.nan))
         below = np.nan_to_num(np.floor(place)).astype(np.intp)
         above = np.minimum(below + 1, knots[-1])
@@ -47,6 +61,7 @@ class Curve:
 
 def isotonic(evaluations: Evaluations) -> Curve:
     """Decreasing isotonic regression of log loss over steps; mean log loss and score a block."""
+    evaluations = evaluations.placed
     log_loss = np.log10(evaluations.train_loss)
     fitted = isotonic_regression(log_loss, increasing=False).x
     # Levels that differ by rounding alone are one block: a curve has no two knots at one loss.
@@ -61,6 +76,7 @@ def first_passage(evaluations: Evaluations) -> Curve:
     It picks lucky checkpoints: early jitter of loss and score is correlated, which biases the gap
     by up to .16 points on the reference trajectories.
     """
+    evaluations = evaluations.placed
     log_loss = np.log10(evaluations.train_loss)
     best_before = np.minimum.accumulate(np.append(np.inf, log_loss[:-1]))
     keep = log_loss < best_before
@@ -73,6 +89,7 @@ def last_passage(evaluations: Evaluations) -> Curve:
     Where the loss rises again to its end, the last time that it passes a loss below the end is on
     the way up. Together with :func:`first_passage` it brackets what a rule may read at a loss.
     """
+    evaluations = evaluations.placed
     log_loss = np.log10(evaluations.train_loss)
     after = log_loss[:0:-1]  # from the end back to the second
     worst = np.append(np.maximum.accumulate(after)[::-1], -np.inf)
@@ -84,6 +101,7 @@ def last_passage(evaluations: Evaluations) -> Curve:
 
 def bins(evaluations: Evaluations) -> Curve:
     """Mean log loss and score of the evaluations in each tenth of a decade of loss."""
+    evaluations = evaluations.placed
     log_loss = np.log10(evaluations.train_loss)
     place = np.floor(log_loss * BINS_PER_DECADE)
     order = np.argsort(place, kind="stable")
@@ -120,7 +138,9 @@ def in_hole(log_loss: npt.ArrayLike, group: Sequence[Evaluations]) -> npt.NDArra
         The runs of one group.
     """
     points = np.asarray(log_loss, float)
-    known = np.sort(np.log10(np.concatenate([run.train_loss for run in group])))
+    known = np.sort(np.log10(np.concatenate([run.placed.train_loss for run in group])))
+    if not known.size:
+        return np.zeros(points.shape, bool)
     above = np.searchsorted(known, points)
     inside = (above > 0) & (above < known.size)
     upper = np.minimum(above, known.size - 1)

@@ -1,4 +1,4 @@
-"""One run's evaluations of one task: training loss and a metric, joined on step."""
+"""One run's evaluations of one task: a metric, and the training loss where it was evaluated."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,35 +7,38 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from trajlab.analysis.axis import TRAINING_LOSS, Axis
+from trajlab.analysis.runs.columns import NOT_METRICS, Steps, higher_is_better, task_column
+from trajlab.analysis.runs.placing import diverged, has_axis, levels, told_at
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, items
 
 WINDOWS: Mapping[str, int | None] = {"tenth": None, "ten": 10}  # evaluations that stand for a run
-_NOT_METRICS = ("step", "task", "epoch", "loss", "items", "correct")
+_COLUMNS = ("step", "train_loss", "score", "selection")
 
 
 @dataclass(frozen=True)
 class Evaluations:
-    """One run's evaluations of one task, in order of step, that can be placed on a loss axis.
+    """One run's evaluations of one task, in order of step.
 
     Attributes
     ----------
     step
         (n,) optimizer updates completed.
     train_loss
-        (n,) loss on the whole training set, positive and finite.
+        (n,) the loss that runs are compared at, or another level that falls as training goes
+        (:mod:`trajlab.analysis.axis`); NaN where there is none that has a logarithm.
     score
         (n,) the metric, negated where lower is better, so that more is better.
     selection
         (n,) the same metric on the split that checkpoints are chosen on, NaN where missing.
     excluded
-        Evaluations after step 0 that were dropped: a missing, infinite or NaN value, or a loss
-        that is not positive and so has no logarithm.
+        Evaluations after step 0 that were dropped, for a score that is NaN or infinite.
     no_logarithm
-        How many of those have a finite loss at or below 0.
-    apart
-        Whether loss and metric were recorded, but never at one step.
+        How many of those kept have a finite loss at or below 0.
+    between
+        How many of those kept lie between the steps of two losses.
     diverged
         Whether the last training loss is NaN or infinite.
     correct
@@ -48,7 +51,7 @@ class Evaluations:
     selection: FloatArray
     excluded: int = 0
     no_logarithm: int = 0
-    apart: bool = False
+    between: int = 0
     diverged: bool = False
     correct: npt.NDArray[np.bool_] | None = None
 
@@ -61,7 +64,7 @@ class Evaluations:
         selection: npt.ArrayLike | None = None,
         correct: npt.NDArray[np.bool_] | None = None,
     ) -> "Evaluations":
-        """Drop step 0 (the initial point) and what is not finite, and count the latter.
+        """Drop step 0 (the initial point) and scores that are not finite, and count the latter.
 
         Parameters
         ----------
@@ -74,16 +77,27 @@ class Evaluations:
         loss, value = np.asarray(train_loss, float), np.asarray(score, float)
         chosen = np.full(len(steps), np.nan) if selection is None else np.asarray(selection, float)
         trained = steps > 0
-        good = trained & np.isfinite(loss) & np.isfinite(value) & (loss > 0)
+        good = trained & np.isfinite(value)
         return cls(
             steps[good],
-            loss[good],
+            np.where(np.isfinite(loss) & (loss > 0), loss, np.nan)[good],
             value[good],
             chosen[good],
             excluded=int(trained.sum() - good.sum()),
-            no_logarithm=int((trained & np.isfinite(loss) & (loss <= 0)).sum()),
+            no_logarithm=int((good & np.isfinite(loss) & (loss <= 0)).sum()),
             diverged=bool(trained.any() and not np.isfinite(loss[trained][-1])),
             correct=None if correct is None else correct[good],
+        )
+
+    @property
+    def placed(self) -> "Evaluations":
+        """Those that have a place on the axis of the loss."""
+        there = np.isfinite(self.train_loss)
+        if there.all():
+            return self
+        columns = {name: getattr(self, name)[there] for name in _COLUMNS}
+        return replace(
+            self, **columns, correct=None if self.correct is None else self.correct[there]
         )
 
     def selectable(self, number: int | None = None) -> bool:
@@ -137,9 +151,9 @@ def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> 
             continue
         table = run.table(_name(split))
         for name in table:
-            if name in _NOT_METRICS or table.axes(name) != ("step", "task"):
+            if name in (*NOT_METRICS, "loss") or table.axes(name) != ("step", "task"):
                 continue
-            if task is None or np.isfinite(_column(run, split, task, name)[1]).any():
+            if task is None or np.isfinite(task_column(run, _name(split), name, task)[1]).any():
                 names[name] = None
     return list(names) or ["loss"]
 
@@ -160,84 +174,74 @@ def read(
     selection_split: str = "",
     *,
     bits: bool = False,
+    axis: Axis = TRAINING_LOSS,
 ) -> Evaluations:
     """Read one run's evaluations of `task`.
 
     Parameters
     ----------
     run
-        A run with tables ``evaluations/train`` and ``evaluations/<split>``.
+        A run with a table ``evaluations/<split>``.
     task, metric, split
         What `score` is. A metric that the run lacks is NaN throughout.
     selection_split
         Where `selection` comes from; NaN if that split or the metric on it is missing.
     bits
         Read which items of `split` were right too, where that was recorded.
+    axis
+        What stands in the place of the training loss.
 
     Raises
     ------
     TrajlabError
-        If the run has no evaluations on the training set or on `split`.
+        If the run has no evaluations on `split`.
     """
     if not evaluated(run, split):
-        missing = "train" if _name("train") not in run.tables else split
         raise TrajlabError(
-            f"{run.path} has no table {_name(missing)}; record it with evaluate({missing!r}, …), "
+            f"{run.path} has no table {_name(split)}; record it with evaluate({split!r}, …), "
             "or leave the run out"
         )
-    step, train_loss = _column(run, "train", task, "loss")
     sign = 1 if higher_is_better(run, split, metric) else -1
-    own_step, score = _column(run, split, task, metric)
-    known = np.isfinite(train_loss)
+    step, score = task_column(run, _name(split), metric, task)
+    chosen = task_column(run, _name(selection_split), metric, task)
     joined = Evaluations.clean(
         step,
-        train_loss,
-        sign * _at(step, own_step, score),
-        sign * _at(step, *_column(run, selection_split, task, metric)),
+        np.full(step.shape, np.nan),
+        sign * score,
+        sign * _at(step, *chosen),
         _correct(run, task, split, step) if bits else None,
     )
-    scored = own_step[np.isfinite(score)]
-    apart = bool(known.any() and scored.size and not np.isin(scored, step[known]).any())
-    return replace(joined, apart=apart)
+    level = levels(run, task, joined.step, axis)
+    finite = np.isfinite(level)
+    placed = finite & (level > 0)
+    return replace(
+        joined,
+        train_loss=np.where(placed, level, np.nan),
+        no_logarithm=int((finite & ~placed).sum()),
+        between=int((placed & ~told_at(run, task, joined.step, axis)).sum()),
+        diverged=diverged(run, task, axis),
+    )
 
 
 def evaluated(run: Trajectory, split: str) -> bool:
-    """Tell whether a run was evaluated on the training set and on `split`."""
-    return {_name("train"), _name(split)} <= set(run.tables)
+    """Tell whether a run was evaluated on `split`."""
+    return _name(split) in run.tables
 
 
-def unevaluated(runs: Iterable[Trajectory], split: str) -> str:
+def unevaluated(runs: Iterable[Trajectory], split: str, axis: Axis = TRAINING_LOSS) -> str:
     """Return why no score can be read over training loss, if no run was evaluated for it."""
-    if any(evaluated(run, split) for run in runs):
+    if any(evaluated(run, split) and has_axis(run, axis) for run in runs):
         return ""
-    return f"no run was evaluated on the training set and on the {split} split"
-
-
-def higher_is_better(run: Trajectory, split: str, metric: str) -> bool:
-    """Tell a metric's direction, as recorded; without a record only of a loss less is better."""
-    table = run.table(_name(split))
-    attributes = table.column_attributes(metric) if metric in table else {}
-    return bool(attributes.get("higher_is_better", metric != "loss"))
+    if axis == TRAINING_LOSS:
+        return f"no run was evaluated on the training set and on the {split} split"
+    return f"no run was evaluated on the {split} split and recorded its {axis.name}"
 
 
 def _name(split: str) -> str:
     return f"evaluations/{split}"
 
 
-def _column(run: Trajectory, split: str, task: str, metric: str) -> tuple[FloatArray, FloatArray]:
-    """Return steps and values; empty if there are none."""
-    if _name(split) not in run.tables:
-        return np.empty(0), np.empty(0)
-    table = run.table(_name(split))
-    tasks: Sequence[str] = list(table["task"])
-    if metric not in table or task not in tasks:
-        return np.empty(0), np.empty(0)
-    return table["step"], np.asarray(table[metric][:, tasks.index(task)], float)
-
-
-def _correct(
-    run: Trajectory, task: str, split: str, step: FloatArray
-) -> npt.NDArray[np.bool_] | None:
+def _correct(run: Trajectory, task: str, split: str, step: Steps) -> npt.NDArray[np.bool_] | None:
     """Return (n, item) which items were right at `step`, none where it was not recorded."""
     table = run.table(_name(split))
     tasks: Sequence[str] = list(table["task"])
@@ -251,7 +255,7 @@ def _correct(
     return correct
 
 
-def _at(step: FloatArray, own_step: FloatArray, values: FloatArray) -> FloatArray:
+def _at(step: Steps, own_step: Steps, values: FloatArray) -> FloatArray:
     """Return `values` at `step`, NaN where they were not recorded."""
     joined = np.full(step.shape, np.nan)
     _, here, there = np.intersect1d(step, own_step, return_indices=True)

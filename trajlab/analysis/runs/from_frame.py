@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from trajlab.errors import TrajlabError
 from trajlab.store import Column, Table, Trajectory
+from trajlab.store.importers.places import CLOCKS
 from trajlab.store.view import View
 
 _AXES = ("step", "task")
@@ -28,8 +30,10 @@ def runs_from_frame(
     frame
         One row a run, step and task: columns `step`, `task` (one task without it), `train_loss`
         (the loss on the whole training set), the `metrics`, and quantities by their name as
-        ``table/column``: ``sharpness/value``, ``evaluations/validation/accuracy``. Every other
-        column is metadata, such as `method` and `seed`: equal values make a run.
+        ``table/column``: ``sharpness/value``, ``evaluations/validation/accuracy``, ``losses/loss``
+        (of the batches trained on). `epoch`, `tokens`, `samples`, `wall_time` and `flops` are
+        clocks: what a run had spent by the step. Every other column is metadata, such as `method`
+        and `seed`: equal values make a run.
     metrics
         Columns that are metrics on `split`.
     lower_is_better
@@ -70,7 +74,8 @@ def runs_from_frame(
     places |= {"train_loss": "evaluations/train/loss"} if "train_loss" in rows else {}
     columns = list(map(str, rows))
     values = {name: places.get(name, name) for name in columns if name in places or "/" in name}
-    keys = [name for name in columns if name not in (*_AXES, *values)]
+    clocks = [name for name in columns if name in CLOCKS]
+    keys = [name for name in columns if name not in (*_AXES, *values, *clocks)]
     runs: list[Trajectory] = []
     groups = rows.groupby(keys, sort=False, dropna=False) if keys else [((), rows)]
     for names, members in groups:
@@ -80,7 +85,7 @@ def runs_from_frame(
                 f"the run {metadata} has two rows of one step and task; add a column that tells "
                 "its runs apart"
             )
-        wide = members[[*_AXES, *values]].rename(columns=values)
+        wide = members[[*_AXES, *values, *clocks]].rename(columns=values)
         runs.append(_InMemory(metadata, wide, {values[name] for name in lower_is_better}))
     return runs
 
@@ -94,7 +99,7 @@ class _InMemory(Trajectory):
         self.metadata = {str(key): value for key, value in metadata.items()}
         self.tasks, self.shared = [str(task) for task in rows["task"].unique()], []
         self.provenance, self.problems = {}, ()
-        names = [str(name) for name in rows if name not in _AXES]
+        names = [str(name) for name in rows if name not in (*_AXES, *CLOCKS)]
         self.tables = tuple(dict.fromkeys(name.rpartition("/")[0] for name in names))
         self._views = {
             table: _Held(table, rows, [n for n in names if n.rpartition("/")[0] == table], lower)
@@ -111,7 +116,7 @@ class _Held(View):
     def __init__(self, name: str, rows: pd.DataFrame, columns: list[str], lower: set[str]) -> None:
         self.name = name
         tasks = rows["task"].unique()
-        held = rows.dropna(subset=columns, how="all")
+        held = rows[_told(rows, columns)]
         steps = np.unique(held["step"].to_numpy(np.int64))
         grid = pd.MultiIndex.from_product([steps, tasks], names=_AXES)
         wide = held.set_index([*_AXES]).reindex(grid)
@@ -121,11 +126,16 @@ class _Held(View):
             column.rpartition("/")[2]: wide[column].to_numpy(float).reshape(shape)
             for column in columns
         }
+        clocks = [str(name) for name in rows if name in CLOCKS]
+        said = held.groupby("step")[clocks].max()  # what a row says holds for the step
+        self._values |= {clock: said[clock].reindex(steps).to_numpy(float) for clock in clocks}
         less = {"loss", *(column.rpartition("/")[2] for column in columns if column in lower)}
         self.declared = Table(
             name,
             tuple(
-                Column(short, _AXES, attributes={"higher_is_better": short not in less})
+                Column(short, ("step",))
+                if short in clocks
+                else Column(short, _AXES, attributes={"higher_is_better": short not in less})
                 for short in list(self._values)[2:]
             ),
             {"task": [str(task) for task in tasks]},
@@ -136,3 +146,19 @@ class _Held(View):
 
     def __repr__(self) -> str:
         return f"Table {self.name} in memory: {', '.join(self._values)}"
+
+
+def _told(rows: pd.DataFrame, columns: list[str]) -> npt.NDArray[np.bool_]:
+    """Tell which rows say something: those with a value, and those after the values broke off.
+
+    What is not measured at every step has pauses; blanks at the end of a run that are longer than
+    any of them are a run that diverged.
+    """
+    known = rows[columns].notna().any(axis=1).to_numpy()
+    steps = np.unique(rows["step"])
+    places = np.searchsorted(steps, np.unique(rows["step"][known]))
+    if not places.size:
+        return known
+    pauses = np.diff(places, prepend=-1) - 1
+    broken = steps.size - 1 - places[-1] > pauses.max()
+    return np.asarray(known | (broken & (rows["step"].to_numpy() > steps[places[-1]])))

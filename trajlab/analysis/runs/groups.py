@@ -1,16 +1,19 @@
 """Which runs belong together, and which group each is compared with.
 
 A group is (`setting`, `condition`, `method`) and whatever ``group_by`` adds; of each task, its runs
-differ in `seed` alone. So each task trained alone is one group ``single``, whatever the tasks.
+differ in `seed` alone. So each task trained alone is one group ``single``, whatever the tasks; runs
+that train a task in different company are different groups, whose `condition` names the company.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from trajlab.analysis.labels import ranks
 from trajlab.analysis.tables import GROUP_KEYS, Head, group_columns
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
+ONE_TASK = "no run trains several tasks"  # which is no lack where two trainings are compared
 _FREE_KEYS = ("seed", "pair_id")  # what runs of one group may differ in
 
 
@@ -72,6 +75,11 @@ class Comparison:
         sides = [self.group, self.baseline] if self.baseline else [self.group]
         return tuple(run for side in sides for run in side.with_task(self.task))
 
+    @property
+    def beside(self) -> int:
+        """How many tasks are trained beside this one, at most."""
+        return max((len(run.tasks) for run in self.group.with_task(self.task)), default=1) - 1
+
     def head(self, n_baseline: int, n_runs: int) -> Head:
         """Return the columns that say what is compared with what, on how many runs."""
         return Head(
@@ -81,6 +89,13 @@ class Comparison:
             n_baseline=n_baseline,
             n_runs=n_runs,
         )
+
+
+def one_task(groups: Sequence[Group]) -> str:
+    """Return why tasks cannot be compared with each other, if no run trains several of them."""
+    if any(len(run.tasks) > 1 for group in groups for run in (*group.runs, *group.incomplete)):
+        return ""
+    return ONE_TASK
 
 
 def alone(groups: Sequence[Group]) -> str:
@@ -98,7 +113,7 @@ def group_keys(run: Trajectory, group_by: Sequence[str] = ()) -> dict[str, str]:
 
 
 def group(runs: Iterable[Trajectory], group_by: Sequence[str] = ()) -> list[Group]:
-    """Sort runs into groups, in order of appearance.
+    """Sort runs into groups, in order of appearance; by their numbers where labels have such.
 
     Parameters
     ----------
@@ -113,9 +128,14 @@ def group(runs: Iterable[Trajectory], group_by: Sequence[str] = ()) -> list[Grou
         If there are no runs, if a ``group_by`` key is in no run, if other metadata varies within a
         group, or if two runs of a group have the same seed.
     """
-    members: dict[tuple[tuple[str, str], ...], list[Trajectory]] = {}
+    alike: dict[tuple[tuple[str, str], ...], list[Trajectory]] = {}
     for run in runs:
-        members.setdefault(tuple(group_keys(run, group_by).items()), []).append(run)
+        alike.setdefault(tuple(group_keys(run, group_by).items()), []).append(run)
+    members = {
+        tuple(keys.items()): part
+        for shared, group_runs in alike.items()
+        for keys, part in _by_company(dict(shared), group_runs)
+    }
     if not members:
         raise TrajlabError("there are no runs to analyse; name files, folders or globs of runs")
     everyone = [run for group_runs in members.values() for run in group_runs]
@@ -126,12 +146,31 @@ def group(runs: Iterable[Trajectory], group_by: Sequence[str] = ()) -> list[Grou
                 f"no run has the metadata key {key!r} to group by; there are {', '.join(known)}"
             )
     groups = []
-    for keys, group_runs in members.items():
+    named = [dict(keys) for keys in members]
+    places = {key: ranks(each[key] for each in named) for key in named[0]}
+    for keys, group_runs in sorted(
+        members.items(), key=lambda item: [places[key][value] for key, value in item[0]]
+    ):
         _check_alike(dict(keys), group_runs)
         complete = tuple(run for run in group_runs if run.status == "complete")
         incomplete = tuple(run for run in group_runs if run.status != "complete")
         groups.append(Group(dict(keys), complete, incomplete))
     return groups
+
+
+def _by_company(
+    keys: Mapping[str, str], runs: Sequence[Trajectory]
+) -> Iterator[tuple[dict[str, str], list[Trajectory]]]:
+    """Split runs by the tasks that they train, if those of two of them overlap in part."""
+    sets: dict[frozenset[str], list[Trajectory]] = {}
+    for run in runs:
+        sets.setdefault(frozenset(run.tasks), []).append(run)
+    if sum(map(len, sets)) == len(frozenset().union(*sets)):
+        yield dict(keys), list(runs)
+        return
+    for members in sets.values():
+        company = "+".join(members[0].tasks)
+        yield {**keys, "condition": f"{keys['condition']} {company}".strip()}, members
 
 
 def compare(

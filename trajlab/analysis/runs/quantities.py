@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from trajlab.analysis.runs.evaluations import Evaluations, evaluated, read
+from trajlab.analysis.axis import TRAINING_LOSS, Axis
+from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.placing import diverged, has_axis, levels
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
@@ -69,24 +71,21 @@ def recorded(run: Trajectory, task: str, name: str) -> tuple[npt.NDArray[np.int6
     return table["step"], np.asarray(values, float)
 
 
-def over_loss(run: Trajectory, task: str, name: str) -> Evaluations:
-    """Return a quantity as a score where the training loss is known.
-
-    Between evaluations of the training loss its logarithm is taken to be linear.
+def over_axis(run: Trajectory, task: str, name: str, axis: Axis = TRAINING_LOSS) -> Evaluations:
+    """Return a quantity as a score where the training loss is known, or what stands in its place.
 
     Parameters
     ----------
     run, task, name
         As in :func:`recorded`.
+    axis
+        What the quantity is read over.
     """
     step, values = recorded(run, task, name)
-    if not step.size or not evaluated(run, "train"):
+    quantity = Evaluations.clean(step, np.full(step.shape, np.nan), values)
+    if not quantity.step.size or not has_axis(run, axis):
         return Evaluations.clean([], [], [])
-    training = read(run, task, "loss", "train")
-    if not training.step.size:
-        return Evaluations.clean([], [], [])
-    inside = (step >= training.step[0]) & (step <= training.step[-1])
-    loss = 10 ** np.interp(step[inside], training.step, np.log10(training.train_loss))
-    return replace(
-        Evaluations.clean(step[inside], loss, values[inside]), diverged=training.diverged
-    )
+    level = levels(run, task, quantity.step, axis)
+    placed = np.isfinite(level) & (level > 0)
+    made = replace(quantity, train_loss=np.where(placed, level, np.nan))
+    return replace(made.placed, diverged=diverged(run, task, axis))

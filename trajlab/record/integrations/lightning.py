@@ -2,7 +2,9 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import torch
@@ -36,6 +38,10 @@ class RecorderCallback(pl.Callback):  # type: ignore[misc]
         As for `Recorder`.
     splits : sequence of str
         What the validation data loaders are, in their order: ``train``, ``validation``, ``test``.
+    train_sample : int, optional
+        Beside every validation, evaluate so many examples of the training set, too: the same ones
+        each time and in every run, by ``training_step`` in evaluation mode (``validation_step``
+        under manual optimization).
     settings
         Further arguments of `Recorder`: ``shared``, ``probes``, ``metadata``, ….
 
@@ -65,9 +71,10 @@ class RecorderCallback(pl.Callback):  # type: ignore[misc]
         tasks: Sequence[str],
         *,
         splits: Sequence[str] = ("validation",),
+        train_sample: int | None = None,
         **settings: Any,
     ) -> None:
-        self.session = Session(path, tasks, settings)
+        self.session = Session(path, tasks, settings, train_sample)
         self._splits = tuple(splits)
         self._resumes = False
         self.batch = (0, 1)  # data loader and size of the batch that is being evaluated
@@ -88,6 +95,8 @@ class RecorderCallback(pl.Callback):  # type: ignore[misc]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the file, before the first step."""
+        if self.session.sample is not None:
+            self.session.sample.draw(trainer.train_dataloader)
         self.session.begin(
             pl_module,
             trainer.optimizers[0],
@@ -122,6 +131,8 @@ class RecorderCallback(pl.Callback):  # type: ignore[misc]
             return
         for loader, split in enumerate(self._splits):
             self._evaluate(trainer, split, loader, several=len(self._splits) > 1)
+        if trainer.state.fn == "fit":
+            self._evaluate_sample(trainer, pl_module)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the evaluation of the test data."""
@@ -136,6 +147,22 @@ class RecorderCallback(pl.Callback):  # type: ignore[misc]
     ) -> None:
         """Close the file as a run that can be resumed."""
         self.session.end("recording")
+
+    def _evaluate_sample(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        automatic = module.automatic_optimization  # else training_step would train
+        step = module.training_step if automatic else module.validation_step
+        numbered = len(signature(step).parameters) > 1
+
+        def compute(batch: Any, number: int) -> None:
+            batch = trainer.precision_plugin.convert_input(batch)
+            batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+            self.batch = (0, extract_batch_size(batch))
+            with trainer.precision_plugin.val_step_context():
+                step(batch, number) if numbered else step(batch)
+
+        with _unlogged(module):
+            reached = trainer.global_step, _completed(trainer)
+            self.session.evaluate_sample(module, compute, *reached)
 
     def _evaluate(self, trainer: pl.Trainer, split: str, loader: int, several: bool) -> None:
         suffix = f"/dataloader_idx_{loader}" if several else ""
@@ -171,9 +198,8 @@ def total_loss(
         trainer's ``accumulate_grad_batches``.
     """
     trainer = module.trainer
-    for callback in trainer.callbacks:
-        if not isinstance(callback, RecorderCallback):
-            continue
+    recorders = [each for each in trainer.callbacks if isinstance(each, RecorderCallback)]
+    for callback in [each for each in recorders if each.session.sampling] or recorders:
         if torch.is_grad_enabled():
             callback.session.observe(
                 losses,
@@ -186,6 +212,19 @@ def total_loss(
             loader, size = callback.batch
             callback.session.collect(losses, size, loader)
     return weighted_sum(losses, weights)
+
+
+@contextmanager
+def _unlogged(module: pl.LightningModule) -> Iterator[None]:
+    """Let the module's ``log`` do nothing: no loop of Lightning's own takes the numbers."""
+    names = ("log", "log_dict")
+    for name in names:
+        vars(module)[name] = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        for name in names:
+            del vars(module)[name]
 
 
 def _completed(trainer: pl.Trainer) -> int:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from torch.optim import Optimizer
 from trajlab.errors import TrajlabError
 from trajlab.measure.sums.processes import sum_over_processes
 from trajlab.record.failures import Failures
+from trajlab.record.integrations.train_sample import TrainSample
 from trajlab.record.loop.losses import Weights
 from trajlab.record.recorder import Recorder
 from trajlab.store.parts import exists
 
+SAMPLE = -1  # in the place of a data loader's number
 _logger = logging.getLogger("trajlab")
 _recording: dict[str, "Session"] = {}  # those with an open file in this process, by path
 
@@ -34,10 +36,23 @@ class Session:
         Task names.
     settings : mapping
         Further arguments of `Recorder`.
+    train_sample : int, optional
+        How many examples of the training set to evaluate, too.
+
+    Attributes
+    ----------
+    sample : TrainSample or None
+        Those examples.
+    sampling : bool
+        Whether they are being evaluated: losses are taken in by this session alone.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], tasks: Sequence[str], settings: Mapping[str, Any]
+        self,
+        path: str | os.PathLike[str],
+        tasks: Sequence[str],
+        settings: Mapping[str, Any],
+        train_sample: int | None = None,
     ) -> None:
         for given in ("optimizer", "scaler", "resume", "from_step"):
             if given in settings:
@@ -52,6 +67,9 @@ class Session:
         self._begun = self._completed = False
         self._observed = False
         self._sums: dict[tuple[int, str], tuple[float, float]] = {}  # by data loader and task
+        self.sample = None if train_sample is None else TrainSample(train_sample)
+        self.sampling = False
+        self._sampled = -1  # the step at which the sample was evaluated last
 
     def begin(
         self,
@@ -74,6 +92,7 @@ class Session:
         """
         self._parts = {"model": model, "optimizer": optimizer, "scaler": scaler}
         self._observed = False
+        self._sampled = -1
         self._sums.clear()
         unfinished = _recording.get(self.path)
         if unfinished is not None:
@@ -121,8 +140,35 @@ class Session:
                 "total_loss(self, …) from it"
             )
 
+    def evaluate_sample(
+        self, model: nn.Module, compute: Callable[[Any, int], None], step: int, epoch: int
+    ) -> None:
+        """Record an evaluation of the training sample, if there is one, once at a step.
+
+        Parameters
+        ----------
+        model, compute
+            As in `TrainSample.run`; `compute` ends in `collect`.
+        step, epoch
+            When.
+        """
+        if self.sample is None or self._recorder is None or self._sampled == step:
+            return
+        self._sampled, self.sampling = step, True
+        try:
+            self.sample.run(model, compute)
+        except Exception as error:
+            for task in self._tasks:
+                self._sums.pop((SAMPLE, task), None)
+            self._failures.tell("evaluate the training sample", error, "it is left out")
+            return
+        finally:
+            self.sampling = False
+        self.evaluate("train", {}, step, epoch, SAMPLE)
+
     def collect(self, losses: Mapping[str, Tensor | None], examples: int, loader: int = 0) -> None:
         """Take in the losses of one evaluation batch; they are averaged over examples."""
+        loader = SAMPLE if self.sampling else loader
         for task, loss in losses.items():
             if loss is not None:
                 total, number = self._sums.get((loader, task), (0.0, 0.0))

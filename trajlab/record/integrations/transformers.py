@@ -35,6 +35,9 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
         As for `Recorder`.
     split : str
         What evaluations of a set without a name are: ``train``, ``validation`` or ``test``.
+    train_sample : int, optional
+        Beside every evaluation, evaluate so many examples of the training set, too: the same ones
+        each time and in every run.
     settings
         Further arguments of `Recorder`: ``shared``, ``probes``, ``metadata``, ….
 
@@ -64,13 +67,17 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
         tasks: Sequence[str],
         *,
         split: str = "validation",
+        train_sample: int | None = None,
         **settings: Any,
     ) -> None:
-        self.session = Session(path, tasks, settings)
+        self.session = Session(path, tasks, settings, train_sample)
         self._split = split
+        self.trainer: Trainer | None = None  # whose compute_loss evaluates the sample
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Open the file, before the first step."""
+        if self.session.sample is not None:
+            self.session.sample.draw(kwargs.get("train_dataloader"))
         optimizer = kwargs["optimizer"]  # accelerate's, around torch's
         self.session.begin(
             kwargs["model"],
@@ -97,15 +104,29 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
                 prefix = name[: -len("runtime")]
         split = prefix.removeprefix("eval_").rstrip("_") or self._split
         own = {n.removeprefix(prefix): v for n, v in metrics.items() if n.startswith(prefix)}
-        self.session.evaluate(split, own, state.global_step, _completed(state.epoch))
+        reached = state.global_step, _completed(state.epoch)
+        self.session.evaluate(split, own, *reached)
+        if self.trainer is not None:
+            self.session.evaluate_sample(kwargs["model"], self._compute, *reached)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Close the file."""
         self.session.end()
+        self.trainer = None
         atexit.unregister(self._leave)
+
+    def _compute(self, batch: Any, number: int) -> None:
+        trainer = self.trainer
+        assert trainer is not None
+        with trainer.compute_loss_context_manager():
+            trainer.compute_loss(trainer.model, trainer._prepare_inputs(batch))
 
     def _leave(self) -> None:
         self.session.end("recording")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the trainer to the process that trains."""
+        return self.__dict__ | {"trainer": None}
 
 
 def total_loss(
@@ -130,12 +151,10 @@ def total_loss(
     weights : mapping of str to float or Tensor, optional
         The weight of each loss, 1 by default.
     """
-    sessions = [
-        callback.session
-        for callback in trainer.callback_handler.callbacks
-        if isinstance(callback, RecorderCallback)
-    ]
-    for session in sessions:
+    every = trainer.callback_handler.callbacks
+    recorders = [each for each in every if isinstance(each, RecorderCallback)]
+    for callback in [each for each in recorders if each.session.sampling] or recorders:
+        session, callback.trainer = callback.session, trainer
         if torch.is_grad_enabled():
             steps = getattr(trainer, "current_gradient_accumulation_steps", None)
             session.observe(

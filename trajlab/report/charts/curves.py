@@ -105,9 +105,10 @@ def _table(run: Trajectory, keys: Sequence[str]) -> pd.DataFrame:
     for name in run.tables:
         if not name.startswith("evaluations/"):
             continue
-        frame = run.frame(name)
-        scores = [column for column in frame if column not in (*_ABOUT, "epoch")]
-        scores = [column for column in scores if is_numeric_dtype(frame[column])]
+        frame, table = run.frame(name), run.table(name)
+        told = [str(column) for column in frame if column not in _ABOUT]
+        of_tasks = [column for column in told if table.axes(column) == ("step", "task")]
+        scores = [column for column in of_tasks if is_numeric_dtype(frame[column])]
         rows = frame.melt(["step", "task"], scores, "metric").dropna(subset=["value"])
         split = name.removeprefix("evaluations/")
         rows["what"] = rows["task"].astype(str) + " · " + split + " " + rows["metric"].astype(str)

@@ -1,5 +1,6 @@
 """The gap at equal training loss, to be looked at closely."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis import Gap
+from trajlab.analysis.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.runs.quantities import is_quantity
 from trajlab.analysis.tables import group_columns, records
 from trajlab.plots.gap import vertical_range
@@ -23,7 +25,7 @@ from trajlab.report.charts.base import (
     values,
 )
 
-_TOLD = ("series", "train_loss", "gap", "low", "high")
+_TOLD = ("gap", "low", "high")
 _DRAWN = (*_TOLD, "band_low", "band_high", "onset")
 
 
@@ -33,20 +35,21 @@ def gap(result: Gap, places: Mapping[str, int]) -> list[Panel]:
     curve = labelled(result.curve.dropna(subset=["gap"]), keys)
     summary = labelled(result.summary, keys)
     return [
-        _panel(title, rows, summary, places)
+        _panel(title, rows, summary, places, result.options.axis)
         for title, rows in panels(curve, ("setting", "task", "metric"))
     ]
 
 
 def _panel(
-    title: str, rows: pd.DataFrame, summary: pd.DataFrame, places: Mapping[str, int]
+    title: str, rows: pd.DataFrame, summary: pd.DataFrame, places: Mapping[str, int], axis: Axis
 ) -> Panel:
     own = look(rows["series"], places)
-    falls = {"scale": {"type": "log", "reverse": True, "nice": False}}
-    x: Spec = {"field": "train_loss", "type": "quantitative"}
-    x |= falls if (rows["train_loss"] > 0).all() else {"scale": {"reverse": True}}
+    matched = "train_loss" if axis == TRAINING_LOSS else re.sub(r"\W+", "_", axis.short)
+    rows = rows.assign(**{matched: rows["at"]})
+    x: Spec = {"field": matched, "type": "quantitative"}
+    x["scale"] = {"type": "log", "reverse": axis.is_loss, "nice": False}
     x["axis"] = {
-        "title": "training loss (falls from left to right)",
+        "title": f"{axis.name} (falls from left to right)" if axis.is_loss else axis.name,
         "format": ".2~g",
         "tickCount": 6,
     }
@@ -71,7 +74,8 @@ def _panel(
     }
     points = {
         "mark": {"type": "point", "filled": True, "size": 45, "clip": True},
-        "encoding": {**at, "color": own.color, "shape": own.shape} | {"tooltip": tooltip(*_TOLD)},
+        "encoding": {**at, "color": own.color, "shape": own.shape}
+        | {"tooltip": tooltip("series", matched, *_TOLD)},
         "params": [ZOOM],
     }
     onset = {
@@ -80,17 +84,18 @@ def _panel(
         "encoding": points["encoding"],
     }
     bands = [band("band_low", "band_high", 0.08), band("low", "high", 0.18)]
-    data = values(_with_onsets(rows, summary), _DRAWN)
-    drawn = figure(data, _finding(rows), layer=[ZERO, *bands, line, points, onset])
+    data = values(_with_onsets(rows, summary), ("series", matched, *_DRAWN))
+    drawn = figure(data, _finding(rows, axis), layer=[ZERO, *bands, line, points, onset])
     return Panel(title, drawn, own.names)
 
 
-def _finding(rows: pd.DataFrame) -> str:
-    """Say where each curve ends: at the lowest loss that both sides reach."""
-    ends = rows.loc[rows.groupby("series", sort=False)["train_loss"].idxmin()]
+def _finding(rows: pd.DataFrame, axis: Axis) -> str:
+    """Say where each curve ends: as far as both sides were trained."""
+    by_series = rows.groupby("series", sort=False)["at"]
+    ends = rows.loc[by_series.idxmin() if axis.is_loss else by_series.idxmax()]
     told = [
         f"{row['series']}: {row['gap']:+.3g} [{row['low']:+.3g}, {row['high']:+.3g}] "
-        f"at training loss {row['train_loss']:.2g}"
+        f"at {axis.equal(row['at'])}"
         for row in records(ends)
     ]
     return f"Gap in {rows['metric'].iloc[0]} to the baseline. {'; '.join(told)}."
@@ -101,7 +106,7 @@ def _with_onsets(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     about = [name for name in ("setting", "task", "metric", "series") if name in rows]
     starts = summary.set_index(about)["onset_loss"].to_dict()
     marks: list[Any] = []
-    for key, loss in zip(rows[about].itertuples(index=False), rows["train_loss"], strict=True):
+    for key, loss in zip(rows[about].itertuples(index=False), rows["at"], strict=True):
         start = starts.get(tuple(key), np.nan)
         marks.append(bool(np.isclose(loss, start, rtol=1e-6)))
     return rows.assign(onset=marks)

@@ -1,0 +1,26 @@
+"""Labels in the order that a reader expects."""
+
+import pytest
+
+from trajlab.analysis.labels import ranks
+
+
+@pytest.mark.parametrize(
+    ("labels", "ordered"),
+    [
+        (["1.4B", "160M", "410M"], ["160M", "410M", "1.4B"]),
+        (["pythia-1b", "pythia-70m", "pythia-6.9b"], ["pythia-70m", "pythia-1b", "pythia-6.9b"]),
+        (["lr=0.1", "lr=0.01", "lr=1e-3"], ["lr=1e-3", "lr=0.01", "lr=0.1"]),
+        (["adam-0.1", "adam-0.01"], ["adam-0.01", "adam-0.1"]),  # a hyphen is no sign
+        (["-1", "-10"], ["-10", "-1"]),
+        (["10", "9", "100"], ["9", "10", "100"]),
+        (["uniform", "single", "adam"], ["uniform", "single", "adam"]),  # words stay as they come
+        (["w=2", "single", "w=1"], ["w=1", "w=2", "single"]),
+        (["10 many", "9 may"], ["10 many", "9 may"]),  # no suffix but a word, and other words
+        (["2k", "500"], ["500", "2k"]),
+    ],
+)
+def test_labels_are_ordered_by_their_numbers(labels, ordered):
+    places = ranks([*labels, *labels])
+    assert sorted(labels, key=places.__getitem__) == ordered
+    assert sorted(places.values()) == list(range(len(labels)))

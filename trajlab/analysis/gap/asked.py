@@ -1,0 +1,52 @@
+"""What the verdict says of the gap at losses of the user's own."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from trajlab.analysis.axis import Axis
+from trajlab.analysis.result import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement, estimate
+from trajlab.analysis.tables import records
+
+
+def of_asked(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
+    """Yield the gap at each loss that was asked for; of many tasks only the table tells.
+
+    Parameters
+    ----------
+    table
+        ``at`` of :func:`trajlab.analysis.gap`.
+    keys
+        Columns that name a group.
+    """
+    if table.empty:
+        return
+    for _, part in table.groupby([*keys, "metric"], sort=False):
+        if part["task"].nunique() <= TOLD_SINGLY:
+            for row in records(part):
+                yield Sentence(row, row["task"], of_value(row))
+
+
+def of_value(row: Row) -> Statement:
+    """Say what the gap is at one loss; never a finding, for nobody adjusts what users ask.
+
+    Parameters
+    ----------
+    row
+        A row of the table.
+    """
+    where = Axis.of(row).equal(row["at"])
+    if np.isnan(row["gap"]):
+        return f"At {where}, as asked: no gap is read; {row['reason']}.", {"at": row["at"]}
+    numbers = {name: row[name] for name in ("at", "gap", "low", "high")}
+    n, n_baseline = int(row["n_runs"]), int(row["n_baseline"])
+    told = f"the gap of {row['split']} {row['metric']}".replace("of  ", "of ")
+    if min(n, n_baseline) < FEWEST_RUNS:
+        text = f"Descriptive only (n = {n} against {n_baseline}): at {where}, as asked, {told} is"
+        return f"{text} {row['gap']:+.3g}.", numbers
+    read = estimate(row, "gap")
+    return (
+        f"At {where}, as asked, {told} is {read}; read by itself, no finding of its own.",
+        numbers,
+    )
