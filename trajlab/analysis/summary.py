@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trajlab.analysis.conflict.rows import run_frames
+from trajlab.analysis.conflict.rows import has_cosines, run_frames
 from trajlab.analysis.runs.columns import higher_is_better, task_column
 from trajlab.analysis.runs.evaluations import check_metric, evaluated, metrics, read
 from trajlab.analysis.runs.groups import Group
@@ -182,7 +182,8 @@ def _factor(run: Trajectory, task: str, factor: str, counts: Counts) -> Summary:
 def _likeness(run: Trajectory) -> dict[str, dict[str, Summary]]:
     """Return, for each task, how alike its gradient is to the update and to the other tasks'."""
     frames = None
-    if "gradients" in run.tables and run.table("gradients").attributes.get("complete") is not False:
+    gradients = run.table("gradients").attributes if "gradients" in run.tables else {}
+    if has_cosines(run) and gradients.get("complete") is not False:
         frames = run_frames(run, run.tasks, layers=False)
     likeness = {}
     if len(run.tasks) == 1:  # a gradient is like itself, which says nothing
@@ -192,7 +193,9 @@ def _likeness(run: Trajectory) -> dict[str, dict[str, Summary]]:
         to_update = recorded(run, task, "similarity/cosine_to_update")[1]
         cosine = conflicting = np.empty(0)
         if frames is not None:
-            pairs = frames[0][(frames[0][["task_a", "task_b"]] == task).any(axis=1)].dropna()
+            pairs = frames[0][(frames[0][["task_a", "task_b"]] == task).any(axis=1)].dropna(
+                subset="cosine"
+            )
             cosine, conflicting = pairs["cosine"].to_numpy(), pairs["conflicting"].to_numpy(float)
             if not to_update.size:
                 of_task = frames[1]["task"] == task

@@ -45,7 +45,7 @@ def _say(written: list[Path], settings: dict[str, Any]) -> None:
     echo(f"{len(written)} runs written to {settings['out']}")
     if settings["map"] is None:  # the tasks are then what series or columns are called
         tasks = dict.fromkeys(task for path in written for task in Trajectory(path).tasks)
-        echo(f"Tasks: {', '.join(tasks)}")
+        echo(f"Tasks: {', '.join(tasks)}, as the series are called; --map says otherwise")
 
 
 command = click.Group(

@@ -91,6 +91,8 @@ def _mapping(
     for text, (key, equals, _) in zip(texts, pairs, strict=True):
         if not (key and equals):
             raise click.BadParameter(f"{text!r} is not of the form KEY=VALUE.")
+        if sum(key == other for other, _, _ in pairs) > 1:
+            raise click.BadParameter(f"{key!r} is given twice.")
     return {key: value for key, _, value in pairs} or None
 
 

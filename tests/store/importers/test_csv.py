@@ -99,6 +99,10 @@ BAD = {
     "same point twice": ("k,l\n0,1\n1,1\n0,2\n", "second row .* line 4"),
     "header only": ("k,l\n", "no rows"),
     "empty": ("", "is empty"),
+    "JSON": ('{"k": [0], "l": [1]}', r"is JSON, not a CSV table; pandas\.read_json"),
+    "JSON lines": ('{"k": 0, "l": 1}\n{"k": 1, "l": 1}\n', "is JSON"),
+    "Python's thousands": ("k,l\n0,1_000\n", "'1_000' in line 2"),
+    "a tabulator": ("k\tl\n0\t1\n", "its separator may be tab"),
     "binary": ("\x89HDF\r\n\x1a\n\0\0", "a.csv"),
 }
 
@@ -123,6 +127,9 @@ def test_a_bad_table_is_one_sentence_and_leaves_nothing(tmp_path, case):
         ({"const": {}}, "task"),
         ({"task": "l"}, "task"),
         ({"meta": {"seed": "s"}}, "no column 's'"),
+        ({"separator": "||"}, "no single character"),
+        ({"decimal": "·"}, "neither . nor ,"),
+        ({"decimal": ","}, "stands between cells too"),
     ],
 )
 def test_wrong_arguments(tmp_path, arguments, sentence):
@@ -266,3 +273,66 @@ def test_a_second_import_adds_to_the_same_run_and_to_no_other(tmp_path):
     ):
         with pytest.raises(TrajlabError, match=why):
             import_csv(file, tmp_path, **arguments)
+
+
+def test_a_column_called_as_a_clock_goes_with_the_others(tmp_path):
+    text = "k,l,acc,epoch,tokens\n10,1,,0.5,100\n10,,0.5,0.6,110\n20,,0.7,1,200\n"
+    mapping = {"train/a/loss": "l", "test/a/acc": "acc"}
+    (path,) = import_csv(write(tmp_path / "a.csv", text), tmp_path, step="k", map=mapping)
+    table = Trajectory(path).table("evaluations/test")
+    # the first at each step: when it was reached
+    assert table["tokens"].tolist() == [100, 200]
+    assert table["epoch"].tolist() == [0.5, 1]
+    named = {**mapping, "tokens": "epoch"}
+    (path,) = import_csv(tmp_path / "a.csv", tmp_path / "o", step="k", map=named)
+    assert Trajectory(path).table("evaluations/test")["tokens"].tolist() == [0.5, 1]
+
+
+def test_clocks_of_a_second_import_join_those_that_are_there(tmp_path):
+    file = write(tmp_path / "a.csv", "k,l,acc,tokens\n0,1,,0\n1,,0.5,9\n")
+    import_csv(file, tmp_path, step="k", map={"train/a/loss": "l"})
+    with pytest.warns(UserWarning, match="added to"):
+        import_csv(file, tmp_path, step="k", map={"test/a/acc": "acc"})
+    run = Trajectory(tmp_path / "a.h5")
+    assert run.table("evaluations/train")["tokens"].tolist() == [0]
+    assert run.table("evaluations/test")["tokens"].tolist() == [9]
+    write(file, "k,l,acc,tokens\n0,1,2,5\n")
+    with pytest.raises(TrajlabError, match="it has tokens"):
+        import_csv(file, tmp_path, step="k", map={"validation/a/acc": "acc"})
+
+
+def test_parts_whose_clocks_contradict_each_other_have_none(tmp_path):
+    for task, time in (("a", 3), ("b", 4)):
+        write(tmp_path / f"r-{task}.csv", f"k,l,wall_time\n0,1,0\n1,1,{time}\n")
+    arguments = {"step": "k", "name": "{run}-[task]", "map": {"train/{task}/loss": "l"}}
+    with pytest.warns(UserWarning, match="differ in 'wall_time', which is left out"):
+        (path,) = import_csv(tmp_path, tmp_path / "o", **arguments)
+    table = Trajectory(path).table("evaluations/train")
+    assert table["loss"].tolist() == [[1, 1], [1, 1]]
+    assert "wall_time" not in table
+
+
+def test_each_task_alone_and_all_together_is_told_once_a_task(tmp_path):
+    for name, tasks in (("single-a", "a"), ("single-b", "b"), ("joint", "ab")):
+        head = "".join(f",loss_{t},acc_{t}" for t in tasks)
+        write(tmp_path / f"{name}.csv", f"k{head}\n1{',1' * 2 * len(tasks)}\n")
+    mapping = {f"train/{t}/loss": f"loss_{t}" for t in "ab"}
+    mapping |= {f"test/{t}/acc": f"acc_{t}" for t in "ab"}
+    with pytest.warns(UserWarning, match="without") as told:
+        import_csv(tmp_path, tmp_path / "o", step="k", map=mapping)
+    assert [str(warning.message) for warning in told] == [
+        "the run 'single-a' without anything of b, but of a",
+        "the run 'single-b' without anything of a, but of b",
+    ]
+    write(tmp_path / "single-a.csv", "k,loss_a\n1,1\n")
+    pair = [tmp_path / "joint.csv", tmp_path / "single-a.csv"]
+    with pytest.warns(UserWarning, match="without") as told:
+        import_csv(pair, tmp_path / "o2", step="k", map=mapping)
+    assert str(told[0].message) == "the run 'single-a' without the series 'acc_a'"
+
+
+def test_files_that_cannot_be_read_are_one_sentence_where_all_are(tmp_path):
+    for name in "abc":
+        write(tmp_path / f"{name}.csv", "k,l\n0\n")
+    with pytest.raises(TrajlabError, match=r"a\.csv .* \(2 more could not be read either\)"):
+        import_csv(tmp_path, tmp_path / "o", step="k", map={"train/t/loss": "l"})

@@ -18,6 +18,8 @@ from trajlab.analysis import gap
 from trajlab.cli.main import main
 from trajlab.record.sinks import TensorBoard, WandB
 from trajlab.store import Trajectory
+from trajlab.store.importers.lightning import read_lightning
+from trajlab.store.importers.series import import_series
 
 SPLITS = {"train": "fit", "test": "held_out"}
 
@@ -224,6 +226,9 @@ def test_errors_are_a_wizard(tmp_path: Path) -> None:
     said = refused("wandb", tmp_path / "a.csv", *out)
     assert "no series that --map names; found 'fit loss', 'top-1'; name each one" in said
     assert "--map train/TASK/loss='fit loss'" in said
+    (tmp_path / "c.csv").write_text("_step,val_loss,train_loss,val_acc\n0,1,2,3\n")
+    said = refused("wandb", tmp_path / "c.csv", *out)
+    assert "--map train/TASK/loss='train_loss' --map test/TASK/METRIC='val_acc'" in said
     said = refused("wandb", tmp_path / "a.csv", *out, "--map", "train/left/loss=nope")
     assert "no series 'nope'; found 'fit loss', 'top-1'" in said
     said = refused("wandb", tmp_path / "a.csv", *out, "--map", "fit/left=fit loss")
@@ -270,3 +275,34 @@ def test_fractional_steps_are_refused(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("_step,loss\n0.5,3\n")
     said = refused("wandb", tmp_path / "c.csv", "--out", tmp_path, "--map", "test/t/loss=loss")
     assert "step 0.5" in said
+
+
+def test_a_run_without_the_hyperparameters_of_meta_keeps_no_other_out(tmp_path: Path) -> None:
+    for run_name, text in (("a", "seed: 3\n"), ("b", "lr: 1\n")):
+        (tmp_path / run_name).mkdir()
+        (tmp_path / run_name / "metrics.csv").write_text("step,epoch,loss\n9,0,1.5\n19,1,0.5\n")
+        (tmp_path / run_name / "hparams.yaml").write_text(text)
+    named = {"map": {"train/t/loss": "loss"}, "meta": {"seed": "seed"}}
+    with pytest.warns(UserWarning, match="left out: the run 'b' has no hyperparameter 'seed'"):
+        import_series(tmp_path, read_lightning, tmp_path / "o", **named)
+    (found,) = load(tmp_path / "o")
+    table = found.table("evaluations/train")
+    assert (table["step"].tolist(), table["epoch"].tolist()) == ([10, 20], [0, 1])
+
+
+def test_logs_that_have_clocks_alone_are_no_run_without_a_map(tmp_path: Path) -> None:
+    rows = [{"step": 10, "epoch": 0.5, "loss": 1.0, "num_input_tokens_seen": 640}]
+    state = {"global_step": 10, "log_history": rows}
+    (tmp_path / "trainer_state.json").write_text(json.dumps(state))
+    said = refused("transformers", tmp_path, "--out", tmp_path / "o")
+    assert "no series that --map names; found 'epoch', 'loss', 'tokens'; name each one" in said
+    run("transformers", tmp_path, "--out", tmp_path / "o", "--map", "train/t/loss=loss")
+    table = load(tmp_path / "o")[0].table("evaluations/train")
+    assert (table["epoch"].tolist(), table["tokens"].tolist()) == ([0.5], [640])
+
+
+def test_a_key_given_twice_is_no_map(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("_step,a,b\n0,1,2\n")
+    maps = ["--map", "train/t/loss=a", "--map", "train/t/loss=b"]
+    said = refused("wandb", tmp_path / "a.csv", "--out", tmp_path / "o", *maps)
+    assert "'train/t/loss' is given twice" in said

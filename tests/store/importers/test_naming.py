@@ -4,6 +4,7 @@ import pytest
 
 from trajlab.errors import TrajlabError
 from trajlab.store.importers.naming import NamePattern
+from trajlab.store.importers.numerals import labels
 
 
 def test_fields_and_parts():
@@ -28,3 +29,10 @@ def test_no_pattern(pattern):
 def test_a_long_name_is_no_long_search():
     pattern = NamePattern("-".join(f"{{f{i}}}" for i in range(30)) + "x")
     assert pattern.match("-" * 20_000) is None
+
+
+def test_labels_are_numbers_only_where_all_read_as_such():
+    assert labels(["3", "10"]) == [3, 10]
+    assert labels(["3", "0.5"]) == [3.0, 0.5]
+    assert labels(["3", "b"]) == ["3", "b"]
+    assert labels(["1_0", "2_0"]) == ["1_0", "2_0"]  # which Python reads as 10 and 20

@@ -124,6 +124,17 @@ def test_event_files_read_one_by_one(tmp_path):
         assert {(name, *item) for item in single.series[name].items()} <= read
 
 
+def test_a_run_of_wandb_that_did_not_end_is_told(tmp_path):
+    package("wandb")
+    shutil.unpack_archive(Path(make.__file__).with_name("wandb.tar.xz"), tmp_path, filter="data")
+    (file,) = tmp_path.rglob("run-uniform-1.wandb")
+    assert list(next(iter(read_wandb(file))).notes) == []
+    file.write_bytes(file.read_bytes()[:-100])
+    (run,) = read_wandb(file)
+    assert "did not end" in run.notes[0]
+    assert list(run.series["loss_left"]) == [0, 10]
+
+
 def test_mlflows_data_base_read_by_sqlite(tmp_path, monkeypatch):
     package("mlflow")
     monkeypatch.chdir(tmp_path)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from trajlab.analysis.conflict.options import ConflictOptions
+from trajlab.analysis.conflict.rows import has_cosines
 from trajlab.analysis.conflict.sentences import sentences
 from trajlab.analysis.conflict.tables import group_tables
 from trajlab.analysis.options import Options
@@ -78,7 +79,8 @@ def conflict(
     Parameters
     ----------
     runs
-        Recorded runs; those of groups with one task are passed over.
+        Recorded runs; those of groups with one task are passed over. Of runs whose pair cosines
+        come from another log, norms and all that they enter are not known.
     layers
         One row a layer too, next to the total over all shared parameters (layer ``all``).
     confidence, group_by
@@ -110,7 +112,7 @@ def requires(groups: Sequence[Group], options: Options) -> str:
     """Return why there is no conflict: no run recorded the gradients of two tasks."""
     del options
     several = [group for group in groups if len(group.tasks) > 1]
-    recorded = any("gradients" in run.tables for group in several for run in group.runs)
+    recorded = any(has_cosines(run) for group in several for run in group.runs)
     return "" if recorded else one_task(groups) or _NOT_RECORDED
 
 

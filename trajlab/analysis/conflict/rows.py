@@ -92,22 +92,46 @@ def similarity_frame(gram: FloatArray, weights: FloatArray, tasks: Sequence[str]
     )
 
 
+def has_cosines(run: Trajectory) -> bool:
+    """Tell whether cosines of its tasks' gradients are known, of its own or from another log."""
+    return "gradients" in run.tables or cosines_alone(run)
+
+
+def cosines_alone(run: Trajectory) -> bool:
+    """Tell whether of a run's gradients the cosines are known alone, as another log had them.
+
+    Those that trajlab corrects for noise have standard errors beside them.
+    """
+    if "gradients" in run.tables or "similarity" not in run.tables:
+        return False
+    columns = run.table("similarity")
+    return "cosine" in columns and "se" not in columns
+
+
 def run_frames(
     run: Trajectory, tasks: Sequence[str], layers: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return one run's rows of `pairs` and `similarity`, with its tasks in the order of `tasks`."""
-    table = run.table("gradients")
+    alone = cosines_alone(run)
+    table = run.table("similarity" if alone else "gradients")
     names = [task for task in tasks if task in table["task"]]
     order = [list(table["task"]).index(task) for task in names]
-    cosines = len(names) * (len(names) - 1) // 2 * (1 + layers * len(table["layer"]))
+    layers = layers and not alone
+    cosines = len(names) * (len(names) - 1) // 2 * (1 + (len(table["layer"]) if layers else 0))
     every = -(-table.length * cosines // MOST) or 1
     if every > 1:
         warnings.warn(
             f"{run.path} holds {table.length} Gram matrices; one in {every} is read, evenly spaced",
             stacklevel=2,
         )
-    total, step = run.gram(every=every)[:, order][:, :, order], table["step"][::every]
-    pairs = [pair_frame(total[:, None], names, ["all"])]
+    total = table["cosine"][::every] if alone else run.gram(every=every)
+    total, step = total[:, order][:, :, order], table["step"][::every]
+    if alone:  # gradients of norm 1 have these cosines; whatever norms enter is not known
+        unit = np.where(np.eye(len(names), dtype=bool), 1.0, total)
+        pairs = [pair_frame(unit[:, None], names, ["all"]).assign(magnitude_similarity=np.nan)]
+        total = np.full_like(total, np.nan)
+    else:
+        pairs = [pair_frame(total[:, None], names, ["all"])]
     if layers:
         by_layer = np.concatenate(list(table.thinned("gram", every)))[:, :, order][:, :, :, order]
         pairs.append(pair_frame(by_layer, names, list(table["layer"])))

@@ -41,7 +41,8 @@ def sentences(
             yield Sentence(pairs[0], "", statement)
     for _, part in tasks.groupby(list(keys), sort=False):
         rows = records(part)
-        yield Sentence(rows[0], "", of_shares(rows))
+        if any(np.isfinite(row["norm_share"]) for row in rows):  # or the cosines are known alone
+            yield Sentence(rows[0], "", of_shares(rows))
 
 
 def of_corrected(pairs: Sequence[Row]) -> Iterator[Statement]:

@@ -8,7 +8,14 @@ from trajlab.analysis.conflict import multitask
 from trajlab.analysis.conflict.corrected import corrected_frame, summarise_corrected
 from trajlab.analysis.conflict.examples import example_frame, summarise_examples
 from trajlab.analysis.conflict.options import ConflictOptions
-from trajlab.analysis.conflict.rows import MISSING, ZERO, measured_frames, run_frames
+from trajlab.analysis.conflict.rows import (
+    MISSING,
+    ZERO,
+    cosines_alone,
+    has_cosines,
+    measured_frames,
+    run_frames,
+)
 from trajlab.analysis.conflict.sketches import time_frame
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.statistics.intervals import mean_interval
@@ -69,7 +76,7 @@ def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFra
         If runs differ in their shared parameters.
     """
     confidence = options.confidence
-    runs = [run for run in group.runs if "gradients" in run.tables]
+    runs = [run for run in group.runs if has_cosines(run)]
     if len(group.tasks) < 2 or not runs:
         return {}
     for run in runs:
@@ -81,7 +88,12 @@ def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFra
     read = [run_frames(run, group.tasks, options.layers) for run in runs]
     pairs = pd.concat([frames[0] for frames in read], ignore_index=True)
     similarities = pd.concat([frames[1] for frames in read], ignore_index=True)
-    corrected = pd.concat([corrected_frame(run, group.tasks) for run in runs])
+    corrected = pd.concat(
+        [
+            pd.DataFrame() if cosines_alone(run) else corrected_frame(run, group.tasks)
+            for run in runs
+        ]
+    )
     summary = summarise(pairs, confidence)
     if not corrected.empty:
         beside = summarise_corrected(corrected, confidence).assign(layer="all")

@@ -158,6 +158,7 @@ def _epoch_length(run: Trajectory) -> float | None:
     table = run.table(RUNNING)
     if "epoch" not in table:
         return None
-    epoch, step = np.asarray(table["epoch"]), np.asarray(table["step"])
+    epoch = np.floor(np.asarray(table["epoch"], float))  # some logs tell parts of an epoch
+    step = np.asarray(table["step"])
     begins = step[np.flatnonzero(np.diff(epoch, prepend=-1) > 0)]
     return float(np.median(np.diff(begins))) if begins.size > 1 else None

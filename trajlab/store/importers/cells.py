@@ -66,8 +66,9 @@ class Cells:
         if not self._rows:
             raise TrajlabError(f"{path} has no rows below its header")
         if len(self.header) == 1 and (other := re.search(r"[;\t|,]", self.header[0])):
+            may = "tab" if other[0] == "\t" else repr(other[0])
             raise TrajlabError(
-                f"{path} has one column, {self.header[0]!r}; its separator may be {other[0]!r}"
+                f"{path} has one column, {self.header[0]!r}; its separator may be {may}"
             )
 
     def _take(self, row: list[str], line: int) -> None:
@@ -150,7 +151,7 @@ def _is_json(text: str) -> bool:
     if not text.lstrip().startswith(("{", "[")):
         return False
     for part in (text, text.lstrip().splitlines()[0]):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             json.loads(part)
             return True
     return False

@@ -12,6 +12,8 @@ from trajlab.store.importers.sources import StrPath, named_files, said
 from trajlab.store.importers.writing import write_runs
 from trajlab.store.schema import SPLITS
 
+_TAB = dict.fromkeys(("tab", r"\t"), "\t")
+
 
 def import_csv(
     file: StrPath | Sequence[StrPath],
@@ -61,7 +63,8 @@ def import_csv(
         Metadata that all rows share. ``task`` names the one task when no column does, and ``step``
         the step; they are not kept as metadata.
     step
-        Column of the optimizer step or epoch, whole numbers. Without it each run has one row.
+        Column of the optimizer step or epoch, whole numbers. Without it each run has one row, which
+        stands for its end.
     task
         Column of the task's name, for `train_loss`, `metric` and `quantity`.
     train_loss
@@ -96,6 +99,7 @@ def import_csv(
     const, metric, quantity = dict(const or {}), dict(metric or {}), dict(quantity or {})
     one_task, one_step = const.pop("task", None), const.pop("step", None)
     _check_terms(split, quantity)
+    _check_marks(_TAB.get(separator, separator), decimal)
     who = "{task}" if task is None else f"{{{task}}}"
     keys = {f"train/{who}/loss": train_loss} if train_loss else {}
     keys |= {f"{split}/{who}/{name}": column for name, column in metric.items()}
@@ -114,13 +118,23 @@ def import_csv(
         full=full,
         meta=dict(meta or {}),
         step=step,
-        separator="\t" if separator == "tab" else separator,
+        separator=_TAB.get(separator, separator),
         decimal=decimal,
         part={k: v for k, v in (("task", one_task), ("step", one_step)) if v is not None},
     )
     found = read_tables(named_files(file, pattern), layout, pattern)
     runs = gather(said(file), found, keys or None, name, {key: key for key in meta or {}}, const)
     return write_runs(said(file), Path(out), runs, lower_is_better, force)
+
+
+def _check_marks(separator: str, decimal: str) -> None:
+    if len(separator) != 1 or separator in '"\r\n':
+        raise TrajlabError(f"separator {separator!r} is no single character; tab is called tab")
+    if decimal not in (".", ",") or decimal == separator:
+        raise TrajlabError(
+            f"decimal {decimal!r} is neither . nor , or stands between cells too; give another "
+            f"decimal or separator"
+        )
 
 
 def _check_terms(split: str, quantities: Iterable[str]) -> None:

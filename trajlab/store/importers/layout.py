@@ -11,7 +11,8 @@ from trajlab.store.importers.logged import Found, LoggedRun, Unreadable
 from trajlab.store.importers.naming import NamePattern
 from trajlab.store.importers.places import CLOCKS, fields
 
-_UNKNOWN = "its steps are not known; its one row is kept as step 0 (--const step=N says another)"
+_END = 1  # a row without a step is no row before training, which step 0 would be
+_UNKNOWN = f"its steps are not known; its one row is kept as step {_END} (--const step=N tells it)"
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _runs(
                 name, own, series[which], notes, its | dict(part), str(cells.path)
             )
         for column in wanted:
-            value, step = numbers[column][i], 0 if steps is None else steps[i]
+            value, step = numbers[column][i], _END if steps is None else steps[i]
             if value is None or (column in clocks and step in series[which][column]):
                 continue  # a clock says when a step was reached first
             if step in series[which][column]:

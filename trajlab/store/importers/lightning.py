@@ -84,7 +84,7 @@ def hyperparameters(file: Path) -> dict[str, Any]:
     TrajlabError
         If it is no YAML of names and values.
     """
-    if not file.exists() or not file.stat().st_size:
+    if not file.exists() or not file.read_bytes().strip():
         return {}
     try:
         import yaml

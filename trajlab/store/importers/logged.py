@@ -66,6 +66,8 @@ def read_each(files: Iterable[Path], read: Callable[[Path], Iterable[Found]]) ->
             runs = list(read(file))
         except TrajlabError as error:
             yield Unreadable(str(error))
+        except RecursionError:
+            yield Unreadable(f"{file} is nested too deeply to be read")
         else:
             yield from runs
 

@@ -111,6 +111,12 @@ def place(key: str, values: Mapping[str, str]) -> Place:
 def wizard(found: Sequence[str]) -> str:
     """Say what series were found, and how one of them might be mapped."""
     shown = ", ".join(map(repr, found[:_SHOWN])) + (", …" if len(found) > _SHOWN else "")
-    likely = next((s for s in found if "loss" in s.lower()), found[0] if found else "SERIES")
-    split = next((s for s in SPLITS if s[:3] in likely.lower()), "train")
-    return f"found {shown or 'none'}; name each one, for example --map {split}/TASK/loss={likely!r}"
+    held_out = [s for s in found if any(word in s.lower() for word in ("val", "test", "dev"))]
+    losses = [s for s in found if "loss" in s.lower()]
+    trained = next((s for s in losses if s not in held_out), (losses or [*found, "SERIES"])[0])
+    split = next((s for s in SPLITS if s[:3] in trained.lower()), "train")
+    said = (
+        f"found {shown or 'none'}; name each one, for example --map {split}/TASK/loss={trained!r}"
+    )
+    metric = next((s for s in held_out if s not in losses and s not in CLOCKS), None)
+    return said if metric is None else f"{said} --map test/TASK/METRIC={metric!r}"

@@ -1,9 +1,11 @@
 """Files of text, and sentences that say why one cannot be read."""
 
+import codecs
 from pathlib import Path
 
 from trajlab.errors import TrajlabError
 
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -34,7 +36,9 @@ def read_text(file: Path) -> str:
     TrajlabError
         As `read_bytes`, and if it is no UTF-8.
     """
+    data = read_bytes(file)
     try:
-        return read_bytes(file).decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise TrajlabError(f"{file} is not UTF-8 text (byte {error.start})") from error
+        what = "it begins like UTF-16; save it as UTF-8" if data[:2] in _UTF_16 else "save it so"
+        raise TrajlabError(f"{file} is not UTF-8 text (byte {error.start}); {what}") from error

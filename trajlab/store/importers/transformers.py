@@ -46,7 +46,7 @@ def _read(path: Path, own: Path, state: State) -> Iterator[LoggedRun]:
 def _state(file: Path) -> State:
     try:
         state = json.loads(read_text(file))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if isinstance(error, TrajlabError):
             raise
         raise TrajlabError(f"{file} is not JSON: {error}") from error

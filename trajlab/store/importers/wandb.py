@@ -53,6 +53,7 @@ class _Offline:
     def __init__(self, name: str) -> None:
         self.name = name
         self.metadata: dict[str, Any] = {}
+        self.notes: list[str] = []
         self._rows = Rows()
         self._count = 0
         self._ran = 0.0  # seconds, over all sessions
@@ -92,7 +93,7 @@ class _Offline:
         TrajlabError
             If nothing was logged, or a step is not whole.
         """
-        return counted(self._rows.run(self.name, self.metadata))
+        return counted(self._rows.run(self.name, self.metadata, self.notes))
 
 
 def _key(item: Any) -> str:
@@ -102,7 +103,7 @@ def _key(item: Any) -> str:
 def _take(file: Path, record_type: Any, runs: dict[str, _Offline]) -> None:
     from google.protobuf.message import DecodeError
 
-    own, rows = None, []
+    own, rows, ended = None, [], False
     try:
         for data in records(read_bytes(file)):
             record = record_type()
@@ -116,7 +117,10 @@ def _take(file: Path, record_type: Any, runs: dict[str, _Offline]) -> None:
                 own.configure(record.config)
             if record.HasField("history"):
                 rows.append(record.history)
+            ended |= record.HasField("exit")
         own = own or runs.setdefault(str(file), _Offline(file.parent.name))
+        if not ended:
+            own.notes.append("a session of it did not end, so that its last rows may be missing")
         own.begin()
         for row in rows:
             own.log(row)

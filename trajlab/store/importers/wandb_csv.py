@@ -74,6 +74,8 @@ def counted(run: LoggedRun) -> LoggedRun:
     TrajlabError
         If no series counts steps, or a step is not whole.
     """
+    if not run.series:
+        return run
     step = step_among(run.series)
     if RUNTIME in run.series and "wall_time" not in run.series:
         run = replace(run, series={**run.series, "wall_time": run.series[RUNTIME]})

@@ -1,7 +1,7 @@
 """Make the logs beside this file anew, with the packages that the tests have not installed.
 
 python -m tests.store.importers.packages.make, in an environment with mlflow, aim, trackio,
-comet_ml and tensorboardX.
+comet_ml, tensorboardX and wandb.
 """
 
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.store.importers.packages import loggers
 
-KEPT = ("mlflow", "mlflow_files", "aim", "trackio", "comet", "tensorboardx")
+KEPT = ("mlflow", "mlflow_files", "aim", "trackio", "comet", "tensorboardx", "wandb")
 
 
 def main() -> None:
@@ -18,6 +18,9 @@ def main() -> None:
     for name in KEPT:
         with tempfile.TemporaryDirectory() as made:
             folder = getattr(loggers, name)(Path(made) / name)
+            for file in folder.rglob("*"):
+                if name == "wandb" and file.is_file() and file.suffix != ".wandb":
+                    file.unlink()  # what it says of the machine
             shutil.make_archive(str(Path(__file__).with_name(name)), "xztar", folder)
 
 
