@@ -1,11 +1,11 @@
 """Every analysis that applies to the given runs, and the verdict on each task."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
-
-import pandas as pd
 
 from trajlab.analysis.diagnosis.families import FAMILIES
 from trajlab.analysis.diagnosis.uncompared import describe
@@ -15,6 +15,7 @@ from trajlab.analysis.options import BASELINE, Rule
 from trajlab.analysis.result import Family, Result
 from trajlab.analysis.runs.groups import Group, group
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 

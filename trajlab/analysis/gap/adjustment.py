@@ -4,12 +4,14 @@
 are tested only where it is established: without it there is no sign for them to explain.
 """
 
+from __future__ import annotations
+
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.gap.decomposition import TERMS
 from trajlab.analysis.result import FEWEST_RUNS
 from trajlab.analysis.statistics.multiplicity import holm
+from trajlab.lazy import pd
 
 
 def adjust(summary: pd.DataFrame) -> pd.DataFrame:

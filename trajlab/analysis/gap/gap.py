@@ -1,9 +1,9 @@
 """The generalization gap at matched training loss, its onset and its decomposition."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
 
 from trajlab.analysis.gap.options import GapOptions, Interval, Onset, Window
 from trajlab.analysis.gap.overall import overall_frame
@@ -19,6 +19,7 @@ from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import check_quantity, is_quantity
 from trajlab.analysis.tables import group_columns
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 

@@ -1,10 +1,11 @@
 """The rows that one comparison gives in the tables of :func:`trajlab.analysis.gap`."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.gap.decomposition import TERMS, decompose
 from trajlab.analysis.gap.item_error import item_unit
@@ -17,6 +18,7 @@ from trajlab.analysis.runs.evaluations import WINDOWS, Evaluations
 from trajlab.analysis.runs.groups import Comparison
 from trajlab.analysis.runs.quantities import is_quantity
 from trajlab.analysis.statistics.intervals import Difference
+from trajlab.lazy import pd
 
 _TERM_COLUMNS = (f"{term}{end}" for term in TERMS for end in ("", "_low", "_high", "_p"))
 _RANGES = (

@@ -1,10 +1,11 @@
 """How much a comparison depends on the choices it was made with: each changed alone."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.gap.decomposition import Decomposition, decompose
 from trajlab.analysis.gap.matching import POINTS_PER_DECADE, gap_curve
@@ -13,6 +14,7 @@ from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.gap.sides import Side
 from trajlab.analysis.runs.curve import RULES
 from trajlab.analysis.runs.evaluations import WINDOWS
+from trajlab.lazy import pd
 
 _SHOWN = ("delta", "matched")
 
