@@ -16,7 +16,7 @@ def t_quantile(p: npt.ArrayLike, freedom: npt.ArrayLike) -> _Array:
     from scipy.special import stdtrit
 
     # the sign is p's: at p = 0 the kernel gives the upper end
-    return np.copysign(stdtrit(_array(freedom), _array(p)), np.subtract(p, 0.5))
+    return _array(np.copysign(stdtrit(_array(freedom), _array(p)), _array(p) - 0.5))
 
 
 def t_tail(x: npt.ArrayLike, freedom: npt.ArrayLike) -> _Array:
