@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from trajlab.analysis.gap.options import GapOptions, Interval, Onset, Window
 from trajlab.analysis.gap.overall import overall_frame
@@ -159,10 +160,15 @@ def gap(
     grouped = groups.group(runs, group_by)
     curves, rows, steps, varied = [], [], [], []
     compared: list[tuple[groups.Comparison, str, Side, Side]] = []
+
+    @cache  # many groups have one baseline
+    def side_of(group: Group | None, task: str, name: str) -> Side:
+        return Side.of(group, task, name, options)
+
     for comparison in _comparisons(grouped, options):
         for name in [metric] if metric else metrics(comparison.runs, split, comparison.task):
             side, other = (
-                Side.of(group, comparison.task, name, options)
+                side_of(group, comparison.task, name)
                 for group in (comparison.group, comparison.baseline)
             )
             curve, at_steps, row = comparison_tables(comparison, name, side, other, options)

@@ -6,6 +6,8 @@ a function of the loss needs a rule. Each rule turns evaluations into a :class:`
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +46,24 @@ class Curve:
         return np.asarray((1 - share) * self.score[below] + share * self.score[above])
 
 
+Rule = Callable[[Evaluations], Curve]
+
+
+def _once(rule: Rule) -> Rule:
+    """Let a rule turn the same evaluations into a curve once; it is kept as long as they are."""
+    known: WeakKeyDictionary[Evaluations, Curve] = WeakKeyDictionary()
+
+    @wraps(rule)
+    def read(evaluations: Evaluations) -> Curve:
+        curve = known.get(evaluations)
+        if curve is None:
+            curve = known[evaluations] = rule(evaluations)
+        return curve
+
+    return read
+
+
+@_once
 def isotonic(evaluations: Evaluations) -> Curve:
     """Decreasing isotonic regression of log loss over steps; mean log loss and score a block."""
     log_loss = np.log10(evaluations.train_loss)
@@ -71,6 +91,7 @@ def _decreasing(values: FloatArray) -> FloatArray:
     return np.repeat(means, sizes)
 
 
+@_once
 def first_passage(evaluations: Evaluations) -> Curve:
     """Keep the evaluations at which the loss is lower than ever before.
 
@@ -83,6 +104,7 @@ def first_passage(evaluations: Evaluations) -> Curve:
     return Curve(log_loss[keep][::-1], evaluations.score[keep][::-1])
 
 
+@_once
 def last_passage(evaluations: Evaluations) -> Curve:
     """Keep the evaluations after which the loss is lower for good, or higher for good.
 
@@ -98,6 +120,7 @@ def last_passage(evaluations: Evaluations) -> Curve:
     return Curve(log_loss[order], evaluations.score[order])
 
 
+@_once
 def bins(evaluations: Evaluations) -> Curve:
     """Mean log loss and score of the evaluations in each tenth of a decade of loss."""
     log_loss = np.log10(evaluations.train_loss)
@@ -115,7 +138,7 @@ def _block_means(values: FloatArray, starts: npt.NDArray[np.intp]) -> FloatArray
     return np.asarray(sums / sizes.reshape(-1, *(1,) * (values.ndim - 1)))
 
 
-RULES: dict[str, Callable[[Evaluations], Curve]] = {
+RULES: dict[str, Rule] = {
     "isotonic": isotonic,
     "first_passage": first_passage,
     "bins": bins,

@@ -15,7 +15,7 @@ WINDOWS: Mapping[str, int | None] = {"tenth": None, "ten": 10}  # evaluations th
 _NOT_METRICS = ("step", "task", "epoch", "loss", "items", "correct")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluations:
     """One run's evaluations of one task, in order of step, that can be placed on a loss axis.
 

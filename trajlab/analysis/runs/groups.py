@@ -14,7 +14,7 @@ from trajlab.store import Trajectory
 _FREE_KEYS = ("seed", "pair_id")  # what runs of one group may differ in
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Runs that differ in seed alone.
 
