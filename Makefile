@@ -8,7 +8,7 @@ FILE ?= study.toml
 STUDY_RUNS ?= runs/$(STUDY)
 STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
-.PHONY: help study demo page-check bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples test wheel-check crash-test lint env clean
+.PHONY: help study study-test demo page-check bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples test wheel-check crash-test logs-check lint env clean
 
 help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -20,8 +20,9 @@ study: env  ## train one of analyses/ and evaluate it: STUDY=… names the folde
 	$(BIN)/trajlab study run analyses/$(STUDY)/$(FILE) --runs $(STUDY_RUNS)
 	$(BIN)/python analyses/$(STUDY)/evaluate.py $(STUDY_RUNS) --study analyses/$(STUDY)/$(FILE) --out $(STUDY_OUT)
 
-page-check: demo  ## draw the demo's page in headless Chromium (apt-get install chromium)
-	$(BIN)/python tests/browser/render.py $(RUNS)/report.html
+page-check: demo  ## look at the demo's page and one of 20 tasks in Chromium (apt-get install chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	TRAJLAB_DEMO=$(RUNS) $(BIN)/python -m pytest tests/browser/check_page.py tests/browser/check_view.py
 
 bench-store: env  ## what recording, reading and merging a run costs, beside other ways
 	$(BIN)/python -m benchmarks.store --quick
@@ -49,11 +50,21 @@ test: lint  ## lint, the examples in docstrings, then the whole test suite (two 
 	$(BIN)/python -m pytest -q --doctest-modules trajlab
 	$(BIN)/python -m pytest -n 2
 
+study-test: env  ## two minutes of translation into two languages (apt-get install libreoffice-help-en-us libreoffice-help-de libreoffice-help-fr)
+	TRAJLAB_STUDY=1 $(BIN)/python -m pytest -s tests/study/test_translation.py
+
 wheel-check: env  ## build wheel and sdist, install in an empty environment, use it; PYTHONS="…", TORCH=--without-torch
 	$(BIN)/python tests/packaging/wheel.py $(TORCH) $(PYTHONS)
 
 crash-test: env  ## kill, tear and refuse the store on a large scale; KILLS=200 for fewer than 1,000 kills
 	TRAJLAB_KILLS=$(or $(KILLS),1000) TRAJLAB_INPUTS=$(or $(INPUTS),100000) $(BIN)/python -m pytest -s tests/crash
+
+# after the packages, so that pip neither counts nor changes what .venv has
+logs-check: env  ## import logs that MLflow, Aim, trackio, Comet and tensorboardX make, in an environment of their own
+	test -x .venv-logs/bin/python || $(BIN)/python -m venv .venv-logs
+	.venv-logs/bin/python -m pip install --quiet --disable-pip-version-check mlflow aim trackio comet_ml tensorboardX
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-logs/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/trajlab.pth"
+	PYTHONPATH=. .venv-logs/bin/python -m pytest tests/store/importers/test_packages.py
 
 lint: env  ## format, docstrings, types, layers
 	$(BIN)/ruff format --check .
@@ -64,7 +75,7 @@ lint: env  ## format, docstrings, types, layers
 env: $(VENV)/.ready  ## build .venv with the exact set of constraints.txt
 
 clean:  ## remove .venv and what was built
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-logs build dist *.egg-info
 
 # torch comes first and pinned, so that nothing pulls in another build of it.
 $(VENV)/.ready: pyproject.toml constraints.txt

@@ -177,7 +177,7 @@ def flushing(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
     costs: dict[str, list[float]] = {name: [] for name in ("trajlab", "framed append", "SQLite")}
     with open(folder / "frames", "wb", buffering=0) as file:
         for repeat in range(40 * repeats):
-            before = writer._log.size if writer._log else 0
+            before = writer._journal._log.size if writer._journal._log else 0
             for step in range(10 * repeat, 10 * repeat + 10):
                 writer.append(
                     "losses",
@@ -187,7 +187,7 @@ def flushing(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
                 writer.append("fisher", {"step": step, "trace": np.ones(8)})
                 writer.append("evaluations/test", {"step": step, "loss": np.ones(8)})
             costs["trajlab"].append(timed(writer.flush) * 1e3)
-            content = np.random.default_rng(0).bytes(writer._log.size - before)
+            content = np.random.default_rng(0).bytes(writer._journal._log.size - before)
 
             def append(content: bytes = content) -> None:
                 head = struct.pack("<QI", len(content), zlib.crc32(content))

@@ -1,6 +1,7 @@
 """Models that several tests train or measure."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,3 +41,39 @@ class TwoHeads(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         z = self.trunk(x)
         return self.left(z), self.right(z)
+
+
+class Cube(torch.autograd.Function):
+    """The cube; its backward has a forward derivative but none of its own."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x**3
+
+    @staticmethod
+    def setup_context(context: Any, inputs: Any, output: Any) -> None:
+        context.save_for_backward(*inputs)
+        context.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(context: Any, slope: Tensor) -> Tensor:
+        return CubeSlope.apply(context.saved_tensors[0], slope)
+
+    @staticmethod
+    def jvp(context: Any, tangent: Tensor) -> Tensor:
+        return 3 * context.saved_tensors[0] ** 2 * tangent
+
+
+class CubeSlope(torch.autograd.Function):
+    @staticmethod
+    def forward(x: Tensor, slope: Tensor) -> Tensor:
+        return 3 * x**2 * slope
+
+    @staticmethod
+    def setup_context(context: Any, inputs: Any, output: Any) -> None:
+        context.save_for_forward(*inputs)
+
+    @staticmethod
+    def jvp(context: Any, tangent: Tensor, slope_tangent: Tensor) -> Tensor:
+        x, slope = context.saved_tensors
+        return 6 * x * slope * tangent + 3 * x**2 * slope_tangent

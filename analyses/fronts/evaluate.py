@@ -218,7 +218,7 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
     selection = made.selection
     again = next(stage for stage in made.stages if stage.name == "fresh")
     others = [stage.name for stage in again.again if stage.name != BASE]
-    tried = finished(study, [stage.name for stage in again.again], folder)
+    tried = finished(study, [stage.name for stage in again.again], folder, failures=True)
     fresh, rates = finished(study, ["fresh"], folder), finished(study, ["rates"], folder)
     if not fresh.seeds:
         raise TrajlabError("no seed is finished on every front; train one with `trajlab study run`")

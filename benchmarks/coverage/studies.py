@@ -60,7 +60,7 @@ class Study:
     Attributes
     ----------
     name
-        Of the generator.
+        Name of the generator of its runs, as in the tables.
     methods
         The baseline and what is compared with it.
     seeds, tasks

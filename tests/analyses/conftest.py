@@ -21,6 +21,13 @@ from trajlab.study.selection import runs
 # Of one run: table -> column -> (n, ...) values, `step` among them.
 Recorded = Mapping[str, Mapping[str, Any]]
 HEAD = "batch_size = 32\nlearning_rate = 0.1\n"
+YEAST_PAIR = """
+setting = "yeast"
+condition = "class1+class2"
+epochs = 3
+[select]
+metric = "accuracy"
+"""
 
 
 def module(name: str) -> ModuleType:

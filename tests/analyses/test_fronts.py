@@ -8,19 +8,14 @@ import pytest
 
 from trajlab.study.run import Run
 
-from .conftest import Evaluate, Recorded, module
+from .conftest import YEAST_PAIR, Evaluate, Recorded, module
 
 NAME = "fronts"
 WEIGHTS = [[0.2, 0.8], [0.5, 0.5], [0.8, 0.2]]
 STATIC = ", ".join(f'{{ name = "static", weights = {own} }}' for own in WEIGHTS)
 ADAPTIVE = ("gradnorm", "imtl", "mgda", "pcgrad")
 STAGES = "".join(f'[[stage]]\nname = "{m}"\nmethod = "{m}"\nseed = 100\n' for m in ADAPTIVE)
-STUDY = f"""
-setting = "yeast"
-condition = "class1+class2"
-epochs = 3
-[select]
-metric = "accuracy"
+STUDY = f"""{YEAST_PAIR}
 [[stage]]
 name = "scalarization"
 method = [{STATIC}]

@@ -8,17 +8,12 @@ import pytest
 
 from trajlab.study.run import Run
 
-from .conftest import Evaluate, Recorded, module
+from .conftest import YEAST_PAIR, Evaluate, Recorded, module
 
 NAME = "tuning"
 RATES = [0.01, 0.02, 0.1, 0.2, 1.0, 2.0]  # two sparse grids of three
 METHODS = ["mgda", "pcgrad"]
-STUDY = f"""
-setting = "yeast"
-condition = "class1+class2"
-epochs = 3
-[select]
-metric = "accuracy"
+STUDY = f"""{YEAST_PAIR}
 [[stage]]
 name = "rates"
 learning_rate = {RATES}

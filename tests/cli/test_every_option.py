@@ -1,6 +1,7 @@
 """Every option of factors, correlate, front and gap, from the shell on real files."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,13 @@ def test_factors(trajlab, runs: Path, tmp_path: Path) -> None:
     found = printed(trajlab, "factors", runs, *STL, *options, *more, *rest, "--figure", figure)
     assert {row["at"] for row in found["delta"]} == {"end", "0.1", "0.01"}
     assert {row["method"] for row in found["delta"]} == {"MTL+Noisy"}
-    assert "<svg" in figure.read_text()
+    labels = re.findall(r">([^<>]+)</text>", figure.read_text())
+    assert "no factor with two runs on either side" in labels  # a seed each, by --group-by
+    plain = tmp_path / "plain.svg"
+    printed(trajlab, "factors", runs, *STL, "--against", "method=MTL+Noisy", "--figure", plain)
+    labels = re.findall(r">([^<>]+)</text>", plain.read_text())
+    assert {"sharpness", "fisher", "MTL+Noisy", "MTL+Noisy, at equal loss"} <= set(labels)
+    assert not any("MTL+Fashion" in label for label in labels)
 
 
 def test_correlate(trajlab, table: Path, tmp_path: Path) -> None:

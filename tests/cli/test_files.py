@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from trajlab.store import Trajectory, Writer, parts, standard
+from tests.runs import write
+from trajlab.store import Trajectory, parts, standard
 
 TASKS = ["left", "right"]
 
@@ -15,19 +16,25 @@ TASKS = ["left", "right"]
 @pytest.fixture
 def run(tmp_path):
     """A run in progress whose writer is gone."""
-    writer = Writer(tmp_path / "run.h5", TASKS, metadata={"method": "uniform", "seed": 3})
-    writer.declare(standard("losses", task=TASKS))
-    writer.declare(standard("gradients", task=TASKS, layer=["trunk"]))
-    writer.declare(standard("evaluations/test", task=TASKS))
-    writer.declare(standard("hessian", task=TASKS))
-    for step in range(4):
-        writer.append("losses", {"step": step, "loss": [step, 2.0]})
-        writer.append("gradients", {"step": step, "gram": [[[1, 0.5], [0.5, 1]]]})
-        writer.append("evaluations/test", {"step": step, "loss": [step, 1]})
-        writer.append("hessian", {"step": step, "top": [5, 6], "converged": [True, False]})
-        writer.flush()
-    writer._lock.release()
-    return writer.path
+    names = ("losses", "evaluations/test", "hessian")
+    gradients = standard("gradients", task=TASKS, layer=["trunk"])
+    flushes = (
+        {
+            "losses": {"step": step, "loss": [step, 2.0]},
+            "gradients": {"step": step, "gram": [[[1, 0.5], [0.5, 1]]]},
+            "evaluations/test": {"step": step, "loss": [step, 1]},
+            "hessian": {"step": step, "top": [5, 6], "converged": [True, False]},
+        }
+        for step in range(4)
+    )
+    return write(
+        tmp_path / "run.h5",
+        TASKS,
+        [gradients, *(standard(name, task=TASKS) for name in names)],
+        flushes,
+        close=False,
+        metadata={"method": "uniform", "seed": 3},
+    )
 
 
 def test_check_exits_1_when_something_is_wrong(trajlab, run):
@@ -50,6 +57,16 @@ def test_merge_and_repair(trajlab, run):
         assert Trajectory(path).status == "recovered"
         assert len(Trajectory(path).table("losses")["step"]) == 4
     assert trajlab("merge", run).exit_code == 2
+
+
+def test_merge_says_what_it_could_not_read(trajlab, run):
+    part = parts.part(run, 1)
+    content = bytearray(part.read_bytes())
+    content[-10] ^= 1
+    part.write_bytes(content)
+    result = trajlab("merge", run)
+    assert result.exit_code == 0
+    assert "000001.log is damaged" in result.stderr
 
 
 def test_tidy_exports(trajlab, run):

@@ -104,6 +104,6 @@ def test_help_is_looked_up_where_it_was_said_first() -> None:
 
 @pytest.mark.parametrize("name", ANALYSES)
 def test_every_option_says_what_it_is(name: str) -> None:
-    for option in options(resolve_name(ANALYSES[name].analysis), without={"runs"}):
+    for option in options(resolve_name(f"trajlab.analysis:{name}"), without={"runs"}):
         assert len(option.help) > 10
         assert "As in" not in option.help

@@ -50,7 +50,7 @@ def record(path):
 @pytest.mark.filterwarnings("ignore:.* could not be sealed yet")
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
 def test_every_file_operation_failing_once_loses_no_row(tmp_path, monkeypatch, error):
-    monkeypatch.setattr("trajlab.store.writer.ROTATE_BYTES", 5000)
+    monkeypatch.setattr("trajlab.store.journal.ROTATE_BYTES", 5000)
     failed: Counter[str] = Counter()
     for k in range(10_000):
         root = tmp_path / str(k)

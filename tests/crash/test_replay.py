@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -21,21 +19,13 @@ POWER_LOSSES = 3 if FULL else 1
 
 
 @pytest.fixture
-def place():
-    """A folder in memory: what is played back here needs no disk."""
-    shared = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    with tempfile.TemporaryDirectory(dir=shared) as folder:
-        yield Path(folder)
-
-
-@pytest.fixture
 def recorded(place, monkeypatch):
     """The operations of a run that is recorded, merged while recording, closed and resumed."""
     root = place / "root"
     root.mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr("trajlab.store.writer.MERGE_PARTS", 3)
-        patch.setattr("trajlab.store.writer.ROTATE_BYTES", 5000)
+        patch.setattr("trajlab.store.resume.MERGE_PARTS", 3)
+        patch.setattr("trajlab.store.journal.ROTATE_BYTES", 5000)
         record = Record(patch, root)
         for first in range(0, STEPS, STEPS // 3):
             writer = Writer(root / PATH, TASKS, resume=True)

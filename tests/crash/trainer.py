@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -9,13 +10,26 @@ from pathlib import Path
 
 import numpy as np
 
-import trajlab.store.writer
+import trajlab.store.journal
+import trajlab.store.resume
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer, standard
 
 TASKS = ["left", "right"]
-PHASES = ("recover", "append", "flush", "merge", "rotate")
+PHASES = ("recover", "append", "flush", "rotate", "seal", "merge")
 ROWS = 3  # a flush
+# tables, and in each the column in which a row says its step and session
+COLUMNS = {
+    "losses": "loss",
+    "evaluations/test": "loss",
+    "hessian": "top",
+    "gradients": "update_dot",
+    "evaluations/train": "loss",
+    "fisher": "trace",
+    "evaluations/validation": "loss",
+    "noise": "noise_scale",
+}
+TWO = ("losses", "evaluations/test")
 
 # Children start from a server that has imported the store and has no threads of its own.
 processes = get_context("forkserver")
@@ -24,7 +38,7 @@ processes.set_forkserver_preload(["tests.crash.trainer"])
 
 @dataclass(frozen=True)
 class Expected:
-    """What a run holds: by table, the session that wrote each step from 0 on."""
+    """What a run holds: the session that wrote each step from 0 on, of updates and evaluations."""
 
     losses: tuple[int, ...] = ()
     test: tuple[int, ...] = ()
@@ -34,22 +48,27 @@ class Expected:
         return Expected(self.losses[:step], self.test[: step + 1])
 
 
-def start(path: Path, session: int, step: int) -> Writer:
+def start(path: Path, session: int, step: int, tables: Sequence[str] = TWO) -> Writer:
     """Begin a session that trains from `step` on."""
     writer = Writer(path, TASKS, resume=True, from_step=step if session else None)
-    for name in ("losses", "evaluations/test"):
-        writer.declare(standard(name, task=TASKS))
+    for name in tables:
+        further = {"layer": ["trunk"]} if name == "gradients" else {}
+        writer.declare(standard(name, task=TASKS, **further))
     return writer
 
 
-def append(writer: Writer, session: int, step: int) -> None:
-    """Record the update of `step` and an evaluation after it."""
-    writer.append("losses", {"step": step, "loss": [step, session]})
-    writer.append("evaluations/test", {"step": step + 1, "loss": [step + 1, session]})
+def append(writer: Writer, session: int, step: int, tables: Sequence[str] = TWO) -> None:
+    """Record the update of `step` and evaluations after it."""
+    for name in tables:
+        at = step + 1 if name.startswith("evaluations") else step
+        row = {"step": at, COLUMNS[name]: [at, session]}
+        if name == "hessian":
+            row["reason"] = [f"{at}", "é"]
+        writer.append(name, row)
 
 
 def read(path: Path) -> Expected:
-    """Read a run and assert that its rows are whole, gapless and in order."""
+    """Read a run and assert that its rows are whole, gapless, in order, and alike in all tables."""
     try:
         run = Trajectory(path)
     except TrajlabError as error:
@@ -57,17 +76,20 @@ def read(path: Path) -> Expected:
             return Expected()
         raise
     assert run.problems == ()
-    found = []
-    for name, first in (("losses", 0), ("evaluations/test", 1)):
-        if name not in run.tables:
-            found.append(())
-            continue
-        steps, values = run.table(name)["step"], run.table(name)["loss"]
+    found: dict[str, tuple[int, ...]] = {}
+    for name in run.tables:
+        table = run.table(name)
+        first = 1 if table.declared.kind == "evaluation" else 0
+        steps, values = table["step"], table[COLUMNS[name]]
         assert steps.tolist() == list(range(first, first + len(steps)))
         np.testing.assert_array_equal(values[:, 0], steps)
-        found.append(tuple(values[:, 1].astype(int).tolist()))
+        if name == "hessian":
+            assert table["reason"].tolist() == [[f"{step}", "é"] for step in steps]
+        sessions = tuple(values[:, 1].astype(int).tolist())
+        assert sessions == found.setdefault(table.declared.kind, sessions)
+    test = found.get("evaluation", ())
     # evaluations begin at step 1: a placeholder makes the index the step
-    return Expected(found[0], (-1, *found[1]) if found[1] else ())
+    return Expected(found.get("training", ()), (-1, *test) if test else ())
 
 
 class Progress:
@@ -111,31 +133,36 @@ def _phase(progress: Progress, name: str):
     progress.phase = before
 
 
-def record_for_ever(path: Path, told: Path, session: int, step: int) -> None:
-    """Record until killed: append, flush, merge, close and resume, over and over."""
-    trajlab.store.writer.MERGE_PARTS = 3
-    trajlab.store.writer.ROTATE_BYTES = 6000
+def record_for_ever(path: Path, told: Path, session: int, step: int, tables: Sequence[str]) -> None:
+    """Record until killed: append, flush, rotate, seal and resume, over and over."""
+    trajlab.store.resume.MERGE_PARTS = 3
+    trajlab.store.journal.ROTATE_BYTES = 6000
     progress = Progress(told)
-    publish = trajlab.store.writer.merge
+    publish = trajlab.store.journal.merge
 
-    def merge(*arguments: object) -> tuple[str, ...]:
+    def seal(*arguments: object) -> tuple[str, ...]:
+        with _phase(progress, "seal"):
+            return publish(*arguments)
+
+    def merge(*arguments: object) -> tuple[str, ...]:  # what the sessions before have left
         with _phase(progress, "merge"):
             return publish(*arguments)
 
-    seal = trajlab.store.writer.seal_log
+    seal_one = trajlab.store.journal.seal_log
 
     def seal_log(*arguments: object) -> None:
         with _phase(progress, "rotate"):
-            seal(*arguments)
+            seal_one(*arguments)
 
-    trajlab.store.writer.merge = merge
-    trajlab.store.writer.seal_log = seal_log
-    writer = start(path, session, step)
+    trajlab.store.resume.merge = merge
+    trajlab.store.journal.merge = seal
+    trajlab.store.journal.seal_log = seal_log
+    writer = start(path, session, step, tables)
     progress.phase = "append"
     while True:
         for _ in range(ROWS):
             progress.append(step + 1)
-            append(writer, session, step)
+            append(writer, session, step, tables)
             step += 1
         with _phase(progress, "flush"):
             writer.flush()
@@ -147,10 +174,11 @@ def record_for_ever(path: Path, told: Path, session: int, step: int) -> None:
             progress.phase = "append"
 
 
-def victim(path: Path, told: Path, session: int, step: int):
+def victim(path: Path, told: Path, session: int, step: int, tables: Sequence[str] = TWO):
     """Start a process in `record_for_ever`."""
     Progress(told).begin(step)
-    process = processes.Process(target=record_for_ever, args=(path, told, session, step))
+    arguments = (path, told, session, step, tables)
+    process = processes.Process(target=record_for_ever, args=arguments)
     process.start()
     return process
 

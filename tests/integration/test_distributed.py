@@ -11,7 +11,7 @@ import torch
 
 from tests.integration.distributed import DIES_AT, STEPS, global_batch
 from tests.models import TwoHeads
-from tests.record.loops import TASKS, joined, losses, true_gram
+from tests.record.loops import TASKS, joined, losses, recorder_of, true_gram
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.store import Trajectory
 
@@ -37,14 +37,8 @@ def alone(path: Path, passes: int) -> tuple[Trajectory, TwoHeads]:
     """Train on the concatenated batches in this process."""
     model = TwoHeads(64)
     optimizer = torch.optim.SGD(model.parameters(), 0.3)
-    with Recorder(
-        path,
-        model,
-        tasks=TASKS,
-        shared=model.trunk,
-        optimizer=optimizer,
-        probes=[probes.TaskGradients(update=True), probes.GradientSketch(every=1)],
-    ) as recorder:
+    chosen = probes.TaskGradients(update=True), probes.GradientSketch(every=1)
+    with recorder_of(path, model, optimizer, *chosen) as recorder:
         for step in range(STEPS):
             recorder.backward(losses(model, global_batch(step)), accumulate=passes)
             if step % passes == passes - 1:

@@ -36,3 +36,15 @@ def test_affinity_of_quadratics_in_closed_form() -> None:
     assert found[:, 2].isnan().all()
     assert torch.equal(w, before)
     assert w.grad is None
+
+
+def test_a_loss_that_rises_from_zero_has_no_share_of_it() -> None:
+    w = torch.tensor([1.0], dtype=torch.float64)
+
+    def losses(p: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        return [p["w"][0] ** 2, (p["w"][0] - 1) ** 2]  # the second is at its minimum
+
+    found = task_affinity(losses, {"w": w}, learning_rate=0.1)
+    assert found[:, 1].isnan().all()
+    assert found[1, 0] == 0
+    assert found[0, 0].item() == pytest.approx(1 - 0.64)

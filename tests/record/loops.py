@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from trajlab import Recorder
+from trajlab.record.probes import Probe
 
 Batch = tuple[Tensor, Tensor]
 TASKS = ["left", "right"]
@@ -31,6 +36,19 @@ def losses(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     left, right = model(x)
     ce = nn.functional.cross_entropy
     return {"left": ce(left, y[:, 0]), "right": ce(right, y[:, 1])}
+
+
+def recorder(path: Path, model: nn.Module, **settings: Any) -> Recorder:
+    """Record both tasks."""
+    return Recorder(path, model, tasks=TASKS, **settings)
+
+
+def recorder_of(
+    path: Path, model: nn.Module, optimizer: Any, *chosen: Probe, **settings: Any
+) -> Recorder:
+    """Record both tasks, with the model's trunk as what they share."""
+    settings |= {"shared": model.trunk, "optimizer": optimizer, "probes": chosen}
+    return recorder(path, model, **settings)
 
 
 def true_gradients(model: nn.Module, batch: Batch, prefix: str = "trunk.") -> Tensor:

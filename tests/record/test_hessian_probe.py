@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.models import TwoHeads
+from tests.models import Cube, TwoHeads
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.measure import top_eigenvalue
 from trajlab.store import Trajectory
@@ -46,11 +46,6 @@ def recorder(path: Path, model: nn.Module, probe: probes.Probe, **arguments: Any
 @pytest.fixture
 def model() -> TwoHeads:
     return TwoHeads(4, trunk, (1, 1)).double()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "run.h5"
 
 
 @pytest.fixture
@@ -203,42 +198,6 @@ def test_fused_attention_works_on_own_data(path: Path, caplog: pytest.LogCapture
             exact(model, loss.mean()) for loss in fused_attention(model, x.double()).values()
         ]
     assert table["top"][0] == pytest.approx(expected, rel=1e-3)
-
-
-class Cube(torch.autograd.Function):
-    """The cube; its backward has a forward derivative but none of its own."""
-
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return x**3
-
-    @staticmethod
-    def setup_context(context: Any, inputs: Any, output: Any) -> None:
-        context.save_for_backward(*inputs)
-        context.save_for_forward(*inputs)
-
-    @staticmethod
-    def backward(context: Any, slope: Tensor) -> Tensor:
-        return CubeSlope.apply(context.saved_tensors[0], slope)
-
-    @staticmethod
-    def jvp(context: Any, tangent: Tensor) -> Tensor:
-        return 3 * context.saved_tensors[0] ** 2 * tangent
-
-
-class CubeSlope(torch.autograd.Function):
-    @staticmethod
-    def forward(x: Tensor, slope: Tensor) -> Tensor:
-        return 3 * x**2 * slope
-
-    @staticmethod
-    def setup_context(context: Any, inputs: Any, output: Any) -> None:
-        context.save_for_forward(*inputs)
-
-    @staticmethod
-    def jvp(context: Any, tangent: Tensor, slope_tangent: Tensor) -> Tensor:
-        x, slope = context.saved_tensors
-        return 6 * x * slope * tangent + 3 * x**2 * slope_tangent
 
 
 def test_falls_back_to_torch_func_and_says_so_once(

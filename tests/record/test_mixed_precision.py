@@ -8,8 +8,16 @@ import pytest
 import torch
 
 from tests.models import TwoHeads
-from tests.record.loops import TASKS, batches, joined, losses, same, total, true_gram
-from trajlab import Recorder, probes
+from tests.record.loops import (
+    batches,
+    joined,
+    losses,
+    recorder_of,
+    same,
+    total,
+    true_gram,
+)
+from trajlab import probes
 from trajlab.store import Trajectory
 
 
@@ -17,23 +25,12 @@ def scaler(**arguments: Any) -> torch.amp.GradScaler:
     return torch.amp.GradScaler("cpu", **({"init_scale": 2.0**10} | arguments))
 
 
-def recorder(path: Path, model: TwoHeads, optimizer: Any, **arguments: Any) -> Recorder:
-    return Recorder(
-        path,
-        model,
-        tasks=TASKS,
-        shared=model.trunk,
-        optimizer=optimizer,
-        **({"probes": [probes.TaskGradients()]} | arguments),
-    )
-
-
 @pytest.mark.parametrize("passes", [1, 2])
 def test_bf16_autocast(tmp_path: Path, passes: int) -> None:
     models = TwoHeads(64), TwoHeads(64)
     optimizers = [torch.optim.SGD(m.parameters(), 0.3) for m in models]
     parts = batches(4, 32)
-    with recorder(tmp_path / "run.h5", models[0], optimizers[0]) as r:
+    with recorder_of(tmp_path / "run.h5", models[0], optimizers[0], probes.TaskGradients()) as r:
         for i, batch in enumerate(parts):
             for model, optimizer in zip(models, optimizers, strict=True):
                 with torch.autocast("cpu", torch.bfloat16):
@@ -57,7 +54,9 @@ def test_scaled_losses_are_recorded_unscaled(tmp_path: Path, passes: int) -> Non
     optimizers = [torch.optim.SGD(m.parameters(), 0.3) for m in models]
     scalers = [scaler(growth_interval=1) for _ in models]
     parts = batches(4)
-    with recorder(tmp_path / "run.h5", models[0], optimizers[0], scaler=scalers[0]) as r:
+    with recorder_of(
+        tmp_path / "run.h5", models[0], optimizers[0], probes.TaskGradients(), scaler=scalers[0]
+    ) as r:
         for i, batch in enumerate(parts):
             r.backward(losses(models[0], batch), accumulate=passes)
             scalers[1].scale(total(losses(models[1], batch)) / passes).backward()
@@ -88,8 +87,12 @@ def test_overflowed_update_is_marked_and_measured_again(
     s = scaler()
     good, bad = batches(2 * passes), (torch.full((8, 6), 1e38), batches(1)[0][1])
     attempts = [good[:passes], [bad] * passes, good[passes:], [bad] * passes]
-    with recorder(
-        tmp_path / "run.h5", model, optimizer, scaler=s, probes=[probes.TaskGradients(update=True)]
+    with recorder_of(
+        tmp_path / "run.h5",
+        model,
+        optimizer,
+        probes.TaskGradients(update=True),
+        scaler=s,
     ) as r:
         for attempt in attempts:
             before = [p.clone() for p in model.parameters()]
@@ -118,6 +121,8 @@ def test_overflowed_update_is_marked_and_measured_again(
 
 def test_scaler_that_is_off_adds_nothing(tmp_path: Path) -> None:
     model = TwoHeads()
-    with recorder(tmp_path / "run.h5", model, None, scaler=scaler(enabled=False)) as r:
+    with recorder_of(
+        tmp_path / "run.h5", model, None, probes.TaskGradients(), scaler=scaler(enabled=False)
+    ) as r:
         r.backward(losses(model, batches(1)[0]))
     assert "loss_scale" not in Trajectory(tmp_path / "run.h5").table("losses")

@@ -1,13 +1,18 @@
 """Which parameters are shared, found from graphs."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from trajlab import TrajlabError
+from tests.models import TwoHeads
+from tests.record.loops import batches, losses, recorder
+from trajlab import TrajlabError, probes
 from trajlab.record.loop.shared import discover_shared, name_shared
+from trajlab.store import Trajectory
 
 
 class Branching(nn.Module):
@@ -151,3 +156,29 @@ def test_where_everything_counts_as_shared_it_is_said(
     assert len(discover_shared(net, "ab", {"a": columns[0], "b": columns[1]})) == 4
     assert "every loss reaches every trainable parameter" in caplog.text
     assert "pass shared=" in caplog.text
+
+
+def test_shared_parameters_are_found_on_the_first_step(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = TwoHeads()
+    with recorder(path, model, probes=[probes.TaskGradients()]) as r:
+        r.evaluate("train", {"left": {"loss": 1.0}, "right": {"loss": 1.0}})
+        for batch in batches(3):
+            r.backward(losses(model, batch))
+    assert Trajectory(path).shared == [f"trunk.{n}" for n, _ in model.trunk.named_parameters()]
+    found = [record for record in caplog.records if "trajlab found" in record.getMessage()]
+    assert len(found) == 1
+    assert "trunk.0, trunk.2" in caplog.text
+
+
+@pytest.mark.parametrize("part", [None, "trunk"])
+def test_compiled_model_is_refused(path: Path, part: str | None) -> None:
+    model: Any = TwoHeads()
+    if part:
+        model.trunk.compile(backend="eager")
+    else:
+        model = torch.compile(model, backend="eager")
+    with pytest.raises(TrajlabError, match=f"{part or 'the model'} is compiled"):
+        recorder(path, model)
+    recorder(path, model, shared=list(model.parameters())).close()  # needs no graph

@@ -11,28 +11,16 @@ from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 
 from tests.models import TwoHeads
-from tests.record.loops import TASKS, batches, losses
+from tests.record.loops import TASKS, batches, losses, recorder_of
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.store import Trajectory
 
 BATCHES = batches(6)
 
 
-@pytest.fixture
-def model() -> TwoHeads:
-    return TwoHeads()
-
-
 def record(path: Path, model: TwoHeads, optimizer: object, update: Callable[[int], None]) -> None:
     """Train with the update that is given, and evaluate after each."""
-    with Recorder(
-        path,
-        model,
-        tasks=TASKS,
-        shared=model.trunk,
-        optimizer=optimizer,
-        probes=[probes.TaskGradients()],
-    ) as recorder:
+    with recorder_of(path, model, optimizer, probes.TaskGradients()) as recorder:
         for step, batch in enumerate(BATCHES):
             recorder.backward(losses(model, batch))
             update(step)
@@ -172,14 +160,8 @@ def test_optimizers_within_the_backward_pass(
 
         for p in optimizers:
             p.register_post_accumulate_grad_hook(update)
-        recorder = path and Recorder(
-            path,
-            model,
-            tasks=TASKS,
-            shared=model.trunk,
-            optimizer=optimizers[model.left.weight],
-            probes=[probes.TaskGradients(update=True)],
-        )
+        optimizer, probe = optimizers[model.left.weight], probes.TaskGradients(update=True)
+        recorder = path and recorder_of(path, model, optimizer, probe)
         for batch in BATCHES:
             values = losses(model, batch)
             if recorder and not own_backward:
@@ -206,9 +188,7 @@ def test_optimizers_within_the_backward_pass(
 
 def test_line_searches_are_one_step(model: TwoHeads, tmp_path: Path) -> None:
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=4)
-    with Recorder(
-        tmp_path / "run.h5", model, tasks=TASKS, shared=model.trunk, optimizer=optimizer
-    ) as recorder:
+    with recorder_of(tmp_path / "run.h5", model, optimizer) as recorder:
         for batch in BATCHES[:2]:
 
             def closure(batch: object = batch) -> float:
@@ -239,9 +219,7 @@ def test_accumulation_is_no_missing_update(
 ) -> None:
     optimizer = SGD(model.parameters(), 0.1)
     for known in (True, False):
-        with Recorder(
-            tmp_path / f"{known}.h5", model, tasks=TASKS, shared=model.trunk, optimizer=optimizer
-        ) as recorder:
+        with recorder_of(tmp_path / f"{known}.h5", model, optimizer) as recorder:
             for number, batch in enumerate(BATCHES):
                 recorder.backward(losses(model, batch), accumulate=3 if known else 1)
                 if number == 2:
@@ -252,13 +230,7 @@ def test_accumulation_is_no_missing_update(
 def test_patience_with_passes_that_lead_to_no_update_ends(
     model: TwoHeads, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    recorder = Recorder(
-        tmp_path / "run.h5",
-        model,
-        tasks=TASKS,
-        shared=model.trunk,
-        optimizer=SGD(model.parameters(), 0.1),
-    )
+    recorder = recorder_of(tmp_path / "run.h5", model, SGD(model.parameters(), 0.1))
     for _ in range(100):
         recorder.backward(losses(model, BATCHES[0]))
     assert not caplog.messages
@@ -294,13 +266,7 @@ def test_what_updates_nothing_is_refused_before_a_file_is_made(
     model: TwoHeads, tmp_path: Path, optimizer: Callable[[TwoHeads], object], sentence: str
 ) -> None:
     with pytest.raises(TrajlabError, match=sentence):
-        Recorder(
-            tmp_path / "run.h5",
-            model,
-            tasks=TASKS,
-            shared=model.trunk,
-            optimizer=optimizer(model),
-        )
+        recorder_of(tmp_path / "run.h5", model, optimizer(model))
     assert not list(tmp_path.iterdir())
 
 
@@ -308,9 +274,7 @@ def test_an_optimizer_with_copies_of_the_parameters_is_told(
     model: TwoHeads, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     copies = Sharp([p.detach().clone() for p in model.parameters()], None)
-    with Recorder(
-        tmp_path / "run.h5", model, tasks=TASKS, shared=model.trunk, optimizer=copies
-    ) as recorder:
+    with recorder_of(tmp_path / "run.h5", model, copies) as recorder:
         recorder.backward(losses(model, BATCHES[0]))
     assert "holds none of this model's parameters" in caplog.text
     assert logging.getLevelName(caplog.records[0].levelno) == "WARNING"

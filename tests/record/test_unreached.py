@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.models import TwoHeads
-from tests.record.loops import TASKS, batches
-from trajlab import Recorder, TrajlabError, probes
+from tests.record.loops import TASKS, batches, recorder_of
+from trajlab import TrajlabError, probes
 from trajlab.record.probes import Probe
 from trajlab.store import Trajectory
 
@@ -33,15 +33,7 @@ def record(
 ) -> Trajectory:
     model = TwoHeads()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    with Recorder(
-        path,
-        model,
-        tasks=TASKS,
-        shared=model.trunk,
-        optimizer=optimizer,
-        probes=chosen,
-        strict=strict,
-    ) as recorder:
+    with recorder_of(path, model, optimizer, *chosen, strict=strict) as recorder:
         for _ in range(2):
             for _ in range(2 if loop == "accumulate" else 1):
                 values = heads_alone(model, detached)

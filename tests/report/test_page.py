@@ -1,10 +1,15 @@
 """The page: whole, self-contained, valid, and saying what the diagnosis says."""
 
+import base64
+import hashlib
+import io
+import re
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from trajlab.analysis import Diagnosis, diagnose
@@ -97,7 +102,10 @@ def test_every_sentence_of_the_verdict_comes_before_any_figure(page: Page, diagn
 
 
 def test_every_analysis_has_its_figure_and_its_numbers(page: Page, diagnosis) -> None:
-    assert page.tags["svg"] == len(diagnosis.results) == 2
+    assert len(diagnosis.results) == 2
+    drawn = [value for tag, name, value in page.attributes if (tag, name) == ("svg", "class")]
+    assert drawn.count("forest") == diagnosis.results["gap"].summary["delta"].notna().sum()
+    assert page.tags["svg"] - drawn.count("forest") == len(diagnosis.results)
     delta = diagnosis.results["gap"].tables()["summary"]["delta"][0]
     assert f"{delta:.3g} [" in page.text
 
@@ -113,11 +121,33 @@ def test_what_is_referred_to_is_on_the_page_itself(page: Page) -> None:
     for tag, name, value in page.attributes:
         assert name != "src"
         if name.endswith("href"):
-            assert value.startswith("#"), (tag, value)
-            assert value[1:] in ids
+            assert value.startswith(("#", "data:text/csv;base64,")), (tag, value)
+            assert value.startswith("data:") or value[1:] in ids
         if "url(" in value:
             assert value.split("url(#")[1].split(")")[0] in ids
-    assert not {"script", "link", "iframe", "object"} & page.tags.keys()
+    assert not {"link", "iframe", "object"} & page.tags.keys()
+
+
+def test_nothing_runs_but_the_scripts_that_the_policy_names(diagnosis, runs: Runs) -> None:
+    text = render(diagnosis, runs)
+    policy = re.search('Content-Security-Policy" content="([^"]*)"', text)[1].replace("&#39;", "'")
+    written = re.findall("<script>(.*?)</script>", text, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(x.encode()).digest()).decode() for x in written]
+    allowed = re.search("script-src ([^;]*);", policy)[1].split()
+    assert allowed == [f"'sha256-{each}'" for each in hashes]
+    assert policy.startswith("default-src 'none'; ")
+    assert not re.search(r"<[^>]* on\w+=", re.sub("<script.*?</script>", "", text, flags=re.DOTALL))
+
+
+def test_a_link_saves_the_table_that_it_names(page: Page, diagnosis) -> None:
+    links = [value for _, name, value in page.attributes if name == "href" and "base64," in value]
+    files = [value for _, name, value in page.attributes if name == "download"]
+    saved = dict(zip(files, links, strict=True))
+    text = base64.b64decode(saved["gap-summary.csv"].split(",")[1]).decode()
+    table = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
+    assert table["delta"].tolist() == pytest.approx(
+        diagnosis.results["gap"].summary["delta"].tolist(), nan_ok=True
+    )
 
 
 def test_names_are_text_and_never_markup(page: Page) -> None:
@@ -154,7 +184,8 @@ def test_a_figure_that_fails_costs_itself_alone(diagnosis, runs: Runs, monkeypat
 
     monkeypatch.setattr("trajlab.report.page.draw", fail)
     page = Page(render(diagnosis, runs))
-    assert page.tags["svg"] == len(diagnosis.results) - 1
+    forests = sum(value == "forest" for _, name, value in page.attributes if name == "class")
+    assert page.tags["svg"] - forests == len(diagnosis.results) - 1
     assert "This figure could not be drawn: ValueError: no <room>" in page.text
     text = " ".join(page.text.split())
     assert all(sentence in text for sentence in diagnosis.verdict["sentence"])

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.runs import write
 from trajlab.errors import TrajlabError
 from trajlab.store import Column, Table, Trajectory, Writer, merge, parts, standard
 from trajlab.store.check import check
@@ -26,23 +27,17 @@ def record(path, steps=range(3), *, close=True, parts=False):
     """Record a run; with `parts`, each flush becomes a sealed part of its own."""
     with pytest.MonkeyPatch.context() as patch:
         if parts:
-            patch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
-        return _record(path, steps, close)
-
-
-def _record(path, steps, close):
-    writer = Writer(path, TASKS, shared=["w"], metadata={"seed": 1})
-    for name in ("losses", "hessian"):
-        writer.declare(standard(name, task=TASKS))
-    for step in steps:
-        writer.append("losses", {"step": step, "loss": [step, np.nan]})
-        writer.append("hessian", {"step": step, "top": [1, 2], "reason": ["", "é"]})
-        writer.flush()
-    if close:
-        writer.close()
-    else:
-        writer._lock.release()
-    return path
+            patch.setattr("trajlab.store.journal.ROTATE_BYTES", 1)
+        tables = [standard(name, task=TASKS) for name in ("losses", "hessian")]
+        flushes = (
+            {
+                "losses": {"step": step, "loss": [step, np.nan]},
+                "hessian": {"step": step, "top": [1, 2], "reason": ["", "é"]},
+            }
+            for step in steps
+        )
+        facts = {"shared": ["w"], "metadata": {"seed": 1}}
+        return write(path, TASKS, tables, flushes, close=close, **facts)
 
 
 def flip(path, offset):
@@ -316,3 +311,12 @@ def test_refresh_shows_what_came_since(tmp_path):
     assert (run.status, run.table("losses")["step"].tolist()) == ("recording", [0])
     run.refresh()
     assert (run.status, run.table("losses")["step"].tolist()) == ("complete", [0, 1])
+
+
+def test_labels_that_no_column_uses_are_no_difference(tmp_path):
+    path = tmp_path / "run.h5"
+    writer = Writer(path, ["a", "b"])
+    writer.declare(Table("t", (Column("x"),), {"task": ["a", "b"], "k": [1, 2]}))
+    writer.append("t", {"step": 0, "x": 1.0})
+    writer.close()
+    assert check(path).problems == ()

@@ -1,12 +1,16 @@
 """A bit flipped, or the end missing, at each byte of a small run: told, never a wrong number."""
 
+import json
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
 
+from tests.runs import write
 from trajlab.errors import TrajlabError
-from trajlab.store import Trajectory, Writer, load, parts, standard
+from trajlab.store import Trajectory, load, parts, standard
 from trajlab.store.check import check
 from trajlab.store.frames import HEAD
 
@@ -16,16 +20,9 @@ SAMPLED = 499  # of so many bytes, one is damaged where reading takes long
 
 def record(path, flushes, *, close):
     """Record a run of one row a flush, as small as they come."""
-    writer = Writer(path, ["a", "b"])
-    writer.declare(standard("losses", task=["a", "b"]).only("loss"))
-    for step in range(flushes):
-        writer.append("losses", {"step": step, "loss": LOSSES})
-        writer.flush()
-    if close:
-        writer.close()
-    else:
-        writer._lock.release()
-    return path
+    table = standard("losses", task=["a", "b"]).only("loss")
+    rows = ({"losses": {"step": step, "loss": LOSSES}} for step in range(flushes))
+    return write(path, ["a", "b"], [table], rows, close=close)
 
 
 def damages(file, step=1):
@@ -89,7 +86,7 @@ def test_of_a_log_the_frames_beside_the_damage_are_read(tmp_path):
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_the_parts_beside_a_damaged_one_are_read(tmp_path, number, monkeypatch):
-    monkeypatch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
+    monkeypatch.setattr("trajlab.store.journal.ROTATE_BYTES", 1)
     path = record(tmp_path / "run.h5", 3, close=False)
     rest = [step for step in range(3) if step != number - 1]
     for _ in damages(parts.part(path, number), SAMPLED):
@@ -99,3 +96,37 @@ def test_the_parts_beside_a_damaged_one_are_read(tmp_path, number, monkeypatch):
         assert table["step"].tolist() == rest
         np.testing.assert_array_equal(table["loss"], [LOSSES] * 2)
         assert run.problems[0] in check(path).problems
+
+
+def worded(path, change):
+    """Let `change` have the index of a sealed file, and seal it again."""
+    content = path.read_bytes()
+    offset, length = struct.unpack("<QQ", content[-28:-12])
+    facts = json.loads(content[offset : offset + length])
+    change(facts)
+    index = json.dumps(facts).encode()
+    place = struct.pack("<QQ", offset, len(index))
+    crc = struct.pack("<I", zlib.crc32(place, zlib.crc32(index)))
+    path.write_bytes(content[:offset] + index + place + crc + b"trajlab2")
+
+
+CHANGES = [
+    lambda facts: facts.pop("rest"),
+    lambda facts: facts.update(image=str(facts["image"])),
+    lambda facts: facts["rows"][0][2].pop("loss"),
+    lambda facts: facts["rows"].append(facts["rows"][0]),
+    lambda facts: facts["rows"].clear(),
+    lambda facts: facts["tables"][0].pop("kind"),
+    lambda facts: facts["tables"][0]["columns"][0].pop("dtype"),
+    lambda facts: facts["tables"][0]["columns"][0].update(more=1),
+]
+
+
+@pytest.mark.parametrize("number", range(len(CHANGES)))
+def test_an_index_that_says_too_little_or_too_much_is_refused(tmp_path, number):
+    path = record(tmp_path / "run.h5", 2, close=True)
+    worded(path, lambda facts: None)
+    assert Trajectory(path).table("losses")["loss"].tolist() == [LOSSES] * 2
+    worded(path, CHANGES[number])
+    with pytest.raises(TrajlabError, match="is damaged"):
+        Trajectory(path)

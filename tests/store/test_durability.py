@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests.runs import finish, run_python
 from trajlab.errors import TrajlabError
 from trajlab.store import Column, Table, Trajectory, Writer, frames, parts, standard
 from trajlab.store.check import check
@@ -58,8 +59,7 @@ def killed(path, steps, **options):
     for step in steps:
         append(writer, step)
         writer.flush()
-    writer._lock.release()
-    return writer.path
+    return finish(writer, close=False)
 
 
 def frame_ends(path):
@@ -168,7 +168,7 @@ def test_a_file_in_a_log_s_place_is_left_out_and_told(tmp_path):
     writer.close()
     run = Trajectory(writer.path)
     assert any("belongs to another run" in problem for problem in run.problems)
-    assert run.run_id == writer._header.run_id
+    assert run.run_id == writer._journal.header.run_id
     assert run.table("losses")["step"].tolist() == [0, 1]
     other._lock.release()
 
@@ -278,6 +278,7 @@ def test_a_forked_process_changes_nothing(tmp_path):
     """A DataLoader worker inherits the writer, and may even close it or exit through it."""
     code = f"""
 import os
+from tests.runs import finish, run_python
 from trajlab.errors import TrajlabError
 from trajlab.store import Writer, standard
 writer = Writer({str(tmp_path / "run.h5")!r}, ["left", "right"])
@@ -417,7 +418,7 @@ def test_a_reader_survives_a_merge_between_its_looks(tmp_path, monkeypatch, list
 
 
 def test_a_log_that_is_long_becomes_a_sealed_part(tmp_path, monkeypatch):
-    monkeypatch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
+    monkeypatch.setattr("trajlab.store.journal.ROTATE_BYTES", 1)
     writer = start(tmp_path / "run.h5")
     writer.declare(Table("late", (Column("flag", dtype="bool"), Column("why", dtype="str"))))
     for step in range(7):
@@ -441,7 +442,7 @@ def test_a_log_that_is_long_becomes_a_sealed_part(tmp_path, monkeypatch):
 
 
 def test_a_log_that_cannot_be_sealed_stays_what_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr("trajlab.store.writer.ROTATE_BYTES", 1)
+    monkeypatch.setattr("trajlab.store.journal.ROTATE_BYTES", 1)
     writer = start(tmp_path / "run.h5")
     append(writer, 0)
     with monkeypatch.context() as patch:
@@ -458,7 +459,7 @@ def test_a_log_that_cannot_be_sealed_stays_what_it_is(tmp_path, monkeypatch):
 
 
 def test_many_sessions_that_were_cut_off_are_merged_by_the_next(tmp_path, monkeypatch):
-    monkeypatch.setattr("trajlab.store.writer.MERGE_PARTS", 3)
+    monkeypatch.setattr("trajlab.store.resume.MERGE_PARTS", 3)
     path = tmp_path / "run.h5"
     for session in range(8):
         killed(path, [session], resume=True)
@@ -498,6 +499,7 @@ def test_a_disk_that_refuses_the_sealed_file_is_told_and_the_process_lives(tmp_p
     """HDF5 would crash it at its end after a write that failed."""
     code = f"""
 import resource, signal
+from tests.runs import finish, run_python
 from trajlab.errors import TrajlabError
 from tests.store.test_durability import append, start
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -512,8 +514,7 @@ except TrajlabError as error:
 else:
     raise SystemExit("nothing was refused")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(code)
     assert steps(tmp_path / "run.h5") == [0]
 
 

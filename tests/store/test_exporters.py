@@ -2,26 +2,27 @@
 
 import json
 import math
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 import xarray as xr
 
-from trajlab.store import Column, Table, Writer, load, standard
+from tests.runs import run_python, write
+from trajlab.store import Column, Table, load, standard
 from trajlab.store.exporters import export
 
 
 def record(path, steps=3, **metadata):
-    writer = Writer(path, ["a"], metadata=metadata)
-    writer.declare(standard("losses", task=["a"]).only("learning_rate", "loss"))
-    writer.declare(Table("notes", (Column("why", dtype="str"), Column("meta.step"))))
-    for step in range(steps):
-        writer.append("losses", {"step": step, "loss": [1 / (step + 1)], "learning_rate": 0.5})
-        writer.append("notes", {"step": step, "why": "=1+1"})
-    writer.close()
-    return load(path)
+    losses = standard("losses", task=["a"]).only("learning_rate", "loss")
+    notes = Table("notes", (Column("why", dtype="str"), Column("meta.step")))
+    flushes = (
+        {
+            "losses": {"step": step, "loss": [1 / (step + 1)], "learning_rate": 0.5},
+            "notes": {"step": step, "why": "=1+1"},
+        }
+        for step in range(steps)
+    )
+    return load(write(path, ["a"], [losses, notes], flushes, metadata=metadata))
 
 
 def read(path):
@@ -91,6 +92,7 @@ def test_a_refusing_disk_leaves_what_was_there(tmp_path, suffix):
 import resource, signal
 from pathlib import Path
 from trajlab.errors import TrajlabError
+from tests.runs import run_python, write
 from trajlab.store import load
 from trajlab.store.exporters import export
 runs = load({str(tmp_path / "run.h5")!r})
@@ -103,7 +105,6 @@ except TrajlabError as error:
 else:
     raise SystemExit("nothing was refused")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(code)
     assert out.read_text() == "before"
     assert {file.name for file in tmp_path.iterdir()} <= {"run.h5", "run.h5.lock", out.name}

@@ -1,5 +1,6 @@
 """A file of each format version, as it was written then, reads for ever."""
 
+import gzip
 import json
 import shutil
 import struct
@@ -10,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
 from trajlab.store.check import check
 from trajlab.store.repair import repair
@@ -106,3 +108,23 @@ def test_the_specification_is_enough_to_verify_and_read(name):
         assert loss.attrs["crc32"] == zlib.crc32(loss[...].astype("<f8").tobytes())
         tasks = file["losses/task"].asstr()[...]
         assert file["losses/task"].attrs["crc32"] == zlib.crc32("\0".join(tasks).encode())
+
+
+def test_a_column_larger_than_what_is_read_at_once_reads_as_it_was_written(tmp_path):
+    """1,300 rows of 1,000 numbers, 5 MiB: its checksum is compared over several portions."""
+    path = tmp_path / "run.h5"
+    packed = (FORMAT / "version-2-large.h5.gz").read_bytes()
+    path.write_bytes(gzip.decompress(packed))
+    assert check(path).problems == ()
+    table = Trajectory(path).table("wide")
+    expected = np.arange(1000) % 16 + np.arange(1300)[:, None] % 3
+    np.testing.assert_array_equal(table["value"], expected)
+    portions = list(table.portions("value", 2**20))
+    assert len(portions) > 4
+    np.testing.assert_array_equal(np.concatenate(portions), expected)
+    content = bytearray(path.read_bytes())
+    at = content.index(expected[1299].astype("<f4").tobytes())  # rows of one kind stand often
+    content[at] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(TrajlabError, match="checksum of column value of table wide"):
+        Trajectory(path).table("wide")["value"]

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.runs import finish
 from trajlab.errors import TrajlabError
 from trajlab.store import Runs, Table, Trajectory, Writer, header, load, standard
 from trajlab.store.table import AbsentError
@@ -20,11 +21,7 @@ def record(path, *, close=True, **metadata):
     for step in range(3):
         writer.append("losses", {"step": step, "loss": [step, 1]})
     writer.flush()
-    if close:
-        writer.close()
-    else:
-        writer._lock.release()
-    return path
+    return finish(writer, close=close)
 
 
 @pytest.fixture

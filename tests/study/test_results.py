@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from trajlab.study.file import read
-from trajlab.study.results import cost_table
+from trajlab.study.results import cost_table, finished
 from trajlab.study.selection import runs
 from trajlab.study.status import seconds
 
@@ -64,3 +65,22 @@ def test_a_run_of_two_stages_is_counted_once(tmp_path: Path) -> None:
     hours = [seconds(found) / 3600 for run in trained if (found := run.trajectory())]
     assert table.loc["one", "core_hours"] == pytest.approx(sum(hours))
     assert 0 < table.loc["one", "core_hours"] < 1
+
+
+def test_a_failed_run_is_told_and_withholds_the_verdict(tmp_path: Path) -> None:
+    """Of trials it counts as tried, elsewhere its seed is not whole."""
+    file = tmp_path / "study.toml"
+    file.write_text(STUDY)
+    made = replace(read(file), runs=tmp_path / "runs")
+    first, *others = runs(made, made.stages[0]) or []
+    for run in others:
+        run.train()
+    first.fail("the algorithm failed to converge", "Traceback")
+    found = finished(file, ["one"], tmp_path / "runs")
+    tried = finished(file, ["one"], tmp_path / "runs", failures=True)
+    assert (found.seeds, found.wanted, found.failed) == (1, 2, 1)
+    assert (tried.seeds, len(tried.runs)) == (2, 3)
+    verdict = found.withhold(pd.DataFrame({"verdict": ["supported"]}), fewest=1)
+    assert verdict["verdict"].tolist() == ["undecided"]
+    assert verdict["lacks"].tolist() == ["1 of 2 seeds are trained, 1 runs failed"]
+    assert cost_table(file, tmp_path / "runs")["failed"].tolist()[0] == 1

@@ -19,7 +19,7 @@ from trajlab.study import runner
 from trajlab.study.file import Study
 from trajlab.study.run import Run
 from trajlab.study.selection import runs
-from trajlab.study.status import measured, outlook, state
+from trajlab.study.status import duration, measured, outlook, state, tried
 from trajlab.training import checkpoint
 
 Make = Callable[..., Study]
@@ -32,10 +32,14 @@ class Seen(runner.Progress):
     def __init__(self) -> None:
         super().__init__()
         self.trained: list[Path] = []
+        self.skips: list[Path] = []
         self.losses = 0
 
     def finished(self, run: Run, seconds: float) -> None:
         self.trained.append(run.path)
+
+    def skipped(self, run: Run, sentence: str) -> None:
+        self.skips.append(run.path)
 
     def lost(self, attempt: int) -> None:
         self.losses += 1
@@ -112,7 +116,7 @@ def test_the_best_on_validation_is_used_and_a_diverged_run_is_kept_but_not_chose
     assert len(seen.trained) == 8
     chosen = {run.plan.learning_rate for run in runs(made, made.stages[1]) or []}
     assert chosen == {0.1}
-    tuning = state(made, made.stages[0], pace=1.0)
+    tuning = state(made, made.stages[0], pace={"digits": 1.0})
     assert (tuning.wanted, tuning.finished, tuning.diverged) == (6, 6, 2)
     assert tuning.worker_minutes_left == 0
     diverged = [run for run in load(made.runs) if run.metadata["learning_rate"] == 1e6]
@@ -144,16 +148,28 @@ def test_runs_of_two_stages_are_counted_once(study: Make) -> None:
     made = study(SHARED)
     found = outlook(made)
     assert (found.wanted, found.left, found.passes, found.known) == (4, 4, 12, True)
-    assert np.isnan(measured(made))
+    assert measured(made) == {}
+    assert np.isnan(state(made, made.stages[0], {}).worker_minutes_left)
     for run in runs(made, made.stages[0]) or []:
         run.train()
     found = outlook(made)
     assert (found.wanted, found.left, found.passes) == (4, 2, 6)
     pace = measured(made)
-    assert pace > 0
+    assert pace["digits"] > 0
     left = [state(made, stage, pace).worker_minutes_left for stage in made.stages]
-    assert left == pytest.approx([0, 6 * pace / 60])
+    assert left == pytest.approx([0, 6 * pace["digits"] / 60])
     assert not outlook(study(TUNED, "open")).known
+
+
+def test_every_setting_has_a_pace_of_its_own(study: Make) -> None:
+    made = study("[[stage]]\nsetting = ['digits', 'yeast']\ncondition = ''\n")
+    plans = outlook(made).open
+    assert [own["setting"] for own in plans] == ["digits", "yeast"]
+    # 2 passes of one task, and 2 of fourteen
+    assert duration(plans, {"digits": 3.0, "yeast": 0.5}) == 2 * 1 * 3 + 2 * 14 * 0.5
+    assert np.isnan(duration(plans, {"digits": 3.0}))
+    assert tried(made, plans[0]) > 0
+    assert not made.runs.exists()
 
 
 def test_a_full_disk_at_a_checkpoint_fails_one_run_and_loses_nothing(study: Make) -> None:
@@ -268,6 +284,104 @@ def test_a_failing_run_is_told_and_the_others_go_on(
     assert len(failed) == 1
     for way in ("root", "TRAJLAB_DATA", "Debian package", "download it from"):
         assert way in sentence
+
+
+class Raising(Run):
+    """A run that raises what no sentence tells how to mend, where its rate is the largest."""
+
+    def _train(self) -> float:
+        if self.plan.learning_rate == 0.2:
+            raise UnpicklableError(1, 2)
+        return super()._train()
+
+
+class UnpicklableError(RuntimeError):
+    """An error that does not survive the way to another process."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"the algorithm failed to converge {one} {two}\nwith more lines")
+
+
+RAISING = """
+[[stage]]
+name = "tuning"
+learning_rate = [0.01, 0.05, 0.2]
+[[stage]]
+name = "front"
+front = "tuning"
+seed = 5
+[[stage]]
+name = "own"
+learning_rate = { best = "tuning" }
+seed = 7
+"""
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_a_run_that_raises_costs_itself_and_is_not_trained_again_unasked(
+    study: Make, monkeypatch: pytest.MonkeyPatch, processes: bool
+) -> None:
+    made = study(RAISING)
+    tuning = made.stages[0]
+    monkeypatch.setattr("trajlab.study.selection.Run", Raising)
+    seen = train(made, runner.local(1) if processes else None)
+    # what depends on the stage is trained, from the values that are left
+    assert {load(path)[0].metadata["learning_rate"] for path in seen.trained} == {0.01, 0.05}
+    ((sentence, (failed,)),) = seen.failures.items()
+    assert sentence.startswith(
+        "UnpicklableError: the algorithm failed to converge 1 2 (in full in "
+    )
+    assert "--retry" in sentence
+    assert failed.failure == "UnpicklableError: the algorithm failed to converge 1 2"
+    assert "in _train" in failed.path.with_suffix(".failed").read_text()
+    found = state(made, tuning, pace={"digits": 1.0})
+    assert (found.wanted, found.finished, found.failed, found.diverged) == (3, 2, 1, 0)
+    assert (outlook(made).left, found.worker_minutes_left) == (0, 0)
+
+    again = train(made)
+    assert (again.trained, again.failures) == ([], {})
+    assert again.skips == [failed.path]
+    monkeypatch.undo()  # what was wrong is mended
+    asked = Seen()
+    runner.train(made, runner.Engine(one_thread), asked, retry=True)
+    assert asked.trained[0] == failed.path
+    assert state(made, tuning, pace={"digits": 1.0}).failed == 0
+
+
+def test_a_stage_all_of_whose_runs_failed_is_one_sentence(study: Make) -> None:
+    made = study(RAISING)
+    for run in runs(made, made.stages[0]) or []:
+        run.fail("nothing worked")
+    with pytest.raises(TrajlabError, match="every run of stage 'tuning' diverged or failed"):
+        train(made)
+
+
+class Deadly(Run):
+    """A run whose worker dies at every attempt, where its seed is 1."""
+
+    def train(self) -> float:
+        if self.plan.seed == 1:
+            raise DeadWorkerError
+        return super().train()
+
+
+class DeadWorkerError(Exception):
+    """What an executor tells of a worker that died."""
+
+
+def test_a_run_that_takes_its_workers_along_fails_alone(
+    study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = study("[[stage]]\nseed = [0, 1, 2]\n")
+    monkeypatch.setattr("trajlab.study.selection.Run", Deadly)
+    engine = runner.Engine(one_thread, (DeadWorkerError,))
+    seen = train(made, engine)
+    assert [load(path)[0].metadata["seed"] for path in sorted(seen.trained)] == [0, 2]
+    ((sentence, (failed,)),) = seen.failures.items()
+    assert "3 workers died of it, trained alone (out of memory?)" in sentence
+    assert failed.plan.seed == 1
+    assert seen.losses == 4  # in the first attempt it is not known yet which run it is
+    assert train(made, engine).skips == [failed.path]
 
 
 def test_a_dask_cluster_gives_the_same_runs_and_a_killed_worker_costs_one_retry(

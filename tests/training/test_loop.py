@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,6 +105,45 @@ def test_a_diverging_run_ends_early_and_is_complete(tmp_path: Path) -> None:
     assert run.status == "complete"
     assert len(run.table("losses")["step"]) < 15
     assert np.isnan(run.table("evaluations/validation")["loss"][-1]).any()
+
+
+@pytest.mark.parametrize("method", ["imtl", "mgda", "graddrop"])
+def test_so_does_one_whose_gradients_overflow_before_its_loss(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TorchJD's linear algebra raised, which ended a whole study."""
+    grad = torch.autograd.grad
+
+    def overflown(*args: Any, **options: Any) -> Any:
+        return tuple(1e30 * found for found in grad(*args, **options))
+
+    plan = replace(PLAN, method=method)
+    Trainer(plan)  # what counts operations has the plain gradients
+    monkeypatch.setattr("trajlab.training.methods.aggregation.torch.autograd.grad", overflown)
+    train(plan, tmp_path / "run.h5")
+    (run,) = load(tmp_path / "run.h5")
+    assert run.status == "complete"
+    assert len(run.table("losses")["step"]) < 5
+    assert np.isfinite(run.table("losses")["loss"][0]).all()
+    assert np.isnan(run.table("evaluations/validation")["loss"][-1]).all()
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_a_torn_checkpoint_is_warned_of_and_the_run_begins_again(kept: int, tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    with pytest.raises(Interrupted):
+        train(PLAN, path, on_epoch=interrupt)
+    saved = file(path)
+    saved.write_bytes(saved.read_bytes()[:kept])
+    with pytest.warns(UserWarning, match=f"{saved.name} is no whole checkpoint"):
+        train(PLAN, path)
+    train(PLAN, tmp_path / "whole.h5")
+    (torn,), (whole,) = load(path), load(tmp_path / "whole.h5")
+    assert torn.status == "complete"
+    columns = ["step", "epoch", "task", "loss"]
+    pd.testing.assert_frame_equal(
+        torn.frame("losses")[columns], whole.frame("losses")[columns], check_exact=True
+    )
 
 
 def test_the_first_epoch_is_evaluated_at_fractions_of_its_steps(tmp_path: Path) -> None:

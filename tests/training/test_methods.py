@@ -297,6 +297,27 @@ def test_implied_weights_are_those_of_the_nearest_sum() -> None:
     torch.testing.assert_close(implied_weights(apart @ apart.T, apart @ update), update[:2] * 0)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 1e200])
+@pytest.mark.parametrize("name", ["imtl", *AGGREGATORS])
+def test_gradients_that_are_not_finite_make_an_update_that_is_not(name: str, bad: float) -> None:
+    """No error of a library's linear algebra, no number, and no weights."""
+    rows = ROWS.clone()
+    rows[1, 1] = bad  # the square of the last overflows
+    made = method(name, TASKS, 0, {})
+    update, weights = step(made, rows)
+    assert update.isnan().all()
+    assert all(math.isnan(weight) for weight in weights.values())
+    (probe,) = made.probes
+    row = probe.measure(None)  # type: ignore[arg-type]
+    assert torch.as_tensor(row["implied_weight"]).isnan().all()
+
+
+def test_large_gradients_whose_squares_are_finite_are_aggregated() -> None:
+    update, _ = step(method("pcgrad", TASKS, 0, {}), ROWS * 1e100)
+    assert update.isfinite().all()
+    assert update.abs().max() > 1e99
+
+
 def test_upgrad_and_mgda_conflict_with_no_task() -> None:
     for name in ("upgrad", "mgda"):
         update, _ = step(method(name, TASKS, 0, {}), ROWS)

@@ -72,6 +72,12 @@ def test_a_metric_is_as_worked_out_by_hand(name: str, size: int) -> None:
     assert metric.higher_is_better is higher_is_better
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_ranking_of_a_diverged_run_is_not_a_number(bad: float) -> None:
+    logits = torch.tensor([1.0, bad, 0.0])
+    assert math.isnan(scored(average_precision, logits, torch.tensor([1.0, 0.0, 1.0]), 2))
+
+
 @pytest.mark.parametrize("metric", [f1, average_precision])
 def test_a_score_of_nothing_is_not_a_number(metric: Metric) -> None:
     assert math.isnan(scored(metric, -torch.ones(3), torch.zeros(3), 2))

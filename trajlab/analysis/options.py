@@ -85,6 +85,19 @@ class ScoreOptions(IntervalOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TableOptions(ScoreOptions):
+    """Options of an analysis that takes a user's own table in the place of runs.
+
+    Attributes
+    ----------
+    table
+        Name of the table; None of runs.
+    """
+
+    table: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ComparisonOptions(ScoreOptions):
     """Options of an analysis that compares groups of runs with a baseline.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +62,16 @@ class Result:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, pd.DataFrame)}
 
-    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+    def show(self) -> None:
+        """Display the interactive figures in a notebook; see :mod:`trajlab.report.notebook`."""
+        _notebook("show")(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of the result: its figure and its main table."""
+        text: str = _notebook("html")(self)
+        return text
+
+    def sentences(self, margin: float | None = None, /) -> Iterator[Sentence]:
         """Yield the sentences that the tables allow; none, unless an analysis says otherwise.
 
         Parameters
@@ -71,6 +81,12 @@ class Result:
         """
         del margin
         yield from ()
+
+
+def _notebook(name: str) -> Callable[[Result], Any]:
+    """Return a function of the report, which stands above: it is looked up when it is needed."""
+    function: Callable[[Result], Any] = resolve_name(f"trajlab.report.notebook:{name}")
+    return function
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def command(name: str) -> click.Command:
         With the analysis's own options, then those that all analyses share.
     """
     entry = ANALYSES[name]
-    analyse = resolve_name(entry.analysis)
+    analyse = resolve_name(f"trajlab.analysis:{name}")
     optional = signature(analyse).parameters["runs"].default is not Parameter.empty
 
     def run(

@@ -9,6 +9,7 @@ import click
 from trajlab.cli.options import DEBUG, JSON
 from trajlab.cli.output import show
 from trajlab.cli.runs import RUNS
+from trajlab.cli.terminal import echo
 from trajlab.lazy import pd
 from trajlab.store.check import check
 from trajlab.store.runs import find
@@ -25,7 +26,7 @@ def _run(runs: tuple[str, ...], as_json: bool) -> None:
     show(tables, as_json=as_json, first="problems" if problems else "columns")
     if not as_json:
         wrong = sum(bool(found.problems) for found in checked.values())
-        click.echo(f"{len(checked)} runs checked, {wrong} with problems, {len(problems)} problems")
+        echo(f"{len(checked)} runs checked, {wrong} with problems, {len(problems)} problems")
     sys.exit(1 if problems else 0)
 
 

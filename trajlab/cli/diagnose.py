@@ -6,12 +6,12 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.padding import Padding
-from rich.text import Text
 
 from trajlab.analysis import Diagnosis, diagnose
 from trajlab.cli.options import CSV, DEBUG, FORCE, JSON, options
 from trajlab.cli.output import show
 from trajlab.cli.runs import RUNS, open_runs
+from trajlab.cli.terminal import words
 from trajlab.report import files, tables
 
 PAGE = click.Option(
@@ -54,13 +54,13 @@ def say(diagnosis: Diagnosis, file: Path) -> None:
 
     console = Console(highlight=False)
     for name, said in sentences(diagnosis).items():
-        console.print(Text(name, style="bold"))
-        for sentence in said:
-            console.print(Padding(Text(sentence), (0, 0, 0, 2)))
+        console.print(words(name, "bold"))
+        for sentence, _ in said:
+            console.print(Padding(words(sentence), (0, 0, 0, 2)))
         console.print()
     for reason, names in left_out(diagnosis).items():
-        console.print(Text(f"Without {names}: {reason}.", style="dim"))
-    console.print(Text(f"Page: {file}"), soft_wrap=True)
+        console.print(words(f"Without {names}: {reason}.", "dim"))
+    console.print(words(f"Page: {file}"), soft_wrap=True)
 
 
 command = click.Command(

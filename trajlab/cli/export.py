@@ -6,6 +6,7 @@ import click
 
 from trajlab.cli.options import DEBUG, FORCE
 from trajlab.cli.runs import RUNS, open_runs
+from trajlab.cli.terminal import echo
 from trajlab.report.files import refuse_existing
 from trajlab.store.exporters import export
 
@@ -14,7 +15,7 @@ def _run(runs: tuple[str, ...], out: Path, table: str | None, force: bool) -> No
     if out.parent.is_dir():  # one that is missing is made
         refuse_existing([out], force=force)
     export(open_runs(runs), out, table)
-    click.echo(f"{out} written")
+    echo(f"{out} written")
 
 
 command = click.Command(

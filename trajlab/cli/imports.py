@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from trajlab.cli.options import DEBUG, options
+from trajlab.cli.terminal import echo
+from trajlab.store.importers.aim import read_aim
 from trajlab.store.importers.comet import read_comet
 from trajlab.store.importers.csv import import_csv
 from trajlab.store.importers.lightning import read_lightning
@@ -23,6 +25,7 @@ _LOGS: dict[str, tuple[Reader, str]] = {
     "tensorboard": (read_tensorboard, "TensorBoard event files, one run a folder below SOURCE."),
     "wandb": (read_wandb, "Weights & Biases: a folder of offline runs, or an exported CSV file."),
     "mlflow": (read_mlflow, "MLflow: a local folder mlruns, or a data base such as mlflow.db."),
+    "aim": (read_aim, "Aim: a repository, the folder that holds .aim."),
     "trackio": (read_trackio, "trackio: the data bases below SOURCE, one a project."),
     "comet": (read_comet, "Comet: the archives of offline experiments below SOURCE."),
     "lightning": (read_lightning, "Lightning's CSVLogger: the metrics.csv files below SOURCE."),
@@ -39,10 +42,10 @@ def _series(read: Reader, source: Path, **settings: Any) -> None:
 
 
 def _say(written: list[Path], settings: dict[str, Any]) -> None:
-    click.echo(f"{len(written)} runs written to {settings['out']}")
+    echo(f"{len(written)} runs written to {settings['out']}")
     if settings["map"] is None:  # the tasks are then what series or columns are called
         tasks = dict.fromkeys(task for path in written for task in Trajectory(path).tasks)
-        click.echo(f"Tasks: {', '.join(tasks)}")
+        echo(f"Tasks: {', '.join(tasks)}")
 
 
 command = click.Group(

@@ -5,12 +5,15 @@ from pathlib import Path
 import click
 
 from trajlab.cli.options import DEBUG
+from trajlab.cli.terminal import echo
 from trajlab.store.merge import recover
 
 
 def _run(run: Path) -> None:
-    recover(run)
-    click.echo(f"{run} is sealed")
+    problems = recover(run)
+    echo(f"{run} is sealed")
+    for sentence in problems:
+        echo(f"Warning: {sentence}", err=True)
 
 
 command = click.Command(

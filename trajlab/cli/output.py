@@ -9,9 +9,8 @@ import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from trajlab.cli.escapes import inert
+from trajlab.cli.terminal import words
 from trajlab.lazy import pd
 from trajlab.report.readable import Readable, readable
 from trajlab.report.tables import brief, main_table, to_json
@@ -54,7 +53,7 @@ def show(
         if table is not main and (len(table) > TERMINAL_ROWS or name in details):
             unsaid.append(f"{name} ({len(table)} rows)")
             continue
-        console.print(Text(name, style="bold"))
+        console.print(words(name, "bold"))
         if table.empty:
             console.print("no rows")
         else:
@@ -62,7 +61,7 @@ def show(
         console.print()
     if unsaid or any(name in details for name in main):
         said = ", ".join([*unsaid, f"every column of {ordered[0][0]}"] if details else unsaid)
-        console.print(Text(f"--json prints all: {said}.", style="dim"))
+        console.print(words(f"--json prints all: {said}.", "dim"))
 
 
 def _brief(console: Console, table: pd.DataFrame, details: Collection[str]) -> None:
@@ -78,13 +77,13 @@ def _brief(console: Console, table: pd.DataFrame, details: Collection[str]) -> N
         return
     _show(console, readable(shown[~empty]))
     for reason, rows in table[empty].groupby("reason"):
-        console.print(Text(f"{len(rows)} more without numbers: {inert(str(reason))}.", style="dim"))
+        console.print(words(f"{len(rows)} more without numbers: {reason}.", "dim"))
 
 
 def _show(console: Console, table: Readable) -> None:
     if table.common:
         said = " · ".join(f"{name.replace('_', ' ')} {text}" for name, text in table.common.items())
-        console.print(Text(inert(said), style="dim"))
+        console.print(words(said, "dim"))
     widths = {name: _width(table, name) for name in map(str, table.cells)}
     if sum(widths.values()) + SPACE * len(widths) <= console.width:
         console.print(_upright(table, widths))
@@ -96,8 +95,8 @@ def _width(table: Readable, name: str) -> int:
     cells = list(table.cells[name])
     longest = max(map(len, cells))
     if name not in table.numeric:  # text may be wrapped, but not inside a word
-        words = [len(word) for cell in cells for word in cell.split()]
-        longest = min(longest, max(WORDS, *words))
+        lengths = [len(word) for cell in cells for word in cell.split()]
+        longest = min(longest, max(WORDS, *lengths))
     return max(longest, *map(len, name.split("_")))
 
 
@@ -116,13 +115,13 @@ def _upright(table: Readable, widths: Mapping[str, int]) -> Table:
     made = _empty(header=True)
     for name, width in widths.items():
         made.add_column(
-            Text(textwrap.fill(name.replace("_", " "), width)),
+            words(textwrap.fill(name.replace("_", " "), width)),
             min_width=width,
             justify="right" if name in table.numeric else "left",
             overflow="fold",
         )
     for row in table.cells.itertuples(index=False):
-        made.add_row(*(Text(inert(cell)) for cell in row))
+        made.add_row(*map(words, row))
     return made
 
 
@@ -140,5 +139,5 @@ def _lying(table: Readable, width: int) -> Iterator[Table]:
         for _ in range(len(block)):
             made.add_column(min_width=each, overflow="fold")
         for name, label in zip(block, names, strict=True):
-            made.add_row(Text(label, style="dim"), *(Text(inert(cell)) for cell in block[name]))
+            made.add_row(words(label, "dim"), *map(words, block[name]))
         yield made

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeR
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from trajlab.cli.terminal import words
 from trajlab.study.grid import cost
 from trajlab.study.run import Run
 from trajlab.study.runner import Progress
@@ -59,13 +60,18 @@ class Shown(Progress):
 
     def finished(self, run: Run, seconds: float) -> None:
         """Say that a run is trained."""
-        self._bar.console.print(f"{run.path} trained in {seconds:.0f} s", soft_wrap=True)
+        self._bar.console.print(words(f"{run.path} trained in {seconds:.0f} s"), soft_wrap=True)
         self._bar.advance(self._task, cost(run.configuration))
 
     def failed(self, run: Run, sentence: str) -> None:
         """Keep why a run was not trained."""
         super().failed(run, sentence)
         self._bar.advance(self._task, cost(run.configuration))
+
+    def skipped(self, run: Run, sentence: str) -> None:
+        """Say that a run failed before and is not trained again."""
+        told = f"{run.path} failed before ({sentence}) and counts as tried; --retry trains it again"
+        self._bar.console.print(words(told), soft_wrap=True)
 
     def lost(self, attempt: int) -> None:
         """Say that a run starts again."""

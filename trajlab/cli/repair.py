@@ -5,14 +5,15 @@ from pathlib import Path
 import click
 
 from trajlab.cli.options import DEBUG
+from trajlab.cli.terminal import echo
 from trajlab.store.repair import repair
 
 
 def _run(run: Path, out: Path) -> None:
     lost = repair(run, out)
-    click.echo(f"{out} holds what is valid of {run}")
+    echo(f"{out} holds what is valid of {run}")
     for sentence in lost or ["nothing was lost"]:
-        click.echo(sentence)
+        echo(sentence)
 
 
 command = click.Command(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from trajlab.cli.escapes import inert
+from trajlab.cli.terminal import echo
 from trajlab.store import Runs, load
 
 RUNS = click.Argument(["runs"], nargs=-1, required=True)
@@ -26,5 +26,5 @@ def open_runs(patterns: Sequence[str]) -> Runs:
     """
     runs = load(*patterns)
     for _, reason in runs.skipped:
-        click.echo(inert(f"Skipped: {reason}"), err=True)
+        echo(f"Skipped: {reason}", err=True)
     return runs

@@ -17,6 +17,7 @@ import click
 
 from trajlab.cli.options import DEBUG, JSON
 from trajlab.cli.output import show
+from trajlab.cli.terminal import echo
 from trajlab.lazy import pd
 
 if TYPE_CHECKING:
@@ -38,35 +39,47 @@ def _study(file: Path, runs: Path | None) -> Study:
     return replace(study, runs=runs) if runs else study
 
 
-def _run(file: Path, runs: Path | None, workers: int, dask: str | None, dry_run: bool) -> None:
+def _run(
+    file: Path, runs: Path | None, workers: int, dask: str | None, dry_run: bool, retry: bool
+) -> None:
     from trajlab.cli.progress import Shown, bar
     from trajlab.study.runner import cluster, local, train
-    from trajlab.study.status import measured
 
     study = _study(file, runs)
     if dry_run:
         _estimate(study, workers)
         return
     with bar() as drawn:
-        progress = Shown(drawn, math.nan if dask else measured(study) / workers)
+        progress = Shown(drawn, math.nan if dask else _pace(study) / workers)
         try:
-            train(study, cluster(dask) if dask else local(workers), progress)
+            train(study, cluster(dask) if dask else local(workers), progress, retry=retry)
         except KeyboardInterrupt:
-            click.echo("Stopped; run the study again to go on from the last checkpoints.", err=True)
+            echo("Stopped; run the study again to go on from the last checkpoints.", err=True)
             sys.exit(130)
         finally:
             for sentence, failed in progress.failures.items():
-                click.echo(f"Not trained: {len(failed)} of the runs. {sentence}", err=True)
+                echo(f"Not trained: {len(failed)} of the runs. {sentence}", err=True)
     sys.exit(2 if progress.failures else 0)
 
 
+def _pace(study: Study) -> float:
+    """Return the mean seconds of a pass over what is left; NaN if a setting of it is new."""
+    from trajlab.study.status import duration, measured, outlook
+
+    left = outlook(study)
+    return duration(left.open, measured(study)) / left.passes if left.passes else math.nan
+
+
 def _estimate(study: Study, workers: int) -> None:
-    from trajlab.study.status import measured, outlook, tried
+    from trajlab.study.status import duration, measured, outlook, tried
 
     found = outlook(study)
     pace = measured(study)
-    seconds = found.passes * (pace if math.isfinite(pace) else tried(study)) / workers
-    click.echo(
+    for own in found.open:
+        if own["setting"] not in pace:
+            pace[own["setting"]] = tried(study, own)
+    seconds = duration(found.open, pace) / workers
+    echo(
         f"{found.wanted} runs{'' if found.known else ' at most'}, {found.left} of them to train: "
         f"about {timedelta(seconds=round(seconds))} with {workers} at a time."
     )
@@ -106,6 +119,11 @@ command = click.Group(
                     ["--dry-run"],
                     is_flag=True,
                     help="Say how many runs there are and how long they will take.",
+                ),
+                click.Option(
+                    ["--retry"],
+                    is_flag=True,
+                    help="Train runs again that ended in an error in an earlier call.",
                 ),
                 DEBUG,
             ],

@@ -13,6 +13,7 @@ from rich.text import Text
 from trajlab.analysis.arrays import cosine
 from trajlab.cli.options import DEBUG
 from trajlab.errors import TrajlabError
+from trajlab.escapes import inert
 from trajlab.store import Trajectory
 from trajlab.store.rows import Array
 
@@ -51,7 +52,7 @@ def picture(run: Trajectory, width: int, height: int) -> str:
         raise TrajlabError("plotext is missing; pip install 'trajlab[watch]'") from error
     drawn = list(panels(run))
     rows = max(8, (height - 2) // max(1, len(drawn)))
-    pieces = [f"{run.path}  {run.status}"]
+    pieces = [inert(f"{run.path}  {run.status}")]
     for title, steps, lines in drawn:
         plotext.clear_figure()
         plotext.theme("clear")
@@ -60,7 +61,7 @@ def picture(run: Trajectory, width: int, height: int) -> str:
         for label, values in lines.items():
             finite = np.isfinite(values)
             if finite.any():
-                plotext.plot(steps[finite].tolist(), values[finite].tolist(), label=label)
+                plotext.plot(steps[finite].tolist(), values[finite].tolist(), label=inert(label))
         pieces.append(plotext.build())
     return "\n".join(pieces)
 

@@ -2,12 +2,12 @@
 
 from math import ceil
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Conflict
+from trajlab.plots.figure import figure
 from trajlab.plots.layers import layers
 from trajlab.plots.style import INK, Series, say, series
 
@@ -15,39 +15,26 @@ WINDOWS = 50  # points of a line: a step's cosine is too noisy to be drawn by it
 DISTINCT = 10  # pairs that can still be told apart
 
 
-def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
+@figure
+def conflict(result: Conflict, ax: Axes) -> None:
     """Draw the cosine of each pair of task gradients over training.
 
     A line is the mean over a window of steps and over the runs of a group, its band the middle
     80 % of them. More pairs than can be told apart are drawn as one line, their mean. Large marks
     are the mean noise-corrected cosine over runs, where it was measured. Of ``layers=True`` it is
-    the map of :func:`trajlab.plots.layers.layers`.
-
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.conflict` returned.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
+    the map of :func:`trajlab.plots.layers`.
     """
     if result.settings["layers"]:
-        return layers(result, ax)
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
-    pairs = result.pairs.dropna(subset=["cosine"]).query("layer == 'all'")
+        layers(result, ax)
+        return
+    pairs = drawn_pairs(result.pairs)
     ax.set_xlabel("step")
     ax.set_ylabel("cosine of the task gradients")
     ax.set_ylim(-1.05, 1.05)
     if pairs.empty:
         say(ax, "no step with two task gradients")
-        return ax
+        return
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
-    pairs = pairs.assign(pair=pairs["task_a"] + " – " + pairs["task_b"])
-    if (number := pairs["pair"].nunique()) > DISTINCT:
-        pairs = pairs.assign(pair=f"mean of {number} pairs")
     keys = ("setting", "condition", "method", *result.settings["group_by"], "pair")
     lines = list(series(pairs, keys, alone=("pair",)))
     for line in lines:
@@ -55,19 +42,54 @@ def conflict(result: Conflict, ax: Axes | None = None) -> Axes:
         _draw_corrected(ax, line, result.corrected)
     ax.legend(frameon=False, ncols=ceil(len(lines) / 4))
     sns.despine(ax=ax)
-    return ax
+
+
+def drawn_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of whole gradients with the column `pair`; many pairs are one, their mean.
+
+    Parameters
+    ----------
+    pairs
+        ``pairs`` of :func:`trajlab.analysis.conflict`.
+    """
+    rows = pairs.dropna(subset=["cosine"]).query("layer == 'all'")
+    rows = rows.assign(pair=rows["task_a"] + " – " + rows["task_b"])
+    if (number := rows["pair"].nunique()) > DISTINCT:
+        rows = rows.assign(pair=f"mean of {number} pairs")
+    return rows
+
+
+def windowed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Average the cosine over windows of steps: `step, cosine`, and the middle 80 %, `low, high`.
+
+    Parameters
+    ----------
+    rows
+        Of one pair, of all runs of a group.
+    """
+    steps = rows["step"]
+    windows = pd.cut(steps, WINDOWS) if steps.nunique() > WINDOWS else steps
+    grouped = rows.groupby(windows, observed=True)
+    cosine = grouped["cosine"]
+    return pd.DataFrame(
+        {
+            "step": grouped["step"].mean().to_numpy(float),
+            "cosine": cosine.mean().to_numpy(float),
+            "low": cosine.quantile(0.1).to_numpy(float),
+            "high": cosine.quantile(0.9).to_numpy(float),
+        }
+    )
 
 
 def _draw(ax: Axes, line: Series, shade: float) -> None:
-    steps = line.rows["step"]
-    windows = pd.cut(steps, WINDOWS) if steps.nunique() > WINDOWS else steps
-    rows = line.rows.groupby(windows, observed=True)
-    middle = rows["step"].mean().to_numpy(float)
-    low, high = (rows["cosine"].quantile(share).to_numpy(float) for share in (0.1, 0.9))
-    ax.fill_between(middle, low, high, color=line.color, alpha=shade, linewidth=0)
+    window = windowed(line.rows)
+    middle = window["step"].to_numpy(float)
+    ax.fill_between(
+        middle, window["low"], window["high"], color=line.color, alpha=shade, linewidth=0
+    )
     ax.plot(
         middle,
-        rows["cosine"].mean().to_numpy(float),
+        window["cosine"].to_numpy(float),
         color=line.color,
         linestyle=line.dash,
         marker=line.marker,

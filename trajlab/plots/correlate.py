@@ -1,37 +1,25 @@
 """A correlation, as the points behind it."""
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Correlation
-from trajlab.plots.style import Series, legend_below, say, series
+from trajlab.plots.figure import figure
+from trajlab.plots.style import Series, legend_below, plain, say, series
 
 NAMED = 12  # points that have room for their names
 
 
-def correlate(result: Correlation, ax: Axes | None = None) -> Axes:
-    """Draw the units of a correlation, and say its estimates with their intervals.
-
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.correlate` returned.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
-    """
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
-    ax.set_xlabel(result.settings["x"].replace("_", " "))
-    ax.set_ylabel(result.settings["y"].replace("_", " "))
+@figure
+def correlate(result: Correlation, ax: Axes) -> None:
+    """Draw the units of a correlation, and say its estimates with their intervals."""
+    ax.set_xlabel(plain(result.settings["x"].replace("_", " ")))
+    ax.set_ylabel(plain(result.settings["y"].replace("_", " ")))
     points = result.points.dropna(subset=["x_value", "y_value"])
     if points.empty:
         say(ax, "no unit has both quantities")
-        return ax
+        return
     kinds = list(series(points, ("setting", "task", "metric", "group")))
     for kind in kinds:
         ax.scatter(
@@ -45,7 +33,8 @@ def correlate(result: Correlation, ax: Axes | None = None) -> Axes:
         )
     if len(points) <= NAMED:
         for unit, x, y in points[["unit", "x_value", "y_value"]].itertuples(index=False):
-            ax.annotate(str(unit), (x, y), (5, 4), textcoords="offset points", fontsize="small")
+            name = plain(str(unit))
+            ax.annotate(name, (x, y), (5, 4), textcoords="offset points", fontsize="small")
     ax.margins(0.2)
     if len(kinds) > 1:
         legend_below(ax)
@@ -53,11 +42,11 @@ def correlate(result: Correlation, ax: Axes | None = None) -> Axes:
         bare = {"handlelength": 0, "handletextpad": 0, "markerscale": 0}
         ax.legend(frameon=False, fontsize="small", **bare)
     sns.despine(ax=ax)
-    return ax
 
 
 def _name(kind: Series, within: str | None) -> str:
-    return f"{within} {kind.label}" if within and kind.label == kind.key["group"] else kind.label
+    alone = within and kind.label == plain(kind.key["group"])
+    return f"{plain(str(within))} {kind.label}" if alone else kind.label
 
 
 def _estimates(correlations: pd.DataFrame) -> list[str]:
@@ -67,6 +56,6 @@ def _estimates(correlations: pd.DataFrame) -> list[str]:
         known = f"{row['estimate']:.2f} {interval if pd.notna(row['low']) else 'no interval'}"
         estimate = f"{known}, p = {row['p_value']:.2g}" if pd.notna(row["estimate"]) else "unknown"
         statistic = str(row["statistic"]).replace("_", " ")
-        given = f" given {row['given']}" if row["given"] else ""
+        given = f" given {plain(row['given'])}" if row["given"] else ""
         said.append(f"{statistic}{given} {estimate}, n = {row['n']}")
     return said

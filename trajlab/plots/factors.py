@@ -1,38 +1,26 @@
 """Factors that differ between groups of runs, at the end and at equal training loss."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Factors
 from trajlab.analysis.factors.quadrants import factor_names
-from trajlab.plots.style import INK, legend_below, say, series
+from trajlab.plots.figure import figure
+from trajlab.plots.style import INK, legend_below, plain, say, series
 
 CLEAR = 2  # standard errors
 EDGE = 12  # beyond so many, a mark stands at the edge
 
 
-def factors(result: Factors, ax: Axes | None = None) -> Axes:
-    """Draw each factor's difference to the baseline, in standard errors, better to the right.
-
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.factors` returned.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
-    """
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
+@figure
+def factors(result: Factors, ax: Axes) -> None:
+    """Draw each factor's difference to the baseline, in standard errors, better to the right."""
     points = result.delta.assign(factor=factor_names(result.delta)).dropna(subset=["z"])
     ax.set_xlabel("difference to the baseline in standard errors (right is better)")
     if points.empty:
         say(ax, "no factor with two runs on either side")
-        return ax
+        return
     names = list(dict.fromkeys(points["factor"]))[::-1]
     for place in (-CLEAR, 0, CLEAR):
         ax.axvline(place, color=INK, linewidth=0.8, linestyle="-" if place == 0 else ":", zorder=1)
@@ -52,11 +40,10 @@ def factors(result: Factors, ax: Axes | None = None) -> Axes:
                 markerfacecolor=line.color if ended else "white",
                 label=label if len(rows) else None,
             )
-    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    ax.set_yticks(range(len(names)), [plain(name.replace("_", " ")) for name in names])
     ax.set_ylim(-0.6, len(names) - 0.4)
     ax.set_xlim(-EDGE - 1, EDGE + 1)
     if (points["z"].abs() > EDGE).any():
         ax.set_xlabel(f"{ax.get_xlabel()}\nmarks at the edge are beyond {EDGE}")
     legend_below(ax)
     sns.despine(ax=ax)
-    return ax

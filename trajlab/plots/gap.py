@@ -1,39 +1,29 @@
 """The generalization gap over training loss."""
 
-import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Gap
 from trajlab.analysis.runs.quantities import is_quantity
-from trajlab.plots.style import INK, Series, say, series
+from trajlab.plots.figure import figure
+from trajlab.plots.style import INK, Series, plain, say, series
 
 
-def gap(result: Gap, ax: Axes | None = None) -> Axes:
+@figure
+def gap(result: Gap, ax: Axes) -> None:
     """Draw the gap to the baseline at equal training loss, as the paper's figure 1 does.
 
     Training runs from left to right: the loss falls along a logarithmic axis. A line is one
     comparison, underlaid where it is significant; the shade is the interval at each loss, the paler
     one around it is to hold the whole curve at once; the large mark is the onset.
 
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.gap` returned.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
-
     References
     ----------
     D. Mueller, M. Dredze, N. Andrews, "Can Optimization Trajectories Explain Multi-Task
     Transfer?", TMLR 2024, figure 1.
     """
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
     curve = result.curve.dropna(subset=["gap"])
     group_by = result.settings["group_by"]
     keys = ("setting", "task", "metric", "condition", "method", *group_by)
@@ -42,22 +32,37 @@ def gap(result: Gap, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("training loss (falls from left to right)")
     if curve.empty:
         say(ax, "no training loss that both sides reach")
-        return ax
+        return
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
-    score, baseline = (" or ".join(curve[name].unique()) for name in ("metric", "baseline"))
+    score, baseline = (plain(" or ".join(curve[name].unique())) for name in ("metric", "baseline"))
     quantity = any(map(is_quantity, curve["metric"]))
     label = f"difference in {score} (up is larger)" if quantity else f"gap in {score}"
     ax.set_ylabel(label if quantity else f"{label} (up is better)")
     ax.set_xscale("log")
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
-    # The simultaneous band is wide where training begins, and may leave the picture there.
-    shown = curve[["gap", "low", "high"]].to_numpy(float)
-    margin = 0.1 * np.ptp(shown[np.isfinite(shown)]) or 1.0
-    ax.set_ylim(np.nanmin([*shown.ravel(), 0]) - margin, np.nanmax([*shown.ravel(), 0]) + margin)
+    ax.set_ylim(vertical_range(curve))
     ax.legend(title=f"against {baseline}", frameon=False)
     sns.despine(ax=ax)
-    return ax
+
+
+def vertical_range(curve: pd.DataFrame) -> tuple[float, float]:
+    """Return the range that the height is drawn in: all gaps, and the narrower half of intervals.
+
+    Where training begins few runs have settled, and intervals there would flatten all the rest;
+    they may leave the picture.
+
+    Parameters
+    ----------
+    curve
+        Rows of ``curve`` of :func:`trajlab.analysis.gap`, each with a gap.
+    """
+    width = curve["high"] - curve["low"]
+    reliable = curve.loc[width <= width.median(), ["low", "high"]].to_numpy(float)
+    heights = np.concatenate([curve["gap"].to_numpy(float), reliable.ravel(), [0.0]])
+    heights = heights[np.isfinite(heights)]
+    margin = 0.15 * np.ptp(heights) or 1.0
+    return float(heights.min() - margin), float(heights.max() + margin)
 
 
 def _draw(ax: Axes, line: Series, onset: float) -> None:

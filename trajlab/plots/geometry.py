@@ -1,31 +1,19 @@
 """The path of the weights in the plane of its first two principal components."""
 
-import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Geometry
+from trajlab.plots.figure import figure
 from trajlab.plots.style import legend_below, say, series
 
 
-def geometry(result: Geometry, ax: Axes | None = None) -> Axes:
-    """Draw each run's path; a large mark is where it ends.
-
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.geometry` returned.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
-    """
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
+@figure
+def geometry(result: Geometry, ax: Axes) -> None:
+    """Draw each run's path; a large mark is where it ends."""
     if result.projection.empty or "component_2" not in result.projection:
         say(ax, "fewer than two components")
-        return ax
+        return
     shares = result.explained.set_index("component")["explained"]
     for number, label in ((1, ax.set_xlabel), (2, ax.set_ylabel)):
         label(f"component {number} ({shares.loc[[number]].iloc[0]:.0%} of the variance)")
@@ -39,4 +27,3 @@ def geometry(result: Geometry, ax: Axes | None = None) -> Axes:
             ax.plot(x[-1:], y[-1:], color=line.color, marker=line.marker)
     legend_below(ax)
     sns.despine(ax=ax)
-    return ax

@@ -1,41 +1,30 @@
 """Conflict layer by layer, over training."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
 from trajlab.analysis import Conflict
-from trajlab.plots.style import say
+from trajlab.plots.figure import figure
+from trajlab.plots.style import plain, say
 
 COLUMNS = 40  # windows of steps
 NAMED = 30  # layers that have room for their names
 
 
-def layers(result: Conflict, ax: Axes | None = None) -> Axes:
+@figure
+def layers(result: Conflict, ax: Axes) -> None:
     """Draw the cosine of task gradients as a map: layers downwards, steps to the right.
 
     A cell is the mean over a window of steps, the pairs of tasks and the runs; cells below zero are
     hatched.
-
-    Parameters
-    ----------
-    result
-        What ``conflict(…, layers=True)`` returned.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
     """
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
     pairs = result.pairs.dropna(subset=["cosine"]).query("layer != 'all'")
     ax.set_xlabel("step")
     if pairs.empty:
         say(ax, "no layer with two task gradients")
-        return ax
+        return
     names = [name for name in result.pairs["layer"].unique() if name != "all"]
     windows = pd.cut(pairs["step"], COLUMNS) if pairs["step"].nunique() > COLUMNS else pairs["step"]
     means = pairs.assign(middle=pairs.groupby(windows, observed=True)["step"].transform("mean"))
@@ -48,7 +37,7 @@ def layers(result: Conflict, ax: Axes | None = None) -> Axes:
     clear = ListedColormap(["none"])
     ax.pcolor(*place, below, hatch="////", cmap=clear, shading="nearest")
     if len(names) <= NAMED:
-        ax.set_yticks(range(len(names)), names, fontsize="small")
+        ax.set_yticks(range(len(names)), list(map(plain, names)), fontsize="small")
     else:
         ax.set_ylabel(f"{len(names)} layers, in the order of the model")
     ax.invert_yaxis()
@@ -57,4 +46,3 @@ def layers(result: Conflict, ax: Axes | None = None) -> Axes:
     figure = ax.figure
     if figure is not None:
         figure.colorbar(mesh, ax=ax, label=f"cosine of the task gradients{of} (hatched below 0)")
-    return ax

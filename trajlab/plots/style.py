@@ -9,6 +9,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 
+from trajlab.escapes import inert
+
 INK = "0.25"
 
 _COLORS = sns.color_palette("colorblind")
@@ -23,7 +25,7 @@ class Series:
     Attributes
     ----------
     label
-        The words that tell it from the others.
+        Words that tell it from the other series of the figure.
     key
         Its values in the columns that make it a series.
     rows
@@ -67,13 +69,23 @@ def series(table: pd.DataFrame, keys: Sequence[str], alone: Sequence[str] = ()) 
     for number, (_, rows) in enumerate(names.groupby(present, sort=False)):
         key = {name: str(rows[name].iloc[0]) for name in present}
         yield Series(
-            label=" · ".join(key[name] for name in varying or alone if key.get(name)),
+            label=plain(" · ".join(key[name] for name in varying or alone if key.get(name))),
             key=key,
             rows=table.loc[rows.index],
             color=_COLORS[number % len(_COLORS)],
             dash=_DASHES[number % len(_DASHES)],
             marker=_MARKERS[number % len(_MARKERS)],
         )
+
+
+def plain(name: str) -> str:
+    """Return a name so that matplotlib draws it letter by letter.
+
+    It would set what stands between two dollars as mathematics, and leave out of a legend what
+    begins with an underscore; a control character is none of an SVG's.
+    """
+    drawn = inert(name).replace("$", r"\$")
+    return f" {drawn}" if drawn.startswith("_") else drawn
 
 
 def say(ax: Axes, sentence: str) -> None:

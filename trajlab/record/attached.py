@@ -44,15 +44,7 @@ class Attached:
         self._boundary = -1  # the epoch boundary that it measured last
 
     def due(self, step: int, boundary: int) -> bool:
-        """Say whether the schedule asks for a measurement.
-
-        Parameters
-        ----------
-        step : int
-            Optimizer updates completed.
-        boundary : int
-            Epoch boundaries so far.
-        """
+        """Say whether the schedule asks for a measurement at a step, `boundary` epochs ended."""
         return self.probe.schedule.due(step, boundary != self._boundary)
 
     def idle(self, moment: Moment, boundary: int) -> bool:

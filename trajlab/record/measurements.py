@@ -39,15 +39,7 @@ class Measurements:
         return any(attached.due(step, boundary) for attached in self._probes)
 
     def needs_graph(self, step: int, boundary: int) -> bool:
-        """Say whether a probe will measure on the graph of that step.
-
-        Parameters
-        ----------
-        step : int
-            Optimizer updates completed.
-        boundary : int
-            Epoch boundaries so far.
-        """
+        """Say whether a probe will measure on the graph of that step, in that epoch."""
         return any(
             attached.probe.needs_graph and attached.due(step, boundary) for attached in self._probes
         )

@@ -223,7 +223,7 @@ class Recorder(Recording):
         Raises
         ------
         TrajlabError
-            If a task is not declared, or the losses cannot be differentiated.
+            As `backward` does.
         """
         present = present_losses(losses, weights, self._tasks)
         moment = self._begin_pass(present, weights, accumulate, step)

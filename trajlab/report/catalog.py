@@ -1,11 +1,11 @@
-"""The one list of analyses: what computes each, what draws it, and how to read it.
+"""The one list of analyses: what each answers, how it is shown, and how to read it.
 
-Only strings, so that listing the commands imports nothing heavy; ``pkgutil.resolve_name`` turns
-an ``analysis`` or ``figure`` into the function.
+An analysis and its figure bear the name of their entry, in `trajlab.analysis` and in
+`trajlab.plots`. Only strings stand here, so that listing the commands imports nothing heavy.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,6 @@ class Entry:
     ----------
     help
         The question that it answers, in one line.
-    analysis, figure
-        The functions, as ``package:name``.
     panels
         Columns whose every combination of values gets a panel of its own in the figure.
     reading
@@ -26,22 +24,22 @@ class Entry:
         Columns, and tables, that a reader is spared; JSON has them.
     shown
         The table that is shown first; the first of the result if there is none of that name.
+    beside
+        Further figures, drawn next to the first in each panel where the result has rows of a table:
+        by that table's name the function, as ``package:name``.
     """
 
     help: str
-    analysis: str
-    figure: str
     panels: tuple[str, ...]
     reading: str
     details: tuple[str, ...] = ()
     shown: str = "summary"
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 ANALYSES: Mapping[str, Entry] = {
     "gap": Entry(
         help="Generalization gap to the baseline at matched training loss, and where it begins.",
-        analysis="trajlab.analysis:gap",
-        figure="trajlab.plots:gap",
         panels=("setting", "task", "metric"),
         reading=(
             "Training runs from left to right: the training loss falls along the axis. The height "
@@ -59,8 +57,6 @@ ANALYSES: Mapping[str, Entry] = {
     ),
     "conflict": Entry(
         help="Cosine and magnitude similarity of task gradients, by task pair, over training.",
-        analysis="trajlab.analysis:conflict",
-        figure="trajlab.plots:conflict",
         panels=("setting", "condition", "method"),
         reading=(
             "Each line is one pair of tasks, its band the middle 80 % of the steps around. Above "
@@ -73,18 +69,17 @@ ANALYSES: Mapping[str, Entry] = {
             "say what became of generalization."
         ),
         details=(
-            *("overall", "corrected", "across_time"),
+            *("overall", "corrected", "across_time", "examples"),
             *("cosine_to_update_early", "cosine_to_update_late"),
             *("cosine_to_step_early", "cosine_to_step_late"),
             *("noise_scale_early", "noise_scale_late"),
             *("cosine_to_others", "cosine_to_others_low", "cosine_to_others_high"),
             *("cosine_to_others_early", "cosine_to_others_late", "excess_early", "excess_late"),
         ),
+        beside={"examples": "trajlab.plots:examples"},
     ),
     "factors": Entry(
         help="Sharpness, gradient covariance, Fisher trace: at the end and at equal training loss.",
-        analysis="trajlab.analysis:factors",
-        figure="trajlab.plots:factors",
         panels=("setting", "task"),
         reading=(
             "Each mark is one factor's difference to the baseline in standard errors, turned so "
@@ -99,23 +94,22 @@ ANALYSES: Mapping[str, Entry] = {
     ),
     "front": Entry(
         help="Pareto fronts of methods, and their distance to that of scalarization.",
-        analysis="trajlab.analysis:front",
-        figure="trajlab.plots:front",
         panels=("setting",),
         reading=(
             "Each mark is one configuration, the mean of its runs; filled ones are on their "
-            "method's front of validation, and joined. A front of more trials reaches further by "
-            "luck alone: compare methods with equal trials, on fresh seeds, and by the signed "
-            "distance, which is positive beyond the baseline's front and 0 on average where "
+            "method's front of validation, and joined, with the interval over fresh runs where "
+            "there are any. Beside it the training set, where filled ones are on the front of "
+            "training: a front there need not be one on test. A front of more trials reaches "
+            "further by luck alone: compare methods with equal trials, on fresh seeds, and by the "
+            "signed distance, which is positive beyond the baseline's front and 0 on average where "
             "nothing differs."
         ),
-        details=("flips", "points"),
+        details=("flips", "points", "training", "chosen"),
         shown="distance",
+        beside={"training": "trajlab.plots:training_front"},
     ),
     "correlate": Entry(
         help="Correlation of two quantities over independent units, with permutation p-values.",
-        analysis="trajlab.analysis:correlate",
-        figure="trajlab.plots:correlate",
         panels=("setting", "task", "metric"),
         reading=(
             "Each point is one independent unit, the mean of its runs; never a checkpoint of a "
@@ -125,8 +119,6 @@ ANALYSES: Mapping[str, Entry] = {
     ),
     "geometry": Entry(
         help="Principal components of the weight trajectory, and the distance between runs.",
-        analysis="trajlab.analysis:geometry",
-        figure="trajlab.plots:geometry",
         panels=("setting",),
         reading=(
             "Each line is the path of one run's shared weights in the plane in which all runs "
@@ -134,5 +126,16 @@ ANALYSES: Mapping[str, Entry] = {
             "leave out is not seen, and those of a random walk are smooth curves too."
         ),
         shown="explained",
+    ),
+    "weighting": Entry(
+        help="Weights that methods give the tasks over training, and how much they move.",
+        panels=("setting", "method"),
+        reading=(
+            "Each line is one task's share of the weights, its band the middle 80 % of the steps "
+            "around and of the runs. sd_log is how much the share's logarithm moves along a run: "
+            "below .1 the weights barely move, and a constant weight would do. Where a method has "
+            "no weights, they are those of the sum of task gradients nearest to its update."
+        ),
+        details=("weights",),
     ),
 }

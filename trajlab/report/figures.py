@@ -42,18 +42,22 @@ def draw(name: str, result: Result) -> Figure:
         Not known to pyplot, so nothing has to be closed.
     """
     entry = ANALYSES[name]
-    plot = resolve_name(entry.figure)
     parts = list(_parts(result, entry.panels))
-    columns = min(BESIDE, len(parts))
-    rows = ceil(len(parts) / columns)
+    plots = [resolve_name(f"trajlab.plots:{name}")]
+    plots += [
+        resolve_name(plot) for table, plot in entry.beside.items() if len(getattr(result, table))
+    ]
+    drawn = [(title, part, plot) for title, part in parts for plot in plots]
+    columns = min(BESIDE // len(plots) * len(plots), len(drawn))
+    rows = ceil(len(drawn) / columns)
     with mpl.rc_context(_RC):
         size = (max(WIDTH * columns, 6.4), HEIGHT * rows)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False).flat
-        for axes, (title, part) in zip(grid, parts, strict=False):
+        for axes, (title, part, plot) in zip(grid, drawn, strict=False):
             plot(part, ax=axes)
             axes.set_title(title if len(parts) > 1 else "", fontsize="medium")
-        for axes in grid[len(parts) :]:
+        for axes in grid[len(drawn) :]:
             axes.set_visible(False)
     return figure
 
@@ -83,17 +87,8 @@ def render(figure: Figure, kind: str) -> bytes:
 def svg(figure: Figure, prefix: str) -> str:
     """Write a figure as an element that can stand in a page beside others.
 
-    Parameters
-    ----------
-    figure
-        Any figure.
-    prefix
-        Put before every id, because ids have to differ within a page.
-
-    Returns
-    -------
-    str
-        From ``<svg`` on, without the XML declaration and metadata.
+    It begins with ``<svg``, without the XML declaration and metadata. The prefix is put before
+    every id, because ids have to differ within a page.
     """
     text = render(figure, "svg").decode()
     element = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)

@@ -1,20 +1,31 @@
-"""The self-contained page of a diagnosis: no script, and nothing loaded from elsewhere."""
+"""The self-contained page of a diagnosis: nothing is loaded from elsewhere."""
 
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import pandas as pd
 from markupsafe import Markup
 
 from trajlab.analysis import Diagnosis, Result
+from trajlab.analysis.tables import group_columns
+from trajlab.report import downloads
 from trajlab.report.catalog import ANALYSES
+from trajlab.report.charts import CHARTS, embed
+from trajlab.report.charts.base import Panel, label
+from trajlab.report.charts.curves import curves
 from trajlab.report.figures import draw, svg
 from trajlab.report.inventory import inventory
-from trajlab.report.readable import readable, text
+from trajlab.report.overview import forests
+from trajlab.report.readable import Readable, readable, text
 from trajlab.report.sentences import left_out, sentences
-from trajlab.report.tables import brief, main_table
+from trajlab.report.tables import brief, main_table, measured
+from trajlab.report.templates import filled
 from trajlab.store import Runs
+
+log = logging.getLogger(__name__)
 
 PAGE_ROWS = 200  # rows of a table on the page
 
@@ -37,45 +48,80 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
     str
         The page: verdict, figures, tables, settings, runs and versions.
     """
-    environment = Environment(
-        loader=PackageLoader("trajlab", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["words"] = lambda name: name.replace("_", " ")
-    environment.filters["text"] = text
     listed = inventory(runs)
-    return environment.get_template("page.html").render(
+    keys = group_columns(diagnosis.settings["group_by"])[1:]
+    places = _places(runs, keys)
+    scripts = embed.scripts("page.js")
+    return filled(
+        "page.html",
+        forests=forests(diagnosis),
         verdict=sentences(diagnosis),
-        parts=[_part(n, diagnosis.results[n]) for n in ANALYSES if n in diagnosis.results],
+        curves=_interactive(lambda: curves(runs, keys, places)),
+        parts=[_part(n, diagnosis.results[n], places) for n in ANALYSES if n in diagnosis.results],
         left_out=left_out(diagnosis),
         settings=diagnosis.settings,
         runs=readable(listed["runs"]),
         skipped=readable(listed["skipped"]) if "skipped" in listed else None,
+        download=downloads.link("verdict", diagnosis.verdict),
         number=len(runs),
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         recorded=_origins(runs),
         computed={name: version(name) for name in _COMPUTES},
+        scripts=scripts,
+        policy=embed.policy(scripts),
     )
 
 
-def _part(name: str, result: Result) -> dict[str, Any]:
+def without_verdict(sentence: str, runs: Runs, group_by: Sequence[str]) -> str:
+    """Return the sections of runs of which nothing can be said yet: why, and their curves."""
+    keys = group_columns(group_by)[1:]
+    own = _interactive(lambda: curves(runs, keys, _places(runs, keys)))
+    return filled("told.html", sentence=sentence, curves=own)
+
+
+def _places(runs: Runs, keys: Sequence[str]) -> dict[str, int]:
+    """Give each group its place in the palette, whatever the order of the files."""
+    named = sorted({label(run.metadata, keys) for run in runs} - {""})
+    return {name: place for place, name in enumerate(named)}
+
+
+def _part(name: str, result: Result, places: Mapping[str, int]) -> dict[str, Any]:
     tables, entry = result.tables(), ANALYSES[name]
     main = main_table(tables, entry.shown)
+    shown, reasons = measured(main)
     return {
         "name": name,
         "help": entry.help,
         "reading": entry.reading,
         "figure": _figure(name, result),
-        "main": readable(brief(main, entry.details)),
+        "charts": _interactive(lambda: CHARTS[name](result, places)) if name in CHARTS else [],
+        "main": readable(brief(shown, entry.details)) if len(shown) else None,
+        "reasons": reasons,
         "others": {
-            other: readable(table) if len(table) <= PAGE_ROWS else len(table)
+            other: _table(table)
             for other, table in tables.items()
             if table is not main and len(table)
         },
+        "downloads": {
+            each: downloads.link(f"{name}-{each}", table)
+            for each, table in tables.items()
+            if len(table)
+        },
     }
+
+
+def _table(table: pd.DataFrame) -> Readable | int:
+    """Return a table to be shown, or of a long one the number of its rows."""
+    return readable(table) if len(table) <= PAGE_ROWS else len(table)
+
+
+def _interactive(chart: Callable[[], list[Panel]]) -> list[Panel]:
+    """Make the interactive figures; the page has the static one where that fails."""
+    try:
+        return chart()
+    except Exception:
+        log.warning("an interactive figure could not be made", exc_info=True)
+        return []
 
 
 def _figure(name: str, result: Result) -> Markup | str:

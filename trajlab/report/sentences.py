@@ -1,10 +1,19 @@
 """The verdict of a diagnosis, ordered for a reader."""
 
+from typing import NamedTuple
+
 from trajlab.analysis import Diagnosis
 from trajlab.plots.style import series
 
 
-def sentences(diagnosis: Diagnosis) -> dict[str, list[str]]:
+class Said(NamedTuple):
+    """A sentence, and the analysis whose figure and table it stands on; empty where none does."""
+
+    sentence: str
+    analysis: str
+
+
+def sentences(diagnosis: Diagnosis) -> dict[str, list[Said]]:
     """Gather the sentences about each task and way of training it.
 
     Parameters
@@ -14,18 +23,18 @@ def sentences(diagnosis: Diagnosis) -> dict[str, list[str]]:
 
     Returns
     -------
-    dict of str to list of str
+    dict of str to list of Said
         By what tells the comparisons apart, ``task left, condition +noisy``, in the order of the
         verdict.
     """
     keys = ("setting", "task", "condition", "method", *diagnosis.settings["group_by"])
     parts = list(series(diagnosis.verdict, keys))
-    said = {key: {part.key[key] for part in parts if part.key[key]} for key in keys}
-    named = [key for key in keys if key == "task" or len(said[key]) > 1]
+    values = {key: {part.key[key] for part in parts if part.key[key]} for key in keys}
+    named = [key for key in keys if key == "task" or len(values[key]) > 1]
     return {
-        ", ".join(f"{key} {part.key[key]}" for key in named if part.key[key]) or "All tasks": list(
-            part.rows["sentence"]
-        )
+        ", ".join(f"{key} {part.key[key]}" for key in named if part.key[key]) or "All tasks": [
+            Said(*said) for said in part.rows[["sentence", "analysis"]].itertuples(index=False)
+        ]
         for part in parts
     }
 

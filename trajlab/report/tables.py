@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from trajlab.lazy import pd
+from trajlab.store.formulas import inert
 
 
 def to_json(tables: Mapping[str, pd.DataFrame]) -> str:
@@ -28,19 +29,15 @@ def to_json(tables: Mapping[str, pd.DataFrame]) -> str:
 
 
 def to_csv(tables: Mapping[str, pd.DataFrame]) -> bytes:
-    """Write one table as CSV: ``summary`` where there is one, else the first.
-
-    Parameters
-    ----------
-    tables
-        Tables by their names.
+    """Write one of the tables as CSV: ``summary`` where there is one, else the first.
 
     Returns
     -------
     bytes
-        UTF-8, without an index column; missing values are empty.
+        UTF-8, without an index column; missing values are empty; a text that a spreadsheet would
+        take for a formula gets an apostrophe.
     """
-    return main_table(tables).to_csv(index=False).encode()
+    return inert(main_table(tables)).to_csv(index=False).encode()
 
 
 def main_table(tables: Mapping[str, pd.DataFrame], shown: str = "summary") -> pd.DataFrame:
@@ -61,6 +58,27 @@ def brief(table: pd.DataFrame, details: Collection[str]) -> pd.DataFrame:
     counts = [name for name in map(str, table) if name.startswith("n_")]
     spared = [name for name in counts if (table[name] == 0).all()]
     return table.drop(columns=[*spared, *(name for name in details if name in table)])
+
+
+def measured(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Take out the rows without any number, and count them by their reason.
+
+    Parameters
+    ----------
+    table
+        A table of a result.
+
+    Returns
+    -------
+    table, reasons
+        The rows with a number; and how many others there are, by reason.
+    """
+    numbers = table.select_dtypes("float")
+    if "reason" not in table or numbers.empty:
+        return table, {}
+    empty = numbers.isna().all(axis="columns") & (table["reason"] != "")
+    reasons = table.loc[empty, "reason"].value_counts(sort=False)
+    return table[~empty], {str(reason): int(number) for reason, number in reasons.items()}
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:

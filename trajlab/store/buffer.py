@@ -21,23 +21,26 @@ class Buffer:
     ----------
     table
         Its declaration.
+    written
+        Whether a file has the declaration already.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, *, written: bool = False) -> None:
         self.rows: list[dict[str, Any]] = []
         self.declare(table)
+        self.changed = not written
 
     def declare(self, table: Table) -> None:
         """Take over a declaration that agrees with the one before; missing columns stay empty."""
-        shapes = {column.name: table.shape(column) for column in table.columns}
+        self._shapes = {column.name: table.shape(column) for column in table.columns}
         self._converters: dict[str, _Convert] = {"step": _step}
         for column in table.columns:
-            self._converters[column.name] = _converter(table, column, shapes[column.name])
+            shape = self._shapes[column.name]
+            self._converters[column.name] = _converter(table, column, shape)
             for row in self.rows:
-                if column.name in row and shapes[column.name]:
-                    values = row[column.name][None]
-                    row[column.name] = column.widened(values, shapes[column.name])[0]
-        self.row_bytes = sum(8 * int(np.prod(shape)) for shape in shapes.values()) + 8
+                if column.name in row and shape:
+                    row[column.name] = column.widened(row[column.name][None], shape)[0]
+        self.row_bytes = sum(8 * int(np.prod(shape)) for shape in self._shapes.values()) + 8
         self.table = table
         self.changed = True
 
@@ -66,20 +69,23 @@ class Buffer:
     def arrays(self, count: int) -> dict[str, Array]:
         """Return the first `count` rows as arrays, but for columns that none of them has."""
         rows = self.rows[:count]
+        present = set().union(*rows)
         arrays: dict[str, Array] = {"step": np.array([row["step"] for row in rows], np.int64)}
         for column in self.table.columns:
-            name = column.name
-            present = [i for i, row in enumerate(rows) if name in row]
-            if not present:
-                continue
-            shape = (len(present), *self.table.shape(column))
-            values = np.array([rows[i][name] for i in present], column.storage).reshape(shape)
-            if len(present) < count:
-                some = values
-                values = np.full((count, *shape[1:]), column.fill, column.storage)
-                values[present] = some
-            arrays[name] = values
+            if column.name in present:
+                arrays[column.name] = self._array(column, rows)
         return arrays
+
+    def _array(self, column: Column, rows: list[dict[str, Any]]) -> Array:
+        """Return one column, filled where a row lacks it."""
+        name, shape = column.name, self._shapes[column.name]
+        held = [row[name] for row in rows if name in row]
+        values = np.array(held, column.storage).reshape(len(held), *shape)
+        if len(held) == len(rows):
+            return values
+        filled = np.full((len(rows), *shape), column.fill, column.storage)
+        filled[[name in row for row in rows]] = values
+        return filled
 
 
 def _step(value: Any) -> int:

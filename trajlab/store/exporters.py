@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 from trajlab.store.files import replacing
+from trajlab.store.formulas import inert
 from trajlab.store.runs import Runs
 from trajlab.store.trajectory import Trajectory
 
@@ -86,7 +86,7 @@ def _export_table(tidy: pd.DataFrame, out: Path, suffix: str) -> None:
     texts = [str(name) for name in tidy if tidy[name].dtype.kind not in "biuf"]
     tidy = tidy.assign(**{name: tidy[name].map(_text) for name in texts})
     if suffix == ".csv":
-        tidy.assign(**{name: tidy[name].map(_inert) for name in texts}).to_csv(out, index=False)
+        inert(tidy).to_csv(out, index=False)
         return
     mixed = [name for name in texts if len(set(map(type, tidy[name].dropna()))) > 1]
     tidy.astype(dict.fromkeys(mixed, str)).to_parquet(out, index=False)
@@ -125,16 +125,6 @@ def _names(
 def _text(value: Any) -> Any:
     """Write what a cell cannot hold as JSON."""
     return json.dumps(value) if isinstance(value, list | dict) else value
-
-
-def _inert(value: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would compute."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        with suppress(ValueError):
-            float(value)
-            return value
-        return f"'{value}"
-    return value
 
 
 def _finite(value: Any) -> Any:

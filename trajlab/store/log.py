@@ -36,6 +36,9 @@ class Log:
         self.size = 0
         self._turn = 0
         self._file: Any = None
+        self._name = str(path)
+        self._identity = (0, 0)
+        self._refused = False  # whether the last frame was, in the middle perhaps
 
     def append(
         self,
@@ -66,7 +69,7 @@ class Log:
         for table, length, arrays in blocks:
             places = {}
             for name, values in arrays.items():
-                content = rows.encoded(values, rows.column(table, name).dtype)
+                content = rows.encoded(values)
                 places[name] = (at, len(content), rows.crc32(content))
                 body.append(content)
                 at += len(content)
@@ -74,19 +77,24 @@ class Log:
         facts: dict[str, Any] = {"rows": placed}
         if described := rows.described(tables):
             facts["tables"] = described
-        if header != self.header:
+        if self.differs(header):
             facts["header"] = header.attributes()
         self._write(frames.frame(facts, b"".join(body)))
         self.header = header
+
+    def differs(self, header: Header) -> bool:
+        """Tell whether a header is another than was written last."""
+        return header is not self.header and header != self.header
 
     def present(self) -> bool:
         """Tell whether its name still stands for it."""
         if self._file is None:
             return True
         try:
-            return os.path.samestat(os.stat(self.path), os.fstat(self._file.fileno()))
+            status = os.stat(self._name)
         except OSError:
             return False
+        return (status.st_dev, status.st_ino) == self._identity
 
     def copied(self, path: Path) -> "Log":
         """Write what was acknowledged once more, under a name that no file has.
@@ -116,10 +124,13 @@ class Log:
         first = self.size == 0
         if self._file is None:
             self._file = open(self.path, "x+b", buffering=0)  # noqa: SIM115 - O_EXCL, O_CLOEXEC
-        elif os.fstat(self._file.fileno()).st_size > self.size:
-            self._file.truncate(self.size)  # what a refusing disk left
+            status = os.fstat(self._file.fileno())
+            self._identity = status.st_dev, status.st_ino
+        elif self._refused:
+            self._file.truncate(self.size)  # what the disk took of it
         if first:
             content = frames.head(0) + content
+        self._refused = True
         _put(self._file, self.size, content)
         _sync(self._file.fileno())
         if first:
@@ -127,6 +138,7 @@ class Log:
         size = self.size + len(content)
         # It need not be on disk: one that is older promises less.
         _put(self._file, frames.slot_offset(self._turn), frames.slot(size))
+        self._refused = False
         self._turn += 1
         self.size = size
 
@@ -263,6 +275,6 @@ class LogReader:
 
 def _put(file: Any, offset: int, content: bytes) -> None:
     file.seek(offset)
-    done = 0
+    done = file.write(content)
     while done < len(content):
         done += file.write(memoryview(content)[done:])

@@ -1,6 +1,7 @@
-"""What a session that goes on with a run takes over from those before it."""
+"""Beginning a session: the run claimed, and what those before it recorded taken over."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,18 +10,46 @@ from typing import Any
 from trajlab.errors import TrajlabError
 from trajlab.store import parts
 from trajlab.store.header import Header, plain
-from trajlab.store.snapshot import Snapshot
+from trajlab.store.lock import Lock
+from trajlab.store.merge import merge
+from trajlab.store.snapshot import take
+from trajlab.store.table import Table
+from trajlab.store.view import view
+
+MERGE_PARTS = 100  # of so many sessions that were cut off, the next one first makes a sealed file
 
 
-def resumed(path: Path, before: Snapshot, header: Header, allow_changes: bool) -> Header:
-    """Return the header with which a session goes on.
+def claimed(path: Path) -> Lock:
+    """Make the folders of a run and take its lock, so that what cannot be written is told at once.
+
+    Raises
+    ------
+    TrajlabError
+        If they cannot be made, or another process records the run.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = Lock(path)
+        try:
+            parts.folder(path).mkdir(exist_ok=True)
+            parts.sync_folder(path.parent)
+        except BaseException:
+            lock.release()
+            raise
+    except OSError as error:
+        raise TrajlabError(
+            f"{path} cannot be written ({error.strerror}); give a folder that can"
+        ) from error
+    return lock
+
+
+def resumed(path: Path, header: Header, allow_changes: bool) -> tuple[Header, list[Table]]:
+    """Return the header with which a session goes on, and the tables that were declared.
 
     Parameters
     ----------
     path
-        The run.
-    before
-        What is there of it.
+        The run; the caller holds its lock.
     header
         What the session says of itself.
     allow_changes
@@ -31,7 +60,16 @@ def resumed(path: Path, before: Snapshot, header: Header, allow_changes: bool) -
     TrajlabError
         If the tasks differ, or what must not.
     """
-    earlier = before.header
+    if len(parts.numbers(path)) >= MERGE_PARTS:
+        merge(path, "recording")
+    before = take(path)
+    for problem in before.problems:
+        warnings.warn(problem, stacklevel=4)
+    tables = [view(before, name).declared for name in before.tables]
+    return _continued(path, before.header, header, allow_changes), tables
+
+
+def _continued(path: Path, earlier: Header, header: Header, allow_changes: bool) -> Header:
     metadata = plain(header.metadata) or earlier.metadata
     if earlier.tasks != header.tasks:
         raise TrajlabError(

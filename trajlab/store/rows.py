@@ -13,7 +13,7 @@ is taken from it that does not agree with itself and with the size of the file.
 import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +28,8 @@ Array = NDArray[Any]
 MOST_ROWS = 2**40
 _TEXTS = 100_000  # held at a time where a column is read in portions
 _STEP = Column("step", ("step",), "int64")
+_TABLE = {each.name for each in fields(Table)}
+_COLUMN = {each.name for each in fields(Column)}
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,11 @@ def row_shape(table: Table, name: str) -> tuple[int, ...]:
     return table.shape(column(table, name))
 
 
-def encoded(values: Array, dtype: str) -> bytes:
+def encoded(values: Array) -> bytes:
     """Return the bytes of a column as they are stored."""
-    if dtype == "str":
+    if values.dtype.kind in "OU":
         return "\0".join(values.ravel().tolist()).encode()
-    return np.ascontiguousarray(values).tobytes()
+    return values.tobytes()
 
 
 def numbers(content: Array, kind: Column, shape: tuple[int, ...], source: str) -> Array:
@@ -147,6 +149,8 @@ def declared(facts: Any) -> Table:
     TrajlabError, TypeError, KeyError
         If it is none.
     """
+    if facts.keys() != _TABLE or any(one.keys() != _COLUMN for one in facts["columns"]):
+        raise TrajlabError("a declaration says too little or too much of a table")
     columns = tuple(Column(**{**one, "axes": tuple(one["axes"])}) for one in facts["columns"])
     table = Table(**{**facts, "columns": columns, "key": tuple(facts["key"])})
     for one in columns:

@@ -17,6 +17,7 @@ import json
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from trajlab.errors import TrajlabError
 from trajlab.store import rows
@@ -113,6 +114,30 @@ def read_index(file: File) -> Source:
         If it does not check, or contradicts itself.
     """
     source = str(file.path)
+    facts = _index(file)
+    try:
+        header = from_attributes(facts["header"].__getitem__, source)
+        tables = {table.name: table for table in map(rows.declared, facts["tables"])}
+        stored: dict[str, list[Stored]] = {}
+        for entry in facts["rows"]:
+            block = rows.located(entry, tables, 0, file.size)
+            if block.table.name in stored or not _is_whole(block):
+                raise _damaged(source, f"rows of table {block.table.name} lack a place or have two")
+            stored[block.table.name] = [block]
+        if stored.keys() != tables.keys():
+            raise _damaged(source, "a table in it has no rows")
+        made = Source(file, header, tables, stored)
+        if {type(facts["image"]), type(facts["rest"])} != {int}:
+            raise _damaged(source, "its index does not say where it ends")
+        gaps(made, facts["image"])
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise _damaged(source, error) from error
+    return made
+
+
+def _index(file: File) -> Any:
+    """Return the index of a sealed file as it stands there, once its checksum matches."""
+    source = str(file.path)
     if not is_sealed(file):
         raise _damaged(source, "the magic at its end is missing")
     end = file.read(file.size - _END, _END).tobytes()
@@ -124,18 +149,14 @@ def read_index(file: File) -> Source:
     if end[_PLACE.size : -len(MAGIC)] != _CRC.pack(crc):
         raise _damaged(source, "the checksum of its index does not match")
     try:
-        facts = json.loads(told)
-        header = from_attributes(facts["header"].__getitem__, source)
-        tables = {table.name: table for table in map(rows.declared, facts["tables"])}
-        stored: dict[str, list[Stored]] = {name: [] for name in tables}
-        for entry in facts["rows"]:
-            block = rows.located(entry, tables, 0, offset)
-            stored[block.table.name].append(block)
-        made = Source(file, header, tables, stored)
-        gaps(made, int(facts["image"]))
-    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        return json.loads(told)
+    except (ValueError, RecursionError) as error:
         raise _damaged(source, error) from error
-    return made
+
+
+def _is_whole(block: Stored) -> bool:
+    """Tell whether every column has its place, as all have in a sealed file."""
+    return block.extents.keys() == {"step", *(column.name for column in block.table.columns)}
 
 
 def verify(source: Source) -> None:
@@ -147,8 +168,7 @@ def verify(source: Source) -> None:
         If a single bit differs from what was written.
     """
     file = source.file
-    end = file.read(file.size - _END, _PLACE.size).tobytes()
-    index = json.loads(file.read(*_PLACE.unpack(end)).tobytes())
+    index = _index(file)
     for block in (block for stored in source.stored.values() for block in stored):
         for name, extent in block.extents.items():
             crc = file.checksum(extent.offset, extent.size)

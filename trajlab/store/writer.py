@@ -16,19 +16,13 @@ from trajlab.errors import TrajlabError
 from trajlab.store import parts
 from trajlab.store.buffer import Buffer
 from trajlab.store.header import STATUSES, Header, Session, plain
-from trajlab.store.lock import Lock
-from trajlab.store.log import Log
-from trajlab.store.merge import merge, seal_log
-from trajlab.store.resume import resumed
-from trajlab.store.snapshot import take
+from trajlab.store.journal import Journal
+from trajlab.store.resume import claimed, resumed
 from trajlab.store.table import Table, text
-from trajlab.store.view import view
 
 INTERVAL = 10.0  # seconds between flushes
 FLUSH_BYTES = 16 * 2**20  # flush earlier when so much is buffered
 LIMIT_BYTES = 256 * 2**20  # while the disk refuses, give up when so much is buffered
-ROTATE_BYTES = 64 * 2**20  # begin another log when one is so long: a log is read whole
-MERGE_PARTS = 100  # of so many sessions that were cut off, the next one first makes a sealed file
 
 
 class Writer:
@@ -83,7 +77,6 @@ class Writer:
         self._mutex = threading.RLock()
         self._buffers: dict[str, Buffer] = {}
         self._closed = False
-        self._log: Log | None = None
         if self.path.suffix != ".h5":
             raise TrajlabError(f"{path} does not end in .h5; give a name that does")
         if from_step is not None and not resume:
@@ -101,17 +94,20 @@ class Writer:
         )
         # not as late as it is needed: imported while the process ends, HDF5 crashes it
         import_module("trajlab.store.hdf5.image")
-        self._lock = self._prepare()
+        self._lock = claimed(self.path)
         try:
-            if not resume and parts.exists(self.path):
-                raise TrajlabError(
-                    f"{path} exists; give another name, or resume=True to go on with it"
-                )
-            self._header = self._resumed(header, allow_changes)
+            if parts.exists(self.path):
+                if not resume:
+                    raise TrajlabError(
+                        f"{path} exists; give another name, or resume=True to go on with it"
+                    )
+                header, tables = resumed(self.path, header, allow_changes)
+                self.shared = list(header.shared)
+                self._buffers = {table.name: Buffer(table, written=True) for table in tables}
         except BaseException:
             self._leave()
             raise
-        self._published = False
+        self._journal = Journal(self.path, header)
         self._warned = False
         self._bytes = 0
         self._schedule()
@@ -119,7 +115,7 @@ class Writer:
     @property
     def created(self) -> str:
         """UTC time at which the run, not this session of it, began, ISO 8601."""
-        return self._header.created
+        return self._journal.header.created
 
     def rewind(self, step: int) -> None:
         """Go on from the checkpoint of `step`, as ``from_step`` says.
@@ -129,14 +125,15 @@ class Writer:
         TrajlabError
             If this session has recorded rows already.
         """
-        if self._published or any(buffer.rows for buffer in self._buffers.values()):
+        if self._journal.begun or any(buffer.rows for buffer in self._buffers.values()):
             raise TrajlabError(
                 f"{self.path} has rows of this session already, so it cannot go back to step "
                 f"{step}; load the checkpoint before recording"
             )
-        *earlier, session = self._header.sessions
+        header = self._journal.header
+        *earlier, session = header.sessions
         sessions = (*earlier, replace(session, rewind_to=step))
-        self._header = replace(self._header, sessions=sessions)
+        self._journal.header = replace(header, sessions=sessions)
 
     def declare(self, table: Table) -> Table:
         """Make a table, or add columns and layers and renew attributes of one declared before.
@@ -210,7 +207,7 @@ class Writer:
         with self._mutex:
             self._check_open()
             try:
-                self._append()
+                self._journal.append(self._buffers.values(), self.shared)
             except OSError as error:
                 raise TrajlabError(
                     f"{self.path} cannot be written ({error.strerror}); its rows are kept in "
@@ -218,8 +215,7 @@ class Writer:
                 ) from error
             self._bytes = sum(len(b.rows) * b.row_bytes for b in self._buffers.values())
             self._schedule()
-            if self._log is not None and self._log.size >= ROTATE_BYTES:
-                self._rotate(self._log)
+            self._journal.rotate()
 
     def close(self, status: str = "complete") -> None:
         """Flush, seal the run into its file, and give the lock back.
@@ -246,7 +242,7 @@ class Writer:
                 return
             self.flush()
             try:
-                self._merge(status)
+                self._journal.seal(status)
             except OSError as error:
                 raise TrajlabError(
                     f"{self.path} cannot be written ({error.strerror}); all rows are safe in "
@@ -255,114 +251,10 @@ class Writer:
             self._closed = True
             self._leave()
 
-    def _append(self) -> None:
-        """Append what is buffered to the log, and make one if there is none."""
-        header = replace(self._header, shared=tuple(self.shared))
-        buffers = list(self._buffers.values())
-        filled = [(buffer, len(buffer.rows)) for buffer in buffers if buffer.rows]
-        if self._log is not None and not self._log.present():
-            self._log = self._restored(self._log)
-            header = replace(self._header, shared=header.shared)
-        changed = any(buffer.changed for buffer in buffers)
-        written = self._log.header if self._log is not None else self._header
-        if self._published and not filled and not changed and header == written:
-            return
-        if self._log is None:
-            number = max(header.last_part, *parts.numbers(self.path), 0) + 1
-            header = self._header = replace(header, last_part=number)
-            self._log = Log(parts.log(self.path, number))
-        log = self._log
-        new = [buffer for buffer in buffers if buffer.changed or not log.size]
-        try:
-            log.append(
-                header,
-                [buffer.table for buffer in new],
-                [(buffer.table, count, buffer.arrays(count)) for buffer, count in filled],
-            )
-        except FileExistsError:
-            self._log = None  # somebody else's; the next flush takes another name
-            raise
-        self._header, self._published = header, True
-        for buffer in new:
-            buffer.changed = False
-        for buffer, count in filled:
-            del buffer.rows[:count]
-
-    def _restored(self, log: Log) -> Log:
-        """Write a log once more whose name is gone, and note that."""
-        number = max(self._header.last_part - 1, *parts.numbers(self.path), 0) + 1
-        copy = log.copied(parts.log(self.path, number))
-        log.close()
-        said = f"{log.path} vanished while it was written; its rows were written again"
-        warnings.warn(said, stacklevel=5)
-        problems = (*self._header.problems, said)
-        self._header = replace(self._header, last_part=number, problems=problems)
-        return copy
-
-    def _rotate(self, log: Log) -> None:
-        """Seal a log that is long; if the disk refuses, it stays what it is."""
-        log.close()
-        self._log = None
-        try:
-            seal_log(self.path, self._header.last_part)
-        except (OSError, TrajlabError) as error:
-            warnings.warn(f"{log.path} could not be sealed yet: {error}", stacklevel=4)
-
-    def _merge(self, status: str) -> None:
-        """Seal the run, unless another writer has come in, whose log must not be taken from it."""
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-        snapshot = take(self.path, run_id=self._header.run_id)
-        ours = self._header.sessions
-        if any(s.header.sessions != ours[: len(s.header.sessions)] for s in snapshot.sources):
-            problems: tuple[str, ...] = (
-                f"another process records {self.path} too, so it was not sealed; end that, and "
-                f"run trajlab merge",
-            )
-        else:
-            problems = merge(self.path, status, snapshot)
-        for problem in problems:
-            warnings.warn(problem, stacklevel=3)
-
     def _leave(self) -> None:
         """Give the lock back; the parts folder goes unless something is in it."""
         parts.remove_folder(self.path)
         self._lock.release()
-
-    def _prepare(self) -> Lock:
-        """Make the folders and take the lock, so that what cannot be written is told at once."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = Lock(self.path)
-            try:
-                parts.folder(self.path).mkdir(exist_ok=True)
-                parts.sync_folder(self.path.parent)
-            except BaseException:
-                lock.release()
-                raise
-        except OSError as error:
-            raise TrajlabError(
-                f"{self.path} cannot be written ({error.strerror}); give a folder that can"
-            ) from error
-        return lock
-
-    def _resumed(self, header: Header, allow_changes: bool) -> Header:
-        """Return the header with which this session goes on, and take over the tables."""
-        numbers = parts.numbers(self.path)
-        if not parts.exists(self.path):
-            return header
-        if len(numbers) >= MERGE_PARTS:
-            merge(self.path, "recording")
-        snapshot = take(self.path)
-        for problem in snapshot.problems:
-            warnings.warn(problem, stacklevel=4)
-        header = resumed(self.path, snapshot, header, allow_changes)
-        for name in snapshot.tables:
-            self._buffers[name] = Buffer(view(snapshot, name).declared)
-            self._buffers[name].changed = False
-        self.shared = list(header.shared)
-        return header
 
     def _buffer(self, table: str) -> Buffer:
         try:

@@ -41,7 +41,7 @@ class Study:
     Attributes
     ----------
     file
-        Where it was read from.
+        The study file that it was read from.
     runs
         The folder for trajectory files.
     stages

@@ -21,14 +21,14 @@ def on_front(stage: Stage, tried: Sequence[Run], selection: Selection) -> list[C
     """Return the configurations on a stage's front, each once, whatever their seed.
 
     The objectives are the tasks; a configuration has the mean over its seeds. One of whose runs
-    diverged is not chosen.
+    diverged or failed is not chosen.
 
     Parameters
     ----------
     stage
         For the sentence.
     tried
-        Its finished runs.
+        Its runs, finished or failed.
     selection
         The metric, and the split.
 
@@ -54,13 +54,16 @@ def best_of(stage: Stage, tried: Sequence[Run], selection: Selection) -> list[Co
 def _means(
     stage: Stage, tried: Sequence[Run], selection: Selection
 ) -> list[tuple[Configuration, FloatArray]]:
-    """Return each configuration with its scores (task,), where none of its runs diverged."""
+    """Return each configuration's scores (task,), where none of its runs diverged or failed."""
     scores: dict[str, list[FloatArray]] = {}
     first: dict[str, Configuration] = {}
+    failed = set()
     for run in tried:
         trajectory = run.trajectory()
-        assert trajectory is not None
         key = json.dumps({**run.configuration, "seed": None}, sort_keys=True)
+        if trajectory is None:
+            failed.add(key)
+            continue
         first.setdefault(key, run.configuration)
         scores.setdefault(key, []).append(chosen(trajectory, selection)[1])
     if len({len(own) for listed in scores.values() for own in listed}) > 1:
@@ -68,10 +71,13 @@ def _means(
             f"stage {stage.name!r} has runs of different tasks, which cannot be compared; give "
             "each condition a stage"
         )
-    means = [(first[key], np.mean(listed, axis=0)) for key, listed in scores.items()]
+    kept = [key for key in scores if key not in failed]
+    means = [(first[key], np.mean(scores[key], axis=0)) for key in kept]
     found = [(own, mean) for own, mean in means if np.isfinite(mean).all()]
     if not found:
-        raise TrajlabError(f"every run of stage {stage.name!r} diverged; try other values")
+        raise TrajlabError(
+            f"every run of stage {stage.name!r} diverged or failed; try other values"
+        )
     return found
 
 

@@ -15,7 +15,7 @@ class Best:
     Attributes
     ----------
     stage
-        The stage that tried them.
+        Name of the stage in which they were tried.
     per
         Keys whose combinations each have a best value of their own; none: one for all.
     where
@@ -37,7 +37,7 @@ class Stage:
     Attributes
     ----------
     name
-        By which `Best` refers to it.
+        Name that `Best` refers to it by.
     grid
         A list of values a key; values may be `Best`.
     again

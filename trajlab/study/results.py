@@ -36,17 +36,20 @@ class Finished:
         How many these are.
     wanted
         How many the study file has.
+    failed
+        Runs of these stages that ended in an error.
     """
 
     runs: Runs
     seeds: int
     wanted: int
+    failed: int = 0
 
     def withhold(self, verdicts: pd.DataFrame, fewest: int = FEWEST) -> pd.DataFrame:
         """Return a table with a `verdict` a row as it stands for these runs.
 
-        Without all seeds, verdicts are ``undecided``; `so_far` is what the rules make of the seeds
-        there are, and `lacks` says what is missing.
+        Without all seeds, or where a run failed, verdicts are ``undecided``; `so_far` is what the
+        rules make of the seeds there are, and `lacks` says what is missing.
 
         Parameters
         ----------
@@ -58,12 +61,16 @@ class Finished:
         lacks = f"{self.seeds} seeds are too few" if self.seeds < fewest else ""
         if self.seeds < self.wanted:
             lacks = f"{self.seeds} of {self.wanted} seeds are trained"
+        if self.failed:
+            lacks = f"{lacks}{', ' if lacks else ''}{self.failed} runs failed"
         so_far = verdicts["verdict"]
         held = "undecided" if lacks else so_far
         return verdicts.assign(verdict=held, so_far=so_far, lacks=lacks, n=self.seeds)
 
 
-def finished(file: Path, stages: Sequence[str], folder: Path) -> Finished:
+def finished(
+    file: Path, stages: Sequence[str], folder: Path, *, failures: bool = False
+) -> Finished:
     """Return what is finished of some stages of a study.
 
     Parameters
@@ -74,6 +81,8 @@ def finished(file: Path, stages: Sequence[str], folder: Path) -> Finished:
         Names of its stages.
     folder
         Where the trajectory files are.
+    failures
+        Whether a seed is whole with runs that failed, too: of trials, which are then not chosen.
 
     Raises
     ------
@@ -84,6 +93,7 @@ def finished(file: Path, stages: Sequence[str], folder: Path) -> Finished:
     by_name = {stage.name: stage for stage in study.stages}
     check_keys(stages, by_name, f"the stages of {file}")
     seen: dict[int, dict[Path, Trajectory | None]] = {}
+    failed: set[Path] = set()
     for stage in (by_name[name] for name in stages):
         wanted = runs(study, stage)
         for configuration in stage.configurations():
@@ -92,9 +102,16 @@ def finished(file: Path, stages: Sequence[str], folder: Path) -> Finished:
                 own[Path(stage.name)] = None
         for run in wanted or ():
             seen[run.configuration["seed"]][run.path] = run.trajectory()
-    whole = {seed: found for seed, found in seen.items() if all(found.values())}
+            if run.failure is not None:
+                failed.add(run.path)
+    done = failed if failures else set()
+    whole = {
+        seed: found
+        for seed, found in seen.items()
+        if all(run is not None or path in done for path, run in found.items())
+    }
     kept = [run for seed in sorted(whole) for run in whole[seed].values() if run is not None]
-    return Finished(Runs(kept), len(whole), len(seen))
+    return Finished(Runs(kept), len(whole), len(seen), len(failed))
 
 
 def cost_table(file: Path, folder: Path) -> pd.DataFrame:
@@ -110,10 +127,11 @@ def cost_table(file: Path, folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `stage, wanted, finished, core_hours`: runs that the stage adds, NaN where it is not known
-        yet which these are; those that are finished; and the hours that these took on their one
-        thread each, evaluations included: epochs times the median epoch, so that interruptions do
-        not count; beside other work a core does less in an hour.
+        `stage, wanted, finished, failed, core_hours`: runs that the stage adds, NaN where it is not
+        known yet which these are; those that are finished; those that ended in an error; and the
+        hours that the finished ones took on their one thread each, evaluations included: epochs
+        times the median epoch, so that interruptions do not count; beside other work a core does
+        less in an hour.
     """
     study = replace(read(file), runs=folder)
     seen: set[Path] = set()
@@ -124,8 +142,9 @@ def cost_table(file: Path, folder: Path) -> pd.DataFrame:
         seen |= {run.path for run in new}
         done = [found for run in new if (found := run.trajectory()) is not None]
         hours = sum(seconds(run) for run in done) / _HOUR
-        rows.append((stage.name, np.nan if wanted is None else len(new), len(done), hours))
-    return pd.DataFrame(rows, columns=["stage", "wanted", "finished", "core_hours"])
+        failed = sum(run.failure is not None for run in new)
+        rows.append((stage.name, np.nan if wanted is None else len(new), len(done), failed, hours))
+    return pd.DataFrame(rows, columns=["stage", "wanted", "finished", "failed", "core_hours"])
 
 
 def command(evaluate: Evaluate, folder: Path) -> click.Command:

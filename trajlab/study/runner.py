@@ -14,6 +14,7 @@ from concurrent.futures import (
     wait,
 )
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from trajlab.errors import TrajlabError
@@ -40,6 +41,9 @@ class Progress:
         """Take note of a run that could not be trained."""
         self.failures.setdefault(sentence, []).append(run)
 
+    def skipped(self, run: Run, sentence: str) -> None:
+        """Take note of a run that failed in an earlier call, and is left so."""
+
     def lost(self, attempt: int) -> None:
         """Take note of a worker that died; its run goes on from its checkpoint."""
 
@@ -51,7 +55,7 @@ class Engine:
     Attributes
     ----------
     start
-        Makes an executor.
+        Function that makes an executor for runs.
     lost
         The errors by which it tells that a worker died.
     """
@@ -60,11 +64,13 @@ class Engine:
     lost: tuple[type[Exception], ...] = (BrokenExecutor,)
 
 
-def train(study: Study, engine: Engine, progress: Progress) -> None:
+def train(study: Study, engine: Engine, progress: Progress, *, retry: bool = False) -> None:
     """Train every run that is not finished, in the order of the stages.
 
     A stage that depends on a choice waits for the runs that it is made from. A run that fails is
-    told and the others go on; if workers are lost, a new executor is started for what is left.
+    told and the others go on; one that ended in an error counts as tried and is not chosen. If
+    workers are lost, a new executor is started for what is left; a run that loses them again and
+    again, trained alone, has failed.
 
     Parameters
     ----------
@@ -74,13 +80,16 @@ def train(study: Study, engine: Engine, progress: Progress) -> None:
         Where to train.
     progress
         Is told what happens.
+    retry
+        Whether to train runs again that failed in an earlier call.
 
     Raises
     ------
     TrajlabError
-        If workers are lost again and again.
+        If workers are lost again and again, whatever they train.
     """
     waiting: list[Run] = []
+    seen: set[Path] = set()
     for stage in study.stages:
         found = runs(study, stage)
         if found is None:
@@ -92,42 +101,63 @@ def train(study: Study, engine: Engine, progress: Progress) -> None:
                 f"stage {stage.name!r} of {study.file} needs runs that failed; mend what is told "
                 "above and run the study again"
             )
-        known = {run.path for run in waiting}
-        waiting += [run for run in found if run.path not in known and run.trajectory() is None]
+        for run in found:
+            if run.path in seen:
+                continue
+            seen.add(run.path)
+            if retry:
+                run.retry()
+            if sentence := run.failure:
+                progress.skipped(run, sentence)
+            elif run.trajectory() is None:
+                waiting.append(run)
     _train(waiting, engine, progress)
 
 
 def _train(wanted: list[Run], engine: Engine, progress: Progress) -> None:
     left = list(wanted)
-    losses = 0
+    losses = given_up = 0
     for run in left:
         progress.wanted(run)
     while left:
+        alone = left[:1] if losses else left  # so that it is known which run takes its worker along
         with engine.start() as executor:
-            futures: dict[Future[float], Run] = {executor.submit(run.train): run for run in left}
+            futures: dict[Future[float], Run] = {executor.submit(run.train): run for run in alone}
             try:
                 pending = set(futures)
                 while pending:
                     done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
+                    for future in sorted(
+                        done, key=_ended_in_error
+                    ):  # what is finished counts first
                         run = futures[future]
                         try:
                             progress.finished(run, future.result())
-                            losses = 0
                         except (TrajlabError, OSError) as error:
                             progress.failed(run, str(error))
                         left.remove(run)
+                        losses = given_up = 0
             except engine.lost as error:
                 losses += 1
-                if losses == LOSSES:
-                    raise TrajlabError(
-                        f"{LOSSES} workers were lost without a run finished in between (out of "
-                        "memory?); finished runs are kept: use fewer workers"
-                    ) from error
                 progress.lost(losses)
+                if losses <= LOSSES:
+                    continue
+                if given_up:
+                    raise TrajlabError(
+                        f"{LOSSES} workers were lost without a run finished in between, and so for "
+                        "a second run (out of memory?); finished runs are kept: use fewer workers"
+                    ) from error
+                run = left.pop(0)
+                run.fail(f"{LOSSES} workers died of it, trained alone (out of memory?)")
+                progress.failed(run, f"{run.failure}; --retry trains it again")
+                losses, given_up = 0, given_up + 1
             except BaseException:
                 stop(executor)
                 raise
+
+
+def _ended_in_error(future: Future[float]) -> bool:
+    return future.exception() is not None
 
 
 def local(workers: int) -> Engine:
@@ -161,7 +191,7 @@ def cluster(address: str) -> Engine:
     Parameters
     ----------
     address
-        Of its scheduler.
+        Address of its scheduler.
 
     Raises
     ------

@@ -27,13 +27,13 @@ def runs(study: Study, stage: Stage) -> list[Run] | None:
     Raises
     ------
     TrajlabError
-        If every run that a choice is made from diverged.
+        If every run that a choice is made from diverged or failed.
     """
     tried = {
         other.name: runs(study, other) for other in study.stages if other.name in stage.sources
     }
     for found in tried.values():
-        if found is None or any(run.trajectory() is None for run in found):
+        if found is None or not all(run.settled for run in found):
             return None
     if stage.again:
         choose = on_front if stage.front else best_of
@@ -72,8 +72,8 @@ def best(
 ) -> float:
     """Return the value of a hyper-parameter with the highest mean validation score.
 
-    A run's score is its best evaluation; a diverged run has none, and a value one of whose runs
-    diverged is not chosen. A best value at the edge of those tried is warned of.
+    A run's score is its best evaluation; one that diverged or failed has none, and a value one of
+    whose runs did is not chosen. A best value at the edge of those tried is warned of.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def best(
     configuration
         What the value is for; its values of ``per`` select among `tried`.
     tried
-        Finished runs.
+        Runs that are finished or failed.
     selection
         The metric.
 
@@ -98,14 +98,13 @@ def best(
     for run in tried:
         if all(run.configuration[name] == value for name, value in wanted.items()):
             trajectory = run.trajectory()
-            assert trajectory is not None
-            value = run.configuration[key]
-            scores.setdefault(value, []).append(score(trajectory, selection))
+            found = np.nan if trajectory is None else score(trajectory, selection)
+            scores.setdefault(run.configuration[key], []).append(found)
     means = {value: float(np.mean(listed)) for value, listed in scores.items()}
     if not np.isfinite(list(means.values())).any():
         raise TrajlabError(
             f"no {key} of stage {chosen.stage!r} can be chosen for {wanted or 'all'}: there are no "
-            "such runs, or all diverged; try other values"
+            "such runs, or all diverged or failed; try other values"
         )
     winner = max(means, key=lambda value: np.nan_to_num(means[value], nan=-np.inf))
     if len(means) > 1 and winner in (min(means), max(means)):

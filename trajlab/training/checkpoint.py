@@ -2,6 +2,8 @@
 
 import io
 import os
+import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,8 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any] | None:
     """Return the last checkpoint of the run at `path`; None if there is no such run or checkpoint.
 
+    A damaged one is warned of, and there is none: the run begins again.
+
     Parameters
     ----------
     path
@@ -59,5 +63,12 @@ def load(path: Path) -> dict[str, Any] | None:
     """
     if not (exists(path) and file(path).exists()):
         return None
-    state: dict[str, Any] = torch.load(file(path), weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(file(path), weights_only=True)
+    except (EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        warnings.warn(
+            f"{file(path)} is no whole checkpoint ({type(error).__name__}); the run begins again",
+            stacklevel=2,
+        )
+        return None
     return state

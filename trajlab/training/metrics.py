@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import nan
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -96,13 +97,16 @@ def _average_precision(ranked: Tensor) -> float:
     from sklearn.metrics import average_precision_score
 
     logits, targets = ranked.cpu().numpy()
-    return 100 * float(average_precision_score(targets, logits)) if targets.any() else nan
+    if not targets.any() or not np.isfinite(logits).all():
+        return nan
+    return 100 * float(average_precision_score(targets, logits))
 
 
 average_precision = Metric(
     _ranked, _average_precision, join=lambda before, batch: torch.cat((before, batch), 1)
 )
-"""Average precision of the positive class, in percent; NaN where nothing is positive. Unlike
+"""Average precision of the positive class, in percent; NaN where nothing is positive, or a logit is
+not finite. Unlike
 accuracy it moves where positives are few, and has no threshold."""
 
 

@@ -1,7 +1,7 @@
 """A setting: which data, split into which tasks, through which model."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -27,6 +27,17 @@ class Examples(Protocol):
         """Return what belongs to these rows ``(n,)``."""
 
 
+class TaskNames(Protocol):
+    """The tasks of a setting's conditions, as `trajlab.training.conditions` has them."""
+
+    @property
+    def setting(self) -> str:
+        """Name of the setting."""
+
+    def __call__(self, condition: str, /) -> Names:
+        """Return the names of the tasks that are trained under a condition."""
+
+
 Split = tuple[Examples, Examples]
 """Inputs ``(n, ...)`` and targets ``(n, ...)`` of one split."""
 
@@ -42,7 +53,7 @@ class Task:
     loss
         From outputs and targets to per-example losses ``(n,)``.
     metrics
-        By name.
+        Metrics by name.
     correct
         From outputs and targets to whether each example is right ``(n,)``, where that is a
         question.
@@ -92,7 +103,7 @@ class Problem:
     Attributes
     ----------
     tasks
-        By name, the first one first.
+        Tasks by name, the first one first.
     model
         The trunk and one head a task.
     shared_inputs
@@ -111,8 +122,6 @@ class Setting:
 
     Attributes
     ----------
-    name
-        Stored as the run's ``setting``.
     tasks
         From a condition (what is trained) to the names of its tasks.
     build
@@ -127,12 +136,17 @@ class Setting:
         Whether `build` takes a `Shape` of the trunk, as a fourth argument; others have one network.
     """
 
-    name: str
-    tasks: Callable[[str], Names]
+    tasks: TaskNames
     build: Callable[..., Problem]
+    _: KW_ONLY
     source: str
     defaults: Mapping[str, float] = field(default_factory=dict)
     shapes: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name that runs have as their ``setting``."""
+        return self.tasks.setting
 
     def problem(
         self, condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN
@@ -162,7 +176,7 @@ def seeded(build: Callable[[], Module], seed: int) -> Module:
     build
         Makes the module.
     seed
-        Of its initial weights.
+        Seed of its initial weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from trajlab.analysis import conflict
+from trajlab.analysis.conflict.rows import weights_in_update
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard
@@ -50,7 +51,8 @@ def test_tables_of_two_runs(tmp_path):
     named = row[["setting", "condition", "method", "task_a", "task_b", "layer", "n_runs"]].tolist()
     assert named == ["digits", "", "uniform", "left", "right", "all", 2]
     assert list(result.tables()) == [
-        *("pairs", "similarity", "summary", "tasks", "overall", "corrected", "across_time")
+        *("pairs", "similarity", "summary", "tasks", "overall", "corrected", "across_time"),
+        "examples",
     ]
 
 
@@ -141,3 +143,16 @@ def test_the_noise_scale_is_told_by_task_and_over_all(tmp_path):
     overall = result.overall.iloc[0]
     assert overall[["noise", "noise_early", "noise_late"]].tolist() == [12.0, 3.0, 21.0]
     assert tasks.loc["left", "noise_scale_high"] == pytest.approx(18 + 12.7062 * 1.5)
+
+
+def test_the_last_weights_of_a_step_are_those_of_its_update(tmp_path):
+    """A step of two passes, as where weights are adapted between them; one step has none known."""
+    tasks = ["left", "right"]
+    writer = Writer(tmp_path / "run.h5", tasks)
+    writer.declare(standard("losses", task=tasks))
+    for micro_step, weight in enumerate(([1.0, 2.0], [3.0, 4.0])):
+        writer.append("losses", {"step": 5, "micro_step": micro_step, "weight": weight})
+    writer.close()
+    run = Trajectory(tmp_path / "run.h5")
+    assert weights_in_update(run, np.array([5, 6]), tasks).tolist() == [[3, 4], [1, 1]]
+    assert weights_in_update(run, np.array([5]), tasks[::-1]).tolist() == [[4, 3]]

@@ -243,3 +243,12 @@ def test_strata_by_hand_and_on_either_side_of_the_rule():
     r = np.corrcoef([x, y, three])
     partial = (r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
     assert associate(x, y, given=three).estimate == pytest.approx(partial)
+
+
+@pytest.mark.parametrize(("given", "held"), [(list("aabbcc"), 2), (list("aaabbb"), 1)])
+def test_each_stratum_but_one_costs_a_unit(given, held):
+    x, y = np.random.default_rng(0).normal(size=(2, 6))
+    found = associate(x, y, "pearson", given=np.array(given))
+    half_width = stats.norm.ppf(0.975) / np.sqrt(6 - 3 - held)
+    interval = np.tanh(np.arctanh(found.estimate) + np.array([-half_width, half_width]))
+    assert [found.low, found.high] == pytest.approx(interval)

@@ -15,7 +15,7 @@ def test_diagnose_on_the_reference(reference):
     assert told["MTL+Fashion"].startswith("Improved: Δ of test accuracy = +0.989")
     assert told["MTL+Noisy"].startswith("Lowered: Δ of test accuracy = -1.57")
     assert set(result.results) == {"gap", "factors"}
-    assert set(result.skipped) == {"conflict", "front", "correlate", "geometry"}
+    assert set(result.skipped) == {"conflict", "front", "correlate", "geometry", "weighting"}
     assert list(result.tables()) == ["verdict", "analyses"]
 
 

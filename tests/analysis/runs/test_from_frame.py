@@ -1,6 +1,5 @@
 """Analyses of plain DataFrames and arrays agree with those of files."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, hessian
 
+from tests.models import Cube
 from trajlab.measure import top_eigenvalue
 
 # torch.func.hessian uses it itself
@@ -139,26 +140,13 @@ def test_wrong_second_derivatives_are_not_trusted() -> None:
     assert wrong.bottom != wrong.bottom
 
 
-class OnceDifferentiable(torch.autograd.Function):
+class OnceDifferentiable(Cube):
     """The cube, as kernels written by hand are: torch silently takes its Hessian for zero."""
-
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return x**3
-
-    @staticmethod
-    def setup_context(context: Any, inputs: Any, output: Any) -> None:
-        context.save_for_backward(*inputs)
-        context.save_for_forward(*inputs)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context: Any, slope: Tensor) -> Tensor:
         return 3 * context.saved_tensors[0] ** 2 * slope
-
-    @staticmethod
-    def jvp(context: Any, tangent: Tensor) -> Tensor:
-        return 3 * context.saved_tensors[0] ** 2 * tangent
 
 
 @pytest.mark.parametrize("as_function", [False, True])

@@ -24,7 +24,7 @@ def test_another_process_is_averaged_in(
     monkeypatch.setattr("trajlab.measure.sums.task_sums.sum_over_processes", sum_with_another)
     w = {"a": torch.ones(2, requires_grad=True), "b": torch.ones(3, requires_grad=True)}
     zeros = {name: torch.zeros(p.shape) for name, p in w.items()}
-    sums = TaskSums(3, zeros, lambda gradients: gradients, together)
+    sums = TaskSums(3, zeros, lambda gradients: gradients, together=together)
     sums.add([4 * w["a"].sum(), 2 * w["b"].sum() + w["a"].sum(), None], w)
     sums.average()
     assert len(sent) == messages

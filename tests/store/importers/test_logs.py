@@ -110,45 +110,43 @@ def test_wandb_page_csv(tmp_path: Path) -> None:
     assert runs[0].table("evaluations/train")["loss"].tolist() == [[1], [0.5]]
 
 
-def test_offline_wandb_runs_with_their_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wandb = pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    config = {"method": "single", "seed": 3, "nested": {"not": "kept"}}
-    session = wandb.init(mode="offline", dir=str(tmp_path), project="toy", config=config)
-    for k in range(3):
-        session.log({"fit loss": 1 / (k + 1), "text": "x" * 40_000}, step=10 * k)
-    session.finish()
-    wandb.teardown()  # its service may still be writing when finish returns
-    run("wandb", tmp_path / "wandb", "--out", tmp_path / "out", *MAP[:2])
-    (found,) = load(tmp_path / "out")
-    assert found.metadata == {"method": "single", "seed": 3}
-    table = found.table("evaluations/train")
-    assert table["step"].tolist() == [0, 10, 20]
-    assert table["loss"][:, 0] == pytest.approx([1, 1 / 2, 1 / 3])
-
-
 @pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*")  # Lightning
 @pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 @pytest.mark.filterwarnings("ignore:The number of training batches")
-def test_lightning_csv_logger_has_the_recorders_steps(tmp_path: Path) -> None:
-    from lightning.pytorch.loggers import CSVLogger
+def test_lightnings_loggers_have_the_recorders_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 
-    from tests.integration.test_lightning import Module, callback, fit
+    from tests.integration.test_lightning import TEST, Module, callback, fit, loader
 
+    monkeypatch.setenv("WANDB_SILENT", "true")
     module = Module()
     module.save_hyperparameters({"seed": 0, "method": "uniform"})
-    logger = CSVLogger(str(tmp_path), "logs")
-    fit(module, callback(tmp_path / "run.h5", module), max_epochs=2, logger=logger)
-    mapping = ["--map", "validation/left/accuracy=val_left_accuracy"]
-    run("lightning", tmp_path / "logs", "--out", tmp_path / "out", *mapping)
-    (found,) = load(tmp_path / "out")
-    assert found.metadata == {"seed": 0, "method": "uniform"}
-    own = Trajectory(tmp_path / "run.h5").table("evaluations/validation")
-    table = found.table("evaluations/validation")
-    assert table["step"].tolist() == own["step"].tolist()
-    assert table["accuracy"][:, 0] == pytest.approx(own["accuracy"][:, 0], rel=1e-6)
+    loggers = [
+        CSVLogger(str(tmp_path / "csv"), "logs", flush_logs_every_n_steps=1),
+        TensorBoardLogger(str(tmp_path / "tb"), "logs"),
+        WandbLogger(save_dir=str(tmp_path), offline=True, project="toy"),
+    ]
+    own = callback(tmp_path / "run.h5", module)
+    trainer = fit(module, own, max_epochs=2, logger=loggers, log_every_n_steps=1)
+    trainer.test(module, loader(TEST), verbose=False)
+    loggers[2].experiment.finish()
+    recorded = Trajectory(tmp_path / "run.h5").table("evaluations/validation")
+    mapping = ["--map", "validation/left/accuracy=val_left_accuracy", "--meta", "seed=seed"]
+    for kind, folder in (("lightning", "csv"), ("tensorboard", "tb"), ("wandb", "wandb")):
+        run(kind, tmp_path / folder, "--out", tmp_path / kind, *mapping)
+        (found,) = load(tmp_path / kind)
+        assert found.metadata == {"seed": 0}
+        table = found.table("evaluations/validation")
+        # the evaluations that fit makes, before the first update too, and that of test
+        assert table["step"].tolist() == recorded["step"].tolist()
+        assert table["accuracy"][:, 0] == pytest.approx(recorded["accuracy"][:, 0], rel=1e-6)
+        epochs = dict(zip(table["step"].tolist(), table["epoch"].tolist(), strict=True))
+        assert epochs[6] == 0
+    (file,) = (tmp_path / "csv").rglob("metrics.csv")
+    read = pd.read_csv(file).dropna(subset="val_left_accuracy")
+    assert set(read["val_left_accuracy"]) == set(table["accuracy"][:, 0])
 
 
 def test_trainer_state_of_the_latest_checkpoint(tmp_path: Path) -> None:

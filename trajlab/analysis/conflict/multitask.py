@@ -20,10 +20,7 @@ SHARE = 0.1  # of the recorded steps that are early, or late
 def directional(gram: FloatArray) -> FloatArray:
     """Return ‖mean of the unit gradients‖² − 1/K: 0 for orthogonal tasks, below where they differ.
 
-    Parameters
-    ----------
-    gram
-        (…, K, K) inner products.
+    `gram` are (…, K, K) inner products.
 
     References
     ----------

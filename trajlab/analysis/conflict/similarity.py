@@ -28,10 +28,7 @@ def cosine(gram: FloatArray) -> FloatArray:
 def magnitude_similarity(gram: FloatArray) -> FloatArray:
     """Return 2 ‖g_i‖ ‖g_j‖ / (‖g_i‖² + ‖g_j‖²): 1 for equal norms, 0 where one is zero.
 
-    Parameters
-    ----------
-    gram
-        (…, T, T) inner products.
+    `gram` are (…, T, T) inner products.
 
     References
     ----------

@@ -154,13 +154,13 @@ def _correlation(
 ) -> FloatArray:
     """Return the (partial) correlation along the last axis, NaN where it is undefined."""
     a, b = kind.scores(x), kind.scores(y)
-    found = (a * b).sum(axis=-1)
+    correlation = (a * b).sum(axis=-1)
     if given is not None:
         c = kind.scores(given)
         to_x, to_y = (a * c).sum(axis=-1), (b * c).sum(axis=-1)
         left = (1 - to_x**2) * (1 - to_y**2)
-        found = (found - to_x * to_y) / np.sqrt(np.where(left > 1e-12, left, np.nan))
-    return np.asarray(np.clip(found, -1.0, 1.0))
+        correlation = (correlation - to_x * to_y) / np.sqrt(np.where(left > 1e-12, left, np.nan))
+    return np.asarray(np.clip(correlation, -1.0, 1.0))
 
 
 def strata_of(given: npt.NDArray[Any], levels: IntArray) -> FloatArray | None:
@@ -179,8 +179,8 @@ def strata_of(given: npt.NDArray[Any], levels: IntArray) -> FloatArray | None:
 
 def _within(kind: Statistic, x: FloatArray, y: FloatArray, strata: FloatArray) -> FloatArray:
     """Return the correlation of scores centred within strata, along the last axis."""
-    found = (kind.scores(x, strata) * kind.scores(y, strata)).sum(axis=-1)
-    return np.asarray(np.clip(found, -1.0, 1.0))
+    correlation = (kind.scores(x, strata) * kind.scores(y, strata)).sum(axis=-1)
+    return np.asarray(np.clip(correlation, -1.0, 1.0))
 
 
 def _test(
@@ -199,8 +199,8 @@ def _test(
     kind, n = STATISTICS[statistic], len(x)
     paired, many = statistic == "kendall", n > MOST_PAIRED
     if paired and many and levels is None:
-        found = stats.kendalltau(x, y, method="asymptotic")
-        return Test(float(found.statistic), float(found.pvalue), 0.0)
+        limit = stats.kendalltau(x, y, method="asymptotic")
+        return Test(float(limit.statistic), float(limit.pvalue), 0.0)
     values, fixed = kind.rank(x), kind.scores(y, strata)
     unit = fixed / np.linalg.norm(kind.spread(values, None))
     if not paired:  # centring commutes with permuting
@@ -227,7 +227,7 @@ def _bootstrap(
     with warnings.catch_warnings():  # a sample without spread leaves no interval, which is said
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
-        found = stats.bootstrap(
+        interval = stats.bootstrap(
             columns,
             lambda *parts, axis=-1: of(kind, *parts),
             paired=True,
@@ -238,7 +238,7 @@ def _bootstrap(
             method="BCa",
             rng=np.random.default_rng(seed),
         ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def _equivalence(estimate: float, margin: float, error: float) -> float:

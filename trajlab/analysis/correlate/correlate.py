@@ -44,9 +44,8 @@ class Correlation(Result):
     points: pd.DataFrame
     environments: pd.DataFrame
 
-    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+    def sentences(self, _: float | None = None, /) -> Iterator[Sentence]:
         """Yield whether the two columns go together."""
-        del margin
         yield from sentences(self.correlations, self.options.confidence)
 
 

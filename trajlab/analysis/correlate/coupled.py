@@ -44,7 +44,7 @@ def sign_error(
     axes
         (n, m) values of the hyper-parameters; runs of equal ones differ in seed.
     seed
-        Of the permutations of configurations, whose runs move together.
+        Seed of the permutations of configurations, whose runs move together.
     worst
         The largest error of any environment, instead of their mean.
     test_size
@@ -60,14 +60,14 @@ def sign_error(
     ----------
     G. K. Dziugaite et al., "In Search of Robust Measures of Generalization", NeurIPS 2020.
     """
-    own = _Configurations.of(x, y, axes)
-    n = len(own.members)
-    if nothing := missing(x, y, own.axes):
+    configurations = _Configurations.of(x, y, axes)
+    n = len(configurations.members)
+    if nothing := missing(x, y, configurations.axes):
         return nothing
     if test_size is not None and (y.min() < 0 or y.max() > 1):
         return Association(n=n, reason="Hoeffding's weights need y between 0 and 1")
-    pairs = one_axis_pairs(own.axes)
-    errors, _ = own.errors(pairs.first, pairs.second, test_size)
+    pairs = one_axis_pairs(configurations.axes)
+    errors, _ = configurations.errors(pairs.first, pairs.second, test_size)
     known = np.isfinite(errors)
     if not known.any():
         return Association(
@@ -78,12 +78,12 @@ def sign_error(
     reasons = [NO_INTERVAL]
     if not known.all():
         reasons.append(f"{2 * (~known).sum()} of {2 * len(known)} environments left out")
-    if len({len(runs) for runs in own.members}) > 1:
+    if len({len(runs) for runs in configurations.members}) > 1:
         reasons.append("no p: configurations have unequal numbers of runs")
         estimate = errors[known].max() if worst else errors[known].mean()
         return Association(float(estimate), n=n, reason="; ".join(reasons))
     first, second = pairs.first[known], pairs.second[known]
-    order = np.array(own.members)
+    order = np.array(configurations.members)
     gap = y[order][first][:, :, None] - y[order][second][:, None, :]
     weight = pair_weights(gap, test_size)
     signs = np.sign(gap) * weight / weight.sum(axis=(1, 2), keepdims=True)
@@ -92,8 +92,8 @@ def sign_error(
     def statistic(index: IntArray) -> FloatArray:
         moved = values[index]
         apart = np.sign(moved[:, first, :, None] - moved[:, second, None, :])
-        found = (1 - (apart * signs).sum(axis=(2, 3))) / 2
-        return np.asarray(found.max(axis=1) if worst else found.mean(axis=1))
+        rates = (1 - (apart * signs).sum(axis=(2, 3))) / 2
+        return np.asarray(rates.max(axis=1) if worst else rates.mean(axis=1))
 
     test = permutation_test(statistic, np.zeros(n, np.intp), seed, width=signs.size)
     return association_of(test, n, "; ".join(reasons))
@@ -124,19 +124,19 @@ def environments(
     G. K. Dziugaite et al., NeurIPS 2020: coupled networks and Hoeffding's weights; the least
     weight and the least effective sample are those of their code.
     """
-    own = _Configurations.of(x, y, axes)
-    pairs = one_axis_pairs(own.axes)
-    errors, effective = own.errors(pairs.first, pairs.second, test_size)
+    configurations = _Configurations.of(x, y, axes)
+    pairs = one_axis_pairs(configurations.axes)
+    errors, effective = configurations.errors(pairs.first, pairs.second, test_size)
     rows = []
     for start, end in ((pairs.first, pairs.second), (pairs.second, pairs.first)):
         for i, (a, b) in enumerate(zip(start, end, strict=True)):
-            axis = own.axes.columns[pairs.axis[i]]
-            held = own.axes.iloc[a].drop(axis)
+            axis = configurations.axes.columns[pairs.axis[i]]
+            held = configurations.axes.iloc[a].drop(axis)
             rows.append(
                 {
                     "axis": str(axis),
-                    "from": str(own.axes.iloc[a][axis]),
-                    "to": str(own.axes.iloc[b][axis]),
+                    "from": str(configurations.axes.iloc[a][axis]),
+                    "to": str(configurations.axes.iloc[b][axis]),
                     "held": ", ".join(f"{name}={value}" for name, value in held.items()),
                     "sign_error": errors[i],
                     "effective_sample": effective[i],
@@ -151,7 +151,7 @@ def pair_weights(difference: FloatArray, test_size: int | None) -> FloatArray:
     Parameters
     ----------
     difference
-        Of the two y of each pair.
+        Differences between the two y of each pair.
     test_size
         Items that y is the mean over.
     """

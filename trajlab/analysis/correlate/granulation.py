@@ -69,7 +69,7 @@ def granulated_kendall(
     axes
         (n, m) values of the hyper-parameters.
     seed
-        Of the permutations of units.
+        Seed of the permutations of units.
 
     Returns
     -------

@@ -45,12 +45,8 @@ def conditional_information(
 
     Parameters
     ----------
-    x, y
-        (n,) finite values, one a unit.
-    axes
-        (n, m) values of the hyper-parameters.
-    seed
-        Of the permutations of units.
+    x, y, axes, seed
+        As in :func:`trajlab.analysis.correlate.granulation.granulated_kendall`.
     given
         Columns of `axes`; without, the smallest over sets of at most two, the source's measure.
         Sets that leave nothing of sign Δy unknown are passed over.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from trajlab.analysis.options import ScoreOptions
+from trajlab.analysis.options import TableOptions
 from trajlab.analysis.statistics.resampling import DRAWS
 from trajlab.errors import TrajlabError
 
@@ -14,20 +14,17 @@ _INTERVALS = {"fisher": "Fisher z", "bootstrap": "BCa bootstrap over units"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorrelateOptions(ScoreOptions):
+class CorrelateOptions(TableOptions):
     """Options of :func:`trajlab.analysis.correlate`, which says what each means.
 
     Attributes
     ----------
-    table
-        Name of the table; None of runs.
     unit
         What names a unit, as it was resolved.
     """
 
     x: str
     y: str
-    table: str | None
     unit: str
     within: str | None
     given: str | None

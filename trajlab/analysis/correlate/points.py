@@ -81,8 +81,8 @@ def part_of(frame: pd.DataFrame, *place: Any) -> pd.DataFrame:
     place
         Values of `PLACE`.
     """
-    own = (frame[PLACE] == list(place)).all(axis=1)
-    return frame[own & frame[[name for name in VALUES if name in frame]].notna().all(axis=1)]
+    in_place = (frame[PLACE] == list(place)).all(axis=1)
+    return frame[in_place & frame[[name for name in VALUES if name in frame]].notna().all(axis=1)]
 
 
 def environment_frame(singly: pd.DataFrame, options: CorrelateOptions) -> pd.DataFrame:
@@ -101,8 +101,8 @@ def environment_frame(singly: pd.DataFrame, options: CorrelateOptions) -> pd.Dat
         keys = {name: common(part[name]) for name in ("setting", "condition", "method")}
         head = Head(keys=keys, task=str(part["task"].iloc[0]), n_runs=len(known))
         x, y = (known[name].to_numpy(float) for name in VALUES[:2])
-        found = environments(x, y, _grid(known, options), test_size=options.test_size)
-        made.append(head.above(found.assign(metric=str(place[2]), group=str(place[3]))))
+        pairs = environments(x, y, _grid(known, options), test_size=options.test_size)
+        made.append(head.above(pairs.assign(metric=str(place[2]), group=str(place[3]))))
     return pd.concat(made, ignore_index=True)
 
 

@@ -49,9 +49,9 @@ def _centred(values: FloatArray, strata: FloatArray | None = None) -> FloatArray
         return np.asarray(values - values.mean(axis=-1, keepdims=True))
     centred = np.array(np.broadcast_to(values, np.broadcast_shapes(values.shape, strata.shape)))
     for level in np.unique(strata):
-        own = strata == level
-        size = np.maximum(own.sum(axis=-1, keepdims=True), 1)
-        centred -= own * ((values * own).sum(axis=-1, keepdims=True) / size)
+        members = strata == level
+        size = np.maximum(members.sum(axis=-1, keepdims=True), 1)
+        centred -= members * ((values * members).sum(axis=-1, keepdims=True) / size)
     return centred
 
 

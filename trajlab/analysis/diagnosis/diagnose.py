@@ -38,7 +38,7 @@ class Diagnosis(Result):
     Attributes
     ----------
     verdict
-        One row a sentence: `task, sentence, numbers`.
+        One row a sentence: `task, sentence, numbers`, and the `analysis` that allows it.
     analyses
         One row an analysis: its name, its `state` (``done``, ``does not apply`` or ``failed``), and
         the `reason` of the latter two.
@@ -138,7 +138,7 @@ def diagnose(
         if not reason:
             try:
                 result = family.analyse(runs, **_settings(family, groups, options))
-                told.append(verdict([result], margin=margin))
+                told.append(verdict([result], margin=margin).assign(analysis=name))
                 results[name], state = result, DONE
             except TrajlabError as error:
                 state, reason = FAILED, str(error)
@@ -147,7 +147,7 @@ def diagnose(
         states.append({"analysis": name, "state": state, "reason": reason})
     without_gap = [each["reason"] for each in states if each["analysis"] == "gap"]
     if "gap" not in results:
-        told.insert(0, describe(groups, without_gap[0], options))
+        told.insert(0, describe(groups, without_gap[0], options).assign(analysis=""))
     return Diagnosis(
         options=options,
         verdict=pd.concat(told, ignore_index=True) if told else pd.DataFrame(),

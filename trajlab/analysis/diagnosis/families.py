@@ -18,6 +18,8 @@ from trajlab.analysis.gap import Gap, gap
 from trajlab.analysis.geometry import FAMILY as GEOMETRY
 from trajlab.analysis.geometry import Geometry, geometry
 from trajlab.analysis.result import Family
+from trajlab.analysis.weighting import FAMILY as WEIGHTING
+from trajlab.analysis.weighting import Weighting, weighting
 
 FAMILIES: Mapping[str, Family] = {
     "gap": GAP,
@@ -26,6 +28,7 @@ FAMILIES: Mapping[str, Family] = {
     "front": FRONT,
     "correlate": CORRELATE,
     "geometry": GEOMETRY,
+    "weighting": WEIGHTING,
 }
 
 __all__ = [
@@ -35,10 +38,12 @@ __all__ = [
     "Front",
     "Gap",
     "Geometry",
+    "Weighting",
     "conflict",
     "correlate",
     "factors",
     "front",
     "gap",
     "geometry",
+    "weighting",
 ]

@@ -43,9 +43,8 @@ class Factors(Result):
     quadrants: pd.DataFrame
     signs: pd.DataFrame
 
-    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+    def sentences(self, _: float | None = None, /) -> Iterator[Sentence]:
         """Yield which factors differ at equal training loss."""
-        del margin
         keys = group_columns(self.options.group_by)
         yield from sentences(self.delta, keys, self.options.confidence)
 

@@ -62,13 +62,13 @@ class Configurations:
         """Return the runs of each chosen configuration."""
         return [seeds for seeds, taken in zip(self.runs, self.chosen, strict=True) if taken]
 
-    def best(self, weights: FloatArray) -> FloatArray | None:
-        """Return the runs of the configuration with the largest utility on validation."""
+    def best(self, weights: FloatArray) -> int | None:
+        """Return which measured configuration has the largest utility on validation."""
         usable = [i for i, seeds in enumerate(self.runs) if len(seeds)]
         usable = [i for i in usable if np.isfinite(self.validation[i]).all()]
         if not usable:
             return None
-        return self.runs[max(usable, key=lambda i: float(self.validation[i] @ weights))]
+        return max(usable, key=lambda i: float(self.validation[i] @ weights))
 
 
 def distance_row(
@@ -122,8 +122,17 @@ def flip_rows(
     seed: int,
 ) -> Iterator[dict[str, Any]]:
     """Yield the difference in utility of two methods' best configurations, for each weight."""
+    drawn: dict[tuple[int, int], FloatArray] = {}  # a utility's weights come after resampling
+
+    def resampled(number: int, configuration: int) -> FloatArray:
+        key = number, configuration
+        if key not in drawn:
+            runs = (first, second)[number].runs[configuration]
+            drawn[key] = resampled_means([runs], seed=seed + number)[:, 0]
+        return drawn[key]
+
     for weights in utility_weights(len(objectives)):
-        sides = [side.best(weights) for side in (first, second)]
+        chosen = [side.best(weights) for side in (first, second)]
         row: dict[str, Any] = {
             "weights": ", ".join(
                 f"{name}={round(float(weight), 3)}"
@@ -132,13 +141,12 @@ def flip_rows(
             **dict.fromkeys(("difference", "low", "high"), np.nan),
             "reason": "no configuration was measured",
         }
-        if sides[0] is not None and sides[1] is not None:
-            values = [side @ weights[:, None] for side in sides if side is not None]
-            row["difference"] = float(values[0].mean() - values[1].mean())
+        if chosen[0] is not None and chosen[1] is not None:
+            sides = first.runs[chosen[0]], second.runs[chosen[1]]
+            row["difference"] = float((sides[0].mean(0) - sides[1].mean(0)) @ weights)
             row["reason"] = _FEW
-            if all(len(side) > 1 for side in values):
-                drawn = [resampled_means([v], seed=seed + i) for i, v in enumerate(values)]
-                apart = (drawn[0] - drawn[1]).ravel()
+            if all(len(side) > 1 for side in sides):
+                apart = (resampled(0, chosen[0]) - resampled(1, chosen[1])) @ weights
                 ends = (1 - confidence) / 2, (1 + confidence) / 2
                 row["low"], row["high"] = np.quantile(apart, ends)
                 row["reason"] = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from trajlab.analysis.front.budget import Budget
 from trajlab.analysis.front.options import FrontOptions
 from trajlab.analysis.front.rows import run_frame, table_frame
 from trajlab.analysis.front.sentences import sentences
@@ -39,6 +40,12 @@ class Front(Result):
         One row a method: the best of a sparse grid, against seeds.
     optimism
         One row a method and task: how much choosing by validation flatters it.
+    training
+        One row a configuration, one column an objective: means on the training set at the end of
+        training, over all runs that were chosen from.
+    chosen
+        One row a chosen configuration and objective: the mean over the runs that are reported, with
+        a t interval.
     """
 
     options: FrontOptions
@@ -48,10 +55,11 @@ class Front(Result):
     flips: pd.DataFrame
     spread: pd.DataFrame
     optimism: pd.DataFrame
+    training: pd.DataFrame
+    chosen: pd.DataFrame
 
-    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+    def sentences(self, _: float | None = None, /) -> Iterator[Sentence]:
         """Yield whether each method's front lies beyond that of the baseline."""
-        del margin
         yield from sentences(self.distance)
 
 
@@ -65,6 +73,7 @@ def front(
     metric: str | None = None,
     split: str = "test",
     selection_split: str = "validation",
+    budget: Budget = "whole",
     confidence: float = 0.95,
     seed: int = 0,
     group_by: Sequence[str] = (),
@@ -97,6 +106,10 @@ def front(
         The split that is reported.
     selection_split
         The split that checkpoints and configurations are chosen on.
+    budget
+        What every run may have spent where it is read: its whole training, or as many steps,
+        floating-point operations or processor seconds as the run that spent the least. A schedule
+        of the learning rate that was made for more does not know of it.
     confidence, seed
         As in :func:`trajlab.analysis.gap`.
     group_by
@@ -105,13 +118,14 @@ def front(
     Returns
     -------
     Front
-        Tables `points, distance, hypervolume, flips, spread, optimism`.
+        Tables `points, distance, hypervolume, flips, spread, optimism, training, chosen`.
 
     Raises
     ------
     TrajlabError
         If there are both or neither of runs and table, fewer than two objectives, no baseline, or
-        the table or a column is wrong.
+        the table or a column is wrong; if there is a budget and a table, or a run that did not
+        record what it spent.
 
     References
     ----------
@@ -128,9 +142,13 @@ def front(
             marks = {key: str(run.metadata.get(key)) for key in wanted}
             parts[bool(wanted) and marks == wanted].append(run)
         grouped = [group for part in parts if part for group in groups.group(part, group_by)]
-        rows, better = run_frame(grouped, metric, split, selection_split)
+        rows, better = run_frame(grouped, metric, split, selection_split, budget)
         better = {task: way for task, way in better.items() if not objective or task in objective}
     else:
+        if budget != "whole":
+            raise TrajlabError(
+                "a table does not tell what its runs had spent; give runs, or leave --budget out"
+            )
         given, name = read_table("" if table is None else table)
         rows, better = table_frame(given, objective or {}, split, selection_split)
     if len(better) < 2:
@@ -147,6 +165,7 @@ def front(
         selection_split=selection_split,
         confidence=confidence,
         seed=seed,
+        budget=budget,
         group_by=group_by,
     )
     tables = fronts(

@@ -13,6 +13,7 @@ FRONT_SAMPLES = 1_999
 MOST_IN_VOLUME = 10  # objectives; the time of a hypervolume grows exponentially in them
 MOST_ON_GRID = 4  # objectives whose weights are a full grid: 286 of them
 _BLOCK = 500  # bootstrap samples at once
+_PAIRS = 40_000  # of points compared at once
 
 
 def non_dominated(points: FloatArray) -> FloatArray:
@@ -68,8 +69,8 @@ def signed_distance(points: FloatArray, front: FloatArray) -> FloatArray:
     ----------
     E. Zitzler et al. (2003), IEEE Transactions on Evolutionary Computation 7, 117-132.
     """
-    lead = points[..., :, None, :] - front[..., None, :, :]
-    return np.asarray(lead.max(axis=-1).min(axis=-1))
+    largest, _ = _leads(points, front)
+    return np.asarray(largest.min(axis=-1))
 
 
 def set_distance(points: FloatArray, front: FloatArray) -> FloatArray:
@@ -83,9 +84,28 @@ def set_distance(points: FloatArray, front: FloatArray) -> FloatArray:
     points, front
         (…, n, m) and (…, k, m) values.
     """
-    forth = signed_distance(points, front).mean(axis=-1)
-    back = signed_distance(front, points).mean(axis=-1)
+    some = max(1, _PAIRS // (points.shape[-2] * front.shape[-2]))
+    if points.ndim > 2 and len(points) > some:  # so that what is compared stays in the cache
+        blocks = [slice(i, i + some) for i in range(0, len(points), some)]
+        return np.concatenate([set_distance(points[block], front[block]) for block in blocks])
+    largest, smallest = _leads(points, front)
+    forth = largest.min(axis=-1).mean(axis=-1)
+    back = -smallest.max(axis=-2).mean(axis=-1)
     return np.asarray((forth - back) / 2)
+
+
+def _leads(points: FloatArray, front: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return by how much each point leads each of a front (…, n, k), at most and at least.
+
+    One objective after the other: all at once would be an array of gigabytes.
+    """
+    lead = points[..., :, None, 0] - front[..., None, :, 0]
+    largest, smallest = lead.copy(), lead.copy()
+    for objective in range(1, points.shape[-1]):
+        np.subtract(points[..., :, None, objective], front[..., None, :, objective], out=lead)
+        np.maximum(largest, lead, out=largest)
+        np.minimum(smallest, lead, out=smallest)
+    return largest, smallest
 
 
 def resampled_means(

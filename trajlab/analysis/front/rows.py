@@ -7,19 +7,24 @@ from typing import Any
 
 import numpy as np
 
+from trajlab.analysis.front.budget import Budget, smallest, within
 from trajlab.analysis.runs.evaluations import Evaluations, evaluated, metrics, read
 from trajlab.analysis.runs.evaluations import higher_is_better as direction
 from trajlab.analysis.runs.groups import Group
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 
-WHERE = ("selection", "report")  # the two values of the column `on`
+WHERE = ("selection", "report", "training")  # the values of the column `on`
 
 
 def run_frame(
-    groups: Sequence[Group], metric: str | None, split: str, selection_split: str
+    groups: Sequence[Group],
+    metric: str | None,
+    split: str,
+    selection_split: str,
+    budget: Budget = "whole",
 ) -> tuple[pd.DataFrame, dict[str, bool]]:
-    """Return two rows a run, with a column an objective, and whether more of each is better.
+    """Return three rows a run, with a column an objective, and whether more of each is better.
 
     Parameters
     ----------
@@ -29,16 +34,20 @@ def run_frame(
         The metric of every task; every metric of each task if not given.
     split, selection_split
         Where it is reported, and where checkpoints and configurations are chosen.
+    budget
+        What every run may have spent where it is read.
 
     Returns
     -------
     DataFrame, dict
-        Columns of the frame: the metadata, the group's keys, `run`, `on` (``selection`` or
-        ``report``), one an objective, and ``optimism <objective>``: how much more validation lies
-        above the reported split at the chosen checkpoints than at the last ones. An objective has
-        the name of its task; where the task has several metrics, the metric's after it.
+        Columns of the frame: the metadata, the group's keys, `run`, `on` (``selection``,
+        ``report``, or ``training``: the training set at the end), one an objective, and
+        ``optimism <objective>``: how much more validation lies above the reported split at the
+        chosen checkpoints than at the last ones. An objective has the name of its task; where the
+        task has several metrics, the metric's after it.
     """
     every = [run for group in groups for run in group.runs if evaluated(run, split)]
+    most = smallest(every, budget)
     names = {
         task: [metric] if metric else metrics(every, split, task)
         for task in dict.fromkeys(task for run in every for task in run.tasks)
@@ -53,7 +62,9 @@ def run_frame(
                 for name in names[task]:
                     objective = task if len(names[task]) == 1 else f"{task} {name}"
                     better[objective] = direction(run, split, name)
-                    evaluations = read(run, task, name, split, selection_split)
+                    evaluations = within(
+                        run, read(run, task, name, split, selection_split), budget, most
+                    )
                     if evaluations.diverged or not evaluations.step.size:
                         continue
                     sign = 1 if better[objective] else -1
@@ -61,6 +72,9 @@ def run_frame(
                     values["selection"][objective] = sign * chosen
                     values["report"][objective] = sign * reported
                     values["report"][f"optimism {objective}"] = optimism
+                    trained = within(run, read(run, task, name, "train"), budget, most)
+                    if trained.step.size:
+                        values["training"][objective] = sign * float(trained.end_score())
             rows.extend({**head, "on": where, **values[where]} for where in WHERE)
     return pd.DataFrame(rows), better
 
@@ -115,9 +129,9 @@ def table_frame(
     frame = rows.assign(**{key: rows.get(key, "") for key in ("setting", "condition")})
     if "method" not in frame:
         raise TrajlabError("the table has no column 'method' that tells the fronts apart; add it")
-    roles: Any = {selection_split: "selection", split: "report"}
+    roles: Any = {"train": "training", selection_split: "selection", split: "report"}
     if "split" in frame:
         frame = frame.assign(on=frame["split"].map(roles)).dropna(subset=["on"])
     else:
-        frame = pd.concat([frame.assign(on=where) for where in WHERE], ignore_index=True)
+        frame = pd.concat([frame.assign(on=where) for where in WHERE[:2]], ignore_index=True)
     return frame, {name: way == "max" for name, way in objectives.items()}

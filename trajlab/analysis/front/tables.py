@@ -18,6 +18,7 @@ from trajlab.analysis.front.configurations import (
     volume_row,
 )
 from trajlab.analysis.front.pareto import non_dominated
+from trajlab.analysis.front.shown import chosen_rows, name_of, training_rows
 from trajlab.analysis.statistics.intervals import mean_interval
 from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
@@ -26,7 +27,10 @@ from trajlab.lazy import pd
 SCALARIZATION: Mapping[str, str] = MappingProxyType({"method": "scalarization"})
 _SAME_RUNS = "chosen and measured on the same runs"
 _SAME_SPLIT = "chosen on the split that is reported"
-_TABLES = ("points", "distance", "hypervolume", "flips", "spread", "optimism")
+_TABLES = (
+    *("points", "distance", "hypervolume", "flips", "spread", "optimism"),
+    *("training", "chosen"),
+)
 
 
 def fronts(
@@ -96,6 +100,12 @@ def fronts(
         for name, table in of_setting.items():
             made[name].extend(table)
         made["optimism"].extend(_optimism(rows, str(setting), names, confidence))
+        trained = rows[(rows["on"] == "training") & (rows["setting"] == setting) & ~is_new]
+        for method, side in sets.items():
+            head = _head(str(setting), method, str(base[0]), 0, sum(map(len, side.runs)))
+            own = trained[trained["method"] == method]
+            made["training"].extend(training_rows(head, own, objectives, keys))
+            made["chosen"].extend(chosen_rows(head, side, objectives, keys, confidence))
     for name in ("distance", "hypervolume", "flips"):
         for row in made[name]:
             row["reason"] = "; ".join(filter(None, (row.get("reason", ""), doubt)))
@@ -126,9 +136,7 @@ def _setting(
                 {
                     **heads[method],
                     "n_runs": len(runs),
-                    "configuration": ", ".join(
-                        f"{k}={v}" for k, v in zip(keys, name, strict=True) if v
-                    ),
+                    "configuration": name_of(keys, name),
                     "chosen": bool(chosen),
                     "non_dominated": False,
                     **dict(zip(names, mean * sign, strict=True)),

@@ -52,7 +52,7 @@ class Gap(Result):
     overall: pd.DataFrame
     sensitivity: pd.DataFrame
 
-    def sentences(self, margin: float | None = None) -> Iterator[Sentence]:
+    def sentences(self, margin: float | None = None, /) -> Iterator[Sentence]:
         """Yield what each task's difference shows, and where it comes from."""
         keys = group_columns(self.options.group_by)
         yield from sentences(self.summary, keys, margin, self.options.confidence)

@@ -50,9 +50,9 @@ def bootstrap(
         ratio = np.where(error > 0, shift / error, np.where(shift == 0, 0.0, np.nan))
     ends = np.nanquantile(ratio, [(1 + confidence) / 2, (1 - confidence) / 2], axis=0)
     estimate = np.asarray(sum(group.mean(axis=0) for group in groups))
-    own = np.sqrt(sum(group.var(axis=0, ddof=1) / len(group) for group in groups))
-    own = np.where(np.logical_and.reduce([varies(group) for group in groups]), own, np.nan)
-    low, high = (estimate - end * own for end in ends)
+    errors = np.sqrt(sum(group.var(axis=0, ddof=1) / len(group) for group in groups))
+    errors = np.where(np.logical_and.reduce([varies(group) for group in groups]), errors, np.nan)
+    low, high = (estimate - end * errors for end in ends)
     return Difference(estimate, low, high, *np.full((2, *estimate.shape), np.nan))
 
 

@@ -27,12 +27,8 @@ def mean_relative_change(
         (n,) finite, one a run and task; more is better.
     task
         (n,) names; a metric of a task counts as a task.
-    treated
-        (n,) whether the run is of the group, not of the baseline.
-    run
-        (n,) names; scores of one name are of one network.
-    confidence
-        Coverage.
+    treated, run, confidence
+        As in :func:`trajlab.analysis.statistics.mixed.task_mean`.
 
     Returns
     -------

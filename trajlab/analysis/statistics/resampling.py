@@ -29,7 +29,7 @@ class Test:
     Attributes
     ----------
     observed
-        The statistic.
+        The statistic of the units as they were observed.
     p_value
         The share of arrangements as extreme as the statistic; NaN if there is only one.
     smallest_p

@@ -11,6 +11,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from trajlab.measure.gram.products import at_least_single, in_range, inner_products
 
 
+@dataclass(frozen=True, eq=False)
 class Block(ABC):
     """Some parameters of one layer, and the formula for the inner products of their gradients.
 
@@ -50,11 +51,6 @@ class Block(ABC):
 class GradientBlock(Block):
     """One parameter or other tensor, by its gradients: exact for whatever uses it."""
 
-    layer: str
-    parameters: tuple[str, ...]
-    edge: GradientEdge
-    size: int
-
     def gram(self, rows: Sequence[Tensor]) -> Tensor:
         """Return the inner products of the gradients."""
         return inner_products(rows)
@@ -68,10 +64,6 @@ class LinearBlock(Block):
     B_tᵀ A, and their inner products ⟨B_s, (A Aᵀ) B_t⟩; the bias adds one to every entry of A Aᵀ.
     """
 
-    layer: str
-    parameters: tuple[str, ...]
-    edge: GradientEdge
-    size: int
     input: Tensor
 
     def gram(self, rows: Sequence[Tensor]) -> Tensor:
@@ -102,10 +94,6 @@ class EmbeddingBlock(Block):
         look-ups; or the latter, where the look-up does not count.
     """
 
-    layer: str
-    parameters: tuple[str, ...]
-    edge: GradientEdge
-    size: int
     rows: Tensor
 
     def gram(self, rows: Sequence[Tensor]) -> Tensor:

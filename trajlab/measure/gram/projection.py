@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
 from torch.nn.functional import conv1d, conv2d, conv3d
 
 from trajlab.measure.gram.blocks import Block
@@ -55,10 +54,6 @@ class ProjectedBlock(Block):
         The dimension of channels in outputs and in `input`.
     """
 
-    layer: str
-    parameters: tuple[str, ...]
-    edge: GradientEdge
-    size: int
     input: Tensor
     channels: int
 

@@ -22,14 +22,8 @@ class Contributions(Watch):
     ----------
     arrivals : dict of Block to Arrivals
         What is measured; all separable.
-    losses : sequence of Tensor or None
-        Scalars, one a task.
-    weights : sequence of float or Tensor
-        Weights of the losses in the total.
-    sums : BlockSums
-        Sums to which the blocks are added.
-    guarded : callable
-        Returns a context for pull-backs.
+    losses, weights, sums, guarded
+        As for `trajlab.measure.gram.watch_total.Total`.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ class TaskSums:
     """
 
     def __init__(
-        self, tasks: int, zeros: Named, keep: Callable[[Named], Named], together: bool
+        self, tasks: int, zeros: Named, keep: Callable[[Named], Named], *, together: bool
     ) -> None:
         self._tasks = tasks
         self._zeros = zeros
@@ -51,6 +51,7 @@ class TaskSums:
         self,
         losses: Sequence[Tensor | None],
         parameters: Named,
+        *,
         share: float = 1.0,
         loss_scale: float = 1.0,
     ) -> None:
@@ -71,7 +72,7 @@ class TaskSums:
             if loss is None:
                 continue
             self.present[task] = True
-            gradients = task_gradient(loss, parameters, share, loss_scale)
+            gradients = task_gradient(loss, parameters, share=share, loss_scale=loss_scale)
             if not gradients:
                 continue
             row = self.rows[task]
@@ -110,7 +111,7 @@ class TaskSums:
 
 
 def task_gradient(
-    loss: Tensor, parameters: Named, share: float = 1.0, loss_scale: float = 1.0
+    loss: Tensor, parameters: Named, *, share: float = 1.0, loss_scale: float = 1.0
 ) -> dict[str, Tensor]:
     """Return the gradients of a loss, times a share; its graph is retained.
 

@@ -32,10 +32,8 @@ class RecorderCallback(pl.Callback):  # type: ignore[misc]
 
     Parameters
     ----------
-    path : path
-        The trajectory file to make.
-    tasks : sequence of str
-        Task names, in the order of every task axis.
+    path, tasks
+        As for `Recorder`.
     splits : sequence of str
         What the validation data loaders are, in their order: ``train``, ``validation``, ``test``.
     settings

@@ -31,10 +31,8 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
 
     Parameters
     ----------
-    path : path
-        The trajectory file to make.
-    tasks : sequence of str
-        Task names, in the order of every task axis.
+    path, tasks
+        As for `Recorder`.
     split : str
         What evaluations of a set without a name are: ``train``, ``validation`` or ``test``.
     settings
@@ -43,7 +41,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
     Raises
     ------
     TrajlabError
-        If the trainer decides what is given here; or, when training begins, as `Recorder`.
+        If the ``Trainer`` decides an argument itself; or, when training begins, as `Recorder`.
 
     Examples
     --------

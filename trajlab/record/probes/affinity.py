@@ -23,11 +23,8 @@ class TaskAffinity(Sampled):
 
     Parameters
     ----------
-    every : int, "epoch", sequence of int or callable
-        When to measure.
-    data : iterable of batches, or mapping of str to iterable of batches
-        The sample; one a task where tasks have inputs of their own. The recorder needs
-        ``task_losses=``.
+    every, data
+        As for `Sampled`.
     learning_rate : float, optional
         Learning rate of the gradient step; the optimizer's present one by default.
     seed : int

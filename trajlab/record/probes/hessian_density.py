@@ -20,10 +20,8 @@ class HessianDensity(SecondOrder):
 
     Parameters
     ----------
-    every : int, "epoch", sequence of int or callable
-        When to measure.
-    data : iterable of batches, or mapping of str to iterable of batches
-        The sample, kept with its graph during a measurement. The recorder needs ``task_losses=``.
+    every, data
+        As for `Sampled`; the sample is kept with its graph during a measurement.
     runs : int
         Random start vectors.
     nodes : int

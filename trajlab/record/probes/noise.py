@@ -26,11 +26,8 @@ class GradientNoise(Sampled):
 
     Parameters
     ----------
-    every : int, "epoch", sequence of int or callable
-        When to measure.
-    data : iterable of batches, or mapping of str to iterable of batches
-        The sample; one a task where tasks have inputs of their own. The recorder needs
-        ``task_losses=``.
+    every, data
+        As for `Sampled`.
     method : "exact" or "two-batch"
         From the norm of every example's gradient; or, as in the paper, from gradients of equal
         batches and of all of them together (a shorter last batch is left out).
@@ -44,7 +41,7 @@ class GradientNoise(Sampled):
     Raises
     ------
     TrajlabError
-        If an option has no such value.
+        If the method is another one.
     """
 
     def __init__(

@@ -28,7 +28,8 @@ class Sampled(Probe):
         When to measure.
     data : iterable of batches, or mapping of str to iterable of batches
         The sample: a loader or a list of batches, one a task where tasks have inputs of their own.
-        It is drawn once, inside the first measurement, and kept.
+        It is drawn once, inside the first measurement, and kept. The recorder needs
+        ``task_losses=``.
     seed : int
         Seed of the sample's order where the loader shuffles, and of whatever the estimator draws.
     """

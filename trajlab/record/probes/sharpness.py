@@ -22,11 +22,8 @@ class Sharpness(Sampled):
 
     Parameters
     ----------
-    every : int, "epoch", sequence of int or callable
-        When to measure.
-    data : iterable of batches, or mapping of str to iterable of batches
-        The sample; one a task where tasks have inputs of their own. A shorter last batch is left
-        out. The recorder needs ``task_losses=``.
+    every, data
+        As for `Sampled`; a shorter last batch is left out.
     rho : sequence of float
         Radii relative to each weight's magnitude.
     method : "worst-case" or "average-case"
@@ -43,7 +40,7 @@ class Sharpness(Sampled):
     Raises
     ------
     TrajlabError
-        If an option has no such value.
+        If the method is not one of the two.
     """
 
     def __init__(

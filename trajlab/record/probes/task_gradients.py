@@ -108,7 +108,7 @@ class TaskGradients(Probe):
         self._scope = Scope(scope, layers)
         self._representation = Representation() if scope == "representation" else None
         self._one_pass = OnePass(self._scope, self._projection.get("size"), seed)
-        self._one_update = OneUpdate(self._scope, memory, update)
+        self._one_update = OneUpdate(self._scope, memory=memory, update=update)
 
     @property
     def quantity(self) -> str:

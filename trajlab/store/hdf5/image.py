@@ -159,7 +159,7 @@ def _declare(group: Any, block: Block) -> None:
     table = block.table
     _write_attributes(group, {**table.attributes, "key": list(table.key), "kind": table.kind})
     scales = {}
-    for axis in table.axes:
+    for axis in ("step", *table.coordinates):
         if axis == "step":
             scales[axis] = _made(group, axis, (block.length,), "int64")
         else:
@@ -168,7 +168,7 @@ def _declare(group: Any, block: Block) -> None:
             dtype = "str" if text else str(labels.dtype)
             scales[axis] = _made(group, axis, labels.shape, dtype)
             scales[axis][...] = labels.astype(object) if text else labels
-            content = rows.encoded(labels, dtype)
+            content = rows.encoded(labels)
             scales[axis].attrs.modify("crc32", np.uint32(rows.crc32(content)))
         scales[axis].make_scale(axis)
     for column in table.columns:
@@ -199,7 +199,7 @@ def _fill(
     for piece in pieces:
         if not piece.size:
             continue
-        content = rows.encoded(piece, dtype)
+        content = rows.encoded(piece)
         if dtype == "str" and first:
             content = b"\0" + content
         crc = rows.crc32(content, crc)

@@ -261,7 +261,7 @@ class Index:
     def _labels(self, item: h5py.Dataset) -> list[Any]:
         text = h5py.check_string_dtype(item.dtype)
         values: Array = item.asstr()[...] if text else item[...]
-        content = rows.encoded(values, "str" if text else str(item.dtype))
+        content = rows.encoded(values)
         if "crc32" in item.attrs and rows.crc32(content) != int(item.attrs["crc32"]):
             raise RefusedError("its checksum does not match")
         labels: list[Any] = values.tolist()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,12 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from trajlab.errors import TrajlabError
+from trajlab.store.importers.numerals import Numerals, filled
 from trajlab.store.importers.texts import read_text
 
-Label = int | float | str
 _T = TypeVar("_T")
-
-_BLANK = ("", "NA", "null", "None")  # as R, JSON and Python write that there is nothing
 
 
 class Cells:
@@ -45,9 +44,14 @@ class Cells:
     """
 
     def __init__(self, path: Path, separator: str = ",", decimal: str = ".") -> None:
-        self.path, self._decimal = path, decimal
-        text = io.StringIO(read_text(path), newline="")
-        reader = csv.reader(text, delimiter=separator, skipinitialspace=True, strict=True)
+        self.path, self._numerals = path, Numerals(decimal)
+        text = read_text(path)
+        if _is_json(text):
+            raise TrajlabError(
+                f"{path} is JSON, not a CSV table; pandas.read_json(…).to_csv(…) makes one of it"
+            )
+        lines = io.StringIO(text, newline="")
+        reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
         self.header: list[str] = []
         self.lines: list[int] = []
         self.notes: list[str] = []
@@ -84,23 +88,23 @@ class Cells:
 
     def texts(self, column: str) -> list[str]:
         """Return a column; an empty cell is an error."""
-        return self._parse(column, _text, "text")
+        return self._parse(column, filled, "text")
 
     def numbers(self, column: str) -> list[float | None]:
         """Return a column as numbers, of which ``nan`` is one; None where a cell is blank."""
-        return self._parse(column, self._number, "number")
+        return self._parse(column, self._numerals.number_or_blank, "number")
 
     def all_numbers(self, column: str) -> list[float]:
         """Return a column as numbers; an empty cell is an error."""
-        return self._parse(column, self._float, "number")
+        return self._parse(column, self._numerals.number, "number")
 
     def steps(self, column: str) -> list[int]:
         """Return a column as whole numbers that are at least 0."""
-        return self._parse(column, self._step, "whole number")
+        return self._parse(column, self._numerals.step, "whole number")
 
     def maybe_steps(self, column: str) -> list[int | None]:
         """Return a column as whole numbers, None where a cell is blank."""
-        return self._parse(column, lambda t: None if t in _BLANK else self._step(t), "whole number")
+        return self._parse(column, self._numerals.step_or_blank, "whole number")
 
     def numeric(self, column: str) -> bool:
         """Whether a column is of numbers and blank cells, and has a number."""
@@ -133,38 +137,20 @@ class Cells:
                 values.append(parse(text))
             except ValueError:
                 found = repr(text) if text else "an empty cell"
-                comma = self._decimal == "." and re.fullmatch(r"-?\d+,\d+", text)
+                comma = re.fullmatch(r"-?\d+,\d+", text)
                 raise TrajlabError(
                     f"{self.path} has {found} in line {line}, column {column!r}, where a {what} "
                     f"must stand{'; is its decimal a comma?' if comma else ''}"
                 ) from None
         return values
 
-    def _number(self, text: str) -> float | None:
-        return None if text in _BLANK else self._float(text)
 
-    def _float(self, text: str) -> float:
-        if self._decimal != "." and "." in text:  # between thousands, or it is no decimal comma
-            raise ValueError
-        return float(text.replace(self._decimal, "."))
-
-    def _step(self, text: str) -> int:
-        value = self._float(text)
-        if value < 0 or not value.is_integer():
-            raise ValueError
-        return int(value)
-
-
-def labels(texts: list[str]) -> list[Label]:
-    """Return texts as whole numbers, else as numbers, else as they are, whichever fits all."""
-    kinds: tuple[Callable[[str], Label], ...] = (int, float)
-    for kind in kinds:
+def _is_json(text: str) -> bool:
+    """Whether a text, or its first line, is a mapping or list of JSON."""
+    if not text.lstrip().startswith(("{", "[")):
+        return False
+    for part in (text, text.lstrip().splitlines()[0]):
         with suppress(ValueError):
-            return [kind(text) for text in texts]
-    return list(texts)
-
-
-def _text(text: str) -> str:
-    if not text:
-        raise ValueError
-    return text
+            json.loads(part)
+            return True
+    return False

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trajlab.errors import TrajlabError
-from trajlab.store.importers.logged import Found, LoggedRun, Rows, numbers, read_each
+from trajlab.store.importers.logged import Found, LoggedRun, read_each
+from trajlab.store.importers.rows import Rows, numbers
 from trajlab.store.importers.texts import read_bytes
 
 
@@ -20,7 +21,7 @@ def read_comet(path: Path) -> Iterator[Found]:
 
 def _read(file: Path) -> Iterator[LoggedRun]:
     read_bytes(file)
-    rows, metadata, name, without = Rows(), {}, file.stem, 0
+    rows, metadata, name = Rows(), {}, file.stem
     try:
         with zipfile.ZipFile(file) as archive:
             lines = archive.read("messages.json").decode().splitlines()
@@ -36,14 +37,12 @@ def _read(file: Path) -> Iterator[LoggedRun]:
             elif message["type"] == "metric_msg":
                 metric, context = content["metric"], content.get("context")
                 series = f"{context}_{metric['metricName']}" if context else metric["metricName"]
+                stamp, step = content.get("local_timestamp"), metric["step"]
+                time = None if stamp is None else stamp / 1000
                 for key, value in numbers(series, metric["metricValue"]):
-                    if metric["step"] is None:
-                        without += 1
-                    else:
-                        rows.add(key, metric["step"], value)
+                    rows.add(key, step, value, time)
+                if metric.get("epoch") is not None:
+                    rows.add("epoch", step, metric["epoch"])
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
         raise TrajlabError(f"{file} is no archive of Comet's ({error})") from error
-    if not rows.series:
-        raise TrajlabError(f"{file} has no metric with a step")
-    notes = [f"{without} of its metrics have no step and are left out"] if without else []
-    yield LoggedRun(name, metadata, rows.series, notes=notes, twice=rows.twice)
+    yield rows.run(name, metadata)

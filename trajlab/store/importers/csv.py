@@ -1,7 +1,5 @@
 """Import trajectories from CSV tables: one column a quantity, or one a task."""
 
-import glob
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,12 +8,9 @@ from trajlab.store.importers.layout import Layout, read_tables
 from trajlab.store.importers.mapping import gather
 from trajlab.store.importers.naming import NamePattern
 from trajlab.store.importers.places import QUANTITIES
+from trajlab.store.importers.sources import StrPath, named_files, said
 from trajlab.store.importers.writing import write_runs
 from trajlab.store.schema import SPLITS
-
-StrPath = str | os.PathLike[str]
-
-_SUFFIXES = (".csv", ".tsv")
 
 
 def import_csv(
@@ -109,7 +104,7 @@ def import_csv(
     told = one_task is not None or (pattern is not None and "task" in pattern.names)
     if task is not None if told else task is None and keys:
         raise TrajlabError(
-            f"{_said(file)}: name the column of the task, or the one task with const task=NAME, "
+            f"{said(file)}: name the column of the task, or the one task with const task=NAME, "
             f"not both; or map each column to a task"
         )
     full = set(keys.values())
@@ -123,9 +118,9 @@ def import_csv(
         decimal=decimal,
         part={k: v for k, v in (("task", one_task), ("step", one_step)) if v is not None},
     )
-    found = read_tables(_files(file, pattern), layout, pattern)
-    runs = gather(_said(file), found, keys or None, name, {key: key for key in meta or {}}, const)
-    return write_runs(_said(file), Path(out), runs, lower_is_better, force)
+    found = read_tables(named_files(file, pattern), layout, pattern)
+    runs = gather(said(file), found, keys or None, name, {key: key for key in meta or {}}, const)
+    return write_runs(said(file), Path(out), runs, lower_is_better, force)
 
 
 def _check_terms(split: str, quantities: Iterable[str]) -> None:
@@ -134,45 +129,3 @@ def _check_terms(split: str, quantities: Iterable[str]) -> None:
     for name in quantities:
         if name not in QUANTITIES:
             raise TrajlabError(f"quantity {name!r} is unknown; use {', '.join(QUANTITIES)}")
-
-
-def _sources(file: StrPath | Sequence[StrPath]) -> list[str]:
-    return [os.fspath(f) for f in ([file] if isinstance(file, str | os.PathLike) else file)]
-
-
-def _said(file: StrPath | Sequence[StrPath]) -> str:
-    first, *more = _sources(file)
-    return f"{first} and {len(more)} more" if more else first
-
-
-def _files(file: StrPath | Sequence[StrPath], pattern: NamePattern | None) -> dict[Path, str]:
-    """Return the files and what each is called: its path below what was named.
-
-    Raises
-    ------
-    TrajlabError
-        If a folder or glob holds no table.
-    """
-    named: dict[Path, str] = {}
-    single: list[Path] = []
-    for text in _sources(file):
-        path = Path(text)
-        if path.is_dir():
-            own = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES and p.is_file())
-            named |= {p: p.relative_to(path).with_suffix("").as_posix() for p in own}
-        elif glob.has_magic(text) and not path.exists():
-            own = [Path(p) for p in sorted(glob.glob(text, recursive=True))]
-            single += own
-        else:
-            own = [path]
-            single += own
-        if not own:
-            raise TrajlabError(f"{path} holds no table ({', '.join(_SUFFIXES)}); name another")
-    whole = [p.absolute().with_suffix("") for p in single]
-    # as many folders as the pattern spans, else those in which the files differ
-    root = Path(os.path.commonpath([p.parent for p in whole])) if whole else Path()
-    for p, full in zip(single, whole, strict=True):
-        named[p] = "/".join(
-            full.parts[-pattern.depth :] if pattern else full.relative_to(root).parts
-        )
-    return named

@@ -9,7 +9,7 @@ from trajlab.errors import TrajlabError
 from trajlab.store.importers.cells import Cells
 from trajlab.store.importers.logged import Found, LoggedRun, Unreadable
 from trajlab.store.importers.naming import NamePattern
-from trajlab.store.importers.places import fields
+from trajlab.store.importers.places import CLOCKS, fields
 
 _UNKNOWN = "its steps are not known; its one row is kept as step 0 (--const step=N says another)"
 
@@ -98,6 +98,8 @@ def _runs(
         [c for c in layout.keys.values() if c in cells.header]
         or [c for c in cells.header if c != layout.step and cells.numeric(c)]
     )
+    clocks = [c for c in CLOCKS if c in cells.header and c != layout.step and cells.numeric(c)]
+    wanted |= dict.fromkeys(clocks)
     told = {key: cells.texts(column) for key, column in layout.meta.items()}
     parts = {column: cells.texts(column) for column in within}
     steps = _steps(cells, layout.step, part)
@@ -119,8 +121,8 @@ def _runs(
             )
         for column in wanted:
             value, step = numbers[column][i], 0 if steps is None else steps[i]
-            if value is None:
-                continue
+            if value is None or (column in clocks and step in series[which][column]):
+                continue  # a clock says when a step was reached first
             if step in series[which][column]:
                 raise TrajlabError(
                     f"{cells.path} has a second row for one run, step and task in line {line}; "

@@ -1,13 +1,15 @@
 """Read what Lightning's CSVLogger keeps."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from trajlab.errors import TrajlabError
 from trajlab.store.importers.cells import Cells
-from trajlab.store.importers.logged import Found, LoggedRun, Rows, Series, read_each
+from trajlab.store.importers.logged import Found, LoggedRun, Series, called, read_each
+from trajlab.store.importers.rows import Rows
 from trajlab.store.importers.texts import read_text
 
 HYPERPARAMETERS = "hparams.yaml"
@@ -26,18 +28,15 @@ def _read(path: Path, file: Path) -> Iterator[LoggedRun]:
     cells, rows = Cells(file), Rows()
     if "step" not in cells.header:
         raise TrajlabError(f"{file} has no column 'step', so it is not CSVLogger's")
-    steps, notes = cells.maybe_steps("step"), list(cells.notes)
-    names = [name for name in cells.header if name != "step"]
-    for name in names:
-        for step, value in zip(steps, cells.numbers(name), strict=True):
-            if step is not None and value is not None:
-                rows.add(name, step, value)
-    if None in steps:
-        notes.append(f"{steps.count(None)} rows of {file.name} have no step and are left out")
+    steps = cells.maybe_steps("step")
+    for name in cells.header:
+        if name != "step":
+            for step, value in zip(steps, cells.numbers(name), strict=True):
+                if value is not None:
+                    rows.add(name, step, value)
     own = file.parent
-    called = own.relative_to(path).as_posix() if own != path and path.is_dir() else own.name
-    metadata = hyperparameters(own / HYPERPARAMETERS)
-    yield LoggedRun(called, metadata, updates_completed(rows.series), notes=notes, twice=rows.twice)
+    run = rows.run(called(path, own), hyperparameters(own / HYPERPARAMETERS), cells.notes)
+    yield replace(run, series=updates_completed(run.series))
 
 
 def updates_completed(series: Mapping[str, Series]) -> dict[str, dict[int, float]]:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trajlab.errors import TrajlabError
-from trajlab.store.importers.logged import Found, Reader, Unreadable, by_step_of
+from trajlab.store.importers.logged import Found, Reader, Unreadable
 from trajlab.store.importers.mapping import gather
 from trajlab.store.importers.places import wizard
+from trajlab.store.importers.rows import by_step_of
 from trajlab.store.importers.writing import write_runs
 
 

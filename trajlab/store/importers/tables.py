@@ -102,6 +102,9 @@ def placed_in(run: Trajectory) -> dict[Place, Placed]:
             series = ", ".join(column.attributes.get(_SERIES, []))
             for where, array in _by_place(name, column, table[column.name], tasks):
                 values = dict(zip(table["step"].tolist(), array.tolist(), strict=True))
+                if not where.table:  # a clock may stand in several tables, and have gaps in each
+                    values = {step: value for step, value in values.items() if value >= 0}
+                    values |= placed[where].values if where in placed else {}
                 placed[where] = Placed(series, values)
     return placed
 

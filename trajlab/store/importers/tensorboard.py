@@ -1,13 +1,14 @@
 """Read TensorBoard event files."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from trajlab.errors import TrajlabError
 from trajlab.store.importers.lightning import HYPERPARAMETERS, hyperparameters, updates_completed
-from trajlab.store.importers.logged import Found, LoggedRun, Rows, Unreadable
+from trajlab.store.importers.logged import Found, Unreadable, called
+from trajlab.store.importers.rows import Rows
 from trajlab.store.importers.texts import read_bytes
 
 # folders that hold what a run logged of one split, as Keras and many loops make them
@@ -15,12 +16,26 @@ SPLIT_FOLDERS = ("train", "training", "validation", "valid", "val", "dev", "eval
 
 _HPARAMS = "_hparams_/session_start_info"
 
+Event = tuple[int, float, float]
+"""Step, value and time."""
+
+
+@dataclass
+class _Folder:
+    """What the event files of one folder hold."""
+
+    events: dict[str, list[Event]] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    lightning: bool = False
+
 
 @dataclass
 class _Run:
+    """What the folders of one run hold together."""
+
+    rows: Rows = field(default_factory=Rows)
     metadata: dict[str, Any] = field(default_factory=dict)
-    series: dict[str, dict[int, float]] = field(default_factory=dict)
-    twice: dict[str, int] = field(default_factory=dict)
+    lightning: bool = False
 
 
 def read_tensorboard(path: Path) -> Iterator[Found]:
@@ -46,40 +61,38 @@ def read_tensorboard(path: Path) -> Iterator[Found]:
     runs: dict[Path, _Run] = {}
     for folder in folders:
         try:
-            own = _events(folder, [file for file in files if file.parent == folder])
+            own = _read(folder, [file for file in files if file.parent == folder])
         except TrajlabError as error:
             yield Unreadable(str(error))
             continue
         home, names = _home(folder, root, folders, own)
         run = runs.setdefault(home, _Run())
         run.metadata |= own.metadata
-        for name, values in own.series.items():
-            run.series[names.get(name, name)] = values
-            run.twice[names.get(name, name)] = own.twice.get(name, 0)
+        run.lightning |= own.lightning
+        for name, events in own.events.items():
+            for step, value, time in events:
+                run.rows.add(names.get(name, name), step, value, time)
     for home, run in runs.items():
-        if run.series:
-            name = home.name if home == root else home.relative_to(root).as_posix()
-            twice = {tag: n for tag, n in run.twice.items() if n}
-            yield LoggedRun(name, run.metadata, run.series, twice=twice)
-        elif not run.metadata:
-            yield Unreadable(f"{home} has event files without a scalar")
+        found = run.rows.run(called(root, home), run.metadata)
+        counted = updates_completed(found.series) if run.lightning else found.series
+        yield replace(found, series=counted)
 
 
 def _home(
-    folder: Path, root: Path, folders: Iterable[Path], own: _Run
+    folder: Path, root: Path, folders: Iterable[Path], own: _Folder
 ) -> tuple[Path, Mapping[str, str]]:
     """Return the folder of the run that a folder belongs to, and its series' names there."""
     if folder == root:
         return folder, {}
     if folder.name.lower() in SPLIT_FOLDERS:
-        return folder.parent, {tag: f"{folder.name}/{tag}" for tag in own.series}
+        return folder.parent, {tag: f"{folder.name}/{tag}" for tag in own.events}
     above = [p for p in folder.parents if p in folders and (p == root or root in p.parents)]
     if own.metadata and not (folder / HYPERPARAMETERS).exists() and above:
         return above[0], {}
     for parent in above:
         below = folder.relative_to(parent).as_posix()
         # PyTorch joins the tag and its part by "_", tensorboardX by "/"
-        parts = {tag: _part(below, tag) for tag in own.series}
+        parts = {tag: _part(below, tag) for tag in own.events}
         if parts and all(parts.values()):
             return parent, {tag: f"{tag}/{part}" for tag, part in parts.items()}
     return folder, {}
@@ -92,7 +105,7 @@ def _part(below: str, tag: str) -> str | None:
     return None
 
 
-def _events(folder: Path, files: Iterable[Path]) -> _Run:
+def _read(folder: Path, files: Iterable[Path]) -> _Folder:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
     from tensorboard.util.tensor_util import make_ndarray
@@ -103,25 +116,21 @@ def _events(folder: Path, files: Iterable[Path]) -> _Run:
     guidance = {"scalars": 0, "tensors": 0}
     source = str(files[0] if len(files) == 1 else folder)
     events = EventAccumulator(source, size_guidance=guidance).Reload()
-    tags, rows, run = events.Tags(), Rows(), _Run()
+    tags, found = events.Tags(), _Folder()
     for tag in tags["scalars"]:
-        for event in events.Scalars(tag):
-            rows.add(tag, event.step, event.value)
+        found.events[tag] = [(e.step, e.value, e.wall_time) for e in events.Scalars(tag)]
     for tag in tags["tensors"]:
-        values = [(e.step, make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)]
-        if all(value.dtype.kind in "fiu" and value.size == 1 for _, value in values):
-            for step, value in values:
-                rows.add(tag, step, float(value.reshape(())))
-    run.series, run.twice = rows.series, rows.twice
-    if HYPERPARAMETERS in {file.name for file in folder.iterdir()}:  # Lightning's logger
-        run.metadata = hyperparameters(folder / HYPERPARAMETERS)
-        if "epoch" in run.series:
-            run.series = updates_completed(run.series)
+        values = [(e.step, make_ndarray(e.tensor_proto), e.wall_time) for e in events.Tensors(tag)]
+        if all(value.dtype.kind in "fiu" and value.size == 1 for _, value, _ in values):
+            found.events[tag] = [(step, float(v.reshape(())), time) for step, v, time in values]
+    if (folder / HYPERPARAMETERS).exists():  # Lightning's logger
+        found.metadata = hyperparameters(folder / HYPERPARAMETERS)
+        found.lightning = "epoch" in found.events
     if _HPARAMS in events.summary_metadata:
         data = events.summary_metadata[_HPARAMS].plugin_data.content
-        found = HParamsPluginData.FromString(data).session_start_info.hparams
-        run.metadata |= {key: _value(value) for key, value in found.items()}
-    return run
+        hparams = HParamsPluginData.FromString(data).session_start_info.hparams
+        found.metadata |= {key: _value(value) for key, value in hparams.items()}
+    return found
 
 
 def _value(value: Any) -> Any:

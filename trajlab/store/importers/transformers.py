@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from trajlab.errors import TrajlabError
-from trajlab.store.importers.logged import Found, LoggedRun, Rows, Unreadable, read_each
+from trajlab.store.importers.logged import Found, LoggedRun, Unreadable, called, read_each
+from trajlab.store.importers.rows import Rows, numbers
 from trajlab.store.importers.texts import read_text
+
+_TOKENS = {"num_input_tokens_seen": "tokens"}  # the Trainer's name of a clock
 
 State = tuple[int, Path, list[dict[str, Any]]]
 """The step at which a state was saved, its file, and the rows of its log."""
@@ -31,22 +34,13 @@ def read_transformers(path: Path) -> Iterator[Found]:
 
 
 def _read(path: Path, own: Path, state: State) -> Iterator[LoggedRun]:
-    _, file, history = state
-    rows, without = Rows(), 0
-    for row in history:
-        step = row.get("step")
-        if not isinstance(step, int) or isinstance(step, bool) or step < 0:
-            without += 1
-            continue
+    rows = Rows()
+    for row in state[2]:
+        step = row.pop("step", None)
         for key, value in row.items():
-            if key != "step" and isinstance(value, int | float) and not isinstance(value, bool):
-                rows.add(key, step, float(value))
-    if not rows.series:
-        raise TrajlabError(f"{file} has no row with a step and a number in its log_history")
-    notes = [f"{without} of its rows have no step and are left out"] if without else []
-    inside = path.is_dir() and own != path and path in own.parents
-    name = own.relative_to(path).as_posix() if inside else own.name
-    yield LoggedRun(name, {}, rows.series, notes=notes, twice=rows.twice)
+            for series, number in numbers(_TOKENS.get(key, key), value):
+                rows.add(series, step, number)
+    yield rows.run(called(path, own), {})
 
 
 def _state(file: Path) -> State:

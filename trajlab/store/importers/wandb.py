@@ -2,24 +2,20 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from trajlab.errors import TrajlabError
 from trajlab.store.importers.leveldb import records
-from trajlab.store.importers.lightning import updates_completed
 from trajlab.store.importers.logged import (
     Found,
     LoggedRun,
-    Rows,
     Unreadable,
-    by_step_of,
-    numbers,
     read_each,
 )
+from trajlab.store.importers.rows import Rows, numbers
 from trajlab.store.importers.texts import read_bytes
-from trajlab.store.importers.wandb_csv import LIGHTNING, read_table, step_among
+from trajlab.store.importers.wandb_csv import RUNTIME, counted, read_table
 
 
 def read_wandb(path: Path) -> Iterator[Found]:
@@ -59,19 +55,34 @@ class _Offline:
         self.metadata: dict[str, Any] = {}
         self._rows = Rows()
         self._count = 0
+        self._ran = 0.0  # seconds, over all sessions
+        self._before: float | None = None  # those of the sessions before this one
 
-    def configure(self, record: Any) -> None:
-        self.name = record.display_name or record.run_id or self.name
-        found = {item.key: json.loads(item.value_json) for item in record.config.update}
-        self.metadata |= {k: v for k, v in found.items() if isinstance(v, str | int | float)}
+    def configure(self, config: Any) -> None:
+        """Take settings, those of the beginning or later ones."""
+        for item in config.update:
+            value = json.loads(item.value_json)
+            if isinstance(value, str | int | float):
+                self.metadata[_key(item)] = value
+        for item in config.remove:
+            self.metadata.pop(_key(item), None)
+
+    def begin(self) -> None:
+        """Take what follows for another session: offline, W&B counts its seconds from 0 again."""
+        self._before = None
 
     def log(self, history: Any) -> None:
         self._rows.add("_step", self._count, history.step.num)
         for item in history.item:
-            key = item.key or "/".join(item.nested_key)
-            for name, value in numbers(key, json.loads(item.value_json)):
-                self._rows.add(name, self._count, value)
+            for name, value in numbers(_key(item), json.loads(item.value_json)):
+                self._rows.add(name, self._count, self._in_all(value) if name == RUNTIME else value)
         self._count += 1
+
+    def _in_all(self, seconds: float) -> float:
+        if self._before is None:
+            self._before = self._ran if seconds < self._ran else 0.0
+        self._ran = max(self._ran, self._before + seconds)
+        return self._before + seconds
 
     def logged(self) -> LoggedRun:
         """Return the run by step.
@@ -81,12 +92,11 @@ class _Offline:
         TrajlabError
             If nothing was logged, or a step is not whole.
         """
-        series = self._rows.series
-        if not series:
-            raise TrajlabError(f"the run {self.name!r} has no history")
-        step = step_among(series)
-        run = by_step_of(LoggedRun(self.name, self.metadata, series), step)
-        return replace(run, series=updates_completed(run.series)) if step == LIGHTNING else run
+        return counted(self._rows.run(self.name, self.metadata))
+
+
+def _key(item: Any) -> str:
+    return item.key or "/".join(item.nested_key)
 
 
 def _take(file: Path, record_type: Any, runs: dict[str, _Offline]) -> None:
@@ -100,10 +110,14 @@ def _take(file: Path, record_type: Any, runs: dict[str, _Offline]) -> None:
             if record.HasField("run"):
                 key = record.run.run_id or str(file)
                 own = runs.setdefault(key, _Offline(file.parent.name))
-                own.configure(record.run)
+                own.name = record.run.display_name or record.run.run_id or own.name
+                own.configure(record.run.config)
+            if record.HasField("config") and own:
+                own.configure(record.config)
             if record.HasField("history"):
                 rows.append(record.history)
         own = own or runs.setdefault(str(file), _Offline(file.parent.name))
+        own.begin()
         for row in rows:
             own.log(row)
     except (DecodeError, ValueError) as error:

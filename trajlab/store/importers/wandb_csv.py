@@ -1,17 +1,19 @@
 """Read the CSV files that Weights & Biases exports."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from trajlab.errors import TrajlabError
 from trajlab.store.importers.cells import Cells
 from trajlab.store.importers.lightning import updates_completed
-from trajlab.store.importers.logged import LoggedRun, Rows, by_step_of
+from trajlab.store.importers.logged import Found, LoggedRun, Unreadable
+from trajlab.store.importers.rows import Rows, by_step_of
 
 LIGHTNING = "trainer/global_step"
 _STEP = ("trajlab_step", LIGHTNING, "train/global_step", "global_step", "_step", "Step", "step")
 _RUN = ("run", "Run", "name", "Name", "run_name", "run_id")
+RUNTIME = "_runtime"
 _BETWEEN = " - "  # a run's name and a series' in a chart's header
 _BOUNDS = ("__MIN", "__MAX")
 _SAMPLE = 500  # rows that run.history() returns unless told otherwise
@@ -33,7 +35,7 @@ def step_among(names: Collection[str]) -> str:
     )
 
 
-def read_table(file: Path) -> Iterator[LoggedRun]:
+def read_table(file: Path) -> Iterator[Found]:
     """Return the runs of a CSV export.
 
     It has a column of steps and one a series; several runs are told apart by a column ``run`` or
@@ -47,7 +49,7 @@ def read_table(file: Path) -> Iterator[LoggedRun]:
     """
     cells = Cells(file)
     try:
-        step = step_among(cells.header)
+        step_among(cells.header)
     except TrajlabError as error:
         raise TrajlabError(
             f"{file} has {error}; a table with one row a run comes in with trajlab import csv"
@@ -56,10 +58,27 @@ def read_table(file: Path) -> Iterator[LoggedRun]:
     charted = [c for c in cells.header if _BETWEEN in c and not c.endswith(_BOUNDS)]
     runs = _charts(cells, charted) if column is None and charted else _groups(cells, column)
     for run in runs:
-        counted = by_step_of(run, step)
-        if step == LIGHTNING:
-            counted = replace(counted, series=updates_completed(counted.series))
-        yield counted
+        try:
+            yield counted(run)
+        except TrajlabError as error:
+            yield Unreadable(f"{file}: {error}")
+
+
+def counted(run: LoggedRun) -> LoggedRun:
+    """Return a run, of which each row has a step of its own, by the step that W&B's users mean.
+
+    W&B's ``_runtime``, in seconds, is its ``wall_time``.
+
+    Raises
+    ------
+    TrajlabError
+        If no series counts steps, or a step is not whole.
+    """
+    step = step_among(run.series)
+    if RUNTIME in run.series and "wall_time" not in run.series:
+        run = replace(run, series={**run.series, "wall_time": run.series[RUNTIME]})
+    run = by_step_of(run, step)
+    return replace(run, series=updates_completed(run.series)) if step == LIGHTNING else run
 
 
 def _charts(cells: Cells, charted: list[str]) -> Iterator[LoggedRun]:
@@ -79,18 +98,20 @@ def _charts(cells: Cells, charted: list[str]) -> Iterator[LoggedRun]:
                 "own history has them all"
             )
         rows = Rows()
-        _take(rows, cells, others | columns, range(len(cells.lines)))
-        yield LoggedRun(run, {}, rows.series, notes)
+        _take(rows, _numbers(cells, others | columns), range(len(cells.lines)))
+        yield rows.run(run, {}, notes)
 
 
 def _groups(cells: Cells, column: str | None) -> Iterator[LoggedRun]:
     names = cells.texts(column) if column else [cells.path.stem] * len(cells.lines)
-    numeric = {c: c for c in cells.header if c and c != column and cells.numeric(c)}
+    numeric = _numbers(
+        cells, {c: c for c in cells.header if c and c != column and cells.numeric(c)}
+    )
     texts = [c for c in cells.header if c and c != column and c not in numeric]
     for name in dict.fromkeys(names):
         own = [i for i, other in enumerate(names) if other == name]
         rows, notes = Rows(), [*cells.notes]
-        _take(rows, cells, numeric, own)
+        _take(rows, numeric, own)
         if len(own) == _SAMPLE:
             notes.append(
                 f"it has {_SAMPLE} rows, as many as run.history() samples; run.scan_history() "
@@ -98,13 +119,16 @@ def _groups(cells: Cells, column: str | None) -> Iterator[LoggedRun]:
             )
         told = {c: {cells.column(c)[i] for i in own} for c in texts}
         same = {c: values.pop() for c, values in told.items() if len(values) == 1}
-        yield LoggedRun(name, {c: v for c, v in same.items() if v}, rows.series, notes)
+        yield rows.run(name, {c: v for c, v in same.items() if v}, notes)
 
 
-def _take(rows: Rows, cells: Cells, columns: dict[str, str], own: Collection[int]) -> None:
-    for series, column in columns.items():
-        values = cells.numbers(column)
+def _numbers(cells: Cells, columns: Mapping[str, str]) -> dict[str, Sequence[float | None]]:
+    return {series: cells.numbers(column) for series, column in columns.items()}
+
+
+def _take(rows: Rows, values: Mapping[str, Sequence[float | None]], own: Iterable[int]) -> None:
+    for series, column in values.items():
         for i in own:
-            value = values[i]
+            value = column[i]
             if value is not None:
                 rows.add(series, i, value)

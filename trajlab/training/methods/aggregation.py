@@ -83,7 +83,7 @@ class Aggregation(Method):
             for parameter, gradient in zip(heads, found[len(trunk) :], strict=True):
                 parameter.grad = scale * gradient
         jacobian = torch.stack(rows)
-        update = self._aggregator(jacobian * jacobian.new_tensor(scales)[:, None])
+        update = self._aggregate(jacobian * jacobian.new_tensor(scales)[:, None])
         self._update.jacobian, self._update.update = jacobian, update
         weights = [weight * scale for weight, scale in zip(self._weights, scales, strict=True)]
         recorder.observe(losses, dict(zip(self.tasks, weights, strict=True)))
@@ -95,6 +95,18 @@ class Aggregation(Method):
     def scales(self, losses: Mapping[str, Tensor]) -> Sequence[float]:
         """Return what each task's loss is multiplied by before gradients are aggregated."""
         return [1.0] * len(self.tasks)
+
+    def _aggregate(self, jacobian: Tensor) -> Tensor:
+        """Return the update of the trunk; NaN where the run has diverged.
+
+        Of gradients whose squares are no longer finite some aggregators make numbers, and others
+        end in an error of the linear algebra beneath.
+        """
+        if jacobian.square().sum().isfinite():
+            found: Tensor = self._aggregator(jacobian)
+            return found
+        self._weights = [nan] * len(self.tasks)
+        return torch.full_like(jacobian[0], nan)
 
     def _remember(self, _module: Any, _inputs: Any, weights: Tensor) -> None:
         self._weights = weights.tolist()

@@ -80,8 +80,10 @@ def implied_weights(gram: Tensor, dot: Tensor) -> Tensor:
     -------
     Tensor
         (task,) float64; Jᵀ w is the projection of u on what the gradients span. A task whose
-        gradient vanishes has weight 0.
+        gradient vanishes has weight 0, and all have NaN where inner products are not finite.
     """
+    if not (gram.isfinite().all() and dot.isfinite().all()):
+        return torch.full_like(dot, torch.nan, dtype=torch.float64)
     # on unit gradients, so that a small task's is not lost beside a large one's
     norms = gram.double().diagonal().sqrt()
     scale = torch.where(norms > 0, 1 / norms, 0.0)

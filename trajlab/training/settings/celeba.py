@@ -98,9 +98,8 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
 
 
 celeba = Setting(
-    name="celeba",
-    tasks=_tasks,
-    build=_build,
+    _tasks,
+    _build,
     source="CelebA (Liu et al. 2015), aligned and cropped images, for research only",
     defaults={"epochs": 50},
 )

@@ -114,9 +114,8 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
 
 
 cifar100 = Setting(
-    name="cifar-100",
-    tasks=_tasks,
-    build=_build,
+    _tasks,
+    _build,
     source="CIFAR-100 (Krizhevsky 2009), 20 superclasses of 5 classes",
     defaults={"epochs": 200},
 )

@@ -146,9 +146,8 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
 
 
 cityscapes = Setting(
-    name="cityscapes",
-    tasks=_tasks,
-    build=_build,
+    _tasks,
+    _build,
     source="Cityscapes (Cordts et al. 2016), fine annotations; needs a registration",
     defaults={"epochs": 150},
 )

@@ -77,12 +77,11 @@ def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = P
 
 
 digits = Setting(
-    name="digits",
-    tasks=Conditions(
+    Conditions(
         "digits",
         {"": ("first",), "+same": ("first", "second"), "+noisy": ("first", "second")},
     ),
-    build=_build,
+    _build,
     shapes=True,
     source="sklearn.datasets.load_digits: 1,797 images of 8 x 8 pixels (UCI, CC BY 4.0)",
 )

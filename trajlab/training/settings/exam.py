@@ -63,9 +63,8 @@ def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = P
 
 
 exam = Setting(
-    name="exam",
-    tasks=_tasks,
-    build=_build,
+    _tasks,
+    _build,
     shapes=True,
     source="Exam scores from inner London (Goldstein et al. 1993), R package mlmRev",
 )

@@ -58,9 +58,8 @@ _tasks = Conditions(
     },
 )
 fashion_mtl = Setting(
-    name="FashionMTL",
-    tasks=_tasks,
-    build=_build,
+    _tasks,
+    _build,
     shapes=True,
     source="Fashion-MNIST (Xiao et al. 2017, MIT); MNIST (LeCun et al. 1998)",
     defaults={"epochs": 99},

@@ -222,8 +222,7 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
 
 
 glue = Setting(
-    name="glue",
-    tasks=_tasks,
-    build=_build,
+    _tasks,
+    _build,
     source="GLUE (Wang et al. 2019) without WNLI; RoBERTa (Liu et al. 2019), base",
 )

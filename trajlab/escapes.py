@@ -1,4 +1,4 @@
-"""What a terminal would take for commands."""
+"""What a terminal would take for commands, and a figure has no glyph for."""
 
 
 def inert(text: str) -> str:

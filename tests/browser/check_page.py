@@ -1,0 +1,125 @@
+"""The page in a real browser: drawn, readable, accessible, and asking nobody for anything.
+
+Not a part of ``make test``, because it needs Chromium: ``make page-check``. Pictures are left in
+the folder of ``TRAJLAB_PICTURES``, to be looked at.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.many import record_many
+from trajlab.analysis import diagnose
+from trajlab.report.page import render
+from trajlab.store import load
+
+PICTURES = Path(os.environ.get("TRAJLAB_PICTURES", "runs/pictures"))
+LARGEST = 3_500_000  # bytes of the page of 20 tasks × 3 methods
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    assert path, "Chromium is missing: apt-get install chromium"
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+
+
+@pytest.fixture(scope="module", params=["demo", "many"])
+def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if request.param == "demo":
+        return Path(os.environ.get("TRAJLAB_DEMO", "runs/quickstart")).resolve() / "report.html"
+    folder = tmp_path_factory.mktemp("many")
+    record_many(folder, tasks=20, methods=("uniform", "pcgrad", "famo"))
+    runs = load(folder)
+    page = folder / "many.html"
+    page.write_text(render(diagnose(runs), runs))
+    return page
+
+
+def opened(browser: Browser, file: Path, width: int, scheme: str = "light") -> Page:
+    """Open a page, look at all of it once, and fail on anything that its console complains of."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.on("console", lambda said: said.type == "error" and pytest.fail(said.text))
+    page.on("request", lambda asked: asked.url == file.as_uri() or pytest.fail(asked.url))
+    page.on("dialog", lambda dialog: pytest.fail("a name ran as a script"))
+    page.goto(file.as_uri())
+    for chart in page.locator(".chart").all():
+        chart.scroll_into_view_if_needed()
+        chart.locator("svg.marks").wait_for()
+    page.evaluate("scrollTo(0, 0)")
+    return page
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_drawn_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
+    page = opened(browser, file, width, scheme)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    picture = PICTURES / f"{file.stem}-{width}-{scheme}.png"
+    page.screenshot(path=picture, full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".chart svg.marks").count() == page.locator(".chart").count() > 0
+    assert not page.locator(".static").first.is_visible()
+
+
+def test_hovering_shows_the_numbers_of_the_table(browser: Browser, file: Path) -> None:
+    page = opened(browser, file, 1400)
+    chart = page.locator("#gap .chart").first
+    chart.scroll_into_view_if_needed()
+    mark = chart.locator(".mark-symbol path").last
+    mark.hover(force=True)
+    told = page.locator("#vg-tooltip-element.visible").inner_text()
+    assert {"series", "train loss", "gap"} <= set(told.replace("\t", "\n").split("\n"))
+
+
+def test_unticking_hides_a_series(browser: Browser, file: Path) -> None:
+    page = opened(browser, file, 1400)
+    section = page.locator("#gap")
+    marks = section.locator(".chart").first.locator(".mark-symbol path")
+    before = marks.count()
+    section.locator(".series input").first.uncheck()
+    page.wait_for_timeout(300)
+    assert 0 < marks.count() < before
+
+
+def test_every_link_leads_somewhere(browser: Browser, file: Path) -> None:
+    page = opened(browser, file, 1400)
+    for link in page.locator("a").all():
+        address = link.get_attribute("href")
+        assert address.startswith("data:") or page.locator(f'[id="{address[1:]}"]').count() == 1
+    with page.expect_download() as saved:
+        page.locator("a[download='gap-summary.csv']").click()
+    assert saved.value.path().read_text().startswith("setting,")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_accessibility_checker_finds_nothing_serious(
+    browser: Browser, file: Path, scheme: str
+) -> None:
+    found = Axe().run(opened(browser, file, 1400, scheme)).response["violations"]
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert not serious, [(each["id"], each["nodes"][0]["html"][:200]) for each in serious]
+
+
+def test_it_prints_on_a_few_pages(browser: Browser, file: Path) -> None:
+    page = opened(browser, file, 1400)
+    printed = page.pdf(format="A4")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    (PICTURES / f"{file.stem}.pdf").write_bytes(printed)
+    if file.name == "report.html":
+        assert len(re.findall(rb"/Type\s*/Page[^s]", printed)) <= 6
+
+
+def test_its_size_is_bounded(file: Path) -> None:
+    assert np.isfinite(file.stat().st_size)
+    assert file.stat().st_size < LARGEST

@@ -1,0 +1,76 @@
+"""The forest plot at the head of the page: order, signs, and where its marks stand."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.analysis.gap.test_sentences import row
+from tests.analysis.results import made_up
+from trajlab.analysis.diagnosis.diagnose import Diagnosis, DiagnosisOptions
+from trajlab.report.overview import WIDTH, forests
+
+
+def made(*rows, **changes) -> Diagnosis:
+    gap = made_up("gap", summary=pd.DataFrame(rows))
+    options = DiagnosisOptions(**{**vars(gap.options), "margin": None})
+    empty = pd.DataFrame()
+    return replace(
+        Diagnosis(options=options, verdict=empty, analyses=empty, results={"gap": gap}), **changes
+    )
+
+
+def centre(svg: str) -> float:
+    return float(re.search('cx="([^"]*)"', svg)[1])
+
+
+def test_rows_are_sorted_by_delta_and_told_by_sign_and_colour():
+    rows = [
+        row(task="a", delta=(-2.0, 0.5)),
+        row(task="b", delta=(3.0, 0.5)),
+        row(task="c", delta=(0.1, 0.5)),
+    ]
+    (forest,) = forests(made(*rows))
+    assert [(x.task, x.sign, x.outcome) for x in forest.lines] == [
+        ("b", "▲", "improved"),
+        ("c", "○", "unclear"),
+        ("a", "▼", "lowered"),
+    ]
+    assert forest.title == "digits: test accuracy against method=single"
+    assert forest.lines[0].delta == "+3 [2.5, 3.5]"
+    assert forest.lines[0].n == "5 / 5"
+
+
+def test_marks_stand_on_their_side_of_zero():
+    rows = [row(task="a", delta=(-2.0, 0.5)), row(task="b", delta=(2.0, 0.5))]
+    (forest,) = forests(made(*rows))
+    right, left = (centre(x.forest) for x in forest.lines)
+    assert left < WIDTH / 2 < right
+    assert left + right == pytest.approx(WIDTH)
+
+
+def test_one_wide_interval_flattens_no_other_and_is_marked():
+    rows = [row(task=f"t{i}", delta=(1.0 + i / 100, 0.2)) for i in range(9)]
+    (plain,) = forests(made(*rows))
+    (wide,) = forests(made(*rows, row(task="wide", delta=(5.0, 500.0))))
+    assert not any("polygon" in x.forest for x in plain.lines)
+    assert [x.task for x in wide.lines if "polygon" in x.forest] == ["wide"]
+    assert centre(wide.lines[-1].forest) > 0.6 * WIDTH
+
+
+def test_what_is_not_compared_is_named_with_its_reason():
+    lost = row(task="lost", delta=(np.nan, 1.0), reason="no baseline trains it")
+    (forest,) = forests(made(row(task="a", delta=(1.0, 0.5)), lost))
+    assert [x.task for x in forest.lines] == ["a"]
+    assert dict(forest.not_compared) == {"no baseline trains it": "lost"}
+    assert forests(made(lost)) == []
+
+
+def test_each_metric_has_a_table_of_its_own():
+    rows = [row(delta=(1.0, 0.5)), row(metric="loss", delta=(0.01, 0.02))]
+    assert [x.title.split(" against")[0] for x in forests(made(*rows))] == [
+        "digits: test accuracy",
+        "digits: test loss",
+    ]

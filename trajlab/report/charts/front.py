@@ -1,0 +1,70 @@
+"""Fronts of configurations, to be looked at closely."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from trajlab.analysis import Front
+from trajlab.report.charts.base import ZOOM, Panel, figure, look, panels, tooltip, values
+
+
+def front(result: Front, places: Mapping[str, int]) -> list[Panel]:
+    """Return one panel a setting, in its first two objectives.
+
+    Methods, which are compared here, take the palette in order of their names.
+    """
+    del places
+    objective = list(result.settings["objective"].items())[:2]
+    names = [name for name, _ in objective]
+    points = result.points.dropna(subset=names) if len(result.points) else result.points
+    return [_panel(title, rows, objective) for title, rows in panels(points, ("setting",))]
+
+
+def _panel(title: str, rows: pd.DataFrame, objective: list[tuple[str, str]]) -> Panel:
+    own = look(rows["method"])
+    x, y = (
+        {
+            "field": place,  # a dot in an objective's name would be read as a path
+            "type": "quantitative",
+            "title": f"{name} ({'more' if way == 'max' else 'less'} is better)",
+            "scale": {"zero": False},
+        }
+        for place, (name, way) in zip("xy", objective, strict=False)
+    )
+    (first, _), (second, _) = objective
+    table = rows.assign(series=rows["method"], x=rows[first], y=rows[second])
+    told = [name for name in table if name in ("series", "configuration", "n_runs", "chosen")]
+    point = {
+        "mark": {"type": "point", "size": 90, "strokeWidth": 1.8},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "color": own.color,
+            "shape": own.shape,
+            "fill": {
+                "condition": {"test": "datum.chosen", **own.color},
+                "value": "transparent",
+            },
+            "tooltip": [
+                *tooltip(*told),
+                {"field": "x", "title": first},
+                {"field": "y", "title": second},
+            ],
+        },
+        "params": [ZOOM],
+    }
+    line = {
+        "transform": [{"filter": "datum.chosen"}],
+        "mark": {"type": "line", "aria": False},
+        "encoding": {"x": x, "y": y, "color": own.color, "strokeDash": own.dash},
+    }
+    best = "; ".join(
+        f"{method}: {len(chosen)} configurations on its front"
+        for method, chosen in table[table["chosen"].astype(bool)].groupby("method")
+    )
+    drawn = figure(
+        values(table, [*told, "x", "y"]),
+        f"Configurations in {first} and {second}. {best}.",
+        layer=[line, point],
+    )
+    return Panel(title, drawn, own.names)

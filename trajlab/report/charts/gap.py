@@ -1,0 +1,107 @@
+"""The gap at equal training loss, to be looked at closely."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trajlab.analysis import Gap
+from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.tables import group_columns, records
+from trajlab.plots.gap import vertical_range
+from trajlab.report.charts.base import (
+    ZERO,
+    ZOOM,
+    Panel,
+    Spec,
+    figure,
+    labelled,
+    look,
+    panels,
+    tooltip,
+    values,
+)
+
+_TOLD = ("series", "train_loss", "gap", "low", "high")
+_DRAWN = (*_TOLD, "band_low", "band_high", "onset")
+
+
+def gap(result: Gap, places: Mapping[str, int]) -> list[Panel]:
+    """Return one panel a setting, task and metric."""
+    keys = group_columns(result.options.group_by)[1:]
+    curve = labelled(result.curve.dropna(subset=["gap"]), keys)
+    summary = labelled(result.summary, keys)
+    return [
+        _panel(title, rows, summary, places)
+        for title, rows in panels(curve, ("setting", "task", "metric"))
+    ]
+
+
+def _panel(
+    title: str, rows: pd.DataFrame, summary: pd.DataFrame, places: Mapping[str, int]
+) -> Panel:
+    own = look(rows["series"], places)
+    falls = {"scale": {"type": "log", "reverse": True, "nice": False}}
+    x: Spec = {"field": "train_loss", "type": "quantitative"}
+    x |= falls if (rows["train_loss"] > 0).all() else {"scale": {"reverse": True}}
+    x["axis"] = {
+        "title": "training loss (falls from left to right)",
+        "format": ".2~g",
+        "tickCount": 6,
+    }
+    score = rows["metric"].iloc[0]
+    better = "up is larger" if is_quantity(score) else "up is better"
+    y: Spec = {"title": f"gap in {score} ({better})", "type": "quantitative"}
+    y["scale"] = {"domain": vertical_range(rows)}
+    shade: Spec = {
+        "mark": {"type": "area", "aria": False, "clip": True},
+        "encoding": {"x": x, "color": own.color},
+    }
+
+    def band(low: str, high: str, opacity: float) -> Spec:
+        edges = {"y": y | {"field": low}, "y2": {"field": high}}
+        mark = shade["mark"] | {"opacity": opacity}
+        return {"mark": mark, "encoding": shade["encoding"] | edges}
+
+    at: Spec = {"x": x, "y": y | {"field": "gap"}}
+    line = {
+        "mark": {"type": "line", "aria": False, "clip": True},
+        "encoding": {**at, "color": own.color, "strokeDash": own.dash},
+    }
+    points = {
+        "mark": {"type": "point", "filled": True, "size": 45, "clip": True},
+        "encoding": {**at, "color": own.color, "shape": own.shape} | {"tooltip": tooltip(*_TOLD)},
+        "params": [ZOOM],
+    }
+    onset = {
+        "transform": [{"filter": "datum.onset"}],
+        "mark": {"type": "point", "aria": False, "size": 220, "strokeWidth": 2.5, "clip": True},
+        "encoding": points["encoding"],
+    }
+    bands = [band("band_low", "band_high", 0.08), band("low", "high", 0.18)]
+    data = values(_with_onsets(rows, summary), _DRAWN)
+    drawn = figure(data, _finding(rows), layer=[ZERO, *bands, line, points, onset])
+    return Panel(title, drawn, own.names)
+
+
+def _finding(rows: pd.DataFrame) -> str:
+    """Say where each curve ends: at the lowest loss that both sides reach."""
+    ends = rows.loc[rows.groupby("series", sort=False)["train_loss"].idxmin()]
+    told = [
+        f"{row['series']}: {row['gap']:+.3g} [{row['low']:+.3g}, {row['high']:+.3g}] "
+        f"at training loss {row['train_loss']:.2g}"
+        for row in records(ends)
+    ]
+    return f"Gap in {rows['metric'].iloc[0]} to the baseline. {'; '.join(told)}."
+
+
+def _with_onsets(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """Mark the point of each curve at which its onset lies."""
+    about = [name for name in ("setting", "task", "metric", "series") if name in rows]
+    starts = summary.set_index(about)["onset_loss"].to_dict()
+    marks: list[Any] = []
+    for key, loss in zip(rows[about].itertuples(index=False), rows["train_loss"], strict=True):
+        start = starts.get(tuple(key), np.nan)
+        marks.append(bool(np.isclose(loss, start, rtol=1e-6)))
+    return rows.assign(onset=marks)
