@@ -5,6 +5,7 @@ whole, measured steps and all others. ``--quick`` takes 200 steps in place of 1,
 """
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -48,7 +49,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--workloads", nargs="*", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    found = {}
     torch.set_num_threads(1)
     print("| workload | steps | time / plain | from step 100 on | target |\n|---|---|---|---|---|")
     for workload in given.workloads:
@@ -64,8 +67,11 @@ def main() -> None:
                     seconds[turn, which] = time.process_time() - began
             lanes[1][1].close()
         whole, later = seconds.sum(0), seconds[100 // TURN :].sum(0)
+        found[workload] = float(later[1] / later[0])
         ratios = f"{whole[1] / whole[0]:.3f} | {later[1] / later[0]:.3f}"
         print(f"| {workload} | {steps} | {ratios} | {TARGET} |", flush=True)
+    if given.json:
+        given.json.write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
