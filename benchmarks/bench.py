@@ -25,7 +25,6 @@ Row = tuple[str, str, float, float | None]  # what, unit, measured, target
 
 def seconds(*arguments: str) -> float:
     """Return the CPU seconds of Python, at best of three."""
-
     environment = {**os.environ}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # users keep what was compiled
 
