@@ -1,7 +1,7 @@
 """Results made up of given tables."""
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_type_hints
 
 import pandas as pd
 
@@ -20,8 +20,8 @@ def made_up(name: str, **given: Any) -> Result:
         Options that differ from the defaults, and tables; those not given are empty.
     """
     analyse = FAMILIES[name].analyse
-    kind = analyse.__annotations__["return"]
-    options_kind = kind.__annotations__["options"]
+    kind = get_type_hints(analyse)["return"]
+    options_kind = get_type_hints(kind)["options"]
     names = {field.name for field in fields(options_kind) if field.init}
     options = {key: given.pop(key) for key in names & given.keys()}
     tables = {

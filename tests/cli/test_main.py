@@ -11,21 +11,6 @@ from trajlab.errors import TrajlabError
 from trajlab.report.catalog import ANALYSES
 from trajlab.store import load
 
-HEAVY = ("torch", "pandas", "seaborn", "matplotlib", "h5py", "scipy")
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import trajlab",
-        "from trajlab.cli.main import main; main(['--help'], standalone_mode=False)",
-    ],
-)
-def test_nothing_heavy_is_imported(statement: str) -> None:
-    code = f"import sys; {statement}; print([m for m in {HEAVY} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("[]\n")
-
 
 def test_the_module_runs_as_a_command() -> None:
     command = [sys.executable, "-m", "trajlab", "--version"]

@@ -1,5 +1,7 @@
 """The path of the weights: principal components of it, and how far runs drift apart."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -7,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from trajlab.analysis.options import Options
 from trajlab.analysis.result import Family, Result
 from trajlab.analysis.runs.groups import Group, group
 from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 FloatArray = npt.NDArray[np.float64]

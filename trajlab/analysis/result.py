@@ -3,15 +3,17 @@
 A result is frozen: tidy tables, the options that made them, and the sentences that they allow.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.options import Options
+from trajlab.lazy import pd
 
 FEWEST_RUNS = 3  # runs a side, below which nothing but a description is given
 TOLD_SINGLY = 6  # tasks, or pairs of them, that get sentences of their own

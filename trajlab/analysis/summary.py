@@ -5,12 +5,13 @@ on validation (a tenth here, ten there), sharpness and its like the mean over th
 checkpoints, the Fisher trace the mean of its 20 largest values.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from trajlab.analysis.conflict.rows import has_cosines, run_frames
 from trajlab.analysis.runs.columns import higher_is_better, task_column
@@ -18,6 +19,7 @@ from trajlab.analysis.runs.evaluations import check_metric, evaluated, metrics, 
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import recorded
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 CHECKPOINTS = 20  # of which the paper takes the mean

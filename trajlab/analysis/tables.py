@@ -1,10 +1,12 @@
 """The columns that every table of an analysis begins with, declared once."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
+from trajlab.lazy import pd
 
 GROUP_KEYS = ("setting", "condition", "method")
 

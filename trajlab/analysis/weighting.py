@@ -1,11 +1,12 @@
 """The weight that a method gives each task over training, and how much it moves."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from trajlab.analysis.options import IntervalOptions, Options
 from trajlab.analysis.result import Family, Result
@@ -13,6 +14,7 @@ from trajlab.analysis.runs.groups import Group, group, one_task
 from trajlab.analysis.statistics.intervals import mean_interval
 from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 FloatArray = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ import click
 from trajlab.cli.options import CSV, DEBUG, FIGURE, FORCE, JSON, options, without_use
 from trajlab.cli.output import show
 from trajlab.cli.runs import MAYBE_RUNS, RUNS, open_runs
-from trajlab.report import figures, files, tables
+from trajlab.report import files, tables
 from trajlab.report.catalog import ANALYSES
 
 
@@ -46,6 +46,8 @@ def command(name: str) -> click.Command:
         if csv:
             made[csv] = tables.to_csv(result.tables())
         if figure:
+            from trajlab.report import figures  # matplotlib takes long to load
+
             made[figure] = figures.render(figures.draw(name, result), figure.suffix)
         for path, content in made.items():
             files.write(path, content)

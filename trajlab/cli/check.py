@@ -1,14 +1,16 @@
 """``trajlab check``."""
 
+from __future__ import annotations
+
 import sys
 
 import click
-import pandas as pd
 
 from trajlab.cli.options import DEBUG, JSON
 from trajlab.cli.output import show
 from trajlab.cli.runs import RUNS
 from trajlab.cli.terminal import echo
+from trajlab.lazy import pd
 from trajlab.store.check import check
 from trajlab.store.runs import find
 

@@ -12,8 +12,7 @@ from trajlab.cli.options import CSV, DEBUG, FORCE, JSON, options
 from trajlab.cli.output import show
 from trajlab.cli.runs import RUNS, open_runs
 from trajlab.cli.terminal import words
-from trajlab.report import files, page, tables
-from trajlab.report.sentences import left_out, sentences
+from trajlab.report import files, tables
 
 PAGE = click.Option(
     ["file", "--page"],
@@ -33,6 +32,8 @@ def _run(
     force: bool,
     **settings: Any,
 ) -> None:
+    from trajlab.report import page  # matplotlib takes long to load
+
     files.refuse_existing([path for path in (file, csv) if path], force=force)
     opened = open_runs(runs)
     diagnosis = diagnose(opened, **settings)
@@ -49,6 +50,8 @@ def _run(
 
 def say(diagnosis: Diagnosis, file: Path) -> None:
     """Print the verdict, what did not apply, and where the page is."""
+    from trajlab.report.sentences import left_out, sentences
+
     console = Console(highlight=False)
     for name, said in sentences(diagnosis).items():
         console.print(words(name, "bold"))

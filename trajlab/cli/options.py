@@ -5,12 +5,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
 from pkgutil import resolve_name
-from types import UnionType
+from types import SimpleNamespace, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import click
 from docstring_parser import DocstringStyle, parse
 
+# No DataFrame can be typed in a shell; pandas takes too long to load for the name of one.
+_TABLES = SimpleNamespace(DataFrame=Any)
 _AS_IN = re.compile(r"As in :func:`([\w.]+)\.(\w+)`\.")
 
 
@@ -36,7 +38,7 @@ def options(
         In the order of the signature.
     """
     helps = _helps(function)
-    types = get_type_hints(function)
+    types = get_type_hints(function, localns={"pd": _TABLES})
     return [
         _option(parameter, types[name], helps.get(name, ""))
         for name, parameter in signature(function).parameters.items()

@@ -1,15 +1,17 @@
 """Print the tables of a result so that a terminal 80 columns wide can hold them."""
 
+from __future__ import annotations
+
 import textwrap
 from collections.abc import Collection, Iterator, Mapping
 
 import click
-import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from trajlab.cli.terminal import words
+from trajlab.lazy import pd
 from trajlab.report.readable import Readable, readable
 from trajlab.report.tables import brief, main_table, to_json
 

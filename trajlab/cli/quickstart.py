@@ -9,12 +9,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from trajlab.analysis import diagnose
 from trajlab.cli.diagnose import say
 from trajlab.cli.options import DEBUG
-from trajlab.report import files, page
+from trajlab.report import files
 from trajlab.store import load
-from trajlab.study import quickstart
 
 
 def _run(folder: Path) -> None:
+    from trajlab.report import page  # matplotlib and torch take long to load
+    from trajlab.study import quickstart
+
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

@@ -11,7 +11,6 @@ import click
 from trajlab.analysis import diagnose
 from trajlab.cli.options import DEBUG, options
 from trajlab.cli.runs import RUNS
-from trajlab.report.live.state import Live
 
 PORT = click.Option(
     ["--port"],
@@ -26,7 +25,8 @@ NO_BROWSER = click.Option(["--no-browser"], is_flag=True, help="Only print the a
 def _run(runs: tuple[str, ...], port: int, no_browser: bool, **settings: Any) -> None:
     import uvicorn
 
-    from trajlab.report.live.server import HOST, application
+    from trajlab.report.live.server import HOST, application  # matplotlib takes long to load
+    from trajlab.report.live.state import Live
 
     token = secrets.token_urlsafe(24)
     with contextlib.closing(_bound(HOST, port)) as bound:

@@ -1,12 +1,13 @@
 """A probe at work in a recorder."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 
 from torch import Tensor
 
 from trajlab.measure import guard
+from trajlab.record.budget import Account
 from trajlab.record.failures import Failures
 from trajlab.record.moment import Moment
 from trajlab.record.placing import placed
@@ -30,10 +31,15 @@ class Attached:
         Where its table is declared, and its rows go.
     failures : Failures
         What is told of a measurement that fails.
+    account : Account, optional
+        What it may spend; without one, it measures whenever its schedule says so.
     """
 
-    def __init__(self, probe: Probe, rows: Rows, failures: Failures) -> None:
+    def __init__(
+        self, probe: Probe, rows: Rows, failures: Failures, account: Account | None = None
+    ) -> None:
         self.probe = probe
+        self.account = account
         self._rows = rows
         self._failures = failures
         self._table: Table | None = None  # as the probe declares it
@@ -44,8 +50,13 @@ class Attached:
         self._boundary = -1  # the epoch boundary that it measured last
 
     def due(self, step: int, boundary: int) -> bool:
-        """Say whether the schedule asks for a measurement at a step, `boundary` epochs ended."""
-        return self.probe.schedule.due(step, boundary != self._boundary)
+        """Say whether to measure at a step, `boundary` epochs ended."""
+        if not self.probe.schedule.due(step, boundary != self._boundary):
+            return False
+        if self.account is None or self.account.allows(step):
+            return True
+        self._boundary = boundary  # what is skipped is not made up for
+        return False
 
     def idle(self, moment: Moment, boundary: int) -> bool:
         """Say whether an update begins that is not measured."""
@@ -68,7 +79,7 @@ class Attached:
         if not self.due(moment.step, boundary):
             return None
         self._boundary = boundary
-        with self._surviving(moment):
+        with self._surviving(moment, concludes=False):
             return self.probe.start(moment)
 
     def add_if_due(self, moment: Moment, boundary: int) -> None:
@@ -79,7 +90,7 @@ class Attached:
             self._boundary = boundary
         if self._adding is not None and self._error is None:
             try:
-                with guard(moment.model):
+                with self._paying(), guard(moment.model):
                     self.probe.add(moment)
             except Exception as error:
                 self._error = error
@@ -123,11 +134,13 @@ class Attached:
         return row
 
     @contextmanager
-    def _surviving(self, moment: Moment) -> Iterator[None]:
-        """Turn what fails into a row with the reason."""
+    def _surviving(self, moment: Moment, *, concludes: bool = True) -> Iterator[None]:
+        """Take the time, and turn what fails into a row with the reason."""
         try:
-            yield
+            with self._paying():
+                yield
         except Exception as error:
+            concludes = True
             kind = type(self.probe).__name__
             why = self._failures.tell(
                 f"measure {kind}",
@@ -136,6 +149,12 @@ class Attached:
             )
             with suppress(Exception):  # a table that cannot be told without a measurement
                 self._append_reason(moment, why)
+
+        if concludes and self.account is not None:
+            self.account.measured(moment.step)
+
+    def _paying(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.account is None else self.account.paying()
 
     def _append_reason(self, moment: Moment, why: str) -> None:
         table = self.probe.table(moment)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trajlab.errors import TrajlabError
 from trajlab.record.attached import Attached
+from trajlab.record.budget import Account, Budget, Overhead
 from trajlab.record.failures import Failures
 from trajlab.record.loop.setup import Setup
 from trajlab.record.moment import Moment
@@ -28,10 +29,26 @@ class Measurements:
         Where their tables are declared, and their rows go.
     failures : Failures
         What is told of measurements that fail.
+    overhead : float or path, optional
+        As in `Budget`; without it, probes measure whenever their schedules say so.
     """
 
-    def __init__(self, probes: Sequence[Probe], rows: Rows, failures: Failures) -> None:
-        self._probes = [Attached(probe, rows, failures) for probe in probes]
+    def __init__(
+        self,
+        probes: Sequence[Probe],
+        rows: Rows,
+        failures: Failures,
+        overhead: Overhead | None = None,
+    ) -> None:
+        self._budget = None
+        accounts: list[Account | None] = [None] * len(probes)
+        if overhead is not None:
+            self._budget = Budget(overhead, [probe.quantity for probe in probes], rows)
+            accounts = [*self._budget.accounts]
+        self._probes = [
+            Attached(probe, rows, failures, account)
+            for probe, account in zip(probes, accounts, strict=True)
+        ]
         self._told = False
 
     def due(self, step: int, boundary: int) -> bool:
@@ -57,6 +74,16 @@ class Measurements:
             elif (measurement := attached.start_if_due(moment, boundary)) is not None:
                 started.append((attached, measurement))
         return started
+
+    def watching(self, started: Sequence[tuple[Attached, Started]]) -> ExitStack:
+        """Return a context that watches the training backward for all that were started."""
+        with ExitStack() as entered:
+            if self._budget is not None:
+                own = [attached.account for attached, _ in started if attached.account]
+                entered.enter_context(self._budget.backward(own))
+            for _, measurement in started:
+                entered.enter_context(measurement.watching)
+            return entered.pop_all()
 
     def observe(self, moment: Moment, boundary: int) -> None:
         """Measure at a pass whose backward belongs to the loop."""
@@ -125,11 +152,3 @@ def check_probes(probes: Sequence[Probe], setup: Setup) -> None:
         if quantities.count(probe.quantity) > 1:
             raise TrajlabError(f"two {type(probe).__name__} probes would write one table; give one")
         probe.check(setup)
-
-
-def watching(started: Sequence[tuple[Attached, Started]]) -> ExitStack:
-    """Return a context that watches the training backward for all that were started."""
-    with ExitStack() as entered:
-        for _, measurement in started:
-            entered.enter_context(measurement.watching)
-        return entered.pop_all()

@@ -11,6 +11,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from trajlab.record.attached import Attached
+from trajlab.record.budget import Overhead
 from trajlab.record.evaluations import Evaluations, Values
 from trajlab.record.failures import Failures
 from trajlab.record.loop.loop import Loop
@@ -19,7 +20,7 @@ from trajlab.record.loop.setup import Setup, check_tasks
 from trajlab.record.loop.shared import name_shared
 from trajlab.record.loop.wrappers import unwrap
 from trajlab.record.losses import Losses
-from trajlab.record.measurements import Measurements, check_probes, watching
+from trajlab.record.measurements import Measurements, check_probes
 from trajlab.record.moment import Moment, Predict, TaskLosses
 from trajlab.record.probes.probe import Probe
 from trajlab.record.provenance import provenance
@@ -79,6 +80,10 @@ class Recorder(Recording):
     strict : bool
         Raise what fails beside training: a probe, a sink, the disk. By default it is told once, a
         row holds the reason, and training goes on.
+    overhead : float or path, optional
+        The share of training time that probes may take together, such as 0.03: each has an equal
+        part of it and leaves out what it cannot pay for; the table ``budget`` says what. Or a run
+        that was recorded so, to measure at the same steps, as runs of matched seeds should.
 
     Raises
     ------
@@ -123,6 +128,7 @@ class Recorder(Recording):
         from_step: int | None = None,
         allow_changes: bool = False,
         strict: bool = False,
+        overhead: Overhead | None = None,
     ) -> None:
         self._tasks = check_tasks(tasks)
         inner = unwrap(model)
@@ -140,21 +146,20 @@ class Recorder(Recording):
         check_probes(probes, setup)
         earlier = Trajectory(path) if resume and exists(located(path)) else None
         beside = dist.is_available() and dist.is_initialized() and dist.get_rank() > 0
-        names, origin = list(setup.parameters or ()), provenance(inner)
-        how: dict[str, Any] = {"resume": resume, "from_step": from_step}
-        how["allow_changes"] = allow_changes
-        writer = (
-            NullWriter(path)
-            if beside
-            else Writer(path, self._tasks, names, metadata, origin, **how)
-        )
+        how: dict[str, Any] = {
+            "resume": resume,
+            "from_step": from_step,
+            "allow_changes": allow_changes,
+        }
+        told = list(setup.parameters or ()), metadata, provenance(inner)
+        writer = NullWriter(path) if beside else Writer(path, self._tasks, *told, **how)
         created = datetime.fromisoformat(writer.created).timestamp()
         loop = Loop(setup, scaler, created, self._complete)
         failures = Failures(strict)
         rows = Rows(writer, Mirror(() if beside else sinks, failures), failures)
         super().__init__(writer, loop, rows)
         self._losses = Attached(Losses(loop.scale.active), self._rows, failures)
-        self._measurements = Measurements(probes, self._rows, failures)
+        self._measurements = Measurements(probes, self._rows, failures, overhead)
         self._evaluations = Evaluations(self._tasks, lower_is_better, self._rows)
         if earlier is not None:
             loop.clock.resume(earlier, from_step)
@@ -190,7 +195,7 @@ class Recorder(Recording):
         total = weighted_sum(present, weights)
         if accumulate > 1:
             total = total / accumulate
-        with watching(started):
+        with self._measurements.watching(started):
             self._loop.scale.apply(total).backward()  # type: ignore[no-untyped-call]
         for attached, measurement in started:
             attached.finish(moment, measurement)

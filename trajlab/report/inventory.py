@@ -1,7 +1,8 @@
 """What is in the given runs."""
 
-import pandas as pd
+from __future__ import annotations
 
+from trajlab.lazy import pd
 from trajlab.store import Runs
 
 

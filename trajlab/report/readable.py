@@ -1,5 +1,7 @@
 """A table of numbers as a person wants to see it: few columns, few digits."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,8 +9,8 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from trajlab.lazy import pd
 
 MISSING = "–"
 
@@ -105,4 +107,4 @@ def _estimate(written: pd.DataFrame, label: str, low: str, high: str) -> list[st
 
 def _is_number(column: pd.Series) -> bool:
     kind = column.infer_objects().dtype
-    return is_numeric_dtype(kind) and not is_bool_dtype(kind)
+    return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)

@@ -1,12 +1,14 @@
 """The tables of a result as JSON and as CSV."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from trajlab.lazy import pd
 from trajlab.store.formulas import inert
 
 

@@ -1,14 +1,16 @@
 """Whether the files of a run are what ``docs/format.md`` says."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import legacy, parts, seal
 from trajlab.store.hdf5.process import found
 from trajlab.store.header import STATUSES

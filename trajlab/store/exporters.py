@@ -1,5 +1,7 @@
 """Runs in other formats."""
 
+from __future__ import annotations
+
 import io
 import json
 from collections.abc import Collection
@@ -7,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store.files import replacing
 from trajlab.store.formulas import inert
 from trajlab.store.runs import Runs
@@ -161,7 +163,7 @@ def _groups(runs: Runs) -> list[str]:
     return names
 
 
-def _tree(run: Trajectory) -> "xr.DataTree":
+def _tree(run: Trajectory) -> xr.DataTree:
     tree = run.to_xarray()
     for node in tree.subtree:
         for item in (node, *node.data_vars.values()):

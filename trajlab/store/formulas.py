@@ -1,9 +1,11 @@
 """Tables for spreadsheets, which compute what looks like a formula wherever it comes from."""
 
+from __future__ import annotations
+
 from contextlib import suppress
 from typing import Any
 
-import pandas as pd
+from trajlab.lazy import pd
 
 _BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n")
 

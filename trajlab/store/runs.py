@@ -1,5 +1,7 @@
 """Many runs: found, opened, selected."""
 
+from __future__ import annotations
+
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,9 +10,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, overload
 
-import pandas as pd
-
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import parts
 from trajlab.store.trajectory import Trajectory
 
@@ -35,8 +36,8 @@ class Runs(Sequence[Trajectory]):
     @overload
     def __getitem__(self, index: int) -> Trajectory: ...
     @overload
-    def __getitem__(self, index: slice) -> "Runs": ...
-    def __getitem__(self, index: int | slice) -> "Trajectory | Runs":
+    def __getitem__(self, index: slice) -> Runs: ...
+    def __getitem__(self, index: int | slice) -> Trajectory | Runs:
         if isinstance(index, slice):
             return Runs(self._trajectories[index], self.skipped)
         return self._trajectories[index]
@@ -47,7 +48,7 @@ class Runs(Sequence[Trajectory]):
     def __iter__(self) -> Iterator[Trajectory]:
         return iter(self._trajectories)
 
-    def select(self, **metadata: Any) -> "Runs":
+    def select(self, **metadata: Any) -> Runs:
         """Return the runs whose metadata have these values.
 
         Raises

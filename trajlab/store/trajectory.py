@@ -1,5 +1,7 @@
 """One run, read."""
 
+from __future__ import annotations
+
 import warnings
 from html import escape
 from os import PathLike
@@ -7,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import items, parts
 from trajlab.store.rows import Array
 from trajlab.store.snapshot import Snapshot, take
@@ -144,7 +146,7 @@ class Trajectory:
         totals = [rows.sum(axis=1, dtype=np.float64) for rows in gradients.thinned("gram", every)]
         return np.concatenate(totals)
 
-    def correct(self, split: str = "test") -> "np.ma.MaskedArray[Any, np.dtype[np.bool_]]":
+    def correct(self, split: str = "test") -> np.ma.MaskedArray[Any, np.dtype[np.bool_]]:
         """Return which items each task classified rightly, at each evaluation of a split.
 
         Returns
@@ -161,7 +163,7 @@ class Trajectory:
         table = self.table(f"evaluations/{split}")
         return items.unpack(table["items"], table["correct"])
 
-    def to_xarray(self) -> "xr.DataTree":
+    def to_xarray(self) -> xr.DataTree:
         """Return all tables as an xarray tree; needs the extra ``trajlab[xarray]``."""
         try:
             import xarray as xr

@@ -1,5 +1,7 @@
 """What a study has trained, and the command that goes from there to tables of verdicts."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,9 +9,9 @@ from pathlib import Path
 
 import click
 import numpy as np
-import pandas as pd
 
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Runs, Trajectory
 from trajlab.study.file import read
 from trajlab.study.keys import check_keys

@@ -1,9 +1,9 @@
 """Conflict of task gradients over training: who pulls against whom, and how often."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
 
 from trajlab.analysis.conflict.options import ConflictOptions
 from trajlab.analysis.conflict.rows import has_cosines
@@ -14,6 +14,7 @@ from trajlab.analysis.result import Family, Result, Sentence
 from trajlab.analysis.runs.groups import Group, group, one_task
 from trajlab.analysis.tables import group_columns
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 _NOT_RECORDED = "no complete run recorded the gradients of two or more tasks"

@@ -5,13 +5,15 @@ The cosine of two mini-batch gradients mostly measures the noise of the batches.
 parameters; a task's `ceiling` beside it is the cosine that two batches of that task have.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
-from scipy import stats
 
+from trajlab.analysis.statistics.distributions import normal_quantile
 from trajlab.analysis.statistics.intervals import mean_interval
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 NOISE = "noise-dominated"
@@ -94,7 +96,7 @@ def summarise_corrected(rows: pd.DataFrame, confidence: float = 0.95) -> pd.Data
         runs = known.groupby("run", sort=False)[["cosine", "se"]].mean()
         if len(runs) == 1:
             middle = float(runs["cosine"].iloc[0])
-            half = stats.norm.ppf((1 + confidence) / 2) * float(runs["se"].iloc[0])
+            half = float(normal_quantile((1 + confidence) / 2)) * float(runs["se"].iloc[0])
             interval = middle, middle - half, middle + half
         else:
             mean = mean_interval(runs["cosine"].to_numpy(), confidence)

@@ -1,11 +1,13 @@
 """Conflict between gradients of examples beside that between gradients of tasks."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.statistics.intervals import mean_interval
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 EXAMPLES, TASKS, SAME = "examples of a task", "tasks", "tasks, same examples"

@@ -1,14 +1,16 @@
 """Conflict of all tasks together, and how much of the gradient each task has."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.conflict import similarity
 from trajlab.analysis.statistics.intervals import FloatArray, mean_interval
+from trajlab.lazy import pd
 
 MEASURES = ("cosine_to_update", "excess", "cosine_to_others", "norm_share")
 TOTALS = ("directional", "magnitude")

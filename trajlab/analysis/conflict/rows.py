@@ -1,17 +1,19 @@
 """Rows of :func:`trajlab.analysis.conflict`: one a step, of one run or of Gram matrices alone."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from trajlab.analysis.conflict import multitask, similarity
 from trajlab.analysis.conflict.sketches import cosine_to_step
 from trajlab.analysis.runs.quantities import recorded
 from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 ZERO = "zero gradient"

@@ -1,11 +1,12 @@
 """What the verdict says of task gradients; never that conflict was the cause of anything."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.conflict.corrected import NOISE
 from trajlab.analysis.result import (
@@ -18,6 +19,7 @@ from trajlab.analysis.result import (
     span,
 )
 from trajlab.analysis.tables import records
+from trajlab.lazy import pd
 
 _CORRECTED = ("corrected_cosine", "corrected_low", "corrected_high")
 

@@ -1,13 +1,15 @@
 """How alike gradients are across time, tasks and runs, from their sketches."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 _FACTS = ("kind_of_sketch", "size", "seed")

@@ -1,8 +1,8 @@
 """The tables of :func:`trajlab.analysis.conflict` for one group of runs."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Sequence
 
 from trajlab.analysis.conflict import multitask
 from trajlab.analysis.conflict.corrected import corrected_frame, summarise_corrected
@@ -21,6 +21,7 @@ from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.statistics.intervals import mean_interval
 from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 PAIR = ["task_a", "task_b", "layer"]

@@ -4,6 +4,8 @@ A unit is what was varied independently; the checkpoints of a run, and the seeds
 are not units.
 """
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from trajlab.analysis.correlate.scores import STATISTICS, Statistic
+from trajlab.analysis.statistics.distributions import normal_quantile, normal_tail
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.statistics.resampling import DRAWS, IntArray, Test, permutation_test
+from trajlab.lazy import stats
 
 POWER = 0.8
 FEWEST = 3
@@ -109,7 +112,7 @@ def associate(
     strata = None if given is None or levels is None else strata_of(given, levels)
     held = 0 if given is None else 1 if strata is None else int(strata.max())
     error = kind.error(n, held)
-    z = stats.norm.ppf((1 + confidence) / 2) + stats.norm.ppf(POWER)
+    z = normal_quantile((1 + confidence) / 2) + normal_quantile(POWER)
     known: dict[str, Any] = {"n": n, "smallest_detectable": float(np.tanh(z * error))}
     columns = {"x": x, "y": y}
     if given is not None:
@@ -125,7 +128,7 @@ def associate(
     if interval == "bootstrap":
         low, high = _bootstrap(kind, of, list(columns.values()), confidence, seed)
     else:
-        half_width = stats.norm.ppf((1 + confidence) / 2) * error
+        half_width = normal_quantile((1 + confidence) / 2) * error
         low, high = np.tanh([_atanh(estimate) - half_width, _atanh(estimate) + half_width])
     reasons = {
         f"no interval for {n} units": np.isnan(low),
@@ -241,7 +244,7 @@ def _bootstrap(
 def _equivalence(estimate: float, margin: float, error: float) -> float:
     """Return the larger p of the two one-sided tests, on Fisher's scale."""
     z, edge = _atanh(estimate), np.arctanh(margin)
-    return float(stats.norm.cdf(max(z - edge, -edge - z) / error))
+    return float(normal_tail(-max(z - edge, -edge - z) / error))
 
 
 def _atanh(value: float) -> float:

@@ -1,9 +1,9 @@
 """Association of run summaries, or of the columns of a table, over independent units."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-
-import pandas as pd
 
 from trajlab.analysis.correlate.options import Adjustment, CorrelateOptions, Interval
 from trajlab.analysis.correlate.points import correlate_points, environment_frame
@@ -17,6 +17,7 @@ from trajlab.analysis.runs.table import read_table
 from trajlab.analysis.summary import summarise_runs
 from trajlab.analysis.tables import GROUP_KEYS
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 _DEPENDENT = {"epoch", "run", "seed", "step"}  # columns of rows that share a run or configuration

@@ -5,10 +5,11 @@ their runs, one of each, that x orders unlike y. Runs are not averaged first: th
 pair an environment, which errs or does not. Both directions have the same error.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.correlate.association import Association
 from trajlab.analysis.correlate.granulation import (
@@ -19,6 +20,7 @@ from trajlab.analysis.correlate.granulation import (
 )
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.statistics.resampling import IntArray, permutation_test
+from trajlab.lazy import pd
 
 FEWEST_EFFECTIVE = 12.0  # pairs that an environment has to be worth, where pairs are weighed
 LEAST_WEIGHT = 0.5
@@ -169,7 +171,7 @@ class _Configurations:
     axes: pd.DataFrame
 
     @classmethod
-    def of(cls, x: FloatArray, y: FloatArray, axes: pd.DataFrame) -> "_Configurations":
+    def of(cls, x: FloatArray, y: FloatArray, axes: pd.DataFrame) -> _Configurations:
         number = pd.factorize(pd.MultiIndex.from_frame(axes))[0]
         members = [np.flatnonzero(number == i) for i in range(int(number.max(initial=-1)) + 1)]
         return cls(x, y, members, axes.iloc[[runs[0] for runs in members]])

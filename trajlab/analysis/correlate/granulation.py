@@ -5,14 +5,16 @@ units that differ in a single hyper-parameter takes the others out of it. Seeds 
 one unit a point of the grid.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.correlate.association import FEWEST, Association
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.statistics.resampling import IntArray, Test, permutation_test
+from trajlab.lazy import pd
 
 NO_INTERVAL = "no interval: the cells of a grid are not a sample"
 

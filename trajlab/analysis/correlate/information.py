@@ -1,15 +1,17 @@
 """How much the order of x tells of that of y, given what two units have of the hyper-parameters."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.correlate.association import Association
 from trajlab.analysis.correlate.granulation import association_of, codes, missing, numbered
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.statistics.resampling import IntArray, permutation_test
+from trajlab.lazy import pd
 
 CONDITIONED = 2  # hyper-parameters that the mutual information is conditioned on at most
 INFORMATION_DRAWS = 999

@@ -1,10 +1,11 @@
 """The rows of correlations, from one row a unit."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.correlate.association import Association, associate
 from trajlab.analysis.correlate.coupled import environments, sign_error
@@ -15,6 +16,7 @@ from trajlab.analysis.correlate.scores import STATISTICS
 from trajlab.analysis.correlate.units import PLACE, VALUES, common
 from trajlab.analysis.statistics.multiplicity import ADJUSTMENTS
 from trajlab.analysis.tables import Head
+from trajlab.lazy import pd
 
 INFORMATION = "conditional_information"
 

@@ -1,12 +1,14 @@
 """Correlations as cosines: the scores of units, or of their pairs, over all units or in strata."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.lazy import stats
 
 
 @dataclass(frozen=True)

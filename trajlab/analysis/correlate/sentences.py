@@ -1,12 +1,14 @@
 """What the verdict says of correlations."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.result import Row, Sentence, Statement, estimate
 from trajlab.analysis.tables import records
+from trajlab.lazy import pd
 
 
 def sentences(correlations: pd.DataFrame, confidence: float) -> Iterator[Sentence]:

@@ -1,12 +1,14 @@
 """Units: rows of a table averaged over what was not varied independently."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 
 NAMES = ["setting", "condition", "method", "task"]
 PLACE = ["setting", "task", "metric", "group"]  # what is never pooled

@@ -1,13 +1,12 @@
 """Every analysis that applies to the given runs, and the verdict on each task."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
-import pandas as pd
-
-from trajlab.analysis.axis import LOSS, TRAINING
 from trajlab.analysis.diagnosis.families import FAMILIES
 from trajlab.analysis.diagnosis.uncompared import describe
 from trajlab.analysis.diagnosis.verdict import verdict
@@ -16,6 +15,7 @@ from trajlab.analysis.options import BASELINE, Rule
 from trajlab.analysis.result import Family, Result
 from trajlab.analysis.runs.groups import Group, group
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 

@@ -1,15 +1,17 @@
 """What can be said of runs that nothing compares: what they reached."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.options import ScoreOptions
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.summary import summarise_runs
 from trajlab.analysis.tables import Head
+from trajlab.lazy import pd
 
 
 def describe(groups: Sequence[Group], reason: str, options: ScoreOptions) -> pd.DataFrame:

@@ -3,14 +3,16 @@
 Each analysis says itself which sentences its result allows; here they become one table.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.result import Result
 from trajlab.analysis.tables import Head, group_columns
+from trajlab.lazy import pd
 
 
 def verdict(results: Iterable[Result], *, margin: float | None = None) -> pd.DataFrame:

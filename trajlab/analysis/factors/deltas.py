@@ -1,10 +1,11 @@
 """The difference of each factor between a group and its baseline, at the end and at equal loss."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.axis import Axis
 from trajlab.analysis.factors.options import FactorOptions
@@ -17,6 +18,7 @@ from trajlab.analysis.runs.groups import Comparison, Group
 from trajlab.analysis.runs.quantities import over_axis
 from trajlab.analysis.statistics.intervals import FloatArray, welch
 from trajlab.analysis.summary import FACTORS
+from trajlab.lazy import pd
 
 LOG_LOSS = "log10_min_train_loss"
 # Of all factors but these two, less is held to be better; a task alone has neither.

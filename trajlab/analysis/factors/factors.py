@@ -1,10 +1,11 @@
 """What differs between groups of runs besides the metric: factors, at the end and at equal loss."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.axis import LOSS, TRAINING
 from trajlab.analysis.factors.deltas import delta_rows
@@ -17,6 +18,7 @@ from trajlab.analysis.runs import groups
 from trajlab.analysis.runs.quantities import quantities
 from trajlab.analysis.summary import CHECKPOINTS, FACTORS, summarise_runs
 from trajlab.analysis.tables import Head, group_columns
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 

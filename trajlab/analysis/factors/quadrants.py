@@ -1,16 +1,17 @@
 """How often a factor moved as the metric did, over tasks and methods."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
+from trajlab.analysis.statistics.distributions import t_quantile
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.tables import Head, group_columns
+from trajlab.lazy import pd
 
 CLEAR = 2.0  # standard errors a difference must be away from 0 to be counted
 END = "end"
@@ -102,8 +103,10 @@ def share_interval(
         residuals = np.bincount(member, explained - share)
         variance = number / (number - 1) * float((residuals**2).sum()) / n**2
         level = (1 + confidence) / 2
-        few = (stats.t.ppf(level, n - 1) / stats.t.ppf(level, number - 1)) ** 2
+        few = float(t_quantile(level, n - 1) / t_quantile(level, number - 1)) ** 2
         effective = min(n, share * (1 - share) / variance * few) if variance > 0 else float(n)
+    from statsmodels.stats.proportion import proportion_confint  # takes a second to load
+
     low, high = proportion_confint(share * effective, effective, 1 - confidence, method="beta")
     return float(low), float(high)
 

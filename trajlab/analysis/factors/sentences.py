@@ -1,15 +1,17 @@
 """What the verdict says of factors; never that one was the cause of anything."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.axis import Axis
 from trajlab.analysis.factors.quadrants import END, METRIC
 from trajlab.analysis.result import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement, estimate
 from trajlab.analysis.statistics.multiplicity import holm
 from trajlab.analysis.tables import records
+from trajlab.lazy import pd
 
 
 def sentences(delta: pd.DataFrame, keys: Sequence[str], confidence: float) -> Iterator[Sentence]:

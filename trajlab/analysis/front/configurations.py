@@ -1,12 +1,13 @@
 """What a method's configurations reach: chosen on one set of runs, measured on fresh ones."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.front.pareto import (
     MOST_IN_VOLUME,
@@ -17,6 +18,7 @@ from trajlab.analysis.front.pareto import (
     utility_weights,
 )
 from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.lazy import pd
 
 Key = tuple[str, ...]
 SPARSE = 3  # configurations of a sparse grid

@@ -1,9 +1,9 @@
 """Do multi-task optimizers reach what tuned weights of a sum cannot? Fronts, and their noise."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
 
 from trajlab.analysis.front.budget import Budget
 from trajlab.analysis.front.options import FrontOptions
@@ -15,6 +15,7 @@ from trajlab.analysis.result import Family, Result, Sentence
 from trajlab.analysis.runs import groups
 from trajlab.analysis.runs.table import read_table
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 SCALARIZATIONS = ("scalarization", "uniform")  # whose front a diagnosis holds others against

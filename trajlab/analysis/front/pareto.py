@@ -5,7 +5,6 @@ Every objective is to be maximised; negate those that are not.
 
 from collections.abc import Sequence
 
-import moocore
 import numpy as np
 
 from trajlab.analysis.statistics.intervals import FloatArray
@@ -44,6 +43,8 @@ def hypervolume(points: FloatArray, reference: FloatArray) -> float:
     reference
         (m,) values that every counted point exceeds.
     """
+    import moocore  # pandas comes with it
+
     return float(moocore.hypervolume(points, ref=reference, maximise=True))
 
 

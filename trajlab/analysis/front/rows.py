@@ -1,16 +1,18 @@
 """What fronts are made of: one row a run, its objectives where it is chosen and where measured."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.front.budget import Budget, smallest, within
 from trajlab.analysis.runs.columns import higher_is_better as direction
 from trajlab.analysis.runs.evaluations import Evaluations, evaluated, metrics, read
 from trajlab.analysis.runs.groups import Group
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 
 WHERE = ("selection", "report", "training")  # the values of the column `on`
 

@@ -1,13 +1,15 @@
 """What the verdict says of fronts."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.front.pareto import MOST_ON_GRID
 from trajlab.analysis.result import FEWEST_RUNS, Row, Sentence, Statement, estimate
 from trajlab.analysis.tables import records
+from trajlab.lazy import pd
 
 
 def sentences(distance: pd.DataFrame) -> Iterator[Sentence]:

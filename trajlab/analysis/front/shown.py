@@ -1,15 +1,17 @@
 """What a figure of fronts shows beside them: training fronts, and each chosen point's noise."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.front.configurations import Configurations, configurations
 from trajlab.analysis.front.pareto import non_dominated
 from trajlab.analysis.statistics.intervals import mean_interval
 from trajlab.analysis.tables import Head
+from trajlab.lazy import pd
 
 
 def name_of(keys: Sequence[str], values: Sequence[str]) -> str:

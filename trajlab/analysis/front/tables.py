@@ -1,12 +1,13 @@
 """The tables of :func:`trajlab.analysis.front`, from one row a run."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.front.configurations import (
     Configurations,
@@ -21,6 +22,7 @@ from trajlab.analysis.front.shown import chosen_rows, name_of, training_rows
 from trajlab.analysis.statistics.intervals import mean_interval
 from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 
 SCALARIZATION: Mapping[str, str] = MappingProxyType({"method": "scalarization"})
 _SAME_RUNS = "chosen and measured on the same runs"

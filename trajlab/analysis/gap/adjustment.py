@@ -5,13 +5,14 @@ each term by closed testing, and of a margin. The terms of a Δ are tested only 
 established: without it there is no sign for them to explain.
 """
 
+from __future__ import annotations
+
 import numpy as np
-import pandas as pd
-from scipy import stats
 
 from trajlab.analysis.gap.decomposition import TERMS
 from trajlab.analysis.result import FEWEST_RUNS
 from trajlab.analysis.statistics.multiplicity import holm
+from trajlab.lazy import pd
 
 FAMILY = ("setting", "baseline")
 

@@ -1,9 +1,10 @@
 """The generalization gap at matched training loss, its onset and its decomposition."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
+from functools import cache
 
 from trajlab.analysis.axis import LOSS, TRAINING, TRAINING_LOSS
 from trajlab.analysis.gap.asked import of_asked
@@ -22,6 +23,7 @@ from trajlab.analysis.runs.quantities import check_quantity, is_quantity
 from trajlab.analysis.runs.sides import Side
 from trajlab.analysis.tables import group_columns
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
 
@@ -185,10 +187,15 @@ def gap(
     grouped = groups.group(runs, group_by)
     curves, rows, steps, asked, varied = [], [], [], [], []
     compared: list[tuple[groups.Comparison, str, Side, Side]] = []
+
+    @cache  # many groups have one baseline
+    def side_of(group: Group | None, task: str, name: str) -> Side:
+        return Side.of(group, task, name, options)
+
     for comparison in _comparisons(grouped, options):
         for name in [metric] if metric else metrics(comparison.runs, split, comparison.task):
             side, other = (
-                Side.of(group, comparison.task, name, options)
+                side_of(group, comparison.task, name)
                 for group in (comparison.group, comparison.baseline)
             )
             curve, at_steps, at_asked, row = comparison_tables(

@@ -1,10 +1,11 @@
 """The mean over tasks: a mixed model of tasks and runs, and the literature's Δm."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.result import FEWEST_RUNS
@@ -15,6 +16,7 @@ from trajlab.analysis.runs.windows import Windows
 from trajlab.analysis.statistics.mixed import FEWEST_TASKS, mean_over_tasks
 from trajlab.analysis.statistics.relative import mean_relative_change
 from trajlab.analysis.tables import Head
+from trajlab.lazy import pd
 
 
 def overall_frame(

@@ -1,15 +1,17 @@
 """Every comparison in one row, with what may be said of it: the verdict at a glance."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.gap.adjustment import adjust
 from trajlab.analysis.gap.decomposition import TERMS
 from trajlab.analysis.gap.sentences import kind
 from trajlab.analysis.result import FEWEST_RUNS, Row
 from trajlab.analysis.tables import records
+from trajlab.lazy import pd
 
 
 def overview(

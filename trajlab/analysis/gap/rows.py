@@ -1,10 +1,11 @@
 """The rows that one comparison gives in the tables of :func:`trajlab.analysis.gap`."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.gap.decomposition import TERMS, decompose
@@ -23,6 +24,7 @@ from trajlab.analysis.runs.item_error import item_unit
 from trajlab.analysis.runs.quantities import is_quantity
 from trajlab.analysis.runs.sides import Side
 from trajlab.analysis.statistics.intervals import Difference
+from trajlab.lazy import pd
 
 _TERM_COLUMNS = (
     *(f"{term}{end}" for term in TERMS for end in ("", "_low", "_high", "_p")),

@@ -1,10 +1,11 @@
 """How much a comparison depends on the choices it was made with: each changed alone."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.axis import Axis
 from trajlab.analysis.gap.decomposition import Decomposition, decompose
@@ -13,7 +14,7 @@ from trajlab.analysis.gap.onset import ONSETS
 from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.runs.curve import RULES
 from trajlab.analysis.runs.evaluations import WINDOWS
-from trajlab.analysis.runs.sides import Side
+from trajlab.lazy import pd
 
 _SHOWN = ("delta", "matched")
 

@@ -4,13 +4,13 @@ A row holds one comparison: Δ and its three terms with `…_low`, `…_high` an
 `…_p_adjusted`. No sentence gives shares of terms, which may differ in sign, or a cause.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import ceil, inf, log10, sqrt
 
 import numpy as np
-import pandas as pd
-from scipy import stats
 
 from trajlab.analysis.axis import Axis
 from trajlab.analysis.gap.adjustment import adjust
@@ -25,7 +25,9 @@ from trajlab.analysis.result import (
     term,
     term_numbers,
 )
+from trajlab.analysis.statistics.distributions import normal_quantile, t_quantile
 from trajlab.analysis.tables import records
+from trajlab.lazy import pd, stats
 
 POWER = 0.8
 _LEFT_OUT = ("incomplete", "diverged", "unevaluated")
@@ -232,8 +234,8 @@ def seeds_needed(
     W. C. Guenther (1981), The American Statistician 35: the normal formula plus z²/4.
     """
     upper = spread * sqrt(freedom / stats.chi2.ppf(1 - POWER, freedom))
-    z = stats.norm.ppf(1 - level / 2)
-    left = (margin / (z + stats.norm.ppf(POWER))) ** 2 - item_error**2  # for the error over runs
+    z = normal_quantile(1 - level / 2)
+    left = (margin / (z + normal_quantile(POWER))) ** 2 - item_error**2  # for the error over runs
     return max(2.0, ceil(2 * upper**2 / left + z**2 / 4)) if left > 0 else inf
 
 

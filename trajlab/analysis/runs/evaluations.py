@@ -18,7 +18,7 @@ WINDOWS: Mapping[str, int | None] = {"tenth": None, "ten": 10}  # evaluations th
 _COLUMNS = ("step", "train_loss", "score", "selection")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluations:
     """One run's evaluations of one task, in order of step.
 

@@ -1,14 +1,15 @@
 """Runs made of a DataFrame, without a file: every analysis of runs takes them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 from trajlab.store import Column, Table, Trajectory
 from trajlab.store.importers.places import CLOCKS
 from trajlab.store.view import View

@@ -17,7 +17,7 @@ ONE_TASK = "no run trains several tasks"  # which is no lack where two trainings
 _FREE_KEYS = ("seed", "pair_id")  # what runs of one group may differ in
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Runs that differ in seed alone.
 

@@ -1,8 +1,9 @@
 """A table that a user gives in place of runs."""
 
-import pandas as pd
+from __future__ import annotations
 
 from trajlab.errors import TrajlabError
+from trajlab.lazy import pd
 
 
 def read_table(table: str | pd.DataFrame) -> tuple[pd.DataFrame, str]:

@@ -1,10 +1,12 @@
 """Bands that are to hold a whole curve of differences at once."""
 
+from __future__ import annotations
+
 import numpy as np
-from scipy import stats
 
 from trajlab.analysis.statistics.bootstrap import BOOTSTRAP_SAMPLES
 from trajlab.analysis.statistics.difference import difference
+from trajlab.analysis.statistics.distributions import normal_tail, t_quantile
 from trajlab.analysis.statistics.intervals import FloatArray
 
 
@@ -50,8 +52,8 @@ def simultaneous(
     residuals = np.concatenate([_residuals(g) for g in groups])
     draws = np.random.default_rng(seed).normal(size=(BOOTSTRAP_SAMPLES, len(residuals)))
     largest = np.abs(draws @ residuals / pointwise.error[known]).max(axis=1)
-    outside = stats.norm.sf(np.quantile(largest, confidence))
-    half_width = stats.t.isf(outside, pointwise.freedom) * pointwise.error
+    outside = normal_tail(np.quantile(largest, confidence))
+    half_width = -t_quantile(outside, pointwise.freedom) * pointwise.error
     return pointwise.estimate - half_width, pointwise.estimate + half_width
 
 

@@ -1,10 +1,13 @@
 """Intervals for the difference of two groups of runs."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+
+from trajlab.analysis.statistics.distributions import t_quantile, t_tail
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -39,7 +42,7 @@ class Difference:
     @property
     def p_value(self) -> FloatArray:
         """Two-sided p of the t test against 0; NaN without an error."""
-        return np.asarray(2 * stats.t.sf(np.abs(self.estimate) / self.error, self.freedom))
+        return np.asarray(2 * t_tail(np.abs(self.estimate) / self.error, self.freedom))
 
 
 def welch(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> Difference:
@@ -168,5 +171,5 @@ def t_interval(
     confidence
         Coverage of the two-sided interval.
     """
-    half_width = stats.t.ppf((1 + confidence) / 2, freedom) * error
+    half_width = t_quantile((1 + confidence) / 2, freedom) * error
     return Difference(estimate, estimate - half_width, estimate + half_width, error, freedom)

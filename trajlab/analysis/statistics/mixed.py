@@ -4,17 +4,22 @@ Tasks are taken for a sample of the tasks that might have been trained, and the 
 tasks share what is their own: scores of one network are not independent.
 """
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy import stats
-from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMResults, VCSpec
 
+from trajlab.analysis.statistics.distributions import t_quantile, t_tail
 from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.lazy import pd
+
+if TYPE_CHECKING:
+    from statsmodels.regression.mixed_linear_model import MixedLMResults
 
 FEWEST_TASKS = 3
 _TIE = 1e-3  # of the log likelihood, by which a further component has to be better
@@ -103,7 +108,7 @@ def mean_over_tasks(
     freedom = error**4 / (
         of_tasks**2 / (len(names) - 1) + of_runs**2 / max(sum(sides) - len(sides), 1)
     )
-    half_width = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
+    half_width = float(t_quantile((1 + confidence) / 2, freedom)) * error
     own = np.zeros(len(names))
     if "task" in chosen:
         own = fitted.random_effects[0].filter(like="task").to_numpy(float)
@@ -112,7 +117,7 @@ def mean_over_tasks(
         mean,
         mean - half_width,
         mean + half_width,
-        float(2 * stats.t.sf(abs(mean) / error, freedom)),
+        float(2 * t_tail(abs(mean) / error, freedom)),
         float(np.sqrt(variance.get("task", 0.0))),
         mean + own,
         names,
@@ -133,6 +138,8 @@ def _fit(
     score: FloatArray, fixed: FloatArray, parts: dict[str, FloatArray]
 ) -> tuple[tuple[str, ...], MixedLMResults | None]:
     """Fit all components; where that stops at a boundary, the best of those with fewer."""
+    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec  # takes a second to load
+
     best: tuple[tuple[str, ...], MixedLMResults | None] = ((), None)
     for size in range(len(parts), 0, -1):
         for chosen in combinations(parts, size):

@@ -1,12 +1,16 @@
-"""Adjusting p-values for the number of tests."""
+"""Adjusting p-values for the number of tests.
+
+A line each; `statsmodels` has them too, and takes more than a second to load.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import pandas as pd
-from scipy import stats
 
 from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.lazy import pd
 
 
 def holm(p_values: pd.Series) -> FloatArray:
@@ -18,7 +22,7 @@ def holm(p_values: pd.Series) -> FloatArray:
     ----------
     S. Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
     """
-    return _adjust(p_values, _step_down)
+    return _adjust(p_values, lambda p: np.maximum.accumulate(p * np.arange(len(p), 0, -1)))
 
 
 def benjamini_hochberg(p_values: pd.Series) -> FloatArray:
@@ -28,7 +32,12 @@ def benjamini_hochberg(p_values: pd.Series) -> FloatArray:
     ----------
     Y. Benjamini, Y. Hochberg (1995), Journal of the Royal Statistical Society B 57, 289-300.
     """
-    return _adjust(p_values, stats.false_discovery_control)
+
+    def of_sorted(p: FloatArray) -> FloatArray:
+        share = np.arange(1, len(p) + 1) / len(p)
+        return np.minimum.accumulate((p / share)[::-1])[::-1]
+
+    return _adjust(p_values, of_sorted)
 
 
 ADJUSTMENTS: Mapping[str, Callable[[pd.Series], FloatArray]] = {
@@ -37,17 +46,9 @@ ADJUSTMENTS: Mapping[str, Callable[[pd.Series], FloatArray]] = {
 }
 
 
-def _adjust(p_values: pd.Series, adjust: Callable[[FloatArray], FloatArray]) -> FloatArray:
+def _adjust(p_values: pd.Series, of_sorted: Callable[[FloatArray], FloatArray]) -> FloatArray:
     adjusted = p_values.to_numpy(float, copy=True)
-    tested = np.isfinite(adjusted)
-    if tested.any():
-        adjusted[tested] = adjust(adjusted[tested])
-    return adjusted
-
-
-def _step_down(p_values: FloatArray) -> FloatArray:
-    order = np.argsort(p_values)
-    left = np.arange(len(p_values), 0, -1)  # tests not yet rejected, at each step
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(left * p_values[order]), 1)
+    tested = np.flatnonzero(np.isfinite(adjusted))
+    tested = tested[np.argsort(adjusted[tested])]
+    adjusted[tested] = np.minimum(of_sorted(adjusted[tested]), 1)
     return adjusted

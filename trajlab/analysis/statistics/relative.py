@@ -1,10 +1,12 @@
 """The mean relative change over tasks, which multi-task papers call Δm, with its interval."""
 
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from trajlab.analysis.statistics.intervals import Difference, FloatArray, t_interval
+from trajlab.lazy import pd
 
 
 def mean_relative_change(
@@ -40,7 +42,7 @@ def mean_relative_change(
     2019: Δm.
     """
     rows = pd.DataFrame({"score": score, "task": task, "treated": treated, "run": run})
-    means = rows.groupby(["task", "treated"])["score"].mean().unstack("treated")  # noqa: PD010
+    means = rows.groupby(["task", "treated"])["score"].mean().unstack("treated")
     base = means[False].abs()
     if (base == 0).any():
         return Difference(*np.full((5,), np.nan))

@@ -1,0 +1,78 @@
+"""What `probes.light()` costs on average: CPU time of training with it, to training without.
+
+Both train the models of `benchmarks.gram` at T = 3, ten steps of each in turn; the ratio is of the
+whole, measured steps and all others. ``--quick`` takes 200 steps in place of 1,000.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.gram import WORKLOADS
+from trajlab import Recorder, probes
+
+TASKS = ["a", "b", "c"]
+TURN = 10
+TARGET = 1.03
+
+
+def lane(workload: str, recorded: bool, folder: Path) -> tuple[Callable[[], None], Recorder | None]:
+    """Return a step of training and what closes the recorder."""
+    torch.manual_seed(0)
+    model, x = WORKLOADS[workload](len(TASKS))
+    y: Tensor = torch.randint(0, 10, (len(TASKS), len(x)))
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    options = {"tasks": TASKS, "shared": model.trunk, "optimizer": optimizer}
+    path = folder / f"{workload}.h5"
+    recorder = Recorder(path, model, probes=probes.light(), **options) if recorded else None
+
+    def step() -> None:
+        losses = model.losses(x, y)[1]
+        if recorder is None:
+            sum(losses).backward()
+        else:
+            recorder.backward(dict(zip(TASKS, losses, strict=True)))
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step, recorder
+
+
+def main() -> None:
+    """Measure and print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--workloads", nargs="*", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found = {}
+    torch.set_num_threads(1)
+    print("| workload | steps | time / plain | from step 100 on | target |\n|---|---|---|---|---|")
+    for workload in given.workloads:
+        steps = 200 if given.quick else 1_000
+        with tempfile.TemporaryDirectory() as folder:
+            lanes = [lane(workload, recorded, Path(folder)) for recorded in (False, True)]
+            seconds = torch.zeros(steps // TURN, 2, dtype=torch.float64)
+            for turn in range(steps // TURN):
+                for which in (0, 1) if turn % 2 else (1, 0):
+                    began = time.process_time()
+                    for _ in range(TURN):
+                        lanes[which][0]()
+                    seconds[turn, which] = time.process_time() - began
+            lanes[1][1].close()
+        whole, later = seconds.sum(0), seconds[100 // TURN :].sum(0)
+        found[workload] = float(later[1] / later[0])
+        ratios = f"{whole[1] / whole[0]:.3f} | {later[1] / later[0]:.3f}"
+        print(f"| {workload} | {steps} | {ratios} | {TARGET} |", flush=True)
+    if given.json:
+        given.json.write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
