@@ -22,7 +22,7 @@ study: env  ## train one of analyses/ and evaluate it: STUDY=… names the folde
 
 page-check: demo  ## look at the demo's page and one of 20 tasks in Chromium (apt-get install chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
-	TRAJLAB_DEMO=$(RUNS) $(BIN)/python -m pytest tests/browser/check_page.py
+	TRAJLAB_DEMO=$(RUNS) $(BIN)/python -m pytest tests/browser/check_page.py tests/browser/check_view.py
 
 bench-store: env  ## what recording, reading and merging a run costs, beside other ways
 	$(BIN)/python -m benchmarks.store --quick

@@ -22,7 +22,7 @@ def conflict(result: Conflict, ax: Axes) -> None:
     A line is the mean over a window of steps and over the runs of a group, its band the middle
     80 % of them. More pairs than can be told apart are drawn as one line, their mean. Large marks
     are the mean noise-corrected cosine over runs, where it was measured. Of ``layers=True`` it is
-    the map of :func:`trajlab.plots.layers.layers`.
+    the map of :func:`trajlab.plots.layers`.
     """
     if result.settings["layers"]:
         layers(result, ax)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from inspect import cleandoc
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -33,6 +33,9 @@ class Figure(Protocol[R_contra]):
         """Draw a result into axes, by default those of a new figure, and return them."""
 
 
+FIGURES: dict[str, Figure[Any]] = {}  # all that were made, by name
+
+
 def figure(draw: Callable[[R_contra, Axes], None]) -> Figure[R_contra]:
     """Make a figure of a function that draws a result into axes.
 
@@ -58,4 +61,5 @@ def figure(draw: Callable[[R_contra, Axes], None]) -> Figure[R_contra]:
     said, mark, references = cleandoc(draw.__doc__ or "").partition("\n\nReferences\n")
     drawn.__doc__ = said + _INTERFACE + mark + references
     drawn.__annotations__ = {**draw.__annotations__, "ax": Axes | None, "return": Axes}
+    FIGURES[draw.__name__] = drawn
     return drawn

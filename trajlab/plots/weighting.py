@@ -2,40 +2,29 @@
 
 from math import ceil
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Weighting
+from trajlab.plots.figure import figure
 from trajlab.plots.style import say, series
 
 WINDOWS = 50  # points of a line
 
 
-def weighting(result: Weighting, ax: Axes | None = None) -> Axes:
+@figure
+def weighting(result: Weighting, ax: Axes) -> None:
     """Draw each task's share of the weights over training.
 
     A line is the mean over a window of steps and over the runs of a group, its band the middle
     80 % of them.
-
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.weighting` returned.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
     """
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
     ax.set(xlabel="step", ylabel="share of the weights")
     known = result.weights.dropna(subset=["share"])
     if known.empty:
         say(ax, "no step with a weight of every task")
-        return ax
+        return
     lines = list(series(known, ("condition", *result.settings["group_by"], "task"), ("task",)))
     for line in lines:
         steps = line.rows["step"]
@@ -51,4 +40,3 @@ def weighting(result: Weighting, ax: Axes | None = None) -> Axes:
         ax.plot(middle, mean, markersize=4, markevery=every, label=line.label, **style)
     ax.legend(frameon=False, ncols=ceil(len(lines) / 4))
     sns.despine(ax=ax)
-    return ax

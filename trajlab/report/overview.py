@@ -32,7 +32,7 @@ class Line:
     Attributes
     ----------
     task, group
-        What is compared.
+        Task and group that are compared.
     sign, meaning
         The outcome as a sign, and in words.
     outcome
@@ -78,15 +78,7 @@ class Forest:
 def forests(diagnosis: Diagnosis) -> list[Forest]:
     """Return the overview of a diagnosis, one table a setting and metric.
 
-    Parameters
-    ----------
-    diagnosis
-        What :func:`trajlab.analysis.diagnose` returned.
-
-    Returns
-    -------
-    list of Forest
-        Empty where nothing was compared.
+    It is empty where nothing was compared.
     """
     gap = diagnosis.results.get("gap")
     if not isinstance(gap, Gap):

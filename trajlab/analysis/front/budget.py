@@ -25,7 +25,7 @@ def smallest(runs: Sequence[Trajectory], budget: Budget) -> float:
     runs
         Runs with evaluations on the training set.
     budget
-        In which unit.
+        Unit in which the budget is counted.
 
     Raises
     ------

@@ -29,7 +29,7 @@ def chosen_rows(
     Parameters
     ----------
     head
-        Of the method.
+        Head of the method's rows.
     side
         Its configurations.
     objectives
@@ -65,11 +65,9 @@ def training_rows(
 
     Parameters
     ----------
-    head
-        Of the method.
     rows
         One row a run of the method.
-    objectives, keys
+    head, objectives, keys
         As in :func:`chosen_rows`.
     """
     side = configurations(rows, rows, objectives, keys)

@@ -19,10 +19,8 @@ def overview(
 
     Parameters
     ----------
-    summary
-        ``summary`` of :func:`trajlab.analysis.gap`.
-    keys
-        Columns that name a group.
+    summary, keys
+        As in :func:`trajlab.analysis.gap.sentences.sentences`.
     margin, confidence
         As in :func:`trajlab.analysis.diagnose`.
 

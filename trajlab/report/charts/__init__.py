@@ -8,6 +8,7 @@ from trajlab.report.charts.factors import factors
 from trajlab.report.charts.front import front
 from trajlab.report.charts.gap import gap
 
+# Each takes the result of its analysis and the place of each group's name in the palette.
 CHARTS: Mapping[str, Callable[..., list[Panel]]] = {
     "gap": gap,
     "conflict": conflict,

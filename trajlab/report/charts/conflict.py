@@ -27,12 +27,7 @@ MOST_LAYERS = 40  # names that can still be read beside a map
 def conflict(result: Conflict, places: Mapping[str, int]) -> list[Panel]:
     """Return one panel a group: its pairs of tasks over training, or its layers.
 
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.conflict` returned.
-    places
-        Of groups, which are panels here: pairs take the palette in order of their names.
+    Groups are panels here: pairs take the palette in order of their names.
     """
     del places
     keys = ("setting", *group_columns(result.options.group_by)[1:])

@@ -26,15 +26,7 @@ _TOLD = ("series", "factor", "when", "delta", "low", "high", "p_value", "z")
 
 
 def factors(result: Factors, places: Mapping[str, int]) -> list[Panel]:
-    """Return one panel a setting and task.
-
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.factors` returned.
-    places
-        Place of each group's name in the palette.
-    """
+    """Return one panel a setting and task."""
     named = result.delta.assign(factor=factor_names(result.delta)).dropna(subset=["z"])
     table = labelled(named, group_columns(result.options.group_by)[1:])
     table["when"] = np.where(table["at"] == "end", _WHOLE, _EQUAL)

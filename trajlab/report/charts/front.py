@@ -11,12 +11,7 @@ from trajlab.report.charts.base import ZOOM, Panel, figure, look, panels, toolti
 def front(result: Front, places: Mapping[str, int]) -> list[Panel]:
     """Return one panel a setting, in its first two objectives.
 
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.front` returned.
-    places
-        Of groups; methods, which are compared here, take the palette in order of their names.
+    Methods, which are compared here, take the palette in order of their names.
     """
     del places
     objective = list(result.settings["objective"].items())[:2]

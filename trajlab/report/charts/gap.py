@@ -28,15 +28,7 @@ _DRAWN = (*_TOLD, "band_low", "band_high", "onset")
 
 
 def gap(result: Gap, places: Mapping[str, int]) -> list[Panel]:
-    """Return one panel a setting, task and metric.
-
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.gap` returned.
-    places
-        Place of each group's name in the palette.
-    """
+    """Return one panel a setting, task and metric."""
     keys = group_columns(result.options.group_by)[1:]
     curve = labelled(result.curve.dropna(subset=["gap"]), keys)
     summary = labelled(result.summary, keys)
