@@ -20,10 +20,10 @@ dropout = 0.1
 learning_rate = 0.003
 batch_size = 64
 epoch_steps = 100
-epochs = 5
-share = 0.2
+epochs = 4
+share = 0.1
 [record]
-Translations = { every = [0, 500], sentences = 100 }
+Translations = { every = [0, 400], sentences = 100 }
 """
 
 
@@ -44,4 +44,4 @@ def test_two_languages_are_learned_and_scored(tmp_path: Path) -> None:
     print(f"BLEU {scores['bleu'][-1]}, chrF {scores['chrf'][-1]}: {scores.attributes}")
     assert (losses[-1] < losses[0] - 2).all()
     assert (scores["chrf"][-1] > scores["chrf"][0]).all()
-    assert scores["step"].tolist() == [0, 500]
+    assert scores["step"].tolist() == [0, 400]
