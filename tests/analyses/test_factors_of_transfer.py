@@ -219,3 +219,37 @@ def test_a_comparison_at_one_rate_that_differs_leaves_c6_undecided(evaluate: Eva
     assert both.verdicts["C6"] == "undecided"
     raised = both.table("changes").set_index("comparison")["loss_raised"]
     assert raised.to_dict() == {"own rates": 2, "one rate": 0}
+
+
+FASHION = """
+setting = "FashionMTL"
+epochs = 20
+seed = [0, 1, 2]
+[[stage]]
+name = "main"
+condition = ["+fashion", "+noisy"]
+method = ["uniform", "mgda"]
+[[stage]]
+name = "first alone"
+condition = ""
+"""
+
+
+@pytest.mark.parametrize(
+    ("noisy", "verdict"),
+    # the second task has no run alone, and so no sign: only opposite signs can be sure
+    [((1, -1), "supported"), ((1, 1), "undecided")],
+)
+def test_conditions_of_one_first_task_are_units_of_their_own(
+    evaluate: Evaluate, noisy: tuple[int, int], verdict: str
+) -> None:
+    shifts = {"+fashion": (1, 1), "+noisy": noisy, "": (0, 0)}
+
+    def make_up(run: Run) -> Recorded:
+        shift = np.array(shifts[run.plan.condition], float)
+        own = {"first": shift, "second": shift}
+        return recorded(run, own, own, 0.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(recorded.__globals__, "TASKS", ("first", "second"))
+        assert evaluate(NAME, FASHION, make_up).verdicts["C4"] == verdict

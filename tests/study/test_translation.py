@@ -14,16 +14,16 @@ STUDY = """
 setting = "translation"
 condition = "de+fr"
 optimizer = "adam"
-schedule = { name = "inverse-sqrt", warmup = 200 }
+schedule = { name = "inverse-sqrt", warmup = 100 }
 label_smoothing = 0.1
 dropout = 0.1
 learning_rate = 0.003
-batch_size = 64
-epoch_steps = 100
-epochs = 5
-share = 0.2
+batch_size = 16
+epoch_steps = 75
+epochs = 3
+share = 0.05
 [record]
-Translations = { every = [0, 500], sentences = 100 }
+Translations = { every = [0, 225], sentences = 100 }
 """
 
 
@@ -42,6 +42,6 @@ def test_two_languages_are_learned_and_scored(tmp_path: Path) -> None:
     losses, scores = found.table("evaluations/validation")["loss"], found.table("translations")
     print(f"\n{time.monotonic() - start:.0f} s; loss {losses[0]} to {losses[-1]} nats a token")
     print(f"BLEU {scores['bleu'][-1]}, chrF {scores['chrf'][-1]}: {scores.attributes}")
-    assert (losses[-1] < losses[0] - 2).all()
+    assert (losses[-1] < losses[0] - 1.5).all()
     assert (scores["chrf"][-1] > scores["chrf"][0]).all()
-    assert scores["step"].tolist() == [0, 500]
+    assert scores["step"].tolist() == [0, 225]

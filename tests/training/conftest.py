@@ -20,6 +20,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         layouts.mnist(folder / name, rng)
     layouts.yeast(folder, rng)
     layouts.water_quality(folder, rng)
+    layouts.chem97(folder, rng)
     layouts.exam(folder, rng)
     layouts.libreoffice_help(folder, rng)
     layouts.cifar100(folder, rng)

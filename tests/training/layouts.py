@@ -46,6 +46,17 @@ def water_quality(folder: Path, rng: np.random.Generator) -> None:
     savemat(folder / "water-quality" / "water_dataset.mat", days)
 
 
+def chem97(folder: Path, rng: np.random.Generator) -> None:
+    (folder / "chem97").mkdir()
+    lines = [
+        f"{i},{1 + i % 131},1,{i},{2 * rng.integers(0, 6)},{'MF'[i % 2]},{i % 12 - 6},"
+        f"{rng.normal(6)},0.1"
+        for i in range(2620)
+    ]
+    head = "rownames,lea,school,student,score,gender,age,gcsescore,gcsecnt"
+    (folder / "chem97" / "Chem97.csv").write_text("\n".join([head, *lines]))
+
+
 def exam(folder: Path, rng: np.random.Generator) -> None:
     (folder / "exam").mkdir()
     lines = [

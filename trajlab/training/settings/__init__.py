@@ -9,6 +9,7 @@ SETTINGS = {
     "digits": "trajlab.training.settings.digits:digits",
     "yeast": "trajlab.training.settings.yeast:yeast",
     "water-quality": "trajlab.training.settings.water_quality:water_quality",
+    "chem97": "trajlab.training.settings.chem97:chem97",
     "exam": "trajlab.training.settings.exam:exam",
     "mnists": "trajlab.training.settings.mnists:mnists",
     "multi-fashion": "trajlab.training.settings.multi_fashion:multi_fashion",
