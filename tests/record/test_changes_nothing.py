@@ -61,6 +61,7 @@ def all_probes(data: object) -> list[Probe]:
     ]
     if data is not None:
         chosen += [
+            probes.ExampleConflict(20, data, sizes=(1, 2)),
             probes.FisherTrace(9, data),
             probes.GradientNoise(9, data),
             probes.HessianDensity(20, data, runs=1, nodes=3),

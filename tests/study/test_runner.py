@@ -19,7 +19,7 @@ from trajlab.study import runner
 from trajlab.study.file import Study
 from trajlab.study.run import Run
 from trajlab.study.selection import runs
-from trajlab.study.status import measured, outlook, state
+from trajlab.study.status import duration, measured, outlook, state, tried
 from trajlab.training import checkpoint
 
 Make = Callable[..., Study]
@@ -116,7 +116,7 @@ def test_the_best_on_validation_is_used_and_a_diverged_run_is_kept_but_not_chose
     assert len(seen.trained) == 8
     chosen = {run.plan.learning_rate for run in runs(made, made.stages[1]) or []}
     assert chosen == {0.1}
-    tuning = state(made, made.stages[0], pace=1.0)
+    tuning = state(made, made.stages[0], pace={"digits": 1.0})
     assert (tuning.wanted, tuning.finished, tuning.diverged) == (6, 6, 2)
     assert tuning.worker_minutes_left == 0
     diverged = [run for run in load(made.runs) if run.metadata["learning_rate"] == 1e6]
@@ -148,16 +148,28 @@ def test_runs_of_two_stages_are_counted_once(study: Make) -> None:
     made = study(SHARED)
     found = outlook(made)
     assert (found.wanted, found.left, found.passes, found.known) == (4, 4, 12, True)
-    assert np.isnan(measured(made))
+    assert measured(made) == {}
+    assert np.isnan(state(made, made.stages[0], {}).worker_minutes_left)
     for run in runs(made, made.stages[0]) or []:
         run.train()
     found = outlook(made)
     assert (found.wanted, found.left, found.passes) == (4, 2, 6)
     pace = measured(made)
-    assert pace > 0
+    assert pace["digits"] > 0
     left = [state(made, stage, pace).worker_minutes_left for stage in made.stages]
-    assert left == pytest.approx([0, 6 * pace / 60])
+    assert left == pytest.approx([0, 6 * pace["digits"] / 60])
     assert not outlook(study(TUNED, "open")).known
+
+
+def test_every_setting_has_a_pace_of_its_own(study: Make) -> None:
+    made = study("[[stage]]\nsetting = ['digits', 'yeast']\ncondition = ''\n")
+    plans = outlook(made).open
+    assert [own["setting"] for own in plans] == ["digits", "yeast"]
+    # 2 passes of one task, and 2 of fourteen
+    assert duration(plans, {"digits": 3.0, "yeast": 0.5}) == 2 * 1 * 3 + 2 * 14 * 0.5
+    assert np.isnan(duration(plans, {"digits": 3.0}))
+    assert tried(made, plans[0]) > 0
+    assert not made.runs.exists()
 
 
 def test_a_full_disk_at_a_checkpoint_fails_one_run_and_loses_nothing(study: Make) -> None:
@@ -322,7 +334,7 @@ def test_a_run_that_raises_costs_itself_and_is_not_trained_again_unasked(
     assert "--retry" in sentence
     assert failed.failure == "UnpicklableError: the algorithm failed to converge 1 2"
     assert "in _train" in failed.path.with_suffix(".failed").read_text()
-    found = state(made, tuning, pace=1.0)
+    found = state(made, tuning, pace={"digits": 1.0})
     assert (found.wanted, found.finished, found.failed, found.diverged) == (3, 2, 1, 0)
     assert (outlook(made).left, found.worker_minutes_left) == (0, 0)
 
@@ -333,14 +345,14 @@ def test_a_run_that_raises_costs_itself_and_is_not_trained_again_unasked(
     asked = Seen()
     runner.train(made, runner.Engine(one_thread), asked, retry=True)
     assert asked.trained[0] == failed.path
-    assert state(made, tuning, pace=1.0).failed == 0
+    assert state(made, tuning, pace={"digits": 1.0}).failed == 0
 
 
 def test_a_stage_all_of_whose_runs_failed_is_one_sentence(study: Make) -> None:
     made = study(RAISING)
     for run in runs(made, made.stages[0]) or []:
         run.fail("nothing worked")
-    with pytest.raises(TrajlabError, match="every configuration of stage 'tuning' diverged or"):
+    with pytest.raises(TrajlabError, match="every run of stage 'tuning' diverged or failed"):
         train(made)
 
 

@@ -21,6 +21,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     layouts.yeast(folder, rng)
     layouts.water_quality(folder, rng)
     layouts.exam(folder, rng)
+    layouts.libreoffice_help(folder, rng)
     layouts.cifar100(folder, rng)
     layouts.celeba(folder, rng)
     layouts.cityscapes(folder, rng)

@@ -55,6 +55,36 @@ def exam(folder: Path, rng: np.random.Generator) -> None:
     (folder / "exam" / "Exam.csv").write_text("\n".join([EXAM_COLUMNS, *lines]))
 
 
+NUMBERS = {
+    "en-US": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+    "de": ["null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"],
+    "fr": ["zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf"],
+}
+
+
+def counting(language: str, digits: str) -> str:
+    """Read digits aloud."""
+    return " ".join(NUMBERS[language][int(digit)] for digit in digits)
+
+
+def libreoffice_help(folder: Path, rng: np.random.Generator, pages: int = 40) -> None:
+    """Pages of numbers read aloud, aligned by element; one paragraph is on each of them."""
+    rows = [["".join(map(str, rng.integers(0, 10, 4))) for _ in range(12)] for _ in range(pages)]
+    for language in NUMBERS:
+        place = folder / "libreoffice-help" / language / "text" / "shared" / "guide"
+        place.mkdir(parents=True)
+        for number, digits in enumerate(rows):
+            told = [counting(language, own) for own in digits]
+            body = "".join(
+                f'<p id="par_{i}" class="x">{text.replace(" ", " <b>", 1)}</b></p>'
+                for i, text in enumerate(told)
+            )
+            body += f'<h1 id="same">{counting(language, "12345")}</h1><p>without id</p>'
+            body += '<p id="par_name">LibreOffice</p>'  # not translated
+            name = "doc_open" if number == 0 else f"page{number:02}"
+            (place / f"{name}.html").write_text(f"<html><body>{body}</body></html>", "utf-8")
+
+
 class _Python2(pickle._Pickler):
     """Writes bytes as Python 2 wrote its strings: with the opcode ``T``."""
 

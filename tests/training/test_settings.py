@@ -13,6 +13,15 @@ from trajlab.training.evaluation import evaluate
 from trajlab.training.setting import Problem
 from trajlab.training.settings import SETTINGS, multi_fashion, setting
 
+
+def test_data_that_cannot_be_downloaded_are_missed_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAJLAB_DATA", str(tmp_path))
+    with pytest.raises(TrajlabError, match=r"exam is not in .*write it with the Python package"):
+        setting("exam").build("", 0)
+
+
 FILES = [name for name in SETTINGS if name != "digits"]
 
 

@@ -21,7 +21,7 @@ from trajlab.study.file import Study, read
 from trajlab.study.grid import cost
 from trajlab.study.run import Run
 from trajlab.study.runner import Progress, cluster, local, train
-from trajlab.study.status import measured, outlook, state, tried
+from trajlab.study.status import duration, measured, outlook, state, tried
 
 FILE = click.Argument(["file"], type=click.Path(path_type=Path))
 RUNS = click.Option(
@@ -77,10 +77,8 @@ class _Shown(Progress):
         self._bar.advance(self._task, cost(run.configuration))
 
     def skipped(self, run: Run, sentence: str) -> None:
-        self._bar.console.print(
-            f"{run.path} failed before ({sentence}) and counts as tried; --retry trains it again",
-            soft_wrap=True,
-        )
+        told = f"{run.path} failed before ({sentence}) and counts as tried; --retry trains it again"
+        self._bar.console.print(words(told), soft_wrap=True)
 
     def lost(self, attempt: int) -> None:
         self._bar.console.print("A worker was lost; its run goes on from its last checkpoint.")
@@ -101,7 +99,7 @@ def _run(
         speed_estimate_period=3600,
     )
     with bar:
-        progress = _Shown(bar, math.nan if dask else measured(study) / workers)
+        progress = _Shown(bar, math.nan if dask else _pace(study) / workers)
         try:
             train(study, cluster(dask) if dask else local(workers), progress, retry=retry)
         except KeyboardInterrupt:
@@ -113,10 +111,19 @@ def _run(
     sys.exit(2 if progress.failures else 0)
 
 
+def _pace(study: Study) -> float:
+    """Return the mean seconds of a pass over what is left; NaN if a setting of it is new."""
+    left = outlook(study)
+    return duration(left.open, measured(study)) / left.passes if left.passes else math.nan
+
+
 def _estimate(study: Study, workers: int) -> None:
     found = outlook(study)
     pace = measured(study)
-    seconds = found.passes * (pace if math.isfinite(pace) else tried(study)) / workers
+    for own in found.open:
+        if own["setting"] not in pace:
+            pace[own["setting"]] = tried(study, own)
+    seconds = duration(found.open, pace) / workers
     echo(
         f"{found.wanted} runs{'' if found.known else ' at most'}, {found.left} of them to train: "
         f"about {timedelta(seconds=round(seconds))} with {workers} at a time."

@@ -5,6 +5,7 @@ from pkgutil import iter_modules
 
 from trajlab.plots.conflict import conflict as conflict
 from trajlab.plots.correlate import correlate as correlate
+from trajlab.plots.examples import examples as examples
 from trajlab.plots.factors import factors as factors
 from trajlab.plots.figure import FIGURES
 from trajlab.plots.front import front as front

@@ -69,13 +69,14 @@ ANALYSES: Mapping[str, Entry] = {
             "say what became of generalization."
         ),
         details=(
-            *("overall", "corrected", "across_time"),
+            *("overall", "corrected", "across_time", "examples"),
             *("cosine_to_update_early", "cosine_to_update_late"),
             *("cosine_to_step_early", "cosine_to_step_late"),
             *("noise_scale_early", "noise_scale_late"),
             *("cosine_to_others", "cosine_to_others_low", "cosine_to_others_high"),
             *("cosine_to_others_early", "cosine_to_others_late", "excess_early", "excess_late"),
         ),
+        beside={"examples": "trajlab.plots:examples"},
     ),
     "factors": Entry(
         help="Sharpness, gradient covariance, Fisher trace: at the end and at equal training loss.",

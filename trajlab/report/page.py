@@ -22,7 +22,7 @@ from trajlab.report.overview import forests
 from trajlab.report.readable import Readable, readable, text
 from trajlab.report.sentences import left_out, sentences
 from trajlab.report.tables import brief, main_table, measured
-from trajlab.report.templates import templates
+from trajlab.report.templates import filled
 from trajlab.store import Runs
 
 log = logging.getLogger(__name__)
@@ -51,29 +51,32 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
     listed = inventory(runs)
     keys = group_columns(diagnosis.settings["group_by"])[1:]
     places = _places(runs, keys)
-    return (
-        templates()
-        .get_template("page.html")
-        .render(
-            forests=forests(diagnosis),
-            verdict=sentences(diagnosis),
-            curves=_interactive(lambda: curves(runs, keys, places)),
-            parts=[
-                _part(n, diagnosis.results[n], places) for n in ANALYSES if n in diagnosis.results
-            ],
-            left_out=left_out(diagnosis),
-            settings=diagnosis.settings,
-            runs=readable(listed["runs"]),
-            skipped=readable(listed["skipped"]) if "skipped" in listed else None,
-            download=downloads.link("verdict", diagnosis.verdict),
-            number=len(runs),
-            made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-            recorded=_origins(runs),
-            computed={name: version(name) for name in _COMPUTES},
-            scripts=embed.scripts(),
-            policy=embed.policy(),
-        )
+    scripts = embed.scripts("page.js")
+    return filled(
+        "page.html",
+        forests=forests(diagnosis),
+        verdict=sentences(diagnosis),
+        curves=_interactive(lambda: curves(runs, keys, places)),
+        parts=[_part(n, diagnosis.results[n], places) for n in ANALYSES if n in diagnosis.results],
+        left_out=left_out(diagnosis),
+        settings=diagnosis.settings,
+        runs=readable(listed["runs"]),
+        skipped=readable(listed["skipped"]) if "skipped" in listed else None,
+        download=downloads.link("verdict", diagnosis.verdict),
+        number=len(runs),
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        recorded=_origins(runs),
+        computed={name: version(name) for name in _COMPUTES},
+        scripts=scripts,
+        policy=embed.policy(scripts),
     )
+
+
+def without_verdict(sentence: str, runs: Runs, group_by: Sequence[str]) -> str:
+    """Return the sections of runs of which nothing can be said yet: why, and their curves."""
+    keys = group_columns(group_by)[1:]
+    own = _interactive(lambda: curves(runs, keys, _places(runs, keys)))
+    return filled("told.html", sentence=sentence, curves=own)
 
 
 def _places(runs: Runs, keys: Sequence[str]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """The templates of pages and of what notebooks show."""
 
 from functools import cache
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -22,3 +23,8 @@ def templates() -> Environment:
     environment.filters["text"] = text
     environment.filters["data"] = embed.data
     return environment
+
+
+def filled(name: str, **values: Any) -> str:
+    """Fill in a template."""
+    return templates().get_template(name).render(**values)

@@ -76,7 +76,7 @@ def _means(
     found = [(own, mean) for own, mean in means if np.isfinite(mean).all()]
     if not found:
         raise TrajlabError(
-            f"every configuration of stage {stage.name!r} diverged or failed; try other values"
+            f"every run of stage {stage.name!r} diverged or failed; try other values"
         )
     return found
 

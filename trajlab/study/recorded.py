@@ -12,8 +12,10 @@ from trajlab.record.probes import PROBES, Probe
 from trajlab.record.schedule import log_spaced
 from trajlab.study.keys import check_keys
 from trajlab.training import Problem
+from trajlab.training.translations import Translations
 
 Record = Mapping[str, Mapping[str, Any]]
+OF_PROBLEM: Mapping[str, type[Translations]] = {"Translations": Translations}  # what has one alone
 _SAMPLE = ("examples", "batch_size")  # the first examples of each task's training set
 
 
@@ -32,9 +34,10 @@ def check(record: Record, where: str) -> None:
     TrajlabError
         If a name is unknown, or a probe that measures on a sample has none.
     """
-    check_keys(record, PROBES, f"[record] of {where}")
+    check_keys(record, {**PROBES, **OF_PROBLEM}, f"[record] of {where}")
     for name, options in record.items():
-        known = list(signature(PROBES[name]).parameters)
+        kind = PROBES.get(name) or OF_PROBLEM[name]
+        known = [key for key in signature(kind).parameters if key != "problem"]
         sampled = "data" in known
         allowed = [key for key in known if key != "data"] + list(_SAMPLE if sampled else ())
         check_keys(options, allowed, f"{name} in [record] of {where}")
@@ -54,7 +57,7 @@ def build(record: Record, problem: Problem) -> list[Probe]:
     problem
         Whose training examples the sample is taken from.
     """
-    made = []
+    made: list[Probe] = []
     for name, given in record.items():
         options = dict(given)
         if options.get("every") == "log-spaced":
@@ -62,7 +65,10 @@ def build(record: Record, problem: Problem) -> list[Probe]:
         if "examples" in options:
             sizes = options.pop("examples"), options.pop("batch_size")
             options["data"] = _sample(problem, *sizes)
-        made.append(PROBES[name](**options))
+        if name in OF_PROBLEM:
+            made.append(OF_PROBLEM[name](problem, **options))
+        else:
+            made.append(PROBES[name](**options))
     return made
 
 

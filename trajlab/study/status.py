@@ -1,18 +1,22 @@
 """How far a study is, and how long the rest will take."""
 
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from trajlab.store import Trajectory
 from trajlab.store.parts import exists
 from trajlab.study.file import Study
-from trajlab.study.grid import Stage, cost
+from trajlab.study.grid import Best, Stage, cost
+from trajlab.study.run import Run
 from trajlab.study.selection import runs
 
 MINUTE = 60
+Configurations = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class State:
         Runs that are complete, those of them whose loss ended infinite or NaN, those that ended in
         an error, and runs to go on with.
     worker_minutes_left
-        Minutes that the rest takes one worker, by what finished runs took; NaN without any.
+        Minutes that the rest takes one worker, by what finished runs took; NaN where there is none
+        of a setting.
     """
 
     stage: str
@@ -41,7 +46,7 @@ class State:
     worker_minutes_left: float
 
 
-def state(study: Study, stage: Stage, pace: float) -> State:
+def state(study: Study, stage: Stage, pace: Mapping[str, float]) -> State:
     """Look at the files of one stage's runs.
 
     Parameters
@@ -49,12 +54,12 @@ def state(study: Study, stage: Stage, pace: float) -> State:
     study, stage
         Which.
     pace
-        Seconds of one pass of a task over its data, as `measured` returns it.
+        Seconds of one pass of a task over its data, by setting, as `measured` returns them.
     """
     found = runs(study, stage)
     if found is None:
-        minutes = stage.cost * pace / MINUTE
-        return State(stage.name, len(stage.configurations()), 0, 0, 0, 0, minutes)
+        open_ = stage.configurations()
+        return State(stage.name, len(open_), 0, 0, 0, 0, duration(open_, pace) / MINUTE)
     trajectories = [run.trajectory() for run in found]
     missing = [run for run in found if not run.settled]
     finished = [seen for seen in trajectories if seen is not None]
@@ -65,7 +70,7 @@ def state(study: Study, stage: Stage, pace: float) -> State:
         diverged=sum(map(_diverged, finished)),
         failed=len(found) - len(finished) - len(missing),
         begun=sum(exists(run.path) for run in missing),
-        worker_minutes_left=sum(cost(run.configuration) for run in missing) * pace / MINUTE,
+        worker_minutes_left=duration([run.configuration for run in missing], pace) / MINUTE,
     )
 
 
@@ -77,16 +82,21 @@ class Outlook:
     ----------
     wanted, left
         Runs in all, and those neither finished nor failed.
-    passes
-        Passes of a task over its data that are not yet trained.
+    open
+        The configurations of what is left.
     known
         Whether all choices are made; if not, runs that turn out equal are counted apart.
     """
 
     wanted: int
     left: int
-    passes: int
+    open: Configurations
     known: bool
+
+    @property
+    def passes(self) -> int:
+        """Passes of a task over its data that are not yet trained."""
+        return sum(map(cost, self.open))
 
 
 def outlook(study: Study) -> Outlook:
@@ -98,32 +108,49 @@ def outlook(study: Study) -> Outlook:
     return Outlook(
         wanted=len(known) + len(open_),
         left=len(missing) + len(open_),
-        passes=sum(map(cost, [*missing, *open_])),
+        open=[*missing, *open_],
         known=not open_,
     )
 
 
-def measured(study: Study) -> float:
+def measured(study: Study) -> dict[str, float]:
     """Return the seconds that one pass of a task over its data takes, with its evaluation.
 
-    The median over the finished runs of the last stage that has any, for what is left is most like
-    them; NaN without finished runs.
+    By setting the median over the finished runs of the last stage that has any, for what is left is
+    most like them; nothing of a setting without finished runs.
     """
+    pace: dict[str, float] = {}
     for stage in reversed(study.stages):
-        found = [run.trajectory() for run in runs(study, stage) or ()]
-        rates = [_epoch_seconds(run) / len(run.tasks) for run in found if run is not None]
-        if np.isfinite(rates).any():
-            return float(np.nanmedian(rates))
-    return float("nan")
+        rates: dict[str, list[float]] = {}
+        for run in runs(study, stage) or ():
+            if (found := run.trajectory()) is not None:
+                own = rates.setdefault(run.configuration["setting"], [])
+                own.append(_epoch_seconds(found) / len(found.tasks))
+        for setting, own in rates.items():
+            if setting not in pace and np.isfinite(own).any():
+                pace[setting] = float(np.nanmedian(own))
+    return pace
 
 
-def tried(study: Study) -> float:
-    """Return what `measured` does, from two epochs of the first run in a temporary folder."""
-    first = (runs(study, study.stages[0]) or [])[0]
+def duration(configurations: Configurations, pace: Mapping[str, float]) -> float:
+    """Return the seconds that runs take one after the other; NaN where a setting has no pace."""
+    return float(sum(cost(own) * pace.get(own["setting"], np.nan) for own in configurations))
+
+
+def tried(study: Study, configuration: Mapping[str, Any]) -> float:
+    """Return the pace of a setting, from two epochs of a run of it in a temporary folder.
+
+    Parameters
+    ----------
+    study
+        Where to train and where data lie.
+    configuration
+        Of the run; where a value waits for a choice, as `Stage.configurations` has it, the run
+        takes what costs the same.
+    """
+    plain = {k: 0.01 if isinstance(v, Best) else v for k, v in configuration.items()}
     with tempfile.TemporaryDirectory() as folder:
-        short = replace(
-            first, folder=Path(folder), configuration={**first.configuration, "epochs": 2}
-        )
+        short = Run(Path(folder), {**plain, "epochs": 2}, study.device, study.root)
         short.train()
         found = Trajectory(short.path)
         return _epoch_seconds(found) / len(found.tasks)

@@ -40,7 +40,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Subsets:
-    """The conditions of a setting of many tasks: any of them, joined by ``+``; ``""`` is all.
+    """The conditions of a setting of many tasks: any of them, joined by ``+``.
 
     Attributes
     ----------
@@ -48,10 +48,13 @@ class Subsets:
         As in `Conditions`.
     names
         Names of all its tasks.
+    plain
+        Those that ``""`` stands for; all of them if not given.
     """
 
     setting: str
     names: Names
+    plain: Names = ()
 
     def __call__(self, condition: str) -> Names:
         """Return the names of the condition's tasks, in the order they are named.
@@ -61,7 +64,7 @@ class Subsets:
         TrajlabError
             If a task is unknown or named twice.
         """
-        chosen = tuple(condition.split("+")) if condition else self.names
+        chosen = tuple(condition.split("+")) if condition else self.plain or self.names
         for name in chosen:
             if name not in self.names or chosen.count(name) > 1:
                 raise TrajlabError(

@@ -63,7 +63,7 @@ class DataSet:
             if all(_file(place, name) for name in self.files):
                 return place
         problem = "" if root else self._download(cache)
-        if not root and not problem and cache:
+        if not root and self.url and not problem and cache:
             return cache
         looked = " and ".join(map(str, places)) or "TRAJLAB_DATA, which is not set"
         ways = [

@@ -51,7 +51,8 @@ def test_tables_of_two_runs(tmp_path):
     named = row[["setting", "condition", "method", "task_a", "task_b", "layer", "n_runs"]].tolist()
     assert named == ["digits", "", "uniform", "left", "right", "all", 2]
     assert list(result.tables()) == [
-        *("pairs", "similarity", "summary", "tasks", "overall", "corrected", "across_time")
+        *("pairs", "similarity", "summary", "tasks", "overall", "corrected", "across_time"),
+        "examples",
     ]
 
 

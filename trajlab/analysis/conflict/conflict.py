@@ -41,6 +41,9 @@ class Conflict(Result):
         One row a run, measured step and pair of tasks: the noise-corrected cosine.
     across_time
         One row a group, task and lag: how alike a task's gradient stays, from its sketches.
+    examples
+        One row a group, number of examples in a gradient, and kind of pair: cosine, share of
+        negative cosines and magnitude similarity between examples and between tasks.
     """
 
     options: ConflictOptions
@@ -51,6 +54,7 @@ class Conflict(Result):
     overall: pd.DataFrame
     corrected: pd.DataFrame
     across_time: pd.DataFrame
+    examples: pd.DataFrame
 
     def sentences(self, _: float | None = None, /) -> Iterator[Sentence]:
         """Yield how alike the gradients of each group are, and how much of them each task has."""

@@ -6,6 +6,7 @@ import pandas as pd
 
 from trajlab.analysis.conflict import multitask
 from trajlab.analysis.conflict.corrected import corrected_frame, summarise_corrected
+from trajlab.analysis.conflict.examples import example_frame, summarise_examples
 from trajlab.analysis.conflict.options import ConflictOptions
 from trajlab.analysis.conflict.rows import MISSING, ZERO, measured_frames, run_frames
 from trajlab.analysis.conflict.sketches import time_frame
@@ -95,6 +96,7 @@ def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFra
             noise = rows.groupby(["run", "step"])[name].mean().rename("noise").reset_index()
             overall = overall.join(multitask.over_training(noise, (), ("noise",), confidence))
     times = pd.concat([time_frame(run, group.tasks) for run in runs])
+    examples = pd.concat([example_frame(run, group.tasks) for run in runs])
     head = Head(keys=group.keys, n_runs=len(runs))
     frames = {
         "pairs": pairs,
@@ -104,6 +106,7 @@ def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFra
         "overall": overall,
         "corrected": corrected,
         "across_time": summarise_times(times, confidence),
+        "examples": summarise_examples(examples, confidence),
     }
     return {name: head.above(frame) for name, frame in frames.items()}
 

@@ -55,7 +55,9 @@ def paper(
 def full(
     data: Data, every: Every = "epoch", chance: Mapping[str, float] | None = None
 ) -> list[Probe]:
-    """Return every quantity: those of `paper`, each layer's, the density, affinity and distances.
+    """Return what `paper` does, each layer's, the density, affinity and distances.
+
+    All but `ExampleConflict`, which holds a gradient of every example.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -14,24 +15,36 @@ _LIBRARY = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 
 
 @cache
-def scripts() -> tuple[str, ...]:
-    """Return the texts of the scripts that a page with interactive figures runs, in order."""
-    library = files("trajlab.report") / "vega"
-    texts = [(library / name).read_text("utf-8") for name in _LIBRARY]
-    own = (files("trajlab.report.charts") / "page.js").read_text("utf-8")
-    return (*texts, own)
+def scripts(*own: str) -> tuple[str, ...]:
+    """Return the texts of the scripts that a page runs, in order: the library, and our own.
+
+    Parameters
+    ----------
+    *own
+        Names of files in the folder ``scripts``.
+    """
+    folder = files("trajlab.report")
+    library = [(folder / "vega" / name).read_text("utf-8") for name in _LIBRARY]
+    return (*library, *((folder / "scripts" / name).read_text("utf-8") for name in own))
 
 
-def policy() -> str:
-    """Return the page's Content-Security-Policy: these scripts, its own styles, and nothing else.
+def policy(allowed: Sequence[str], connect: str = "'none'") -> str:
+    """Return a Content-Security-Policy: these scripts, the page's own styles, and nothing else.
 
     Nothing is loaded from anywhere; text that a run brings along cannot run, even if it should
     escape from its element.
+
+    Parameters
+    ----------
+    allowed
+        Texts of the scripts.
+    connect
+        Where they may ask for data.
     """
-    hashes = " ".join(f"'sha256-{_hash(text)}'" for text in scripts())
+    hashes = " ".join(f"'sha256-{_hash(text)}'" for text in allowed)
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
     )
 
 

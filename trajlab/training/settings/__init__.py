@@ -16,6 +16,8 @@ SETTINGS = {
     "celeba": "trajlab.training.settings.celeba:celeba",
     "cityscapes": "trajlab.training.settings.cityscapes:cityscapes",
     "glue": "trajlab.training.settings.glue:glue",
+    "translation": "trajlab.training.settings.translation:translation",
+    "translation_low_resource": ("trajlab.training.settings.translation:translation_low_resource"),
     "FashionMTL": "trajlab.training.settings.fashion_mtl:fashion_mtl",
 }
 

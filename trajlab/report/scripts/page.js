@@ -1,7 +1,7 @@
 // Draws the interactive figures when they come into view, and hides what is unticked.
 "use strict";
-(() => {
-  const views = new Map();
+const trajlabDraw = (() => {
+  const views = new WeakMap();
   const options = {
     mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false,
     tooltip: { disableDefaultStyle: true },
@@ -12,7 +12,6 @@
     const spec = JSON.parse(chart.querySelector("script").textContent);
     const { view } = await vegaEmbed(chart.querySelector(".drawing"), spec, options);
     views.set(chart, view);
-    chart.classList.add("drawn");
     await view.signal("hidden", hidden(chart.closest("section"))).runAsync();
   };
   const seen = new IntersectionObserver((entries) => {
@@ -23,8 +22,6 @@
       });
     }
   }, { rootMargin: "600px" });
-  for (const figure of document.querySelectorAll("figure.live")) figure.classList.add("on");
-  for (const chart of document.querySelectorAll(".chart")) seen.observe(chart);
   document.addEventListener("change", (event) => {
     const series = event.target.closest(".series");
     if (!series) return;
@@ -32,4 +29,9 @@
     for (const chart of section.querySelectorAll(".chart"))
       views.get(chart)?.signal("hidden", hidden(section)).runAsync();
   });
+  return (root) => {
+    for (const figure of root.querySelectorAll("figure.live")) figure.classList.add("on");
+    for (const chart of root.querySelectorAll(".chart")) seen.observe(chart);
+  };
 })();
+trajlabDraw(document);

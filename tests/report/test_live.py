@@ -1,0 +1,155 @@
+"""The view: it grows with the runs, lets in only who knows the token, and writes nothing."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from tests.report.test_page import record
+from trajlab.report.live.server import application
+from trajlab.report.live.state import Live, Sections
+from trajlab.store import Column, Table, Writer
+
+TOKEN = "known"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for seed in range(3):
+        record(tmp_path / f"single{seed}.h5", "single", seed, ["left"])
+        record(tmp_path / f"uniform{seed}.h5", "uniform", seed, ["left", "right"])
+    return tmp_path
+
+
+def recording(path: Path) -> Writer:
+    writer = Writer(path, ["left"], metadata={"method": "<i>new</i>", "seed": 7}, provenance={})
+    loss = Table("evaluations/train", (Column("loss", ("step", "task")),), {"task": ["left"]})
+    writer.declare(loss)
+    return writer
+
+
+def append(writer: Writer, step: int) -> None:
+    writer.append("evaluations/train", {"step": step, "loss": np.array([1 / step])})
+    writer.flush()
+
+
+def settled(live: Live, where: str = "") -> Sections:
+    """Return the sections once the page has been made of what there is now."""
+    live._pages.pop(where, None)
+    while len((sections := live.sections(where)).html) < 2:
+        time.sleep(0.02)
+    return sections
+
+
+def client(live: Live) -> TestClient:
+    return TestClient(application(live, TOKEN), base_url="http://127.0.0.1:8000")
+
+
+def test_a_run_that_appears_and_grows_is_told_at_once(folder: Path) -> None:
+    live = Live([str(folder)], {})
+    assert "6 runs, 0 recording" in live.sections().html["progress"]
+    writer = recording(folder / "new.h5")
+    append(writer, 41)
+    assert "7 runs, 1 recording" in live.sections().html["progress"]
+    assert ">41<" in live.sections().html["progress"]
+    append(writer, 42)
+    assert ">42<" in live.sections().html["progress"]
+    writer.close()
+    assert "7 runs, 0 recording" in live.sections().html["progress"]
+
+
+def test_the_page_follows_and_what_did_not_change_keeps_its_mark(folder: Path) -> None:
+    live = Live([str(folder)], {})
+    before = settled(live)
+    assert {"overview", "verdict", "curves", "gap", "runs"} <= before.html.keys()
+    assert settled(live).marks["gap"] == before.marks["gap"]
+    record(folder / "single9.h5", "single", 9, ["left"])
+    after = settled(live)
+    assert after.marks["gap"] != before.marks["gap"]
+    assert after.marks["left-out"] == before.marks["left-out"]
+
+
+def test_runs_without_a_verdict_show_why_and_their_curves(tmp_path: Path) -> None:
+    writer = recording(tmp_path / "new.h5")
+    append(writer, 1)
+    append(writer, 2)
+    html = settled(Live([str(tmp_path)], {})).html
+    assert "no run is complete" in html["verdict"]
+    assert "curves" in html
+    writer.close()
+
+
+def test_nothing_there_yet_is_no_error(tmp_path: Path) -> None:
+    assert "0 runs, 0 recording" in Live([str(tmp_path)], {}).sections().html["progress"]
+
+
+def test_a_damaged_file_costs_its_own_row(folder: Path) -> None:
+    live = Live([str(folder)], {})
+    settled(live)
+    path = folder / "single1.h5"
+    path.write_bytes(b"no longer a run")
+    html = settled(live).html
+    assert "5 runs" in html["progress"]
+    assert f"Cannot be read: {path}" in html["progress"]
+    assert "against method=single" in html["overview"]
+
+
+def test_only_runs_that_meet_the_conditions_are_shown(folder: Path) -> None:
+    live = Live([str(folder)], {})
+    assert "3 runs with <b>method=single</b>" in live.sections("method=single").html["progress"]
+    assert "1 run with" in live.sections("method=single seed=2").html["progress"]
+    assert "0 runs with" in live.sections("nothing=such").html["progress"]
+
+
+def test_names_are_text(folder: Path) -> None:
+    writer = recording(folder / "<b>evil.h5")
+    append(writer, 1)
+    progress = Live([str(folder)], {}).sections("<script>=1").html["progress"]
+    assert "<script>" not in progress
+    assert "&lt;i&gt;new" in Live([str(folder)], {}).sections().html["progress"]
+    writer.close()
+
+
+def test_who_does_not_know_the_token_sees_nothing(folder: Path) -> None:
+    stranger = client(Live([str(folder)], {}))
+    for address in ("/", "/state", "/?token=guess", "/state?token="):
+        answer = stranger.get(address)
+        assert answer.status_code == 403
+        assert "single0" not in answer.text
+    known = client(Live([str(folder)], {}))
+    page = known.get(f"/?token={TOKEN}")
+    assert page.status_code == 200
+    assert "httponly; samesite=strict" in page.headers["set-cookie"].lower().replace("path=/; ", "")
+    assert "single0.h5" in known.get("/state").json()["changed"]["progress"]
+
+
+def test_another_hosts_name_is_refused(folder: Path) -> None:
+    answer = client(Live([str(folder)], {})).get(f"/?token={TOKEN}", headers={"host": "evil.org"})
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_can_be_written(folder: Path, method: str) -> None:
+    known = client(Live([str(folder)], {}))
+    for address in ("/", "/state"):
+        assert known.request(method, f"{address}?token={TOKEN}").status_code == 405
+
+
+def test_only_what_changed_is_sent(folder: Path) -> None:
+    live = Live([str(folder)], {})
+    settled(live)
+    known = client(live)
+    told = known.get(f"/state?token={TOKEN}").json()
+    marks = [("mark", f"{name}:{mark}") for name, mark in told["marks"].items()]
+    assert set(told["changed"]) == set(told["order"])
+    assert known.get("/state", params=marks).json()["changed"] == {}
+
+
+def test_the_page_of_the_view_may_run_its_scripts_and_ask_its_server_only(folder: Path) -> None:
+    page = client(Live([str(folder)], {})).get(f"/?token={TOKEN}")
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "connect-src 'self'" in policy
+    assert page.text.count("<script>") == policy.count("'sha256-")

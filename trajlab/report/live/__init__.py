@@ -1,0 +1,1 @@
+"""The page as a view that lives while training runs, served to this machine alone."""
