@@ -130,3 +130,12 @@ def test_an_index_that_says_too_little_or_too_much_is_refused(tmp_path, number):
     worded(path, CHANGES[number])
     with pytest.raises(TrajlabError, match="is damaged"):
         Trajectory(path)
+
+
+def test_a_run_written_behind_another_is_no_run(tmp_path):
+    """As ``cat`` makes it: the index at the end speaks of another file."""
+    one, two = (record(tmp_path / name, 2, close=True) for name in ("one.h5", "two.h5"))
+    both = tmp_path / "both.h5"
+    both.write_bytes(one.read_bytes() + two.read_bytes())
+    with pytest.raises(TrajlabError, match="its index lies elsewhere"):
+        Trajectory(both)

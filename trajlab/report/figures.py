@@ -63,19 +63,9 @@ def draw(name: str, result: Result) -> Figure:
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """Write a figure into memory.
+    """Return the bytes of a figure's file, of ``"png"``, ``"svg"`` or ``"pdf"``, dot or not.
 
-    Parameters
-    ----------
-    figure
-        Any figure.
-    kind
-        ``"png"``, ``"svg"`` or ``"pdf"``, with or without a leading dot.
-
-    Returns
-    -------
-    bytes
-        Without a date, so that the same figure gives the same bytes.
+    They hold no date, so that the same figure gives the same bytes.
     """
     file = io.BytesIO()
     date = {"svg": "Date", "pdf": "CreationDate"}.get(kind := kind.removeprefix("."))

@@ -137,3 +137,37 @@ def test_bins_read_a_factor_too(reference):
 def test_an_unknown_metric_names_the_known_ones(reference):
     with pytest.raises(TrajlabError, match=r"no run has the metric 'f1' .* there is accuracy"):
         factors(reference, baseline={"method": "STL"}, metric="f1")
+
+
+def test_of_similarity_more_is_better_and_of_others_less(tmp_path):
+    made = []
+    for method, cosine, sharpness in (("single", 0.2, 1.0), ("multi", 0.6, 2.0)):
+        for seed in range(3):
+            path = tmp_path / f"{method}{seed}.h5"
+            metadata = {"setting": "s", "method": method, "seed": seed}
+            writer = Writer(path, ["left"], metadata=metadata)
+            tables = {
+                "evaluations/train": {"loss": 0.5},
+                "evaluations/test": {"loss": 0.5 + seed / 100},
+                "similarity": {"cosine_to_update": cosine + seed / 100},
+                "noise": {"covariance_trace": sharpness + seed / 100},
+            }
+            for name, columns in tables.items():
+                writer.declare(standard(name, task=["left"]).only(*columns))
+                for step in (1, 2):
+                    row = {column: np.array([value]) for column, value in columns.items()}
+                    writer.append(name, {"step": step, **row})
+            writer.close()
+            made.append(Trajectory(path))
+    result = factors(made, last=1)
+    end = result.delta[result.delta["at"] == "end"].set_index("factor")
+    assert end.loc["similarity", "delta"] == pytest.approx(0.4)
+    assert end.loc["gradient_covariance", "delta"] == pytest.approx(1.0)
+    assert end["better"].to_dict() == {
+        "final_metric": -1,
+        "log10_min_train_loss": -1,
+        "gradient_covariance": -1,
+        "similarity": 1,
+    }
+    signs = result.signs[result.signs["at"] == "end"].iloc[0]
+    assert (signs["similarity"], signs["gradient_covariance"]) == ("better", "worse")

@@ -46,3 +46,41 @@ def test_packed_operands_are_not_unpacked_for_a_formula() -> None:
     blocks = choose_blocks(layers, model.shared(), Graph(losses), 3)
     assert not unpacked
     assert all(isinstance(block, GradientBlock) for block in blocks)
+
+
+def by_gradients(losses: list[Tensor], parameters: dict[str, Tensor]) -> Tensor:
+    """Gram matrix over all parameters, from autograd's own gradients."""
+    rows = [
+        torch.cat(
+            [g.flatten() for g in torch.autograd.grad(loss, list(parameters.values()), None, True)]
+        )
+        for loss in losses
+    ]
+    return torch.stack(rows) @ torch.stack(rows).T
+
+
+@pytest.mark.parametrize("shape", [(30,), (2, 30), (1, 30)])
+def test_what_is_added_to_a_product_is_a_bias_if_each_row_gets_it(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 40, dtype=torch.float64)  # few rows: products go by them
+    added = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(40, 30, dtype=torch.float64, requires_grad=True)
+    z = torch.addmm(added, x, w)
+    losses = [z.sin().sum(), z.exp().sum()]
+    parameters = {"layer.bias": added, "layer.weight": w}
+    found = task_gram(losses, parameters)
+    assert found.from_gradients == (() if shape == (30,) else ("layer",))
+    torch.testing.assert_close(found.gram.sum(0), by_gradients(losses, parameters))
+
+
+@pytest.mark.parametrize("padding", [None, 2, 7])
+def test_a_padded_row_of_a_table_counts_nowhere(padding: int | None) -> None:
+    """Where it is looked up its gradient is dropped; row 7 is looked up by nobody."""
+    torch.manual_seed(0)
+    table = torch.randn(20, 3, dtype=torch.float64, requires_grad=True)
+    looked_up = torch.tensor([2, 5, 2, 9])
+    z = torch.nn.functional.embedding(looked_up, table, padding)
+    losses = [z.sin().sum(), (z * torch.arange(4.0)[:, None]).sum()]
+    found = task_gram(losses, {"table": table})
+    assert found.from_gradients == ()
+    torch.testing.assert_close(found.gram.sum(0), by_gradients(losses, {"table": table}))

@@ -66,3 +66,19 @@ def test_norms_are_as_precise_as_a_sketch_says() -> None:
     norms = torch.stack([Sketch(_SHAPES, size=size, seed=seed)(x).norm() for seed in range(200)])
     stated = truth / (2 * size) ** 0.5
     assert 0.8 < (norms - truth).square().mean().sqrt() / stated < 1.25
+
+
+def test_vectors_of_one_sign_are_unbiased_too() -> None:
+    """Without random signs, what falls into one bucket would add up."""
+    x, y = ({"a": v["a"].abs(), "b": v["b"].abs()} for v in (vector(1), vector(2)))
+    truth = sum((x[n] * y[n]).sum() for n in x)
+    sketches = (Sketch(x, size=64, seed=seed) for seed in range(300))
+    products = torch.stack([sketch(x) @ sketch(y) for sketch in sketches])
+    assert abs(products.mean() - truth) < 4 * products.std() / 300**0.5
+
+
+def test_a_sketch_stays_what_it_was() -> None:
+    """Those of earlier versions, which lie in files, are compared with today's."""
+    sketch = Sketch({"a": torch.empty(2, 3), "b": torch.empty(3)}, size=4, seed=7)
+    found = sketch({"a": torch.arange(1.0, 7.0).reshape(2, 3), "b": torch.tensor([10.0, 20, 30])})
+    assert found.tolist() == [24, -27, -4, -4]

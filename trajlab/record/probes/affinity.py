@@ -23,12 +23,10 @@ class TaskAffinity(Sampled):
 
     Parameters
     ----------
-    every, data
+    every, data, seed
         As for `Sampled`.
     learning_rate : float, optional
         Learning rate of the gradient step; the optimizer's present one by default.
-    seed : int
-        Seed of the sample's order where the loader shuffles.
     """
 
     def __init__(

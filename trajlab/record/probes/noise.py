@@ -26,7 +26,7 @@ class GradientNoise(Sampled):
 
     Parameters
     ----------
-    every, data
+    every, data, seed
         As for `Sampled`.
     method : "exact" or "two-batch"
         From the norm of every example's gradient; or, as in the paper, from gradients of equal
@@ -35,8 +35,6 @@ class GradientNoise(Sampled):
         Examples in the data set that the sample was drawn from, for the finite-population
         correction. By default the sample is the population ("exact"), or a draw from an infinite
         one ("two-batch").
-    seed : int
-        Seed of the sample's order where the loader shuffles.
 
     Raises
     ------
