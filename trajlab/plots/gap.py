@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from trajlab.analysis import Gap
 from trajlab.analysis.axis import Axis
 from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.tables import records
 from trajlab.plots.figure import figure
 from trajlab.plots.style import INK, Series, plain, say, series
 
@@ -119,7 +120,7 @@ def _draw(ax: Axes, line: Series, onset: float) -> None:
 
 def _end(ax: Axes, line: Series, end: pd.DataFrame) -> None:
     """Draw the line on to the common loss, which lies between two points of its grid."""
-    axis = Axis.of(line.rows.iloc[0])
+    axis = Axis.of(records(line.rows)[0])
     last = line.rows.nsmallest(1, "at") if axis.is_loss else line.rows.nlargest(1, "at")
     joined = pd.concat([last, end])
     ax.plot(joined["at"], joined["gap"], color=line.color)

@@ -16,6 +16,7 @@ from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.final import final_difference
 from trajlab.analysis.runs.groups import Comparison, Group
 from trajlab.analysis.runs.quantities import over_axis
+from trajlab.analysis.runs.sides import Side
 from trajlab.analysis.statistics.intervals import FloatArray, welch
 from trajlab.analysis.summary import FACTORS
 from trajlab.lazy import pd

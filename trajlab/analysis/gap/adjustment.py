@@ -12,7 +12,7 @@ import numpy as np
 from trajlab.analysis.gap.decomposition import TERMS
 from trajlab.analysis.result import FEWEST_RUNS
 from trajlab.analysis.statistics.multiplicity import holm
-from trajlab.lazy import pd
+from trajlab.lazy import pd, stats
 
 FAMILY = ("setting", "baseline")
 

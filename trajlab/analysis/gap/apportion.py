@@ -44,12 +44,14 @@ def apportion(row: Row, level: float) -> Iterator[Statement]:
             for name in names
             if not sure[name] and row[f"{name}_p"] < level
         }
-        where = {
-            "matched": f"at equal training loss (L = {row['common_loss']:.2g})",
+        places = {
+            "matched": f"at {Axis.of(row).equal(row['common_loss'])}",
             "reach": "from training beyond it",
             "selection": "from the choice of checkpoint",
         }
-        terms = ", ".join(f"{where[name]} {term(row, name)}{doubt.get(name, '')}" for name in names)
+        terms = ", ".join(
+            f"{places[name]} {term(row, name)}{doubt.get(name, '')}" for name in names
+        )
         numbers = {key: value for name in names for key, value in term_numbers(row, name).items()}
         yield f"Δ cannot be apportioned: {terms}.", numbers
 

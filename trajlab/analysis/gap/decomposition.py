@@ -13,7 +13,9 @@ import numpy as np
 from trajlab.analysis.runs.common_loss import CommonLoss, common_loss
 from trajlab.analysis.runs.curve import RULES, Curve, first_passage, last_passage
 from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.item_error import item_differences
 from trajlab.analysis.runs.levels import WIDEST_HOLE
+from trajlab.analysis.runs.windows import Windows
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import (
     Difference,

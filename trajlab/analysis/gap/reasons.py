@@ -7,7 +7,6 @@ import numpy as np
 
 from trajlab.analysis.axis import Axis
 from trajlab.analysis.gap.matching import GapCurve
-from trajlab.analysis.gap.sides import Side
 from trajlab.analysis.options import ComparisonOptions
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.groups import Comparison

@@ -13,11 +13,11 @@ from trajlab.analysis.gap.matching import GapCurve, StepGap, gap_curve, step_gap
 from trajlab.analysis.gap.onset import ONSETS, persistence
 from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, left_out, missing
+from trajlab.analysis.runs.columns import higher_is_better
 from trajlab.analysis.runs.evaluations import (
     WINDOWS,
     Evaluations,
     evaluated,
-    higher_is_better,
 )
 from trajlab.analysis.runs.groups import Comparison
 from trajlab.analysis.runs.item_error import item_unit

@@ -14,6 +14,7 @@ from trajlab.analysis.gap.onset import ONSETS
 from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.runs.curve import RULES
 from trajlab.analysis.runs.evaluations import WINDOWS
+from trajlab.analysis.runs.sides import Side
 from trajlab.lazy import pd
 
 _SHOWN = ("delta", "matched")

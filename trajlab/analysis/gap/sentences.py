@@ -25,7 +25,7 @@ from trajlab.analysis.result import (
     term,
     term_numbers,
 )
-from trajlab.analysis.statistics.distributions import normal_quantile, t_quantile
+from trajlab.analysis.statistics.distributions import normal_quantile
 from trajlab.analysis.tables import records
 from trajlab.lazy import pd, stats
 

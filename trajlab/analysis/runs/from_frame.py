@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
