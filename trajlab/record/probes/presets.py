@@ -27,8 +27,9 @@ def light() -> list[Probe]:
     """Return probes that need nothing but the loop: task gradients and distances.
 
     At steps 0, 1, 2, 5, 10, 22 and 46, for training changes fastest where it begins, then every 100
-    steps: a step that they measure takes two to three others, so that training takes 1 to 2 %
-    longer (``docs/quantities.md``). ``Recorder(overhead=…)`` holds any set of probes to a share.
+    steps, for a step that they measure takes as long as two or three others. What that comes to is
+    measured by ``python -m benchmarks.light``; ``Recorder(overhead=…)`` holds any set of probes to
+    a share.
     """
     return [TaskGradients(_rarely), Parameters(_rarely)]
 
