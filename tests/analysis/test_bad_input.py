@@ -66,7 +66,7 @@ MISSING = {  # what has no number, and the start of its reason
         "no usable run of method=uniform: 0 incomplete, 0 diverged, 0 never "
         "evaluated, 90 evaluations",
     ),
-    "zero loss": ("gap", "no usable run of method=uniform"),
+    "zero loss": ("gap", "no common range of training loss"),
     "one run": ("gap", "one run on a side, so descriptive only"),
     "one run a side": ("gap", "one run on a side, so descriptive only"),
     "disjoint losses": ("gap", "no common range of training loss"),

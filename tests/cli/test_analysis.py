@@ -12,7 +12,7 @@ def test_gap_agrees_in_every_output(trajlab, runs: Path, tmp_path: Path) -> None
     result = trajlab(*GAP, runs, "--json", "--csv", csv, "--figure", figure)
     assert result.exit_code == 0
     printed = json.loads(result.stdout)
-    assert list(printed) == ["curve", "summary", "steps", "overall", "sensitivity"]
+    assert list(printed) == ["curve", "summary", "steps", "at", "overall", "sensitivity"]
     written = pd.read_csv(csv)
     assert list(written) == list(printed["summary"][0])
     assert written["onset_loss"].tolist() == [row["onset_loss"] for row in printed["summary"]]

@@ -145,7 +145,7 @@ def test_of_similarity_more_is_better_and_of_others_less(tmp_path):
         for seed in range(3):
             path = tmp_path / f"{method}{seed}.h5"
             metadata = {"setting": "s", "method": method, "seed": seed}
-            writer = Writer(path, ["left"], metadata=metadata)
+            writer = Writer(path, ["left", "right"], metadata=metadata)
             tables = {
                 "evaluations/train": {"loss": 0.5},
                 "evaluations/test": {"loss": 0.5 + seed / 100},
@@ -153,14 +153,14 @@ def test_of_similarity_more_is_better_and_of_others_less(tmp_path):
                 "noise": {"covariance_trace": sharpness + seed / 100},
             }
             for name, columns in tables.items():
-                writer.declare(standard(name, task=["left"]).only(*columns))
+                writer.declare(standard(name, task=["left", "right"]).only(*columns))
                 for step in (1, 2):
-                    row = {column: np.array([value]) for column, value in columns.items()}
+                    row = {column: np.full(2, value) for column, value in columns.items()}
                     writer.append(name, {"step": step, **row})
             writer.close()
             made.append(Trajectory(path))
     result = factors(made, last=1)
-    end = result.delta[result.delta["at"] == "end"].set_index("factor")
+    end = result.delta.query("at == 'end' and task == 'left'").set_index("factor")
     assert end.loc["similarity", "delta"] == pytest.approx(0.4)
     assert end.loc["gradient_covariance", "delta"] == pytest.approx(1.0)
     assert end["better"].to_dict() == {

@@ -119,7 +119,7 @@ def test_a_run_that_never_trained_is_named():
     told = sentences(row(common_loss=1.17, common_loss_low=0.01, delta_without=0.5))
     assert told[1].startswith(
         "The lowest training loss common to all runs is L = 1.2 for one run alone, uniform-1; "
-        "without it that is L = 0.01, Δ = +0.5, and the gap at that loss"
+        "without it that is L = 0.01, Δ = +0.5, and the gap there"
     )
 
 

@@ -37,8 +37,8 @@ def test_what_has_no_place_on_the_axis_is_counted():
     losses = [9.0, 1.0, 0.0, -1.0, np.nan, np.inf, 0.5]
     scores = [0.0, np.nan, 1, 1, 1, 1, 1]
     kept = Evaluations.clean(np.arange(7), losses, scores)
-    assert kept.step.tolist() == [6]
-    assert (kept.excluded, kept.no_logarithm, kept.diverged) == (5, 2, False)
+    assert kept.placed.step.tolist() == [6]
+    assert (kept.excluded, kept.no_logarithm, kept.diverged) == (1, 2, False)
     assert Evaluations.clean([0, 1], [1.0, np.inf], [1.0, 1.0]).diverged
     assert np.isnan(kept.step_at(0.49))
     assert kept.step_at(0.5) == 6

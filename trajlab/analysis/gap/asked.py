@@ -1,13 +1,15 @@
 """What the verdict says of the gap at losses of the user's own."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pandas as pd
 
 from trajlab.analysis.axis import Axis
 from trajlab.analysis.result import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement, estimate
 from trajlab.analysis.tables import records
+from trajlab.lazy import pd
 
 
 def of_asked(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:

@@ -226,6 +226,9 @@ def read(
         )
     sign = 1 if higher_is_better(run, split, metric) else -1
     step, score = task_column(run, _name(split), metric, task)
+    if metric not in run.table(_name(split)):
+        step = np.asarray(run.table(_name(split))["step"])
+        score = np.full(step.shape, np.nan)
     chosen = task_column(run, _name(selection_split), metric, task)
     joined = Evaluations.clean(
         step,

@@ -159,7 +159,7 @@ def _told(rows: pd.DataFrame, columns: list[str]) -> npt.NDArray[np.bool_]:
     steps = np.unique(rows["step"])
     places = np.searchsorted(steps, np.unique(rows["step"][known]))
     if not places.size:
-        return known
+        return np.ones_like(known)  # evaluated, and never with a value
     pauses = np.diff(places, prepend=-1) - 1
     broken = steps.size - 1 - places[-1] > pauses.max()
     return np.asarray(known | (broken & (rows["step"].to_numpy() > steps[places[-1]])))
