@@ -187,7 +187,8 @@ def test_a_full_disk_at_a_checkpoint_fails_one_run_and_loses_nothing(study: Make
     assert_equal(made.runs, twin.runs)
 
 
-KILLED = "[[stage]]\ncondition = ['', '+same', '+noisy']\nepochs = 30\n"
+# So long that no run ends while a process does.
+KILLED = "[[stage]]\ncondition = ['', '+same', '+noisy']\nepochs = 100\n"
 
 
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
