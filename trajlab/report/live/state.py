@@ -93,8 +93,10 @@ class Live:
     def _make(self, page: _Page, runs: Runs, state: object) -> None:
         with _DRAWING:
             began = time.monotonic()
-            page.sections = _sections(runs, self._settings)
-            page.state, page.making = state, False
+            try:
+                page.sections = _sections(runs, self._settings)
+            finally:  # or the page would never be made again
+                page.state, page.making = state, False
             page.again = time.monotonic() + REST * (time.monotonic() - began)
 
     def _look(self) -> None:
