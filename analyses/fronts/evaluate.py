@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from trajlab import analysis
-from trajlab.analysis.result import Result
+from trajlab.analysis.interface.result import Result
 from trajlab.errors import TrajlabError
 from trajlab.store import Runs, Trajectory
 from trajlab.study.file import Selection, read

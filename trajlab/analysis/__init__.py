@@ -7,7 +7,7 @@ from trajlab.analysis import arrays, moved
 from trajlab.analysis.arrays import runs_from_frame
 from trajlab.analysis.diagnosis import Diagnosis, diagnose, families, verdict
 from trajlab.analysis.diagnosis.families import *  # noqa: F403
-from trajlab.analysis.result import Result
+from trajlab.analysis.interface.result import Result
 
 __all__ = [
     *families.__all__,

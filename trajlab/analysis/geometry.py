@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlab.analysis.options import Options
-from trajlab.analysis.result import Family, Result
+from trajlab.analysis.interface.options import Options
+from trajlab.analysis.interface.result import Family, Result
+from trajlab.analysis.interface.tables import Head
 from trajlab.analysis.runs.groups import Group, group
-from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 from trajlab.store import Trajectory

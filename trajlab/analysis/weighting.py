@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trajlab.analysis.options import IntervalOptions, Options
-from trajlab.analysis.result import Family, Result
+from trajlab.analysis.interface.options import IntervalOptions, Options
+from trajlab.analysis.interface.result import Family, Result
+from trajlab.analysis.interface.tables import Head
 from trajlab.analysis.runs.groups import Group, group, one_task
 from trajlab.analysis.statistics.intervals import mean_interval
-from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 from trajlab.store import Trajectory

@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from trajlab.analysis.result import Result
+from trajlab.analysis.interface.result import Result
 from trajlab.plots.style import series
 from trajlab.report.catalog import ANALYSES
 

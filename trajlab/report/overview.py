@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from trajlab.analysis import Diagnosis, Gap
 from trajlab.analysis.gap.overview import overview
-from trajlab.analysis.tables import group_columns, records
+from trajlab.analysis.interface.tables import group_columns, records
 from trajlab.report.charts.base import label
 from trajlab.report.readable import MISSING, text
 

@@ -10,8 +10,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from trajlab.analysis import Diagnosis, Result
+from trajlab.analysis.interface.tables import group_columns
 from trajlab.analysis.labels import ranks
-from trajlab.analysis.tables import group_columns
 from trajlab.report import downloads
 from trajlab.report.catalog import ANALYSES
 from trajlab.report.charts import CHARTS, embed

@@ -9,10 +9,10 @@ from trajlab.analysis.conflict.options import ConflictOptions
 from trajlab.analysis.conflict.rows import has_cosines
 from trajlab.analysis.conflict.sentences import sentences
 from trajlab.analysis.conflict.tables import group_tables
-from trajlab.analysis.options import Options
-from trajlab.analysis.result import Family, Result, Sentence
+from trajlab.analysis.interface.options import Options
+from trajlab.analysis.interface.result import Family, Result, Sentence
+from trajlab.analysis.interface.tables import group_columns
 from trajlab.analysis.runs.groups import Group, group, one_task
-from trajlab.analysis.tables import group_columns
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 from trajlab.store import Trajectory

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trajlab.analysis.options import IntervalOptions
+from trajlab.analysis.interface.options import IntervalOptions
 
 
 @dataclass(frozen=True, kw_only=True)

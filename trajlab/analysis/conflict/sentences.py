@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trajlab.analysis.conflict.corrected import NOISE
-from trajlab.analysis.result import (
+from trajlab.analysis.interface.result import (
     FEWEST_RUNS,
     TOLD_SINGLY,
     Row,
@@ -18,7 +18,7 @@ from trajlab.analysis.result import (
     estimate,
     span,
 )
-from trajlab.analysis.tables import records
+from trajlab.analysis.interface.tables import records
 from trajlab.lazy import pd
 
 _CORRECTED = ("corrected_cosine", "corrected_low", "corrected_high")

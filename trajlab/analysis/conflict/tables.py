@@ -17,9 +17,9 @@ from trajlab.analysis.conflict.rows import (
     run_frames,
 )
 from trajlab.analysis.conflict.sketches import time_frame
+from trajlab.analysis.interface.tables import Head
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.statistics.intervals import mean_interval
-from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 from trajlab.store import Trajectory

@@ -9,13 +9,13 @@ from trajlab.analysis.correlate.options import Adjustment, CorrelateOptions, Int
 from trajlab.analysis.correlate.points import correlate_points, environment_frame
 from trajlab.analysis.correlate.sentences import sentences
 from trajlab.analysis.correlate.units import average
-from trajlab.analysis.options import ScoreOptions
-from trajlab.analysis.result import Family, Result, Sentence
+from trajlab.analysis.interface.options import ScoreOptions
+from trajlab.analysis.interface.result import Family, Result, Sentence
+from trajlab.analysis.interface.tables import GROUP_KEYS
 from trajlab.analysis.runs.evaluations import evaluated
 from trajlab.analysis.runs.groups import Group, group, one_task
 from trajlab.analysis.runs.table import read_table
 from trajlab.analysis.summary import summarise_runs
-from trajlab.analysis.tables import GROUP_KEYS
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 from trajlab.store import Trajectory

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from trajlab.analysis.options import TableOptions
+from trajlab.analysis.interface.options import TableOptions
 from trajlab.analysis.statistics.resampling import DRAWS
 from trajlab.errors import TrajlabError
 

@@ -14,8 +14,8 @@ from trajlab.analysis.correlate.information import conditional_information, cond
 from trajlab.analysis.correlate.options import CorrelateOptions
 from trajlab.analysis.correlate.scores import STATISTICS
 from trajlab.analysis.correlate.units import PLACE, VALUES, common
+from trajlab.analysis.interface.tables import Head
 from trajlab.analysis.statistics.multiplicity import ADJUSTMENTS
-from trajlab.analysis.tables import Head
 from trajlab.lazy import pd
 
 INFORMATION = "conditional_information"

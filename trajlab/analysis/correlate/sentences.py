@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trajlab.analysis.result import Row, Sentence, Statement, estimate
-from trajlab.analysis.tables import records
+from trajlab.analysis.interface.result import Row, Sentence, Statement, estimate
+from trajlab.analysis.interface.tables import records
 from trajlab.lazy import pd
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
-from trajlab.analysis.axis import LOSS, TRAINING
 from trajlab.analysis.diagnosis.families import FAMILIES
 from trajlab.analysis.diagnosis.uncompared import describe
 from trajlab.analysis.diagnosis.verdict import verdict
 from trajlab.analysis.gap.options import GapOptions, Interval, Onset, Window
-from trajlab.analysis.options import BASELINE, Rule
-from trajlab.analysis.result import Family, Result
+from trajlab.analysis.interface.axis import LOSS, TRAINING
+from trajlab.analysis.interface.options import BASELINE, Rule
+from trajlab.analysis.interface.result import Family, Result
 from trajlab.analysis.runs.groups import Group, group
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd

@@ -17,7 +17,7 @@ from trajlab.analysis.gap import FAMILY as GAP
 from trajlab.analysis.gap import Gap, gap
 from trajlab.analysis.geometry import FAMILY as GEOMETRY
 from trajlab.analysis.geometry import Geometry, geometry
-from trajlab.analysis.result import Family
+from trajlab.analysis.interface.result import Family
 from trajlab.analysis.weighting import FAMILY as WEIGHTING
 from trajlab.analysis.weighting import Weighting, weighting
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from trajlab.analysis.options import ScoreOptions
+from trajlab.analysis.interface.options import ScoreOptions
+from trajlab.analysis.interface.tables import Head
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.summary import summarise_runs
-from trajlab.analysis.tables import Head
 from trajlab.lazy import pd
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from trajlab.analysis.result import Result
-from trajlab.analysis.tables import Head, group_columns
+from trajlab.analysis.interface.result import Result
+from trajlab.analysis.interface.tables import Head, group_columns
 from trajlab.lazy import pd
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from trajlab.analysis.axis import Axis
 from trajlab.analysis.factors.options import FactorOptions
 from trajlab.analysis.factors.quadrants import END, METRIC
+from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.runs.common_loss import common_loss
 from trajlab.analysis.runs.curve import RULES, in_hole
 from trajlab.analysis.runs.evaluations import Evaluations

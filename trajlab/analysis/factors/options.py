@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from trajlab.analysis.options import ComparisonOptions
+from trajlab.analysis.interface.options import ComparisonOptions
 from trajlab.analysis.summary import Counts
 
 

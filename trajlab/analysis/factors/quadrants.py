@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trajlab.analysis.interface.tables import Head, group_columns
 from trajlab.analysis.statistics.distributions import t_quantile
 from trajlab.analysis.statistics.intervals import FloatArray
-from trajlab.analysis.tables import Head, group_columns
 from trajlab.lazy import pd
 
 CLEAR = 2.0  # standard errors a difference must be away from 0 to be counted

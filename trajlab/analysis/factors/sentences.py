@@ -6,11 +6,18 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from trajlab.analysis.axis import Axis
 from trajlab.analysis.factors.quadrants import END, METRIC
-from trajlab.analysis.result import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement, estimate
+from trajlab.analysis.interface.axis import Axis
+from trajlab.analysis.interface.result import (
+    FEWEST_RUNS,
+    TOLD_SINGLY,
+    Row,
+    Sentence,
+    Statement,
+    estimate,
+)
+from trajlab.analysis.interface.tables import records
 from trajlab.analysis.statistics.multiplicity import holm
-from trajlab.analysis.tables import records
 from trajlab.lazy import pd
 
 

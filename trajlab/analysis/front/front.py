@@ -10,8 +10,8 @@ from trajlab.analysis.front.options import FrontOptions
 from trajlab.analysis.front.rows import run_frame, table_frame
 from trajlab.analysis.front.sentences import of_flips, sentences
 from trajlab.analysis.front.tables import SCALARIZATION, fronts
-from trajlab.analysis.options import Options
-from trajlab.analysis.result import Family, Result, Sentence
+from trajlab.analysis.interface.options import Options
+from trajlab.analysis.interface.result import Family, Result, Sentence
 from trajlab.analysis.runs import groups
 from trajlab.analysis.runs.table import read_table
 from trajlab.errors import TrajlabError

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from trajlab.analysis.front.budget import Budget
 from trajlab.analysis.front.pareto import FRONT_SAMPLES
-from trajlab.analysis.options import TableOptions
+from trajlab.analysis.interface.options import TableOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from trajlab.analysis.front.pareto import MOST_ON_GRID
-from trajlab.analysis.result import FEWEST_RUNS, Row, Sentence, Statement, estimate
-from trajlab.analysis.tables import records
+from trajlab.analysis.interface.result import FEWEST_RUNS, Row, Sentence, Statement, estimate
+from trajlab.analysis.interface.tables import records
 from trajlab.lazy import pd
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from trajlab.analysis.front.configurations import Configurations, configurations
 from trajlab.analysis.front.pareto import non_dominated
+from trajlab.analysis.interface.tables import Head
 from trajlab.analysis.statistics.intervals import mean_interval
-from trajlab.analysis.tables import Head
 from trajlab.lazy import pd
 
 

@@ -19,8 +19,8 @@ from trajlab.analysis.front.configurations import (
 )
 from trajlab.analysis.front.pareto import non_dominated
 from trajlab.analysis.front.shown import chosen_rows, name_of, training_rows
+from trajlab.analysis.interface.tables import Head
 from trajlab.analysis.statistics.intervals import mean_interval
-from trajlab.analysis.tables import Head
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 

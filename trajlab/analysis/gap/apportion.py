@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trajlab.analysis.axis import Axis
-from trajlab.analysis.result import Row, Statement, term, term_numbers
+from trajlab.analysis.interface.axis import Axis
+from trajlab.analysis.interface.result import Row, Statement, term, term_numbers
 
 
 def apportion(row: Row, level: float) -> Iterator[Statement]:

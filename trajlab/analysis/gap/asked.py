@@ -6,9 +6,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from trajlab.analysis.axis import Axis
-from trajlab.analysis.result import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement, estimate
-from trajlab.analysis.tables import records
+from trajlab.analysis.interface.axis import Axis
+from trajlab.analysis.interface.result import (
+    FEWEST_RUNS,
+    TOLD_SINGLY,
+    Row,
+    Sentence,
+    Statement,
+    estimate,
+)
+from trajlab.analysis.interface.tables import records
 from trajlab.lazy import pd
 
 

@@ -6,22 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from trajlab.analysis.axis import LOSS, TRAINING, TRAINING_LOSS
 from trajlab.analysis.gap.asked import of_asked
 from trajlab.analysis.gap.options import GapOptions, Interval, Onset, Window
 from trajlab.analysis.gap.overall import overall_frame
 from trajlab.analysis.gap.rows import comparison_tables
 from trajlab.analysis.gap.sensitivity import sensitivity_frame
 from trajlab.analysis.gap.sentences import of_overall, of_sensitivity, sentences
-from trajlab.analysis.options import BASELINE, ComparisonOptions, Rule
-from trajlab.analysis.result import Family, Result, Sentence
+from trajlab.analysis.interface.axis import LOSS, TRAINING, TRAINING_LOSS
+from trajlab.analysis.interface.options import BASELINE, ComparisonOptions, Rule
+from trajlab.analysis.interface.result import Family, Result, Sentence
+from trajlab.analysis.interface.tables import group_columns
 from trajlab.analysis.runs import groups
 from trajlab.analysis.runs.evaluations import check_metric, metrics, unevaluated
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.placing import check_axis
 from trajlab.analysis.runs.quantities import check_quantity, is_quantity
 from trajlab.analysis.runs.sides import Side
-from trajlab.analysis.tables import group_columns
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 from trajlab.store import Trajectory

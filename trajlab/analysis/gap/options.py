@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from trajlab.analysis.options import ComparisonOptions
+from trajlab.analysis.interface.options import ComparisonOptions
 
 Interval = Literal["t", "2sd", "bootstrap"]
 Onset = Literal["sustained", "first"]

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from trajlab.analysis.gap.options import GapOptions
-from trajlab.analysis.result import FEWEST_RUNS
+from trajlab.analysis.interface.result import FEWEST_RUNS
+from trajlab.analysis.interface.tables import Head
 from trajlab.analysis.runs.evaluations import WINDOWS
 from trajlab.analysis.runs.groups import Comparison
 from trajlab.analysis.runs.sides import Side
 from trajlab.analysis.runs.windows import Windows
 from trajlab.analysis.statistics.mixed import FEWEST_TASKS, mean_over_tasks
 from trajlab.analysis.statistics.relative import mean_relative_change
-from trajlab.analysis.tables import Head
 from trajlab.lazy import pd
 
 

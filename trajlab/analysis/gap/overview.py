@@ -9,8 +9,8 @@ import numpy as np
 from trajlab.analysis.gap.adjustment import adjust
 from trajlab.analysis.gap.decomposition import TERMS
 from trajlab.analysis.gap.sentences import kind
-from trajlab.analysis.result import FEWEST_RUNS, Row
-from trajlab.analysis.tables import records
+from trajlab.analysis.interface.result import FEWEST_RUNS, Row
+from trajlab.analysis.interface.tables import records
 from trajlab.lazy import pd
 
 

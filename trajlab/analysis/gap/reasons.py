@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from trajlab.analysis.axis import Axis
 from trajlab.analysis.gap.matching import GapCurve
-from trajlab.analysis.options import ComparisonOptions
+from trajlab.analysis.interface.axis import Axis
+from trajlab.analysis.interface.options import ComparisonOptions
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.groups import Comparison
 from trajlab.analysis.runs.quantities import is_quantity

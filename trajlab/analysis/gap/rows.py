@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from trajlab.analysis.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.gap.decomposition import TERMS, decompose
 from trajlab.analysis.gap.matching import GapCurve, StepGap, gap_curve, step_gap
 from trajlab.analysis.gap.onset import ONSETS, persistence
 from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, left_out, missing
+from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.runs.columns import higher_is_better
 from trajlab.analysis.runs.evaluations import (
     WINDOWS,

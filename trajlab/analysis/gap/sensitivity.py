@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from trajlab.analysis.axis import Axis
 from trajlab.analysis.gap.decomposition import Decomposition, decompose
 from trajlab.analysis.gap.matching import POINTS_PER_DECADE, gap_curve
 from trajlab.analysis.gap.onset import ONSETS
 from trajlab.analysis.gap.options import GapOptions
+from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.runs.curve import RULES
 from trajlab.analysis.runs.evaluations import WINDOWS
 from trajlab.analysis.runs.sides import Side

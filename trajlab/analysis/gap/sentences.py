@@ -12,10 +12,10 @@ from math import ceil, inf, log10, sqrt
 
 import numpy as np
 
-from trajlab.analysis.axis import Axis
 from trajlab.analysis.gap.adjustment import adjust
 from trajlab.analysis.gap.apportion import apportion, of_lone_run, of_steps
-from trajlab.analysis.result import (
+from trajlab.analysis.interface.axis import Axis
+from trajlab.analysis.interface.result import (
     FEWEST_RUNS,
     TOLD_SINGLY,
     Row,
@@ -25,8 +25,8 @@ from trajlab.analysis.result import (
     term,
     term_numbers,
 )
+from trajlab.analysis.interface.tables import records
 from trajlab.analysis.statistics.distributions import normal_quantile
-from trajlab.analysis.tables import records
 from trajlab.lazy import pd, stats
 
 POWER = 0.8

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from trajlab.analysis.axis import TRAINING_LOSS, Axis
+from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.runs.columns import NOT_METRICS, Steps, higher_is_better, task_column
 from trajlab.analysis.runs.placing import diverged, has_axis, levels, told_at
 from trajlab.analysis.statistics.intervals import FloatArray
@@ -28,7 +28,7 @@ class Evaluations:
         (n,) optimizer updates completed.
     train_loss
         (n,) the loss that runs are compared at, or another level that falls as training goes
-        (:mod:`trajlab.analysis.axis`); NaN where there is none that has a logarithm.
+        (:mod:`trajlab.analysis.interface.axis`); NaN where there is none that has a logarithm.
     score
         (n,) the metric, negated where lower is better, so that more is better.
     selection

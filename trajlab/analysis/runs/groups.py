@@ -8,8 +8,8 @@ that train a task in different company are different groups, whose `condition` n
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from trajlab.analysis.interface.tables import GROUP_KEYS, Head, group_columns
 from trajlab.analysis.labels import ranks
-from trajlab.analysis.tables import GROUP_KEYS, Head, group_columns
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trajlab.analysis.axis import RUNNING
+from trajlab.analysis.interface.axis import RUNNING
 from trajlab.analysis.runs.columns import Steps, task_column
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError

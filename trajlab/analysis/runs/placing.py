@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from trajlab.analysis.axis import RUNNING, Axis
+from trajlab.analysis.interface.axis import RUNNING, Axis
 from trajlab.analysis.runs.columns import NOT_METRICS, Steps, higher_is_better, task_column
 from trajlab.analysis.runs.levels import (
     breaks_off,

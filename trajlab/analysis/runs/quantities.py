@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from trajlab.analysis.axis import TRAINING_LOSS, Axis
+from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.placing import diverged, has_axis, levels
 from trajlab.analysis.statistics.intervals import FloatArray

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from trajlab.analysis.options import ComparisonOptions
+from trajlab.analysis.interface.options import ComparisonOptions
 from trajlab.analysis.runs.evaluations import Evaluations, evaluated, read
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.placing import has_axis

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trajlab.analysis.tables import records
+from trajlab.analysis.interface.tables import records
 from trajlab.plots.style import series
 
 Spec = dict[str, Any]

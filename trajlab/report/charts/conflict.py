@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis import Conflict
-from trajlab.analysis.tables import group_columns
+from trajlab.analysis.interface.tables import group_columns
 from trajlab.plots.conflict import WINDOWS, drawn_pairs, windowed
 from trajlab.report.charts.base import (
     ZERO,

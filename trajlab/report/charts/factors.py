@@ -7,7 +7,7 @@ import pandas as pd
 
 from trajlab.analysis import Factors
 from trajlab.analysis.factors.quadrants import factor_names
-from trajlab.analysis.tables import group_columns, records
+from trajlab.analysis.interface.tables import group_columns, records
 from trajlab.plots.factors import CLEAR, EDGE
 from trajlab.report.charts.base import (
     ZERO,

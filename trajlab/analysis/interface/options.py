@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from trajlab.analysis.axis import Axis
+from trajlab.analysis.interface.axis import Axis
 from trajlab.errors import TrajlabError
 
 BASELINE: Mapping[str, str] = MappingProxyType({"method": "single"})
@@ -111,7 +111,7 @@ class ComparisonOptions(ScoreOptions):
     rule
         How a score is read at a training loss.
     x, loss
-        What is equal where groups are compared: as in `trajlab.analysis.axis.Axis`.
+        What is equal where groups are compared: as in `trajlab.analysis.interface.axis.Axis`.
     at
         Values of it to compare at.
 

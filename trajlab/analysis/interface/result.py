@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trajlab.analysis.options import Options
+from trajlab.analysis.interface.options import Options
 from trajlab.lazy import pd
 
 FEWEST_RUNS = 3  # runs a side, below which nothing but a description is given
