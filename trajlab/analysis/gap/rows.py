@@ -41,7 +41,7 @@ _RANGES = (
 _NUMBERS = (
     *("overlap_low", "overlap_high", "onset_loss", "onset_step_baseline", "onset_step", "sign"),
     *("persistence", *_TERM_COLUMNS, "delta_se", "delta_df", "common_loss", "common_loss_low"),
-    *("delta_seed_se", "delta_seed_df", "delta_item_se", *_RANGES),
+    *("delta_seed_se", "delta_seed_df", "delta_item_se", "matched_level_se", *_RANGES),
     *("matched_first_passage", "matched_last_passage", "last_common_step"),
     *("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high"),
 )
@@ -223,7 +223,7 @@ def term_columns(
     own = parts.over_runs
     columns |= {"delta_se": terms.error[0], "delta_df": terms.freedom[0]}
     columns |= {"delta_seed_se": own.error, "delta_seed_df": own.freedom}
-    columns |= {"delta_item_se": parts.item_error}
+    columns |= {"delta_item_se": parts.item_error, "matched_level_se": parts.level_error}
     columns |= _range("reach_of_runs", parts.own_reach[0])
     columns |= _range("reach_of_baseline", parts.own_reach[1])
     ratio = _range("lowest_loss_ratio", parts.lowest)

@@ -7,9 +7,11 @@ import numpy.typing as npt
 
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.store import Trajectory
+from trajlab.store.view import View
 
 Steps = npt.NDArray[np.int64]
 NOT_METRICS = ("step", "task", "epoch", "items", "correct")  # of a table of evaluations
+ERROR = "_se"  # behind the name of a loss or metric: its standard error
 
 
 def task_column(run: Trajectory, table: str, name: str, task: str) -> tuple[Steps, FloatArray]:
@@ -37,3 +39,9 @@ def higher_is_better(run: Trajectory, split: str, metric: str) -> bool:
     table = run.table(f"evaluations/{split}")
     attributes = table.column_attributes(metric) if metric in table else {}
     return bool(attributes.get("higher_is_better", metric != "loss"))
+
+
+def is_metric(table: View, name: str) -> bool:
+    """Tell whether a column of a table of evaluations is a metric, and not the error of one."""
+    of_tasks = name not in NOT_METRICS and table.axes(name) == ("step", "task")
+    return of_tasks and not (name.endswith(ERROR) and name.removesuffix(ERROR) in table)

@@ -3,19 +3,20 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
-from trajlab.analysis.runs.columns import NOT_METRICS, Steps, higher_is_better, task_column
-from trajlab.analysis.runs.placing import diverged, has_axis, levels, told_at
+from trajlab.analysis.runs.columns import Steps, higher_is_better, is_metric, task_column
+from trajlab.analysis.runs.placing import diverged, has_axis, level_errors, levels, told_at
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, items
 
 WINDOWS: Mapping[str, int | None] = {"tenth": None, "ten": 10}  # evaluations that stand for a run
-_COLUMNS = ("step", "train_loss", "score", "selection")
+_COLUMNS = ("step", "train_loss", "score", "selection", "level_error", "correct")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,8 @@ class Evaluations:
         How many of those kept lie between the steps of two losses.
     diverged
         Whether the last training loss is NaN or infinite.
+    level_error
+        (n,) standard error of log10 of `train_loss`, where it was recorded.
     correct
         (n, item) whether each item of the test set was right, where it was recorded.
     """
@@ -53,6 +56,7 @@ class Evaluations:
     no_logarithm: int = 0
     between: int = 0
     diverged: bool = False
+    level_error: FloatArray | None = None
     correct: npt.NDArray[np.bool_] | None = None
 
     @classmethod
@@ -93,12 +97,7 @@ class Evaluations:
     def placed(self) -> "Evaluations":
         """Those that have a place on the axis of the loss."""
         there = np.isfinite(self.train_loss)
-        if there.all():
-            return self
-        columns = {name: getattr(self, name)[there] for name in _COLUMNS}
-        return replace(
-            self, **columns, correct=None if self.correct is None else self.correct[there]
-        )
+        return self if there.all() else self._only(there)
 
     def selectable(self, number: int | None = None) -> bool:
         """Tell whether there are more evaluations to choose checkpoints from than are chosen."""
@@ -139,19 +138,17 @@ class Evaluations:
         above = np.clip(np.searchsorted(self.step, places), 1, self.step.size - 1)
         nearer = places - self.step[above - 1] < self.step[above] - places
         kept = np.unique(above - nearer)
-        return replace(
-            self,
-            step=self.step[kept],
-            train_loss=self.train_loss[kept],
-            score=self.score[kept],
-            selection=self.selection[kept],
-            correct=None if self.correct is None else self.correct[kept],
-        )
+        return self._only(kept)
 
     def step_at(self, train_loss: float) -> float:
         """Return the first step whose training loss is at most `train_loss`, NaN if none."""
         reached = np.flatnonzero(self.train_loss <= train_loss)
         return float(self.step[reached[0]]) if reached.size else np.nan
+
+    def _only(self, kept: npt.NDArray[Any]) -> "Evaluations":
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        there = {name: column for name, column in columns.items() if column is not None}
+        return replace(self, **{name: column[kept] for name, column in there.items()})
 
 
 def _window(known: int, number: int | None) -> int:
@@ -174,7 +171,7 @@ def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> 
             continue
         table = run.table(_name(split))
         for name in table:
-            if name in (*NOT_METRICS, "loss") or table.axes(name) != ("step", "task"):
+            if name == "loss" or not is_metric(table, name):
                 continue
             if task is None or np.isfinite(task_column(run, _name(split), name, task)[1]).any():
                 names[name] = None
@@ -246,6 +243,7 @@ def read(
         no_logarithm=int((finite & ~placed).sum()),
         between=int((placed & ~told_at(run, task, joined.step, axis)).sum()),
         diverged=diverged(run, task, axis),
+        level_error=level_errors(run, task, joined.step, axis),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlab.analysis.interface.axis import RUNNING, Axis
-from trajlab.analysis.runs.columns import NOT_METRICS, Steps, higher_is_better, task_column
+from trajlab.analysis.runs.columns import ERROR, Steps, higher_is_better, is_metric, task_column
 from trajlab.analysis.runs.levels import (
     breaks_off,
     clock,
@@ -77,6 +77,25 @@ def levels(run: Trajectory, task: str, step: Steps, axis: Axis) -> FloatArray:
     return loss_at(step, known[known > 0], loss[known > 0])
 
 
+def level_errors(run: Trajectory, task: str, step: Steps, axis: Axis) -> FloatArray | None:
+    """Return the standard errors of log10 of a task's losses at steps; None if none is recorded.
+
+    They are those of the column named after the loss, ``loss_se`` beside ``loss``, and between two
+    of them linear in the step.
+    """
+    if not axis.is_loss or axis.loss == RUNNING:
+        return None
+    table, name = axis.column
+    known, error = task_column(run, table, name + ERROR, task)
+    if not known.size:
+        return None
+    loss = task_column(run, table, name, task)[1]
+    told = np.isfinite(error) & (error >= 0) & (loss > 0)
+    if not told.any():
+        return None
+    return np.asarray(np.interp(step, known[told], error[told] / loss[told] / np.log(10)))
+
+
 def told_at(run: Trajectory, task: str, step: Steps, axis: Axis) -> npt.NDArray[np.bool_]:
     """Tell at which steps a loss was recorded, and not read between two others."""
     if not axis.is_loss or axis.loss == RUNNING:
@@ -100,8 +119,7 @@ def _losses(runs: Sequence[Trajectory]) -> list[str]:
         for table in run.tables:
             kind, _, split = table.partition("/")
             for name in run.table(table) if kind == "evaluations" else ():
-                of_tasks = run.table(table).axes(name) == ("step", "task")
-                if of_tasks and name not in NOT_METRICS and not higher_is_better(run, split, name):
+                if is_metric(run.table(table), name) and not higher_is_better(run, split, name):
                     names[f"{split}/{name}"] = None
         names |= {RUNNING: None} if RUNNING in run.tables else {}
     return list(names)
