@@ -17,6 +17,7 @@ STEPS = 12_000
 RUN_SD, MODEL_SD, SET_SD = 0.3, 0.15, 0.15
 LOSS_SD, JITTER_SD = 0.05, 0.06  # decades, of a run and of an evaluation
 VALIDATION = "evaluations/validation/accuracy"
+LOSS_ERROR = "evaluations/train/loss_se"
 FACTORS = ("sharpness/value", "fisher/trace")
 
 
@@ -45,6 +46,8 @@ class Method:
         log10 of what the factors are multiplied by at equal loss.
     spread
         Times the standard deviation of the shifts of runs.
+    sampled
+        Standard error of log10 of the loss, measured on a sample that all runs of the side share.
     """
 
     path: Callable[[FloatArray], FloatArray] = smooth
@@ -54,6 +57,7 @@ class Method:
     stuck: int = 0
     factor: float = 0.0
     spread: float = 1.0
+    sampled: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ class Study:
         Whether checkpoints can be chosen on another split.
     shared
         Correlation of the shifts of one network's tasks.
+    recorded
+        Whether the error of a loss on a sample is recorded.
     differing
         The gap is that of the first so many tasks, and what is said of the others is judged.
     """
@@ -95,6 +101,7 @@ class Study:
     margin: float | None = None
     validation: bool = True
     shared: float = 0.5
+    recorded: bool = True
     differing: int | None = None
 
     @property
@@ -125,7 +132,10 @@ class Study:
         added[:, slice(self.differing, None) if self.differing else slice(0)] = 0
         own = score_of(log_loss) + added + shift + np.sqrt(1 - self.shared) * apart
         own += rng.normal(0, MODEL_SD, shape)
-        columns = {"step": np.broadcast_to(step, shape), "train_loss": 10**log_loss}
+        seen = log_loss + how.sampled * rng.normal() if how.sampled else log_loss
+        columns = {"step": np.broadcast_to(step, shape), "train_loss": 10**seen}
+        if how.sampled and self.recorded:
+            columns[LOSS_ERROR] = 10**seen * np.log(10) * how.sampled
         for column in ("accuracy", VALIDATION) if self.validation else ("accuracy",):
             columns[column] = own + rng.normal(0, SET_SD, shape)
         for column in FACTORS if self.factors else ():

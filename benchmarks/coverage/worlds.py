@@ -64,6 +64,16 @@ def loss_alone() -> Iterator[Study]:
         apart = Method(partial(smooth, floor=-1.0)), Method(partial(smooth, floor=floor))
         said = (*never, "got worse")
         yield Study(f"floors {name} apart", apart, false=said, true=("reach", "longer training"))
+    sampled = [Method(partial(smooth, floor=floor), sampled=0.1) for floor in (-1.0, -3.0)]
+    said = (*never, "got worse")
+    for recorded, name in ((True, ""), (False, ", not recorded")):
+        yield Study(
+            f"losses on samples, floors apart{name}",
+            (sampled[0], sampled[1]),
+            recorded=recorded,
+            false=said if recorded else (),
+            true=("longer training",) if recorded else never,
+        )
     early = Method(), Method(length=0.4)
     yield Study("stopped early", early, false=(*never, "got worse"), true=("longer training",))
     late = Method(), Method(length=0.4, evaluations=24)

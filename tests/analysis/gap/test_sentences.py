@@ -176,8 +176,12 @@ def test_reach_alone_and_selection():
         "The gap appears with the difference in attained loss: +2 [+1, +3]; the lowest training "
         "loss of method=single is 2 [1.1, 10] times the other's: test longer training or a larger "
         "weight.",
-        "Of Δ, -0.5 [-0.6, -0.4] comes from the choice of checkpoint.",
+        "Against the sign of Δ, -0.5 [-0.6, -0.4] comes from the choice of checkpoint: the last "
+        "evaluations differ by +2.5.",
     ]
+    along = sentences(row(**{**shown, "selection": (0.5, 0.1)}, lowest_loss_ratio=(0.5, 0.4)))
+    assert along[-1].startswith("Of Δ, +0.5 [+0.4, +0.6] comes from the choice of checkpoint: the ")
+    assert along[-1].endswith(" differ by +1.5.")
     not_told = sentences(row(**shown, lowest_loss_ratio=(0.5, 0.51)))[1]
     assert "not told apart" in not_told
     assert "longer training" not in not_told

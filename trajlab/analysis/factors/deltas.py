@@ -27,6 +27,7 @@ LOG_LOSS = "log10_min_train_loss"
 # Of all factors but these two, less is held to be better; a task alone has neither.
 _LIKENESS = ("similarity", "mean_cosine")
 _SUMMARIES = (LOG_LOSS, *FACTORS, *_LIKENESS)
+_NUMBERS = ("delta", "low", "high", "significant", "relative", "ratio", "z")
 _FEW = "one run on a side, so descriptive only: no interval"
 
 
@@ -95,16 +96,17 @@ def factor_difference(
     Returns
     -------
     dict
-        `delta, low, high, significant, relative, z, p_value, n_baseline, n_runs, reason`;
+        `delta, low, high, significant, relative, ratio, z, p_value, n_baseline, n_runs, reason`;
         `relative` is the difference over the size of the baseline's mean, `z` over its standard
-        error.
+        error, and `ratio` that of two means above 0.
     """
     counts = {"n_baseline": len(baseline), "n_runs": len(values)}
     if not (len(values) and len(baseline)):
-        nothing = dict.fromkeys(("delta", "low", "high", "significant", "relative", "z"), np.nan)
+        nothing = dict.fromkeys(_NUMBERS, np.nan)
         return {**nothing, "p_value": np.nan, "significant": False, **counts, "reason": ""}
     found = difference(values, baseline, "t", confidence, shifts=shifts)
-    size = abs(float(baseline.mean()))
+    means = float(values.mean()), float(baseline.mean())
+    size = abs(means[1])
     delta, error = float(found.estimate), float(found.error)
     few = min(len(values), len(baseline)) < 2
     flat = not few and bool(np.isnan(error))
@@ -114,6 +116,7 @@ def factor_difference(
         "high": float(found.high),
         "significant": bool(found.significant),
         "relative": delta / size if size else np.nan,
+        "ratio": float(means[0] / means[1]) if min(means) > 0 else np.nan,
         "z": np.nan if few or flat else delta / error,
         "p_value": float(found.p_value),
         **counts,

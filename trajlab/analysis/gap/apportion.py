@@ -35,8 +35,7 @@ def apportion(row: Row, level: float) -> Iterator[Statement]:
     if sure["reach"] and along["reach"] and not (sure["matched"] and along["matched"]):
         yield _of_reach(row)
     if sure["selection"]:
-        sentence = f"Of Δ, {term(row, 'selection')} comes from the choice of checkpoint."
-        yield sentence, term_numbers(row, "selection")
+        yield _of_selection(row, along=bool(along["selection"]))
     if not (sure["matched"] or sure["selection"] or (sure["reach"] and along["reach"])):
         # The intervals are single ones: one may exclude 0 where the tests together do not.
         doubt = {
@@ -122,6 +121,17 @@ def _of_reach(row: Row) -> Statement:
     )
 
 
+def _of_selection(row: Row, *, along: bool) -> Statement:
+    """Say what the choice of checkpoints does to the difference."""
+    at_end = row["delta"] - row["selection"]
+    begin = "Of Δ, " if along else "Against the sign of Δ, "
+    return (
+        f"{begin}{term(row, 'selection')} comes from the choice of checkpoint: the last "
+        f"evaluations differ by {at_end:+.3g}.",
+        term_numbers(row, "selection") | {"at_end": at_end},
+    )
+
+
 def of_steps(row: Row) -> Iterator[Statement]:
     """Say what the difference is at equal steps, and why it stands beside Δ.
 
@@ -134,10 +144,11 @@ def of_steps(row: Row) -> Iterator[Statement]:
         return
     names = ("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high", "last_common_step")
     apart = row["at_equal_steps"] * row["delta"] < 0
+    other = ", of other sign than Δ, which is of other evaluations" if apart else ""
     yield (
         f"At equal steps (step {row['last_common_step']:.0f}, the last that all runs made) the "
-        f"difference is {term(row, names[0])}{', of other sign than Δ' if apart else ''}: no "
-        "finding of its own, for Δ is of other evaluations.",
+        f"difference is {term(row, names[0])}{other}; shown because runs may train for unequal "
+        "lengths, and no finding of its own.",
         {name: row[name] for name in names},
     )
 

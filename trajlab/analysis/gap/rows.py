@@ -115,10 +115,13 @@ def _scope(
     """Say what the intervals are conditional on."""
     if is_quantity(metric):
         return "over runs"
+    known = any(run.level_error is not None for run in (*runs, *baseline))
+    with_loss = f", with the error of the {options.axis.name}" if known else ""
+    alone = "" if options.interval == "t" else "; the curve over runs alone"
     if not item_unit([*runs, *baseline]):
-        return f"conditional on this {options.split} set"
-    whole = f"over runs and {options.split} items"
-    return whole if options.interval == "t" else f"{whole}; the curve over runs alone"
+        told = f"conditional on this {options.split} set{with_loss}"
+        return told + alone if known else told
+    return f"over runs and {options.split} items{with_loss}{alone}"
 
 
 def _step_columns(stepwise: StepGap | None) -> dict[str, Any]:

@@ -26,6 +26,11 @@ class TrainSample:
     size : int
         How many; all of a smaller set.
 
+    Attributes
+    ----------
+    left_out : float
+        Share of the training set that is not in it.
+
     Raises
     ------
     TrajlabError
@@ -35,7 +40,7 @@ class TrainSample:
     def __init__(self, size: int) -> None:
         if size < 1:
             raise TrajlabError(f"train_sample={size} is no number of examples; give 1 or more")
-        self.size = size
+        self.size, self.left_out = size, 0.0
         self._batches: DataLoader[Any] | None = None
 
     def draw(self, loader: Any) -> None:
@@ -58,6 +63,7 @@ class TrainSample:
         chosen = torch.randperm(number, generator=generator)[: self.size].tolist()
         several = dist.is_available() and dist.is_initialized()
         rank, ranks = (dist.get_rank(), dist.get_world_size()) if several else (0, 1)
+        self.left_out = 1 - len(chosen) / max(number, 1)
         own = Subset(loader.dataset, chosen[rank::ranks])
         self._batches = DataLoader(own, generator=generator, **how)
 
