@@ -46,6 +46,8 @@ class Method:
         log10 of what the factors are multiplied by at equal loss.
     spread
         Times the standard deviation of the shifts of runs.
+    noise
+        Times the standard deviations of the noise of evaluations.
     sampled
         Standard error of log10 of the loss, measured on a sample that all runs of the side share.
     """
@@ -58,6 +60,7 @@ class Method:
     factor: float = 0.0
     spread: float = 1.0
     sampled: float = 0.0
+    noise: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -131,13 +134,13 @@ class Study:
         added = np.broadcast_to(how.gap(log_loss) if callable(how.gap) else how.gap, shape).copy()
         added[:, slice(self.differing, None) if self.differing else slice(0)] = 0
         own = score_of(log_loss) + added + shift + np.sqrt(1 - self.shared) * apart
-        own += rng.normal(0, MODEL_SD, shape)
+        own += rng.normal(0, how.noise * MODEL_SD, shape)
         seen = log_loss + how.sampled * rng.normal() if how.sampled else log_loss
         columns = {"step": np.broadcast_to(step, shape), "train_loss": 10**seen}
         if how.sampled and self.recorded:
             columns[LOSS_ERROR] = 10**seen * np.log(10) * how.sampled
         for column in ("accuracy", VALIDATION) if self.validation else ("accuracy",):
-            columns[column] = own + rng.normal(0, SET_SD, shape)
+            columns[column] = own + rng.normal(0, how.noise * SET_SD, shape)
         for column in FACTORS if self.factors else ():
             noise = rng.normal(0, 0.05, (*shape[:2], 1)) + rng.normal(0, 0.05, shape)
             columns[column] = 10 ** (-log_loss / 3 + how.factor + noise)

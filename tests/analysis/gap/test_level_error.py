@@ -9,7 +9,7 @@ import pytest
 from benchmarks.coverage.counts import count
 from benchmarks.coverage.paths import smooth
 from benchmarks.coverage.studies import Method, Study
-from tests.analysis.gap.lines import group
+from tests.analysis.gap.lines import line
 from trajlab.analysis import factors, gap, runs_from_frame
 from trajlab.analysis.gap.decomposition import decompose
 from trajlab.analysis.gap.matching import gap_curve
@@ -18,46 +18,39 @@ ERRORS = 0.02, 0.05  # decades
 SLOPES = -1.0, -2.0  # points a decade
 
 
-def sides(errors=ERRORS):
+def sides(errors=ERRORS, ends=(-4.0, -4.0)):
     """Return two sides whose scores are lines over log loss, with errors of the losses."""
-    return [
-        [replace(run, level_error=np.full(run.step.shape, error)) for run in group(slope, 80)]
-        for slope, error in zip(SLOPES, errors, strict=True)
-    ]
+    made = []
+    for slope, error, end in zip(SLOPES, errors, ends, strict=True):
+        runs = [line(slope + apart, 80 + apart, end + apart) for apart in (-0.1, 0.0, 0.1)]
+        made.append([replace(run, level_error=np.full(run.step.shape, error)) for run in runs])
+    return made
 
 
 def test_each_side_adds_the_square_of_its_slope_times_its_error():
     plain, told = (decompose(*sides(errors)) for errors in ((0.0, 0.0), ERRORS))
     exact = (SLOPES[0] * ERRORS[0]) ** 2 + (SLOPES[1] * ERRORS[1]) ** 2
     added = told.terms.error**2 - plain.terms.error**2
-    np.testing.assert_allclose(added, [0, exact, exact, 0], atol=1e-12)
+    np.testing.assert_allclose(added[:3], [0, exact, exact], atol=1e-12)
     assert told.level_error == pytest.approx(np.sqrt(exact))
     np.testing.assert_allclose(told.terms.estimate, plain.terms.estimate)
     assert told.over_runs.error == plain.over_runs.error
 
 
 def test_an_error_of_0_changes_nothing():
-    none, zero = decompose(*[group(slope, 80) for slope in SLOPES]), decompose(*sides((0.0, 0.0)))
+    zero = decompose(*sides((0.0, 0.0)))
+    none = decompose(*[[replace(run, level_error=None) for run in side] for side in sides()])
     for name in ("low", "high"):
         np.testing.assert_allclose(getattr(none.terms, name), getattr(zero.terms, name))
     assert none.level_error == 0
 
 
 def test_what_went_further_or_got_worse_holds_it():
-    plain, told = (decompose(*sides(errors)) for errors in ((0.0, 0.0), ERRORS))
-    spread = [np.nan_to_num(float(each.lowest.error)) ** 2 for each in (plain, told)]
-    runs = [group(slope, 80, end) for slope, end in zip(SLOPES, (-4.0, -3.0), strict=True)]
-    for side in runs:  # lowest losses that differ between runs
-        side[0] = replace(side[0], train_loss=side[0].train_loss * 1.1)
-    with_errors = [
-        [replace(run, level_error=np.full(run.step.shape, error)) for run in side]
-        for side, error in zip(runs, ERRORS, strict=True)
-    ]
-    without, held = decompose(*runs), decompose(*with_errors)
-    assert held.lowest.error**2 - without.lowest.error**2 == pytest.approx(0.02**2 + 0.05**2)
-    assert spread == [0, 0]  # copies of one loss have no error of their own
+    plain, told = (decompose(*sides(errors, (-4.0, -3.0))) for errors in ((0.0, 0.0), ERRORS))
+    added = float(told.lowest.error) ** 2 - float(plain.lowest.error) ** 2
+    assert added == pytest.approx(ERRORS[0] ** 2 + ERRORS[1] ** 2)
     for own, before, slope, error in zip(
-        held.own_reach, without.own_reach, SLOPES, ERRORS, strict=True
+        told.own_reach, plain.own_reach, SLOPES, ERRORS, strict=True
     ):
         assert own.error**2 - before.error**2 == pytest.approx((slope * error) ** 2)
 
@@ -65,8 +58,11 @@ def test_what_went_further_or_got_worse_holds_it():
 def test_the_curve_and_its_band_hold_it():
     plain, told = (gap_curve(*sides(errors)) for errors in ((0.0, 0.0), ERRORS))
     exact = (SLOPES[0] * ERRORS[0]) ** 2 + (SLOPES[1] * ERRORS[1]) ** 2
-    np.testing.assert_allclose(told.gap.error**2 - plain.gap.error**2, exact)
-    width = [float((each.band[1] - each.band[0]).min()) for each in (plain, told)]
+    added = told.gap.error**2 - plain.gap.error**2
+    known = np.isfinite(added)  # where lines cross, runs do not differ
+    assert known.mean() > 0.9
+    np.testing.assert_allclose(added[known], exact)
+    width = [float((each.band[1] - each.band[0])[known].min()) for each in (plain, told)]
     assert width[1] > width[0]
 
 
@@ -98,9 +94,9 @@ def frame(error=0.01, **columns):
 def test_it_is_read_from_the_column_named_after_the_loss():
     rows = [
         gap(runs_from_frame(frame(error), metrics=["accuracy"])).summary.iloc[0]
-        for error in (0.0, 0.01)
+        for error in (0.0, 1.0)
     ]
-    one_side = 0.01 / np.log(10)  # times a slope of 1 point a decade
+    one_side = 1.0 / np.log(10)  # times a slope of 1 point a decade
     assert rows[1]["matched_level_se"] == pytest.approx(np.sqrt(2) * one_side, rel=0.01)
     widths = [row["matched_high"] - row["matched_low"] for row in rows]
     assert widths[1] > widths[0]

@@ -118,9 +118,12 @@ def test_runs_that_do_not_differ_are_descriptive():
 def test_a_run_that_never_trained_is_named():
     told = sentences(row(common_loss=1.17, common_loss_low=0.01, delta_without=0.5))
     assert told[1].startswith(
-        "The lowest training loss common to all runs is L = 1.2 for one run alone, uniform-1; "
-        "without it that is L = 0.01, Δ = +0.5, and the gap there"
+        "The lowest training loss common to all runs is L = 1.2 because of one run alone, "
+        "uniform-1; without it the lowest training loss common to all runs is L = 0.01, Δ = +0.5, "
+        "and the gap there"
     )
+    told = sentences(row(common_loss=np.nan, common_loss_low=0.01, delta_without=0.5))
+    assert told[1].startswith("No training loss is common to all runs because of one alone, unif")
 
 
 def test_small_improvements_are_told_as_small():
@@ -228,7 +231,10 @@ def test_a_matched_gap_of_the_other_sign_is_told_as_such():
 
 def test_a_narrow_or_missing_overlap_is_told():
     assert sentences(row(overlap_low=0.2))[-1] == "Equal training loss covers only L = 0.2 – 1."
-    assert "No training loss is common" in sentences(row(overlap_low=np.nan))[-1]
+    missing = "No training loss is common to all runs, so nothing is compared there."
+    unread = {"overlap_low": np.nan, "common_loss": np.nan, "matched": (np.nan, 1.0)}
+    assert sentences(row(**unread))[1:] == [missing]
+    assert sentences(row(**unread, delta=(2.0, 1.0)))[1:] == [missing]  # said once
 
 
 def test_drop_outs_are_told():
@@ -289,7 +295,7 @@ def test_many_tasks_are_summed_up_and_the_clearest_told():
     told = told_of(*rows, margin=2.5)
     assert told["task"].tolist()[0] == ""
     assert told["sentence"][0].startswith(
-        "Of 11 tasks 1 improved and 0 were lowered, 10 have none larger than 2.5; of 0 it cannot"
+        "Of 11 tasks 1 improved and 0 were lowered, in 10 Δ is within ±2.5; of 0 it cannot be told"
     )
     assert "from +0 (t0) to +3 (up); trajlab gap lists all." in told["sentence"][0]
     assert set(told["task"]) == {"", "up", "none"}

@@ -21,8 +21,7 @@ def apportion(row: Row, level: float) -> Iterator[Statement]:
     if not row["delta_p_adjusted"] < level:
         return
     if np.isnan(row["common_loss"]):
-        yield f"Δ cannot be apportioned: no {Axis.of(row).name} is common to all runs.", {}
-        return
+        return  # said of the overlap
     if np.isnan(row["matched"]):
         where = Axis.of(row).equal(row["common_loss"])
         yield f"Δ cannot be apportioned: evaluations lie too far apart at {where}.", {}
@@ -166,12 +165,15 @@ def of_lone_run(row: Row) -> Iterator[Statement]:
     ends = ("", "_low", "_high")
     keys = [f"{name}_without{end}" for name in ("delta", "matched") for end in ends]
     axis = Axis.of(row)
-    at = "none" if np.isnan(row["common_loss"]) else axis.at(row["common_loss"])
-    farthest = "lowest" if axis.is_loss else "largest"
+    farthest = f"{'lowest' if axis.is_loss else 'largest'} {axis.name} common to all runs"
+    begin = f"No {axis.name} is common to all runs because of one alone, {row['common_loss_run']}"
+    if np.isfinite(row["common_loss"]):
+        begin = (
+            f"The {farthest} is {axis.at(row['common_loss'])} because of one run alone, "
+            f"{row['common_loss_run']}"
+        )
     yield (
-        f"The {farthest} {axis.name} common to all runs is {at} for one run alone, "
-        f"{row['common_loss_run']}; without it that is {axis.at(row['common_loss_low'])}, Δ = "
-        f"{term(row, 'delta_without')}, and the gap there "
-        f"{term(row, 'matched_without')}.",
+        f"{begin}; without it the {farthest} is {axis.at(row['common_loss_low'])}, Δ = "
+        f"{term(row, 'delta_without')}, and the gap there {term(row, 'matched_without')}.",
         {key: row[key] for key in keys},
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trajlab.analysis.runs.common_loss import CommonLoss, common_loss
-from trajlab.analysis.runs.curve import RULES, Curve, first_passage, last_passage
+from trajlab.analysis.runs.curve import RULES, Curve, first_passage, last_passage, passing_step
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.item_error import item_differences
 from trajlab.analysis.runs.level_error import level_effects, lowest_error
@@ -60,7 +60,8 @@ class Decomposition:
     lowest
         Difference of log10 of the lowest loss on the runs' curves.
     own_reach
-        Mean of E_end − E(L_c) over each side's runs.
+        Mean of E_end − E(L_c) over each side's runs, E_end of evaluations after L_c was passed: a
+        run that has just come to L_c did not get worse, though its last tenth began before.
     without
         The terms without the run that sets L_c, where that moves L_c by more than half a decade.
     """
@@ -154,7 +155,13 @@ def decompose(
         terms.low[3] = terms.high[3] = 0.0
     lowest = [np.array([curve.lowest for curve in side]) for side in curves]
     further = welch(lowest[0], lowest[1], confidence)
-    own_reach = [mean_interval(side[:, 2], confidence) for side in sides]
+    own_reach = [
+        mean_interval(
+            np.array([windows.end_since(run, passing_step(run, at)) for run in group]) - side[:, 1],
+            confidence,
+        )
+        for group, side in zip(groups, sides, strict=True)
+    ]
     if effects is not None:
         error = np.linalg.norm([lowest_error(group, RULES[rule]) for group in groups])
         further = widen(further, error, np.inf, confidence)

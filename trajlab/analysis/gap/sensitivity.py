@@ -83,6 +83,8 @@ def _agreement(rows: Sequence[Row], name: str, what: str) -> Statement:
     sure = [bool(row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0) for row in whole]
     numbers |= {f"{name}_sure": sum(sure), f"{name}_ways_with_all_runs": len(sure)}
     span = f"from {ends[0][name]:+.3g} ({_way(ends[0])}) to {ends[1][name]:+.3g} ({_way(ends[1])})"
+    if not whole:
+        return f"{what} has a value only without a run, {span}", numbers
     if not any(sure):
         return f"no interval over all runs excludes 0 for {what}, {span}", numbers
     if all(sure) and numbers[f"{name}_least"] * numbers[f"{name}_most"] > 0:

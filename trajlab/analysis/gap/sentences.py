@@ -139,7 +139,7 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
         return f"Descriptive only (n = {fewest}): {score} of {len(rows)} tasks {said}.", numbers
     kinds = Counter(kind(row, confidence) for row in rows)
     numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in kinds.items()}}
-    within = f", {kinds['within']} have none larger than {margin:g}" if margin else ""
+    within = f", in {kinds['within']} Δ is within ±{margin:g}" if margin else ""
     sentence = (
         f"Of {len(rows)} tasks {kinds['improved']} improved and {kinds['lowered']} were lowered"
         f"{within}; of {kinds['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."
@@ -245,7 +245,7 @@ def _of_overlap(row: Row) -> Iterator[Statement]:
     if np.isnan(low) and not np.isnan(row["delta_without"]):
         return  # said of the run that is alone
     if np.isnan(low):
-        yield f"No {axis.name} is common to both sides: nothing compares them there.", {}
+        yield f"No {axis.name} is common to all runs, so nothing is compared there.", {}
     elif log10(high / low) < 1:
         numbers = {"overlap_low": low, "overlap_high": high}
         covered = f"L = {low:.2g} – {high:.2g}" if axis.is_loss else f"{low:.4g} – {high:.4g}"

@@ -104,9 +104,15 @@ class Evaluations:
         known = int(np.isfinite(self.selection).sum())
         return known > _window(known, number)
 
-    def end_score(self, number: int | None = None) -> FloatArray:
-        """Return the mean score of the last `number` evaluations, or the last tenth of them."""
-        return np.asarray(self.score[-_window(len(self.score), number) :].mean(axis=0))
+    def end_score(self, number: int | None = None, since: float = 0) -> FloatArray:
+        """Return the mean score of the last `number` evaluations, or the last tenth of them.
+
+        Of those from the step `since` on; of the last alone where it is none of them.
+        """
+        last = slice(-_window(len(self.score), number), None)
+        kept = self.step[last] >= since
+        kept[-1] = True
+        return np.asarray(self.score[last][kept].mean(axis=0))
 
     def best(self, number: int | None = None) -> npt.NDArray[np.intp]:
         """Return which evaluations are best on the selection split, earlier first.
