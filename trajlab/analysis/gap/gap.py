@@ -14,7 +14,8 @@ from trajlab.analysis.gap.sensitivity import of_sensitivity, sensitivity_frame
 from trajlab.analysis.gap.sentences import sentences
 from trajlab.analysis.interface.axis import LOSS, TRAINING, TRAINING_LOSS
 from trajlab.analysis.interface.options import BASELINE, ComparisonOptions, Rule
-from trajlab.analysis.interface.result import Family, Result, Sentence
+from trajlab.analysis.interface.result import Family, Result
+from trajlab.analysis.interface.sentence import Sentence
 from trajlab.analysis.interface.tables import group_columns
 from trajlab.analysis.runs import groups
 from trajlab.analysis.runs.evaluations import check_metric, metrics, unevaluated

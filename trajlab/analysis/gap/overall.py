@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from trajlab.analysis.gap.options import GapOptions
-from trajlab.analysis.interface.result import FEWEST_RUNS, Sentence, term
+from trajlab.analysis.interface.sentence import FEWEST_RUNS, Sentence
 from trajlab.analysis.interface.tables import Head, records
+from trajlab.analysis.interface.words import term
 from trajlab.analysis.runs.evaluations import WINDOWS
 from trajlab.analysis.runs.groups import Comparison
 from trajlab.analysis.runs.sides import Side

@@ -12,7 +12,7 @@ from trajlab.analysis.gap.matching import POINTS_PER_DECADE, gap_curve
 from trajlab.analysis.gap.onset import ONSETS
 from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.interface.axis import Axis
-from trajlab.analysis.interface.result import FEWEST_RUNS, Sentence
+from trajlab.analysis.interface.sentence import FEWEST_RUNS, Sentence
 from trajlab.analysis.interface.tables import records
 from trajlab.analysis.runs.curve import RULES
 from trajlab.analysis.runs.evaluations import WINDOWS

@@ -95,10 +95,7 @@ class Evaluations:
         there = np.isfinite(self.train_loss)
         if there.all():
             return self
-        columns = {name: getattr(self, name)[there] for name in _COLUMNS}
-        return replace(
-            self, **columns, correct=None if self.correct is None else self.correct[there]
-        )
+        return self.kept(there)
 
     def selectable(self, number: int | None = None) -> bool:
         """Tell whether there are more evaluations to choose checkpoints from than are chosen."""
@@ -125,6 +122,23 @@ class Evaluations:
         """Return the mean score of the evaluations best on the selection split, as in `best`."""
         return np.asarray(self.score[self.best(number)].mean(axis=0))
 
+    def kept(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Evaluations":
+        """Return some of the evaluations.
+
+        Parameters
+        ----------
+        which
+            Their places in order, or (step,) whether each is one of them.
+        """
+        return replace(
+            self,
+            step=self.step[which],
+            train_loss=self.train_loss[which],
+            score=self.score[which],
+            selection=self.selection[which],
+            correct=None if self.correct is None else self.correct[which],
+        )
+
     def every(self, distance: float) -> "Evaluations":
         """Return the evaluations nearest to each `distance` steps back from the last.
 
@@ -138,15 +152,7 @@ class Evaluations:
         places = np.arange(self.step[-1], self.step[0] - 0.5, -distance)
         above = np.clip(np.searchsorted(self.step, places), 1, self.step.size - 1)
         nearer = places - self.step[above - 1] < self.step[above] - places
-        kept = np.unique(above - nearer)
-        return replace(
-            self,
-            step=self.step[kept],
-            train_loss=self.train_loss[kept],
-            score=self.score[kept],
-            selection=self.selection[kept],
-            correct=None if self.correct is None else self.correct[kept],
-        )
+        return self.kept(np.unique(above - nearer))
 
     def step_at(self, train_loss: float) -> float:
         """Return the first step whose training loss is at most `train_loss`, NaN if none."""
