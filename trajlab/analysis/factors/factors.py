@@ -17,7 +17,7 @@ from trajlab.analysis.interface.result import Family, Result
 from trajlab.analysis.interface.sentence import Sentence
 from trajlab.analysis.interface.tables import Head, group_columns
 from trajlab.analysis.runs import groups
-from trajlab.analysis.runs.quantities import quantities
+from trajlab.analysis.runs.recorded import quantities
 from trajlab.analysis.summary import CHECKPOINTS, FACTORS, summarise_runs
 from trajlab.lazy import pd
 from trajlab.store import Trajectory
