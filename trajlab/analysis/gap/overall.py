@@ -49,8 +49,8 @@ def _rows(tasks: Sequence[Compared], options: GapOptions) -> Iterator[dict[str, 
         windows = Windows.of(each.runs.runs, each.baseline.runs, WINDOWS[options.window])
         for side in (each.runs, each.baseline):
             scores = [float(windows.scores(run)[0]) for run in side.runs]
-            treated = side is each.runs
-            frame = pd.DataFrame({"score": scores, "run": side.names, "treated": treated})
+            columns = {"score": scores, "run": side.names, "treated": side is each.runs}
+            frame = pd.DataFrame(columns)
             parts.append(frame.assign(task=each.head.task))
     rows = pd.concat(parts, ignore_index=True)
     rows["run"] = rows["run"] + np.where(rows["treated"], "", " of the baseline")
@@ -73,7 +73,7 @@ def _rows(tasks: Sequence[Compared], options: GapOptions) -> Iterator[dict[str, 
         numbers |= {"between_sd": found.between_sd}
         numbers |= {"delta_m_low": float(relative.low), "delta_m_high": float(relative.high)}
     for each in tasks:
-        effect = shrunken.get(each.head.task, np.nan)
+        effect = shrunken.get(str(each.head.task), np.nan)
         yield each.head.row(reason, metric=each.metric, shrunken=effect, **numbers)
 
 
