@@ -21,7 +21,7 @@ from trajlab.report.page import render
 from trajlab.store import load
 
 PICTURES = Path(os.environ.get("TRAJLAB_PICTURES", "runs/pictures"))
-LARGEST = 3_500_000  # bytes of the page of 20 tasks × 3 methods
+LARGEST = 3_000_000  # bytes of the page of 20 tasks × 3 methods
 
 
 @pytest.fixture(scope="module")
