@@ -92,6 +92,21 @@ def test_unticking_hides_a_series(browser: Browser, file: Path) -> None:
     assert 0 < marks.count() < before
 
 
+def test_a_figure_that_fails_is_told_and_the_static_one_takes_its_place(
+    browser: Browser, file: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.html"
+    broken.write_text(file.read_text().replace('"field":"gap"', '"field":[]'))
+    page = browser.new_page()
+    page.goto(broken.as_uri())
+    page.locator("#gap").scroll_into_view_if_needed()
+    said = page.get_by_text("The interactive figure could not be drawn")
+    said.first.wait_for()
+    assert said.count() == 1
+    assert page.locator("#gap .static").is_visible()
+    assert not page.locator("#gap .chart").first.is_visible()
+
+
 def test_every_link_leads_somewhere(browser: Browser, file: Path) -> None:
     page = opened(browser, file, 1400)
     for link in page.locator("a").all():

@@ -57,7 +57,7 @@ def curves(
     shown = {key: name for key, name in columns.items() if name not in axes or name == _LOSS}
     own = look((name for name, _, _ in tables), places)
     at = {
-        "x": {"field": "x", "type": "quantitative", "title": "the axis chosen below"},
+        "x": {"field": "x", "type": "quantitative", "title": None},
         "y": {"field": "value", "type": "quantitative", "title": None},
     }
     for channel in at.values():
