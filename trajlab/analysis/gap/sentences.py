@@ -15,17 +15,9 @@ import numpy as np
 from trajlab.analysis.gap.adjustment import adjust
 from trajlab.analysis.gap.apportion import apportion, of_lone_run, of_steps
 from trajlab.analysis.interface.axis import Axis
-from trajlab.analysis.interface.result import (
-    FEWEST_RUNS,
-    TOLD_SINGLY,
-    Row,
-    Sentence,
-    Statement,
-    span,
-    term,
-    term_numbers,
-)
+from trajlab.analysis.interface.sentence import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement
 from trajlab.analysis.interface.tables import records
+from trajlab.analysis.interface.words import span, term, term_numbers
 from trajlab.analysis.statistics.power import seeds_needed
 from trajlab.lazy import pd, stats
 
