@@ -162,7 +162,8 @@ def lanczos(
         )
         done = top.converged and (bottom.converged or not both) and len(basis) >= _LEAST
         if exhausted or len(basis) == limit or done:
-            asymmetry = torch.cat(strays).abs().amax().item() / scale if len(basis) > 2 and scale else 0.0
+            stray = torch.cat(strays).abs()
+            asymmetry = stray.max().item() / scale if len(stray) and scale else 0.0
             return Ends(top, bottom, len(basis), values, vectors, basis.vectors, asymmetry)
         beside.append(norm)
         vector = image / norm
