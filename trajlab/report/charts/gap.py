@@ -17,12 +17,12 @@ from trajlab.report.charts.base import (
     ZOOM,
     Panel,
     Spec,
+    data,
     figure,
     labelled,
     look,
     panels,
     tooltip,
-    values,
 )
 
 _TOLD = ("gap", "low", "high")
@@ -84,8 +84,8 @@ def _panel(
         "encoding": points["encoding"],
     }
     bands = [band("band_low", "band_high", 0.08), band("low", "high", 0.18)]
-    data = values(_with_onsets(rows, summary), ("series", matched, *_DRAWN))
-    drawn = figure(data, _finding(rows, axis), layer=[ZERO, *bands, line, points, onset])
+    shown = data(_with_onsets(rows, summary), ("series", matched, *_DRAWN))
+    drawn = figure(shown, _finding(rows, axis), layer=[ZERO, *bands, line, points, onset])
     return Panel(title, drawn, own.names)
 
 
