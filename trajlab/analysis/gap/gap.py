@@ -184,7 +184,7 @@ def gap(
         seed=seed,
         group_by=group_by,
     )
-    grouped = groups.group(runs, group_by)
+    grouped = groups.group(runs, options.group_by)
     curves, rows, steps, asked, varied = [], [], [], [], []
     compared: list[tuple[groups.Comparison, str, Side, Side]] = []
 
