@@ -8,10 +8,10 @@ from functools import cache
 
 from trajlab.analysis.gap.asked import of_asked
 from trajlab.analysis.gap.options import GapOptions, Interval, Onset, Window
-from trajlab.analysis.gap.overall import overall_frame
+from trajlab.analysis.gap.overall import of_overall, overall_frame
 from trajlab.analysis.gap.rows import comparison_tables
-from trajlab.analysis.gap.sensitivity import sensitivity_frame
-from trajlab.analysis.gap.sentences import of_overall, of_sensitivity, sentences
+from trajlab.analysis.gap.sensitivity import of_sensitivity, sensitivity_frame
+from trajlab.analysis.gap.sentences import sentences
 from trajlab.analysis.interface.axis import LOSS, TRAINING, TRAINING_LOSS
 from trajlab.analysis.interface.options import BASELINE, ComparisonOptions, Rule
 from trajlab.analysis.interface.result import Family, Result, Sentence

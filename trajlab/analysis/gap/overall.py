@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from trajlab.analysis.gap.options import GapOptions
-from trajlab.analysis.interface.result import FEWEST_RUNS
-from trajlab.analysis.interface.tables import Head
+from trajlab.analysis.interface.result import FEWEST_RUNS, Sentence, term
+from trajlab.analysis.interface.tables import Head, records
 from trajlab.analysis.runs.evaluations import WINDOWS
 from trajlab.analysis.runs.groups import Comparison
 from trajlab.analysis.runs.sides import Side
@@ -79,3 +79,28 @@ def _rows(
         head: Head = comparison.head(len(baseline.runs), len(runs.runs))
         effect = shrunken.get(comparison.task, np.nan)
         yield head.row(reason, metric=metric, shrunken=effect, **numbers)
+
+
+def of_overall(overall: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
+    """Yield the mean over tasks of each group; an estimate, and no finding of its own.
+
+    Parameters
+    ----------
+    overall
+        Of :func:`trajlab.analysis.gap`.
+    keys
+        Columns that name a group.
+    """
+    if overall.empty:
+        return
+    for _, part in overall.groupby([*keys, "baseline", "metric"], sort=False):
+        row = records(part)[0]
+        if np.isnan(row["mean_effect"]):
+            continue
+        names = ("mean_effect", "mean_effect_low", "mean_effect_high", "between_sd", "delta_m")
+        text = (
+            f"Over {len(part)} tasks, taken for a sample of tasks, the mean of Δ is estimated at "
+            f"{term(row, 'mean_effect')}, with SD {row['between_sd']:.2g} between tasks; "
+            f"Δm = {term(row, 'delta_m')} %, of these tasks alone. No finding of its own."
+        )
+        yield Sentence(row, "", (text, {name: row[name] for name in names}))
