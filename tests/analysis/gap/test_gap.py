@@ -72,6 +72,17 @@ def test_columns_are_those_of_the_design(make_run):
     assert row["delta"] == pytest.approx(1.0)
 
 
+def test_one_run_a_side_has_no_interval_and_no_scope(make_run):
+    few = compare(make_run, [shifted(0)], [shifted(1)]).summary.iloc[0]
+    many = compare(make_run, [shifted(s) for s in (0, 0.1)], [shifted(s) for s in (1, 1.2)])
+    assert few["selection"] == 0
+    assert np.isnan([few["selection_low"], few["selection_high"], few["delta_item_se"]]).all()
+    assert few["scope"] == ""
+    row = many.summary.iloc[0]
+    assert (row["selection_low"], row["selection_high"]) == (0, 0)
+    assert row["scope"] == "conditional on this test set"
+
+
 def test_any_metadata_key_names_the_baseline(make_run):
     runs = [
         make_run(shifted(shift + seed / 10), optimizer=optimizer, lr=lr, seed=seed, tasks=["lm"])
