@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 import numpy as np
+import plotext
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from trajlab.analysis.arrays import cosine
 from trajlab.cli.options import DEBUG
-from trajlab.errors import TrajlabError
 from trajlab.escapes import inert
 from trajlab.store import Trajectory
 from trajlab.store.rows import Array
@@ -49,10 +49,6 @@ def panels(run: Trajectory) -> Iterator[tuple[str, Array, Lines]]:
 
 def picture(run: Trajectory, width: int, height: int) -> str:
     """Draw a run as text with colours of the terminal."""
-    try:
-        import plotext
-    except ImportError as error:
-        raise TrajlabError("plotext is missing; pip install 'trajlab[watch]'") from error
     drawn = list(panels(run))
     rows = max(8, (height - 2) // max(1, len(drawn)))
     pieces = [inert(f"{run.path}  {run.status}")]
