@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from trajlab.analysis.interface.axis import Axis
-from trajlab.analysis.interface.result import Row, Statement, term, term_numbers
+from trajlab.analysis.interface.sentence import Row, Statement
+from trajlab.analysis.interface.words import term, term_numbers
 
 
 def apportion(row: Row, level: float) -> Iterator[Statement]:
