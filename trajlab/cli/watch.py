@@ -7,13 +7,13 @@ from itertools import zip_longest
 
 import click
 import numpy as np
+import plotext
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from trajlab.analysis.arrays import cosine
 from trajlab.cli.options import DEBUG
-from trajlab.cli.runs import RUNS
 from trajlab.errors import TrajlabError
 from trajlab.escapes import inert
 from trajlab.store import Runs, Trajectory
@@ -92,10 +92,6 @@ def _standing(run: Trajectory) -> str:
 
 
 def _panel(panel: tuple[str, Array, Lines], width: int, height: int) -> Sequence[str]:
-    try:
-        import plotext
-    except ImportError as error:
-        raise TrajlabError("plotext is missing; pip install 'trajlab[watch]'") from error
     title, steps, lines = panel
     plotext.clear_figure()
     plotext.theme("clear")
