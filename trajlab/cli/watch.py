@@ -14,6 +14,7 @@ from rich.text import Text
 
 from trajlab.analysis.arrays import cosine
 from trajlab.cli.options import DEBUG
+from trajlab.cli.runs import RUNS
 from trajlab.errors import TrajlabError
 from trajlab.escapes import inert
 from trajlab.store import Runs, Trajectory
