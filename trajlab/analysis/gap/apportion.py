@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from trajlab.analysis.interface.axis import Axis
-from trajlab.analysis.interface.result import Row, Statement, term, term_numbers
+from trajlab.analysis.interface.sentence import Row, Statement
+from trajlab.analysis.interface.words import term, term_numbers
 
 
 def apportion(row: Row, level: float) -> Iterator[Statement]:
@@ -128,52 +129,4 @@ def _of_selection(row: Row, *, along: bool) -> Statement:
         f"{begin}{term(row, 'selection')} comes from the choice of checkpoint: the last "
         f"evaluations differ by {at_end:+.3g}.",
         term_numbers(row, "selection") | {"at_end": at_end},
-    )
-
-
-def of_steps(row: Row) -> Iterator[Statement]:
-    """Say what the difference is at equal steps, and why it stands beside Δ.
-
-    Parameters
-    ----------
-    row
-        A row of the adjusted summary.
-    """
-    if not np.isfinite(row["at_equal_steps"]) or Axis.of(row).x == "step":
-        return
-    names = ("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high", "last_common_step")
-    apart = row["at_equal_steps"] * row["delta"] < 0
-    other = ", of other sign than Δ, which is of other evaluations" if apart else ""
-    yield (
-        f"At equal steps (step {row['last_common_step']:.0f}, the last that all runs made) the "
-        f"difference is {term(row, names[0])}{other}; shown because runs may train for unequal "
-        "lengths, and no finding of its own.",
-        {name: row[name] for name in names},
-    )
-
-
-def of_lone_run(row: Row) -> Iterator[Statement]:
-    """Name the run that alone keeps the common loss high, with the numbers without it.
-
-    Parameters
-    ----------
-    row
-        A row of the adjusted summary.
-    """
-    if np.isnan(row["delta_without"]):
-        return
-    ends = ("", "_low", "_high")
-    keys = [f"{name}_without{end}" for name in ("delta", "matched") for end in ends]
-    axis = Axis.of(row)
-    farthest = f"{'lowest' if axis.is_loss else 'largest'} {axis.name} common to all runs"
-    begin = f"No {axis.name} is common to all runs because of one alone, {row['common_loss_run']}"
-    if np.isfinite(row["common_loss"]):
-        begin = (
-            f"The {farthest} is {axis.at(row['common_loss'])} because of one run alone, "
-            f"{row['common_loss_run']}"
-        )
-    yield (
-        f"{begin}; without it the {farthest} is {axis.at(row['common_loss_low'])}, Δ = "
-        f"{term(row, 'delta_without')}, and the gap there {term(row, 'matched_without')}.",
-        {key: row[key] for key in keys},
     )

@@ -1,16 +1,21 @@
 """One run's evaluations of one task: a metric, and the training loss where it was evaluated."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
-from trajlab.analysis.runs.columns import Steps, higher_is_better, is_metric, task_column
-from trajlab.analysis.runs.placing import diverged, has_axis, level_errors, levels, told_at
+from trajlab.analysis.runs.placing import diverged, level_errors, levels, told_at
+from trajlab.analysis.runs.recorded import (
+    Steps,
+    evaluated,
+    higher_is_better,
+    table_of,
+    task_column,
+)
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, items
@@ -97,7 +102,9 @@ class Evaluations:
     def placed(self) -> "Evaluations":
         """Those that have a place on the axis of the loss."""
         there = np.isfinite(self.train_loss)
-        return self if there.all() else self._only(there)
+        if there.all():
+            return self
+        return self.kept(there)
 
     def selectable(self, number: int | None = None) -> bool:
         """Tell whether there are more evaluations to choose checkpoints from than are chosen."""
@@ -130,6 +137,18 @@ class Evaluations:
         """Return the mean score of the evaluations best on the selection split, as in `best`."""
         return np.asarray(self.score[self.best(number)].mean(axis=0))
 
+    def kept(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Evaluations":
+        """Return some of the evaluations.
+
+        Parameters
+        ----------
+        which
+            Their places in order, or (step,) whether each is one of them.
+        """
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        there = {name: column for name, column in columns.items() if column is not None}
+        return replace(self, **{name: column[which] for name, column in there.items()})
+
     def every(self, distance: float) -> "Evaluations":
         """Return the evaluations nearest to each `distance` steps back from the last.
 
@@ -143,53 +162,16 @@ class Evaluations:
         places = np.arange(self.step[-1], self.step[0] - 0.5, -distance)
         above = np.clip(np.searchsorted(self.step, places), 1, self.step.size - 1)
         nearer = places - self.step[above - 1] < self.step[above] - places
-        kept = np.unique(above - nearer)
-        return self._only(kept)
+        return self.kept(np.unique(above - nearer))
 
     def step_at(self, train_loss: float) -> float:
         """Return the first step whose training loss is at most `train_loss`, NaN if none."""
         reached = np.flatnonzero(self.train_loss <= train_loss)
         return float(self.step[reached[0]]) if reached.size else np.nan
 
-    def _only(self, kept: npt.NDArray[Any]) -> "Evaluations":
-        columns = {name: getattr(self, name) for name in _COLUMNS}
-        there = {name: column for name, column in columns.items() if column is not None}
-        return replace(self, **{name: column[kept] for name, column in there.items()})
-
 
 def _window(known: int, number: int | None) -> int:
     return math.ceil(known / 10) if number is None else number
-
-
-def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> list[str]:
-    """Return the metrics that any run recorded on `split`; the loss only if there is no other.
-
-    Parameters
-    ----------
-    runs, split
-        The runs, and the split they were evaluated on.
-    task
-        Count only the metrics with a value for this task.
-    """
-    names: dict[str, None] = {}
-    for run in runs:
-        if _name(split) not in run.tables:
-            continue
-        table = run.table(_name(split))
-        for name in table:
-            if name == "loss" or not is_metric(table, name):
-                continue
-            if task is None or np.isfinite(task_column(run, _name(split), name, task)[1]).any():
-                names[name] = None
-    return list(names) or ["loss"]
-
-
-def check_metric(metric: str, runs: Iterable[Trajectory], split: str) -> None:
-    """Raise a `TrajlabError` if no run has the metric on the split."""
-    if metric not in ("loss", *(known := metrics(runs, split))):
-        raise TrajlabError(
-            f"no run has the metric {metric!r} on the {split} split; there is {', '.join(known)}"
-        )
 
 
 def read(
@@ -224,15 +206,15 @@ def read(
     """
     if not evaluated(run, split):
         raise TrajlabError(
-            f"{run.path} has no table {_name(split)}; record it with evaluate({split!r}, …), "
+            f"{run.path} has no table {table_of(split)}; record it with evaluate({split!r}, …), "
             "or leave the run out"
         )
     sign = 1 if higher_is_better(run, split, metric) else -1
-    step, score = task_column(run, _name(split), metric, task)
-    if metric not in run.table(_name(split)):
-        step = np.asarray(run.table(_name(split))["step"])
+    step, score = task_column(run, table_of(split), metric, task)
+    if metric not in run.table(table_of(split)):
+        step = np.asarray(run.table(table_of(split))["step"])
         score = np.full(step.shape, np.nan)
-    chosen = task_column(run, _name(selection_split), metric, task)
+    chosen = task_column(run, table_of(selection_split), metric, task)
     joined = Evaluations.clean(
         step,
         np.full(step.shape, np.nan),
@@ -253,27 +235,9 @@ def read(
     )
 
 
-def evaluated(run: Trajectory, split: str) -> bool:
-    """Tell whether a run was evaluated on `split`."""
-    return _name(split) in run.tables
-
-
-def unevaluated(runs: Iterable[Trajectory], split: str, axis: Axis = TRAINING_LOSS) -> str:
-    """Return why no score can be read over training loss, if no run was evaluated for it."""
-    if any(evaluated(run, split) and has_axis(run, axis) for run in runs):
-        return ""
-    if axis == TRAINING_LOSS:
-        return f"no run was evaluated on the training set and on the {split} split"
-    return f"no run was evaluated on the {split} split and recorded its {axis.name}"
-
-
-def _name(split: str) -> str:
-    return f"evaluations/{split}"
-
-
 def _correct(run: Trajectory, task: str, split: str, step: Steps) -> npt.NDArray[np.bool_] | None:
     """Return (n, item) which items were right at `step`, none where it was not recorded."""
-    table = run.table(_name(split))
+    table = run.table(table_of(split))
     tasks: Sequence[str] = list(table["task"])
     if "correct" not in table or task not in tasks:
         return None

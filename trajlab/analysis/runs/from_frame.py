@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlab.analysis.runs.columns import Steps
+from trajlab.analysis.runs.recorded import Steps
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
