@@ -47,7 +47,7 @@ class Method:
     spread
         Times the standard deviation of the shifts of runs.
     noise
-        Times the standard deviations of the noise of evaluations.
+        Times the standard deviations of all noise but the shifts of runs.
     sampled
         Standard error of log10 of the loss, measured on a sample that all runs of the side share.
     """
@@ -128,7 +128,8 @@ class Study:
         log_loss[:] = how.path(step / STEPS)
         if how.stuck:
             log_loss[: how.stuck] = stuck(step / STEPS)
-        log_loss += rng.normal(0, LOSS_SD, (*shape[:2], 1)) + rng.normal(0, JITTER_SD, shape)
+        log_loss += rng.normal(0, how.noise * LOSS_SD, (*shape[:2], 1))
+        log_loss += rng.normal(0, how.noise * JITTER_SD, shape)
         shift = np.sqrt(self.shared) * rng.normal(0, how.spread * RUN_SD, (shape[0], 1, 1))
         apart = rng.normal(0, how.spread * RUN_SD, (*shape[:2], 1))
         added = np.broadcast_to(how.gap(log_loss) if callable(how.gap) else how.gap, shape).copy()

@@ -78,7 +78,7 @@ class TrainSample:
     @property
     def left_out(self) -> float:
         """Share of the training set that is not in it."""
-        return 1 - self.identity["sample_size"] / max(self.identity["sample_of"], 1)
+        return float(1 - self.identity["sample_size"] / max(self.identity["sample_of"], 1))
 
     def run(self, model: nn.Module, step: Callable[[Any, int], None]) -> None:
         """Call `step` with each batch and its number, in evaluation mode and without gradients.
