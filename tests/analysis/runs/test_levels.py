@@ -1,0 +1,76 @@
+"""Losses and clocks at steps, at the edges of what is read between two of them."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from trajlab import TrajlabError
+from trajlab.analysis.runs.levels import breaks_off, clock, clock_at, loss_at
+
+NAN, INF = np.nan, np.inf
+
+
+def at(step, known, loss):
+    return loss_at(np.array([step]), np.array(known), np.array(loss, float))[0]
+
+
+@pytest.mark.parametrize(("decades", "read"), [(0.4999, True), (0.5001, False)])
+def test_a_loss_is_read_between_two_at_most_half_a_decade_apart(decades, read):
+    for loss in ([1.0, 10**-decades], [10**-decades, 1.0]):
+        assert np.isfinite(at(2, [1, 3], loss)) == read
+    assert at(2, [1, 3], [1.0, 0.4]) == pytest.approx(0.4**0.5)  # the logarithm is linear
+    assert at(3, [1, 5], [1.0, 0.4]) == pytest.approx(0.4**0.5)
+
+
+def test_nothing_is_read_outside_and_what_was_recorded_stands():
+    assert np.isnan(at(0, [1, 3], [1, 1]))
+    assert np.isnan(at(4, [1, 3], [1, 1]))
+    assert np.isnan(at(2, [1, 3], [1, 0]))
+    assert at(3, [1, 3], [1, -2]) == -2
+    assert at(1, [1, 3], [1, 1]) == at(3, [1, 3], [1, 1]) == 1
+    assert np.isnan(at(1, [], []))
+
+
+@pytest.mark.parametrize(
+    ("loss", "broken"),
+    [
+        ([1, NAN, 1, NAN], False),  # as long as a pause before
+        ([1, NAN, 1, NAN, NAN], True),
+        ([NAN, NAN, 1, NAN, NAN], False),
+        ([1, 1, NAN], True),
+        ([1, INF], True),
+        ([INF, 1], False),
+        ([1, INF, NAN], True),
+        ([NAN], True),
+        ([], False),
+    ],
+)
+def test_a_loss_breaks_off_where_it_is_away_for_longer_than_before(loss, broken):
+    assert breaks_off(np.array(loss, float)) == broken
+
+
+def test_a_clock_is_linear_between_its_readings_and_0_is_no_place():
+    said = clock_at(np.array([0, 1, 2, 3, 5]), np.array([0, 2, 4]), np.array([0.0, 10.0, 40.0]))
+    np.testing.assert_array_equal(said, [NAN, 5, 10, 25, NAN])
+
+
+class View(dict):
+    """A table whose columns are one number a step."""
+
+    def axes(self, name):
+        return ("step",)
+
+
+def ticking(values):
+    """Return a run with one table, whose column `tokens` has these values."""
+    view = View(step=np.arange(len(values)), tokens=np.array(values))
+    return SimpleNamespace(tables=["losses"], table=lambda name: view, path="run.h5")
+
+
+def test_a_clock_may_stand_still_but_not_fall():
+    step, values = clock(ticking([0, 5, 5, -1, 8]), "tokens")  # a missing integer is -1
+    np.testing.assert_array_equal(step, [0, 1, 2, 4])
+    np.testing.assert_array_equal(values, [0, 5, 5, 8])
+    with pytest.raises(TrajlabError, match=r"tokens of run\.h5 falls at step 2"):
+        clock(ticking([0, 5, 4]), "tokens")
