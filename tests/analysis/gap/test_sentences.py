@@ -112,7 +112,10 @@ def test_methods_that_share_a_baseline_are_one_family():
 
 def test_runs_that_do_not_differ_are_descriptive():
     told = sentences(row(delta=(2.0, 0.0), delta_p=np.nan, matched=(2.0, 0.1)))
-    assert told == [f"Descriptive only (runs of a side do not differ): {DELTA} = +2."]
+    assert told == [
+        f"Descriptive only (runs of a side do not differ): {DELTA} = +2; at equal training loss "
+        "(L = 0.001) the difference is +2."
+    ]
 
 
 def test_a_run_that_never_trained_is_named():
@@ -150,7 +153,12 @@ def test_seeds_are_planned_at_the_level_of_all_tests():
 
 def test_fewer_than_three_runs_are_descriptive():
     told = sentences(row(n=2, delta=(2.0, 1.0), matched=(1.5, 0.1)))
-    assert told == [f"Descriptive only (n = 2 against 5): {DELTA} = +2."]
+    assert told == [
+        f"Descriptive only (n = 2 against 5): {DELTA} = +2; at equal training loss (L = 0.001) the "
+        "difference is +1.5."
+    ]
+    nowhere = sentences(row(n=2, delta=(2.0, 1.0), matched=(np.nan, 0.1)))
+    assert nowhere == [f"Descriptive only (n = 2 against 5): {DELTA} = +2."]
 
 
 def test_what_is_not_compared_says_why():
