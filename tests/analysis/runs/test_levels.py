@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trajlab import TrajlabError
-from trajlab.analysis.runs.levels import breaks_off, clock, clock_at, loss_at
+from trajlab.analysis.runs.levels import breaks_off, clock, clock_at, loss_at, running_loss
 
 NAN, INF = np.nan, np.inf
 
@@ -74,3 +74,38 @@ def test_a_clock_may_stand_still_but_not_fall():
     np.testing.assert_array_equal(values, [0, 5, 5, 8])
     with pytest.raises(TrajlabError, match=r"tokens of run\.h5 falls at step 2"):
         clock(ticking([0, 5, 4]), "tokens")
+
+
+class Losses(View):
+    """The table of training losses."""
+
+    def axes(self, name):
+        return ("step", "task") if name == "loss" else ("step",)
+
+
+def training(losses, epochs):
+    """Return a run whose batches had these losses, at these epochs."""
+    loss = np.array(losses, float)[:, None]
+    view = Losses(step=np.arange(len(losses)), epoch=np.array(epochs), task=["a"], loss=loss)
+    return SimpleNamespace(tables=["losses"], table=lambda name: view, path="run.h5")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [
+        ([0, 0, 0, 0, 1, 1, 1, 1], [0.5, 1.5, 3.5, 5.5]),  # four steps back
+        ([0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75], [0.5, 1.5, 3.5, 5.5]),
+        ([0] * 8, [0.5, 2.5, 4.5, 6.5]),  # since the step before
+    ],
+)
+def test_the_running_loss_is_that_of_the_epoch_before(epochs, expected):
+    step = np.array([1, 3, 5, 7])
+    read = running_loss(training(range(8), epochs), "a", step)
+    np.testing.assert_array_equal(read, expected)
+
+
+def test_steps_without_the_task_do_not_count_in_its_running_loss():
+    run = training([NAN, NAN, 2, 3, 4, 5, NAN, 7], [0] * 8)
+    read = running_loss(run, "a", np.array([1, 3, 7]))
+    np.testing.assert_array_equal(read, [NAN, 2.5, 16 / 3])
+    assert np.isnan(running_loss(run, "b", np.array([1]))).all()
