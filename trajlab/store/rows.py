@@ -88,6 +88,12 @@ def row_shape(table: Table, name: str) -> tuple[int, ...]:
     return table.shape(column(table, name))
 
 
+def count(table: Table, name: str, size: int) -> int:
+    """Return how many rows of a column take about `size` bytes of memory, at least one."""
+    row = column(table, name).storage.itemsize * math.prod(row_shape(table, name))
+    return max(1, size // max(1, row))
+
+
 def encoded(values: Array) -> bytes:
     """Return the bytes of a column as they are stored."""
     if values.dtype.kind in "OU":
