@@ -1,5 +1,6 @@
 """One table of a run, read lazily across its files."""
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from trajlab.store import rows
+from trajlab.store.pool import require_memory
 from trajlab.store.rows import Array, Block, Stored
 from trajlab.store.snapshot import Snapshot
 from trajlab.store.source import PORTION, Source
@@ -45,7 +47,12 @@ class View(Mapping[str, Array]):
             pieces = list(self.portions(name, _WHOLE))
             return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         column = rows.column(self.declared, name)
-        values = np.empty((self.length, *rows.row_shape(self.declared, name)), column.storage)
+        shape = (self.length, *rows.row_shape(self.declared, name))
+        require_memory(
+            math.prod(shape) * column.storage.itemsize,
+            f"column {name} of table {self.name} in {self._snapshot.path}",
+        )
+        values = np.empty(shape, column.storage)
         first = 0
         for piece in self.portions(name):
             values[first : first + len(piece)] = piece
@@ -243,7 +250,7 @@ def view(snapshot: Snapshot, name: str) -> View:
     AbsentError
         If there is none of that name; the sentence names those there are.
     """
-    if name not in snapshot.tables:
+    if not snapshot.holds(name):
         raise AbsentError(
             f"{snapshot.path} has no table {name!r}; it has {', '.join(snapshot.tables) or 'none'}"
         )
