@@ -1,5 +1,6 @@
 """Exports: what was recorded stays what it is, and a file is there whole or not at all."""
 
+import csv
 import json
 import math
 import os
@@ -82,6 +83,20 @@ def test_a_csv_holds_no_formula(tmp_path):
     export(record(tmp_path / "run.h5", sign="-1", name="@a"), tmp_path / "o.csv", "notes")
     row = pd.read_csv(tmp_path / "o.csv", dtype=str).iloc[0]
     assert (row["why"], row["name"], row["sign"]) == ("'=1+1", "'@a", "-1")
+
+
+@pytest.mark.parametrize(
+    "begin", ["=", "+", "@", "\t=", "\r=", "\n=", "\uff1d", "\uff0b", "\uff20"]
+)
+def test_a_csv_holds_no_formula_however_it_begins(tmp_path, begin):
+    facts = {"name": f"{begin}A1", "own": "A1=", "later": f"a{begin}A1"}
+    export(record(tmp_path / "run.h5", **facts), tmp_path / "o.csv", "notes")
+    with open(tmp_path / "o.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    begin = begin.replace("\r", "\n")
+    for row in rows:
+        assert [row[key] for key in facts] == [f"'{begin}A1", "A1=", f"a{begin}A1"]
+    assert len(rows) == 3
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".nc"])
