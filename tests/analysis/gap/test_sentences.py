@@ -5,13 +5,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from tests.analysis.results import made_up
 from trajlab.analysis import verdict
 from trajlab.analysis.gap.adjustment import adjust
 from trajlab.analysis.gap.decomposition import TERMS
-from trajlab.analysis.gap.sentences import seeds_needed
+from trajlab.analysis.statistics.power import seeds_needed
 
 DELTA = "Δ of test accuracy (evaluations best on validation)"
 
@@ -320,14 +319,3 @@ def test_what_the_difference_is_of_is_told(chosen_on, said):
 def test_of_a_metric_of_which_less_is_better_the_sign_is_told():
     told = sentences(row(delta=(2.0, 1.0), metric="mae", higher_is_better=False))[0]
     assert told.startswith("Improved: Δ of test mae (evaluations best on validation; above 0 is b")
-
-
-def test_seeds_needed_against_the_power_they_give():
-    """With SD known (many degrees of freedom), the n found has power .8 in simulation."""
-    n = seeds_needed(1.0, 1e9, 1.2, 0.05)
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, 4000, n)) + np.array([0, 1.2])[:, None, None]
-    error = np.sqrt((a.var(axis=1, ddof=1) + b.var(axis=1, ddof=1)) / n)
-    found = np.abs(b.mean(axis=1) - a.mean(axis=1)) > stats.t.ppf(0.975, 2 * n - 2) * error
-    assert found.mean() == pytest.approx(0.8, abs=0.04)
-    assert seeds_needed(1.0, 4, 1.2, 0.05) > n  # a spread known from few runs is planned larger
