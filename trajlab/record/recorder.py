@@ -232,7 +232,9 @@ class Recorder(Recording):
         values : mapping
             ``{task: {"loss": …, "accuracy": …}}``, in any unit, as they are to be stored. Beside
             the metrics ``"correct"`` takes a flag for each item of the data, in the same order
-            each time: stored as bits, read back by `Trajectory.correct`.
+            each time: stored as bits, read back by `Trajectory.correct`. A loss measured on a part
+            of the data may have its standard error beside it, as ``"loss_se"``: intervals at equal
+            loss then hold it.
         step : int, optional
             Optimizer updates completed, if the recorder does not count them rightly by itself.
         **clocks : float
