@@ -77,9 +77,15 @@ def _of_matched(row: Row, *, along: bool) -> Statement:
     if row["sign"] == np.sign(row["matched"]):
         way = "down" if axis.is_loss else "on"
         shared = "loss" if axis.is_loss else axis.name
+        shared += " above 0" if without_logarithm(row) else ""
         onset = f", significant at every common {shared} from {row['onset_loss']:.2g} {way}"
         numbers["onset_loss"] = row["onset_loss"]
     return f"A gap is present at {loss}: {found}{onset}.", numbers
+
+
+def without_logarithm(row: Row) -> int:
+    """Return how many evaluations of both sides have a loss at or below 0."""
+    return sum(int(row.get(f"n_no_logarithm{end}", 0)) for end in ("", "_baseline"))
 
 
 def _of_reach(row: Row) -> Statement:

@@ -13,7 +13,7 @@ from math import log10, sqrt
 import numpy as np
 
 from trajlab.analysis.gap.adjustment import adjust
-from trajlab.analysis.gap.apportion import apportion, of_lone_run, of_steps
+from trajlab.analysis.gap.apportion import apportion, of_lone_run, of_steps, without_logarithm
 from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.interface.result import (
     FEWEST_RUNS,
@@ -94,6 +94,7 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
     yield from apportion(row, 1 - confidence)
     yield from of_lone_run(row)
     yield from _of_overlap(row)
+    yield from _of_no_logarithm(row)
     yield from of_steps(row)
     yield from _of_left_out(row)
 
@@ -103,9 +104,9 @@ def _described(row: Row, score: str, why: str) -> Statement:
     text = f"Descriptive only ({why}): {score} = {row['delta']:+.3g}"
     numbers = {name: row[name] for name in ("delta", "n_runs", "n_baseline")}
     if not np.isnan(row["matched"]):
-        text += (
-            f"; at {Axis.of(row).equal(row['common_loss'])} the difference is {row['matched']:+.3g}"
-        )
+        above = ", the lowest above 0," if without_logarithm(row) else ""
+        place = f"{Axis.of(row).equal(row['common_loss'])}{above}"
+        text += f"; at {place} the difference is {row['matched']:+.3g}"
         numbers |= {"matched": row["matched"], "common_loss": row["common_loss"]}
     return f"{text}.", numbers
 
@@ -207,6 +208,16 @@ def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> 
     if np.isinf(numbers["seeds"]):
         return f"Cannot tell: {text}; {margin:g} needs a larger test set.", numbers
     return f"Cannot tell: {text}; about {numbers['seeds']:.0f} seeds for {margin:g}.", numbers
+
+
+def _of_no_logarithm(row: Row) -> Iterator[Statement]:
+    """Say which evaluations have no place at equal loss, so that what is read there is not all."""
+    if number := without_logarithm(row):
+        yield (
+            f"At equal {Axis.of(row).name} only losses above 0 are compared: {number} evaluations "
+            "have one at or below 0, which has no logarithm; --x step compares them all.",
+            {"n_no_logarithm": number},
+        )
 
 
 def _of_overlap(row: Row) -> Iterator[Statement]:

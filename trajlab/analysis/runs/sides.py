@@ -81,4 +81,5 @@ class Side:
     def counts(self, suffix: str = "") -> dict[str, int]:
         """Return what was left out, as columns."""
         names = ("n_incomplete", "n_diverged", "n_excluded", "n_unevaluated", "n_unplaced")
+        names += ("n_no_logarithm",)
         return {name + suffix: getattr(self, name) for name in names}
