@@ -21,7 +21,7 @@ from trajlab.report.page import render
 from trajlab.store import load
 
 PICTURES = Path(os.environ.get("TRAJLAB_PICTURES", "runs/pictures"))
-LARGEST = 3_500_000  # bytes of the page of 20 tasks × 3 methods
+LARGEST = 3_000_000  # bytes of the page of 20 tasks × 3 methods
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,21 @@ def test_unticking_hides_a_series(browser: Browser, file: Path) -> None:
     section.locator(".series input").first.uncheck()
     page.wait_for_timeout(300)
     assert 0 < marks.count() < before
+
+
+def test_a_figure_that_fails_is_told_and_the_static_one_takes_its_place(
+    browser: Browser, file: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.html"
+    broken.write_text(file.read_text().replace('"field":"gap"', '"field":[]'))
+    page = browser.new_page()
+    page.goto(broken.as_uri())
+    page.locator("#gap").scroll_into_view_if_needed()
+    said = page.get_by_text("The interactive figure could not be drawn")
+    said.first.wait_for()
+    assert said.count() == 1
+    assert page.locator("#gap .static").is_visible()
+    assert not page.locator("#gap .chart").first.is_visible()
 
 
 def test_every_link_leads_somewhere(browser: Browser, file: Path) -> None:

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -6,7 +7,7 @@ from matplotlib import pyplot as plt
 
 from tests.plots.test_gap import result
 from trajlab.analysis import Gap
-from trajlab.report.figures import draw, render
+from trajlab.report.figures import draw, render, svg
 
 
 def joined(*results: Gap) -> Gap:
@@ -44,3 +45,17 @@ def test_the_same_result_gives_the_same_bytes(kind: str) -> None:
 
 def test_text_in_svg_is_text() -> None:
     assert b">training loss" in render(draw("gap", result({"+same": 1})), "svg")
+
+
+def test_in_a_page_tags_are_short_and_text_is_whole() -> None:
+    name = "loss_0.123456  <of> $x$"
+    figure = draw("gap", joined(result({"+same": 1}, task=name), result({"+same": 1}, task="b")))
+    element = svg(figure, "gap")
+    assert "loss_0.123456  &lt;of&gt; $x$" in element
+    tags = "".join(re.findall("<[^>]*>", element))
+    assert not re.findall(r"\d\.\d\d", tags)
+    assert len(element) < 0.7 * len(render(figure, "svg"))
+    (box,) = re.findall('viewBox="([^"]*)"', element)
+    assert [float(number) for number in box.split()] == pytest.approx(
+        [0, 0, *(72 * figure.get_size_inches())], abs=0.1
+    )

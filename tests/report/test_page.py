@@ -189,3 +189,18 @@ def test_a_figure_that_fails_costs_itself_alone(diagnosis, runs: Runs, monkeypat
     assert "This figure could not be drawn: ValueError: no <room>" in page.text
     text = " ".join(page.text.split())
     assert all(sentence in text for sentence in diagnosis.verdict["sentence"])
+
+
+def test_an_interactive_figure_that_fails_is_told_in_its_place(
+    diagnosis, runs: Runs, monkeypatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no <room>")
+
+    monkeypatch.setattr("trajlab.report.page.CHARTS", {"gap": fail})
+    monkeypatch.setattr("trajlab.report.page.curves", fail)
+    text = render(diagnosis, runs)
+    page, said = Page(text), "The interactive figure could not be made: ValueError: no <room>"
+    assert page.text.count(said) == 2
+    assert 'class="static"' in text.partition('id="gap"')[2].partition("</figure>")[0]
+    assert not any("live" in value for tag, _, value in page.attributes if tag == "figure")

@@ -125,13 +125,13 @@ def _table(table: pd.DataFrame) -> Readable | int:
     return readable(table) if len(table) <= PAGE_ROWS else len(table)
 
 
-def _interactive(chart: Callable[[], list[Panel]]) -> list[Panel]:
-    """Make the interactive figures; the page has the static one where that fails."""
+def _interactive(chart: Callable[[], list[Panel]]) -> list[Panel] | str:
+    """Make the interactive figures, or say why there are none: a fault must not cost the page."""
     try:
         return chart()
-    except Exception:
+    except Exception as error:
         log.warning("an interactive figure could not be made", exc_info=True)
-        return []
+        return f"The interactive figure could not be made: {type(error).__name__}: {error}"
 
 
 def _figure(name: str, result: Result) -> Markup | str:

@@ -13,10 +13,11 @@ from trajlab.analysis.factors.quadrants import factor_names, quadrant_frame
 from trajlab.analysis.factors.sentences import sentences
 from trajlab.analysis.interface.axis import LOSS, TRAINING
 from trajlab.analysis.interface.options import BASELINE, Options, Rule
-from trajlab.analysis.interface.result import Family, Result, Sentence
+from trajlab.analysis.interface.result import Family, Result
+from trajlab.analysis.interface.sentence import Sentence
 from trajlab.analysis.interface.tables import Head, group_columns
 from trajlab.analysis.runs import groups
-from trajlab.analysis.runs.quantities import quantities
+from trajlab.analysis.runs.recorded import quantities
 from trajlab.analysis.summary import CHECKPOINTS, FACTORS, summarise_runs
 from trajlab.lazy import pd
 from trajlab.store import Trajectory

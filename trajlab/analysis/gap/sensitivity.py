@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from trajlab.analysis.gap.compared import Compared
 from trajlab.analysis.gap.decomposition import Decomposition, decompose
 from trajlab.analysis.gap.matching import POINTS_PER_DECADE, gap_curve
 from trajlab.analysis.gap.onset import ONSETS
 from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.interface.axis import Axis
-from trajlab.analysis.interface.result import FEWEST_RUNS, Sentence
+from trajlab.analysis.interface.sentence import FEWEST_RUNS, Sentence
 from trajlab.analysis.interface.tables import records
 from trajlab.analysis.runs.curve import RULES
 from trajlab.analysis.runs.evaluations import WINDOWS
@@ -22,13 +23,13 @@ from trajlab.lazy import pd
 _SHOWN = ("delta", "matched")
 
 
-def sensitivity_frame(runs: Side, baseline: Side, options: GapOptions) -> pd.DataFrame:
+def sensitivity_frame(each: Compared, options: GapOptions) -> pd.DataFrame:
     """Return one row a choice: rule, common loss, grid, window, and each run left out.
 
     Parameters
     ----------
-    runs, baseline
-        The sides of the comparison, both with runs.
+    each
+        A comparison whose sides both have runs.
     options
         What the comparison was made with.
 
@@ -38,7 +39,8 @@ def sensitivity_frame(runs: Side, baseline: Side, options: GapOptions) -> pd.Dat
         `varied, value, common_loss, delta, matched` with their intervals, and `onset_loss` where
         the grid varies.
     """
-    return pd.DataFrame(_rows(runs, baseline, options))
+    readings = pd.DataFrame(_rows(each.runs, each.baseline, options))
+    return each.head.above(readings.assign(metric=each.metric, reason=""))
 
 
 def _rows(runs: Side, baseline: Side, options: GapOptions) -> Iterator[dict[str, Any]]:

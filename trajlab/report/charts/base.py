@@ -11,6 +11,7 @@ from trajlab.analysis.interface.tables import records
 from trajlab.plots.style import series
 
 Spec = dict[str, Any]
+Row = dict[str, Any]
 
 PALETTE = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#949494", "#56b4e9")
 SHAPES = {  # and the signs that stand for them in words
@@ -125,24 +126,33 @@ def look(names: Iterable[str], places: Mapping[str, int] | None = None) -> Look:
     return Look(named, encoding(colors), encoding(dashes), encoding(shapes))
 
 
-def values(table: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """List the rows for a page: few digits, and null for what is not finite."""
-    return [{name: _value(row[name]) for name in columns if name in row} for row in records(table)]
+def data(table: pd.DataFrame, columns: Sequence[str]) -> list[Row]:
+    """Return one row a series, its values as lists: a third of the length of a row a point.
+
+    Digits are few, and what is not finite is null.
+    """
+    names = [name for name in columns if name in table and name != "series"]
+    return [
+        {"series": str(series), **{name: list(map(short, rows[name])) for name in names}}
+        for series, rows in table.groupby("series", sort=False)
+    ]
 
 
-def figure(data: Sequence[Mapping[str, Any]], finding: str, **parts: Any) -> Spec:
+def figure(data: Sequence[Row], finding: str, **parts: Any) -> Spec:
     """Return a whole specification, whose series the page can hide.
 
     Parameters
     ----------
     data
-        Rows with the column `series`.
+        One row a series, as :func:`data` returns them.
     finding
         What the figure shows, in words, for those who do not see it.
     **parts
         ``layer``, or ``mark`` and ``encoding``; and ``transform``.
     """
     hide = {"filter": "indexof(hidden, datum.series) < 0"}
+    lists = [name for name, held in data[0].items() if isinstance(held, list)] if data else []
+    spread = [{"flatten": lists}] if lists else []
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "description": finding,
@@ -153,7 +163,7 @@ def figure(data: Sequence[Mapping[str, Any]], finding: str, **parts: Any) -> Spe
         "data": {"values": list(data)},
         **parts,
         "params": [{"name": "hidden", "value": []}, *parts.get("params", [])],
-        "transform": [hide, *parts.get("transform", [])],
+        "transform": [hide, *spread, *parts.get("transform", [])],
     }
 
 
@@ -162,11 +172,15 @@ def tooltip(*fields: str) -> list[Spec]:
     return [{"field": name, "title": name.replace("_", " ")} for name in fields]
 
 
-def _value(value: Any) -> Any:
+def short(value: Any) -> Any:
+    """Return a value as a page writes it; None for what is missing or not finite."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if isinstance(value, (int, np.integer)):
         return int(value)
     if isinstance(value, (float, np.floating)):
-        return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
+        if not np.isfinite(value):
+            return None
+        rounded = float(f"{value:.{DIGITS}g}")
+        return int(rounded) if rounded.is_integer() else rounded
     return None if value is None or pd.isna(value) else str(value)

@@ -13,11 +13,11 @@ from trajlab.report.charts.base import (
     ZOOM,
     Panel,
     Spec,
+    data,
     figure,
     look,
     panels,
     tooltip,
-    values,
 )
 
 _TOLD = ("series", "step", "cosine", "low", "high")
@@ -69,11 +69,11 @@ def _panel(title: str, rows: pd.DataFrame, corrected: pd.DataFrame) -> Panel:
         "mark": {"type": "point", "aria": False, "size": 170, "strokeWidth": 2, "clip": True},
         "encoding": pointed,
     }
-    data = pd.concat([lines.assign(corrected=False), marks.assign(corrected=True)])
+    table = pd.concat([lines.assign(corrected=False), marks.assign(corrected=True)])
     means = lines.groupby("series")["cosine"].mean()
     told = "; ".join(f"{pair}: {mean:+.2f}" for pair, mean in means.items())
     drawn = figure(
-        values(data, (*_TOLD, "corrected")),
+        data(table, (*_TOLD, "corrected")),
         f"Mean cosine of the task gradients over training. {told}.",
         layer=[ZERO, band, line, points, large],
     )
@@ -98,11 +98,11 @@ def _layers(rows: pd.DataFrame) -> Spec:
     windows = rows.assign(step=window).groupby(["layer", "step"], sort=False)
     cells = windows["cosine"].mean().reset_index()
     order = list(dict.fromkeys(rows["layer"]))
-    data = values(cells.assign(series="layers"), ("series", "layer", "step", "cosine"))
+    shown = data(cells.assign(series="layers"), ("series", "layer", "step", "cosine"))
     means = cells.groupby("layer")["cosine"].mean()
     told = f"from {means.min():+.2f} ({means.idxmin()}) to {means.max():+.2f} ({means.idxmax()})"
     return figure(
-        data,
+        shown,
         f"Mean cosine of the task gradients by layer, {told}.",
         mark={"type": "rect", "tooltip": True, "aria": False},
         encoding={

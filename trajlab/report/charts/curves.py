@@ -1,26 +1,31 @@
-"""Loss and metric of every run over an axis of one's choice."""
+"""Loss and metrics of every run over an axis of one's choice."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from trajlab.report.charts.base import ZOOM, Panel, figure, label, look, tooltip, values
+from trajlab.analysis.interface.axis import Axis
+from trajlab.analysis.runs.levels import clock
+from trajlab.errors import TrajlabError
+from trajlab.report.charts.base import ZOOM, Panel, Row, Spec, figure, label, look, short, tooltip
 from trajlab.store import Trajectory
 
-MOST_RUNS = 60  # beyond, the first runs of each group stand for it
-POINTS = 40_000  # of all curves, which share them
+MOST_CURVES = 1200  # of a run and task each; beyond, some runs of each group stand for it
+POINTS = 15_000  # of all curves, which share them
 MOST, LEAST = 60, 12  # points of one curve
 _LOSS = "training loss"
-_AXES = ("step", _LOSS, "epoch")
-_ABOUT = ("step", "task", "items", "correct")
+_CLOCKS = ("epoch", "tokens", "samples", "flops", "wall_time")
+_ABOUT = ("step", "task", "items", "correct", *_CLOCKS)
 
 
 def curves(
     runs: Iterable[Trajectory], keys: Sequence[str], places: Mapping[str, int]
 ) -> list[Panel]:
-    """Return one panel: what each run reached, by step, training loss, or another axis.
+    """Return one panel: what each run reached, by step, training loss, or what a clock said.
 
     Parameters
     ----------
@@ -37,18 +42,26 @@ def curves(
         Empty if nothing was evaluated.
     """
     chosen, left_out = _spread(list(runs), keys)
-    tables = [table for run in chosen if len(table := _table(run, keys))]
+    tables = {
+        (label(run.metadata, keys) or "all runs", run.path.name, task): table
+        for run in chosen
+        for task, table in _tables(run)
+    }
     if not tables:
         return []
-    whole = pd.concat(tables, ignore_index=True)
-    axes = [name for name in _AXES if name in whole]
-    data = _thinned(whole, axes)
-    own = look(whole["series"], places)
-    what = list(dict.fromkeys(whole["what"]))
+    present = {name: None for table in tables.values() for name in table}
+    axes = [name for name in ("step", _LOSS, *map(_words, _CLOCKS)) if name in present]
+    # A dot in a metric's name would be read as a path.
+    columns = {f"c{number}": name for number, name in enumerate(present)}
+    along = {key: name for axis in axes for key, name in columns.items() if name == axis}
+    shown = {key: name for key, name in columns.items() if name not in axes or name == _LOSS}
+    own = look((name for name, _, _ in tables), places)
     at = {
-        "x": {"field": "x", "type": "quantitative", "title": "the axis chosen below"},
-        "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}},
+        "x": {"field": "x", "type": "quantitative", "title": None},
+        "y": {"field": "value", "type": "quantitative", "title": None},
     }
+    for channel in at.values():
+        channel["scale"] = {"zero": False}
     line = {
         "mark": {"type": "line", "aria": False, "strokeWidth": 1.2, "opacity": 0.7},
         "encoding": {
@@ -56,36 +69,43 @@ def curves(
             "color": own.color,
             "strokeDash": own.dash,
             "detail": {"field": "run"},
-            "order": {"field": "step"},
+            "order": {"field": next(iter(along)), "type": "quantitative"},
         },
     }
+    told = [{"field": key, "title": name} for key, name in along.items()]
     points = {
         "mark": {"type": "point", "filled": True, "size": 20, "opacity": 0.5},
         "encoding": {
             **at,
             "color": own.color,
-            "tooltip": tooltip("series", "run", "what", "value", *axes),
+            "tooltip": [*tooltip("series", "run", "task", "value"), *told],
         },
         "params": [ZOOM],
     }
+    tasks = dict.fromkeys(task for _, _, task in tables)
     spec = figure(
-        data,
+        _thinned(tables, columns),
         f"Loss and metrics of {len(chosen)} runs over training.",
         layer=[line, points],
-        params=[_select("shown", what), _select("along", axes)],
+        params=[
+            _select("task", {task: task for task in tasks}),
+            _select("shown", shown),
+            _select("along", along),
+        ],
         transform=[
-            {"filter": "datum.what == shown"},
-            {"flatten": ["value", *axes]},
+            {"filter": "datum.task == task"},
             {"calculate": "datum[along]", "as": "x"},
+            {"calculate": "datum[shown]", "as": "value"},
+            {"filter": "isValid(datum.x) && isValid(datum.value)"},
         ],
     )
     title = f"{len(chosen)} of {len(chosen) + left_out} runs" if left_out else ""
     return [Panel(title, spec, own.names)]
 
 
-def _select(name: str, options: Sequence[str]) -> dict[str, object]:
-    bind = {"input": "select", "options": list(options), "name": f"{name} "}
-    return {"name": name, "value": options[0], "bind": bind}
+def _select(name: str, options: Mapping[str, str]) -> Spec:
+    bind = {"input": "select", "options": list(options), "labels": list(options.values())}
+    return {"name": name, "value": next(iter(options)), "bind": {**bind, "name": f"{name} "}}
 
 
 def _spread(runs: list[Trajectory], keys: Sequence[str]) -> tuple[list[Trajectory], int]:
@@ -93,15 +113,17 @@ def _spread(runs: list[Trajectory], keys: Sequence[str]) -> tuple[list[Trajector
     groups: dict[str, list[Trajectory]] = {}
     for run in runs:
         groups.setdefault(label(run.metadata, keys), []).append(run)
-    each = max(1, MOST_RUNS // max(1, len(groups)))
-    chosen = [run for group in groups.values() for run in group[:each]]
+    share = min(1.0, MOST_CURVES / max(1, sum(len(run.tasks) for run in runs)))
+    chosen = []
+    for group in groups.values():
+        places = np.linspace(0, len(group) - 1, ceil(len(group) * share)).astype(int)
+        chosen += [group[place] for place in places]
     return chosen, len(runs) - len(chosen)
 
 
-def _table(run: Trajectory, keys: Sequence[str]) -> pd.DataFrame:
-    """Return a run's evaluations: one row a step, task, split and metric, thinned out."""
+def _tables(run: Trajectory) -> Iterable[tuple[str, pd.DataFrame]]:
+    """Yield each task with its evaluations: a row a step, and a column a measure and axis."""
     parts = []
-    train = run.frame("evaluations/train") if "evaluations/train" in run.tables else None
     for name in run.tables:
         if not name.startswith("evaluations/"):
             continue
@@ -109,30 +131,45 @@ def _table(run: Trajectory, keys: Sequence[str]) -> pd.DataFrame:
         told = [str(column) for column in frame if column not in _ABOUT]
         of_tasks = [column for column in told if table.axes(column) == ("step", "task")]
         scores = [column for column in of_tasks if is_numeric_dtype(frame[column])]
-        rows = frame.melt(["step", "task"], scores, "metric").dropna(subset=["value"])
         split = name.removeprefix("evaluations/")
-        rows["what"] = rows["task"].astype(str) + " · " + split + " " + rows["metric"].astype(str)
-        parts.append(rows)
+        words = {score: Axis(loss=f"{split}/{score}").name for score in scores}
+        parts.append(frame.set_index(["task", "step"])[scores].rename(columns=words))
     if not parts:
-        return pd.DataFrame()
-    rows = pd.concat(parts, ignore_index=True)
-    if train is not None and "loss" in train:
-        losses = train.rename(columns={"loss": _LOSS})
-        extra = [name for name in ("epoch",) if name in losses]
-        rows = rows.merge(losses[["step", "task", _LOSS, *extra]], on=["step", "task"], how="left")
-    named = rows.assign(series=label(run.metadata, keys) or "all runs", run=run.path.name)
-    return named[["series", "run", "what", "value", *(name for name in _AXES if name in named)]]
+        return
+    clocks = {name: reading for name in _CLOCKS if (reading := _clock(run, name))}
+    whole = pd.concat(parts, axis="columns").sort_index()
+    for task, rows in whole.groupby("task", sort=False):
+        table = rows.droplevel("task").reset_index().dropna(axis="columns", how="all")
+        read = {
+            _words(name): np.interp(table["step"], *reading, left=np.nan, right=np.nan)
+            for name, reading in clocks.items()
+        }
+        yield str(task), table.assign(**read)
 
 
-def _thinned(whole: pd.DataFrame, axes: Sequence[str]) -> list[dict[str, object]]:
+def _clock(run: Trajectory, name: str) -> tuple[Any, Any] | None:
+    try:
+        step, values = clock(run, name)
+    except TrajlabError:
+        return None  # it falls: no axis
+    return (step, values) if len(step) else None
+
+
+def _words(name: str) -> str:
+    return Axis(name).name
+
+
+def _thinned(
+    tables: Mapping[tuple[str, str, str], pd.DataFrame], columns: Mapping[str, str]
+) -> list[Row]:
     """Return one row a curve, its points as lists: many short rows would fill the page."""
-    curves = whole.groupby(["series", "run", "what"], sort=False)
-    each = int(np.clip(POINTS // max(1, curves.ngroups), LEAST, MOST))
+    each = int(np.clip(POINTS // len(tables), LEAST, MOST))
     rows = []
-    for (name, run, what), part in curves:
-        ordered = part.sort_values("step")
-        kept = ordered.iloc[np.unique(np.linspace(0, len(part) - 1, each).astype(int))]
-        points = values(kept, ["value", *axes])
-        lists = {column: [point[column] for point in points] for column in ("value", *axes)}
-        rows.append({"series": name, "run": run, "what": what, **lists})
+    for (series, run, task), table in tables.items():
+        kept = table.iloc[np.unique(np.linspace(0, len(table) - 1, each).astype(int))]
+        lists = {
+            key: [short(value) for value in kept[name]] if name in kept else [None] * len(kept)
+            for key, name in columns.items()
+        }
+        rows.append({"series": series, "run": run, "task": task, **lists})
     return rows

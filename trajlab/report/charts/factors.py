@@ -13,12 +13,12 @@ from trajlab.report.charts.base import (
     ZERO,
     Panel,
     Spec,
+    data,
     figure,
     labelled,
     look,
     panels,
     tooltip,
-    values,
 )
 
 _WHOLE, _EQUAL = "over whole runs", "at equal training loss"
@@ -63,7 +63,7 @@ def _panel(title: str, rows: pd.DataFrame, places: Mapping[str, int]) -> Panel:
         for row in records(rows)
     )
     drawn = figure(
-        values(rows, (*_TOLD, "place")),
+        data(rows, (*_TOLD, "place")),
         f"Differences in standard errors, above 0 better. {told}.",
         layer=[*lines, point],
     )

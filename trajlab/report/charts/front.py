@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from trajlab.analysis import Front
-from trajlab.report.charts.base import ZOOM, Panel, figure, look, panels, tooltip, values
+from trajlab.report.charts.base import ZOOM, Panel, data, figure, look, panels, tooltip
 
 
 def front(result: Front, places: Mapping[str, int]) -> list[Panel]:
@@ -63,7 +63,7 @@ def _panel(title: str, rows: pd.DataFrame, objective: list[tuple[str, str]]) -> 
         for method, chosen in table[table["chosen"].astype(bool)].groupby("method")
     )
     drawn = figure(
-        values(table, [*told, "x", "y"]),
+        data(table, [*told, "x", "y"]),
         f"Configurations in {first} and {second}. {best}.",
         layer=[line, point],
     )

@@ -10,19 +10,19 @@ import pandas as pd
 from trajlab.analysis import Gap
 from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.interface.tables import group_columns, records
-from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.runs.recorded import is_quantity
 from trajlab.plots.gap import ends, vertical_range
 from trajlab.report.charts.base import (
     ZERO,
     ZOOM,
     Panel,
     Spec,
+    data,
     figure,
     labelled,
     look,
     panels,
     tooltip,
-    values,
 )
 
 _TOLD = ("gap", "low", "high")
@@ -84,8 +84,8 @@ def _panel(
         "encoding": points["encoding"],
     }
     bands = [band("band_low", "band_high", 0.08), band("low", "high", 0.18)]
-    data = values(_with_onsets(rows, summary), ("series", matched, *_DRAWN))
-    drawn = figure(data, _finding(rows, axis), layer=[ZERO, *bands, line, points, onset])
+    shown = data(_with_onsets(rows, summary), ("series", matched, *_DRAWN))
+    drawn = figure(shown, _finding(rows, axis), layer=[ZERO, *bands, line, points, onset])
     return Panel(title, drawn, own.names)
 
 

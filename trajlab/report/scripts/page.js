@@ -14,12 +14,21 @@ const trajlabDraw = (() => {
     views.set(chart, view);
     await view.signal("hidden", hidden(chart.closest("section"))).runAsync();
   };
+  const say = (chart, error) => {
+    const figure = chart.closest("figure");
+    const said = document.createElement("p");
+    said.className = "note";
+    said.textContent = `The interactive figure could not be drawn: ${error.message}`;
+    if (!figure.querySelector(".static")) chart.querySelector(".drawing").replaceChildren(said);
+    else if (figure.classList.contains("on")) {  // the static one takes its place, once
+      figure.classList.remove("on");
+      figure.prepend(said);
+    }
+  };
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries.filter((each) => each.isIntersecting)) {
       seen.unobserve(entry.target);
-      draw(entry.target).catch((error) => {
-        entry.target.querySelector(".drawing").textContent = `Not drawn: ${error.message}`;
-      });
+      draw(entry.target).catch((error) => say(entry.target, error));
     }
   }, { rootMargin: "600px" });
   document.addEventListener("change", (event) => {
