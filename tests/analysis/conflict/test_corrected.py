@@ -78,3 +78,17 @@ def test_only_what_was_told_to_be_noise_is_called_noise(tmp_path):
     )
     noise = write_corrected(tmp_path / "2.h5", [np.nan, 0.4], [0.1] * 2)
     assert conflict([noise]).corrected["reason"].tolist() == ["noise-dominated", ""]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (-1.0, -1e-9, "oppose"),
+        (-1.0, 0.0, "cannot tell"),
+        (0.0, 1.0, "cannot tell"),
+        (1e-9, 1.0, "align"),
+        (np.nan, np.nan, "cannot tell"),
+    ],
+)
+def test_an_interval_that_ends_at_0_excludes_nothing(low, high, said):
+    assert reading(low, high) == said

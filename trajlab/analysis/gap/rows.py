@@ -214,7 +214,7 @@ def term_columns(
     columns |= {f"{term}_p_closed": p for term, p in zip(TERMS[1:], parts.closed, strict=True)}
     own = parts.over_runs
     columns |= {"delta_se": terms.error[0], "delta_df": terms.freedom[0]}
-    columns |= {"delta_seed_se": own.error, "delta_seed_df": own.freedom}
+    columns |= {"delta_seed_se": float(own.error), "delta_seed_df": float(own.freedom)}
     columns |= {"delta_item_se": parts.item_error or np.nan}  # not known, not none
     columns |= _range("reach_of_runs", parts.own_reach[0])
     columns |= _range("reach_of_baseline", parts.own_reach[1])
