@@ -6,21 +6,21 @@ from matplotlib.axes import Axes
 
 from trajlab.analysis import Correlation
 from trajlab.plots.figure import figure
-from trajlab.plots.style import Series, legend_below, plain, say, series
+from trajlab.plots.style import Places, Series, fitted, legend, plain, say, series
 
 NAMED = 12  # points that have room for their names
 
 
 @figure
-def correlate(result: Correlation, ax: Axes) -> None:
+def correlate(result: Correlation, ax: Axes, places: Places | None) -> None:
     """Draw the units of a correlation, and say its estimates with their intervals."""
-    ax.set_xlabel(plain(result.settings["x"].replace("_", " ")))
-    ax.set_ylabel(plain(result.settings["y"].replace("_", " ")))
+    ax.set_xlabel(plain(fitted(result.settings["x"].replace("_", " "))))
+    ax.set_ylabel(plain(fitted(result.settings["y"].replace("_", " "))))
     points = result.points.dropna(subset=["x_value", "y_value"])
     if points.empty:
         say(ax, "no unit has both quantities")
         return
-    kinds = list(series(points, ("setting", "task", "metric", "group")))
+    kinds = list(series(points, ("setting", "task", "metric", "group"), ("group",), places))
     for kind in kinds:
         ax.scatter(
             kind.rows["x_value"],
@@ -36,11 +36,7 @@ def correlate(result: Correlation, ax: Axes) -> None:
             name = plain(str(unit))
             ax.annotate(name, (x, y), (5, 4), textcoords="offset points", fontsize="small")
     ax.margins(0.2)
-    if len(kinds) > 1:
-        legend_below(ax)
-    else:  # needs no mark in the legend, where it would look like one more point
-        bare = {"handlelength": 0, "handletextpad": 0, "markerscale": 0}
-        ax.legend(frameon=False, fontsize="small", **bare)
+    legend(ax)
     sns.despine(ax=ax)
 
 
