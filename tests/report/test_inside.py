@@ -140,7 +140,7 @@ def check(figure: Figure) -> None:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize("number", [1, 6, 20, 40])
+@pytest.mark.parametrize("number", [1, 6, 40])
 def test_it_stays_inside(name: str, number: int) -> None:
     check(draw(name, FIGURES[name](number)))
 
@@ -188,4 +188,4 @@ def test_more_series_than_can_be_named_are_counted() -> None:
     one = replace(made, weights=made.weights.query("method == 'famo'"))
     told = [text.get_text() for text in draw("weighting", one).axes[0].get_legend().get_texts()]
     assert "… and 6 more" in told
-    assert max(map(len, told)) <= LONGEST + 2  # and what escapes a dollar
+    assert max(len(name.replace(r"\$", "$")) for name in told[:-1]) <= LONGEST

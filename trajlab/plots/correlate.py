@@ -32,9 +32,11 @@ def correlate(result: Correlation, ax: Axes, places: Places | None) -> None:
             ),
         )
     if len(points) <= NAMED:
+        middle = points["x_value"].mean()
         for unit, x, y in points[["unit", "x_value", "y_value"]].itertuples(index=False):
-            name = plain(str(unit))
-            ax.annotate(name, (x, y), (5, 4), textcoords="offset points", fontsize="small")
+            left, ha = (5, "left") if x <= middle else (-5, "right")  # towards the middle
+            place = {"textcoords": "offset points", "fontsize": "small", "ha": ha}
+            ax.annotate(plain(fitted(str(unit))), (x, y), (left, 4), **place)
     ax.margins(0.2)
     legend(ax)
     sns.despine(ax=ax)
@@ -52,6 +54,6 @@ def _estimates(correlations: pd.DataFrame) -> list[str]:
         known = f"{row['estimate']:.2f} {interval if pd.notna(row['low']) else 'no interval'}"
         estimate = f"{known}, p = {row['p_value']:.2g}" if pd.notna(row["estimate"]) else "unknown"
         statistic = str(row["statistic"]).replace("_", " ")
-        given = f" given {plain(row['given'])}" if row["given"] else ""
-        said.append(f"{statistic}{given} {estimate}, n = {row['n']}")
+        given = f" given {plain(fitted(row['given']))}\n" if row["given"] else " "
+        said.append(f"{statistic}{given}{estimate}, n = {row['n']}")
     return said

@@ -7,6 +7,7 @@ from itertools import count
 from math import ceil
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
@@ -20,9 +21,9 @@ INK = "0.25"
 PALETTE = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#949494", "#56b4e9")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (10, 2)))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-LONGEST = 36  # letters of a name in a figure: the tables have it in full
+LONGEST = 24  # letters of a name in a figure: the tables have it in full
 MOST_NAMED = 40  # series that a legend names
-_LETTER, _HANDLE = 0.075, 0.55  # inches of a letter of a legend, and of what stands before it
+_LETTER, _HANDLE = 0.0083, 0.06  # inches of a letter and of a handle, by points of the font
 
 Places = Mapping[str, int]  # a group's name to its place in the palette
 
@@ -179,8 +180,10 @@ def legend(ax: Axes, title: str = "", bands: Mapping[str, float] | None = None) 
 
 def columns(labels: Sequence[str], width: float) -> int:
     """Return in how many columns the labels of a legend find room in so many inches."""
+    size = mpl.rcParams["font.size"]
     widths = [
-        _HANDLE + _LETTER * max(map(len, each.replace(r"\$", "$").split("\n"))) for each in labels
+        size * (_HANDLE + _LETTER * max(map(len, each.replace(r"\$", "$").split("\n"))))
+        for each in labels
     ]
 
     def taken(number: int) -> float:

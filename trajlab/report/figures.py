@@ -17,13 +17,13 @@ from trajlab.analysis.interface.result import Result
 from trajlab.analysis.interface.tables import group_columns
 from trajlab.analysis.labels import ranks
 from trajlab.analysis.runs.groups import group_keys
-from trajlab.plots.style import Places, label, series
+from trajlab.plots.style import Places, fitted, label, plain, series
 from trajlab.report.catalog import ANALYSES
 from trajlab.store import Trajectory
 
 BESIDE = 3  # panels in a row
 WIDTH, HEIGHT = 4.6, 3.6  # inches of a panel, without its legend
-NARROWEST = 2.2  # inches of a panel, where a width is asked for
+NARROWEST = 3.2  # inches of a panel, where a width is asked for
 _SLIM: Any = {  # as printed in a paper of two columns, and not made smaller there
     **{"font.size": 7, "axes.linewidth": 0.6, "lines.linewidth": 1, "lines.markersize": 4},
 }
@@ -75,7 +75,7 @@ def draw(
         grid = figure.subplots(rows, columns, squeeze=False).flat
         for axes, (title, part, plot) in zip(grid, drawn, strict=False):
             plot(part, ax=axes, places=places)
-            axes.set_title(title if len(parts) > 1 else "", fontsize="medium")
+            axes.set_title(_title(title, wide / columns), fontsize="medium")
         for axes in grid[len(drawn) :]:
             axes.set_visible(False)
         legends = [legend for axes in grid if (legend := axes.get_legend())]
@@ -89,6 +89,12 @@ def palette(runs: Iterable[Trajectory], group_by: Sequence[str]) -> dict[str, in
     """Give each group of runs its place in the palette, whatever the order of the files."""
     keys = group_columns(group_by)[1:]
     return ranks(sorted({label(group_keys(run, group_by), keys) for run in runs} - {""}))
+
+
+def _title(name: str, width: float) -> str:
+    """Return what stands over a panel that is so many inches wide."""
+    letters = (width - 1.3) / (0.0086 * mpl.rcParams["font.size"])
+    return plain(fitted(name, int(letters)))
 
 
 def render(figure: Figure, kind: str) -> bytes:
@@ -132,8 +138,10 @@ def _parts(result: Result, panels: Sequence[str]) -> Iterator[tuple[str, Result]
     if drawn.empty:
         yield "", result
         return
-    for part in series(drawn, panels):
+    parts = list(series(drawn, panels))
+    varying = [key for key in panels if len({part.key.get(key) for part in parts}) > 1]
+    for part in parts:
         selected: dict[str, Any] = {
             name: part.of(table) for name, table in tables.items() if set(part.key) <= set(table)
         }
-        yield part.label, replace(result, **selected)
+        yield label(part.key, varying), replace(result, **selected)
