@@ -39,7 +39,7 @@ def conflict(result: Conflict, ax: Axes, places: Places | None) -> None:
     for line in lines:
         _draw(ax, line, shade=min(0.15, 0.5 / len(lines)))
         _draw_corrected(ax, line, result.corrected)
-    legend(ax, bands={"middle 80 % of the steps around": 0.15})
+    legend(ax, bands={"middle 80 % of steps": 0.15})
     sns.despine(ax=ax)
 
 

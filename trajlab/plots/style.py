@@ -23,7 +23,7 @@ _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (10, 2)))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 LONGEST = 24  # letters of a name in a figure: the tables have it in full
 MOST_NAMED = 40  # series that a legend names
-_LETTER, _HANDLE = 0.0083, 0.06  # inches of a letter and of a handle, by points of the font
+_LETTER, _HANDLE = 0.007, 0.06  # inches of a letter and of a handle, by points of the font
 
 Places = Mapping[str, int]  # a group's name to its place in the palette
 

@@ -37,5 +37,5 @@ def weighting(result: Weighting, ax: Axes, places: Places | None) -> None:
         mean = rows["share"].mean().to_numpy(float)
         every = max(1, len(middle) // 10)
         ax.plot(middle, mean, markersize=4, markevery=every, label=line.label, **style)
-    legend(ax, bands={"middle 80 % of the steps around": 0.15})
+    legend(ax, bands={"middle 80 % of steps": 0.15})
     sns.despine(ax=ax)

@@ -33,7 +33,7 @@ _ORIGIN = ("imported_from", "versions", "platform", "device", "git_commit")
 _COMPUTES = ("trajlab", "numpy", "scipy", "pandas", "statsmodels")
 
 
-def render(diagnosis: Diagnosis, runs: Runs) -> str:
+def render(diagnosis: Diagnosis, runs: Runs, title: str = "", command: str = "") -> str:
     """Write a diagnosis as one HTML file.
 
     Parameters
@@ -42,6 +42,10 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
         What :func:`trajlab.analysis.diagnose` returned.
     runs
         The runs it is about.
+    title
+        Title of the page; by default it names what the runs are of.
+    command
+        The command that made the page, which it tells; empty where none did.
 
     Returns
     -------
@@ -54,7 +58,8 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
     scripts = embed.scripts("page.js")
     return filled(
         "page.html",
-        title=_title(diagnosis, runs),
+        title=title or _title(diagnosis, runs),
+        command=command,
         matched=diagnosis.options.axis,
         forests=forests(diagnosis),
         verdict=sentences(diagnosis),
