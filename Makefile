@@ -8,10 +8,13 @@ FILE ?= study.toml
 STUDY_RUNS ?= runs/$(STUDY)
 STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
-.PHONY: help study study-test demo page-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples test wheel-check crash-test logs-check lint env clean soak
+.PHONY: help datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples test wheel-check crash-test logs-check lint env clean soak
 
 help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
+
+datasets: env  ## train and record the runs that come with trajlab, anew (a quarter of an hour)
+	$(BIN)/python datasets/make.py
 
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
@@ -27,6 +30,9 @@ page-check: demo  ## look at the demo's page and one of 20 tasks in Chromium (ap
 bench: env  ## all that has a target, in half an hour: one table with dates in benchmarks/README.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench
+
+gpu-check:  ## on a GPU: the CUDA tests, Gram, curvature and overhead (under 8 minutes); PYTHON=… has a torch with CUDA
+	$(PYTHON) -m benchmarks.gpu
 
 bench-scale: env  ## analyses of 1,000 runs and of one long run: CPU seconds and peak memory
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.scale

@@ -2,6 +2,7 @@
 
 Every method runs on its own copy of one model, one step at a time in random order, so that a busy
 machine is busy for all; a ratio is a step's process time over the plain step's of the same round.
+On a GPU (``--device cuda``) it is the time until the device has no work left.
 """
 
 import argparse
@@ -12,14 +13,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.clock import now
 from trajlab import Recorder, probes
 
 Step = Callable[[], None]
@@ -169,7 +171,9 @@ class Lane:
         self.model = copy.deepcopy(model)
         self.optimizer = torch.optim.SGD(self.model.parameters(), 0.01)
         tasks = len(model.heads)
-        y = torch.randint(0, 10, (tasks, len(x)), generator=torch.Generator().manual_seed(0))
+        y = torch.randint(
+            0, 10, (tasks, len(x)), generator=torch.Generator(x.device).manual_seed(0)
+        )
         produce = self.model.own_losses if own else self.model.losses
         self._losses = lambda: produce(x, y)
         self.seconds: list[float] = []
@@ -197,7 +201,7 @@ class Lane:
 
     def step(self) -> None:
         """Train one step and note its process time."""
-        started = time.process_time()
+        started = now()
         if self._recorder is not None:
             values = self._losses()[1]
             self._recorder.backward(dict(zip(self._names, values, strict=True)))
@@ -209,7 +213,7 @@ class Lane:
             METHODS[self._name](self.model, self._losses)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.seconds.append(time.process_time() - started)
+        self.seconds.append(now() - started)
 
     def close(self) -> None:
         """Close the recorder, if there is one."""
@@ -348,6 +352,7 @@ def main() -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the smaller cases, under 2 minutes")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     parser.add_argument("--figure", type=Path, help="draw the ratios to this file")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
@@ -357,11 +362,12 @@ def main() -> None:
         peak(workload, int(tasks), name)
         return
     torch.set_num_threads(1)
+    torch.set_default_device(arguments.device)
     METHODS["TorchJD mtl_backward"] = torchjd_mtl(None)
     METHODS["TorchJD, chunk 1"] = torchjd_mtl(1)
     quick = arguments.quick
     rows: list[dict] = []
-    every = ["trajlab", *PEERS]
+    every = ["trajlab", *(name for name in PEERS if "TorchJD" not in name or find_spec("torchjd"))]
     for tasks in (2, 3, 8) if quick else (2, 3, 8, 40):
         rows += cost("mlp", tasks, every, 9 if quick else 15, own=False)
     for workload in ("cnn", "trf"):

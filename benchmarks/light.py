@@ -7,13 +7,14 @@ whole, measured steps and all others. ``--quick`` takes 200 steps in place of 1,
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.clock import now
 from benchmarks.gram import WORKLOADS
 from trajlab import Recorder, probes
 
@@ -49,22 +50,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--workloads", nargs="*", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     found = {}
     torch.set_num_threads(1)
+    torch.set_default_device(given.device)
     print("| workload | steps | time / plain | from step 100 on | target |\n|---|---|---|---|---|")
     for workload in given.workloads:
         steps = 200 if given.quick else 1_000
         with tempfile.TemporaryDirectory() as folder:
             lanes = [lane(workload, recorded, Path(folder)) for recorded in (False, True)]
-            seconds = torch.zeros(steps // TURN, 2, dtype=torch.float64)
+            seconds = np.zeros((steps // TURN, 2))
             for turn in range(steps // TURN):
                 for which in (0, 1) if turn % 2 else (1, 0):
-                    began = time.process_time()
+                    began = now()
                     for _ in range(TURN):
                         lanes[which][0]()
-                    seconds[turn, which] = time.process_time() - began
+                    seconds[turn, which] = now() - began
             lanes[1][1].close()
         whole, later = seconds.sum(0), seconds[100 // TURN :].sum(0)
         found[workload] = float(later[1] / later[0])

@@ -3,7 +3,6 @@
 python -m tests.crash.commands 1000 commands.jsonl
 """
 
-import argparse
 import json
 import os
 import resource
@@ -18,7 +17,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from tests.crash.hostile import GOLDEN, Inputs, outcome, record, through_pieces
+from tests.crash.hostile import GOLDEN, Inputs, outcome, record, through_inputs
 from tests.crash.place import memory
 from trajlab.cli.main import main as trajlab
 
@@ -142,20 +141,5 @@ def prepared(folder: Path) -> Inputs:
     return inputs
 
 
-def main() -> None:
-    """Go through inputs, a line a piece in a file; what stands there is not done again."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("inputs", type=int)
-    parser.add_argument("log", type=Path)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=memory()) as name:
-        inputs = prepared(Path(name))
-        through_pieces(
-            lambda first: through_every_command(inputs, first, PIECE),
-            range(0, options.inputs, PIECE),
-            options.log,
-        )
-
-
 if __name__ == "__main__":
-    main()
+    through_inputs(__doc__, prepared, through_every_command, PIECE)

@@ -1,7 +1,6 @@
 """Files that are damaged and then given the right checksums, and what becomes of their numbers.
 
-python -m tests.crash.hostile numbers 100000 numbers.jsonl
-python -m tests.crash.hostile commands 1000 commands.jsonl
+python -m tests.crash.hostile 100000 numbers.jsonl
 """
 
 import argparse
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tests.crash.place import memory
+from tests.store.resealing import index_of, resealed
 from trajlab.errors import TrajlabError
 from trajlab.store import Table, Trajectory, Writer, frames, parts, standard
 
@@ -136,20 +136,11 @@ def index(damage: Damage) -> Damage:
 
 def image(content: bytes, choose: random.Random) -> bytes:
     """Damage a sealed file before its index, which then has the right checksum of the rest."""
-    offset, length = struct.unpack("<QQ", content[-28:-12])
-    facts = json.loads(content[offset : offset + length])
+    facts, offset = index_of(content)
     changed = bytearray(content[:offset])
     for _ in range(choose.randint(1, 3)):
         changed[choose.randrange(offset)] ^= 1 << choose.randrange(8)
-    extents = sorted(tuple(e[:2]) for _, _, c in facts["rows"] for e in c.values() if e[1])
-    at = crc = 0
-    for first, size in [*extents, (facts["image"], 0)]:
-        crc = zlib.crc32(changed[at : min(first, facts["image"])], crc)
-        at = max(at, first + size)
-    told = json.dumps({**facts, "rest": crc}).encode()
-    place = struct.pack("<QQ", offset, len(told))
-    end = place + struct.pack("<I", zlib.crc32(place, zlib.crc32(told))) + b"trajlab2"
-    return bytes(changed) + told + end
+    return resealed(bytes(changed), facts)
 
 
 def version_1(content: bytes, choose: random.Random) -> bytes:
@@ -328,20 +319,37 @@ def through_pieces(measure: Callable[[int], dict[str, Any]], pieces: range, log:
     print(f"longest {longest} s, most memory {most} MiB")
 
 
-def main() -> None:
-    """Read inputs, piece by piece."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def through_inputs(
+    description: str | None,
+    prepare: Callable[[Path], "Inputs"],
+    measure: Callable[["Inputs", int, int], dict[str, Any]],
+    piece: int,
+) -> None:
+    """Go through as many inputs as the command line says, piece by piece, from where it stopped.
+
+    Parameters
+    ----------
+    description
+        What the program does.
+    prepare
+        Makes what the inputs are damaged from, in a folder.
+    measure
+        Reads so many inputs, from the first on.
+    piece
+        Inputs a line of the log.
+    """
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("inputs", type=int)
     parser.add_argument("log", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=memory()) as name:
-        inputs = Inputs(Path(name), GOLDEN)
+        inputs = prepare(Path(name))
         through_pieces(
-            lambda first: measured(inputs, first, PIECE),
-            range(0, options.inputs, PIECE),
+            lambda first: measure(inputs, first, piece),
+            range(0, options.inputs, piece),
             options.log,
         )
 
 
 if __name__ == "__main__":
-    main()
+    through_inputs(__doc__, lambda folder: Inputs(folder, GOLDEN), measured, PIECE)

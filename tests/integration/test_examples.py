@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +16,25 @@ SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "to
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_example(tmp_path: Path, script: str) -> None:
-    launcher = TORCHRUN if script == "distributed" else []
-    file = tmp_path / "run.h5"
+def said_by(arguments: Sequence[str | Path], folder: Path) -> str:
+    """Run Python in a folder, and return what it prints."""
     done = subprocess.run(
-        [sys.executable, *launcher, str(EXAMPLES / f"{script}.py"), str(file)],
-        cwd=tmp_path,
+        [sys.executable, *map(str, arguments)],
+        cwd=folder,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parent)},
         capture_output=True,
         text=True,
         timeout=180,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_example(tmp_path: Path, script: str) -> None:
+    launcher = TORCHRUN if script == "distributed" else []
+    file = tmp_path / "run.h5"
+    said_by([*launcher, EXAMPLES / f"{script}.py", file], tmp_path)
     run = Trajectory(file)
     assert run.status == "complete"
     assert np.isfinite(run.table("losses")["loss"]).all()
@@ -45,20 +52,12 @@ def test_example(tmp_path: Path, script: str) -> None:
     ],
 )
 def test_experiments_end_in_a_page(tmp_path: Path, script: str, title: str, told: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / "experiments" / f"{script}.py"), str(tmp_path)],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parent)},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    printed = said_by([EXAMPLES / "experiments" / f"{script}.py", tmp_path], tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert f"<h1>{title}</h1>" in page
     assert told in page
     assert "could not be drawn" not in page
-    said = done.stdout[: done.stdout.index("Page:")]
+    said = printed[: printed.index("Page:")]
     alone = script in ("two_optimizers", "model_sizes")
     assert ("conflict" in said or "pairs of tasks" in said or "Batch gradients" in said) != alone
     if script == "model_sizes":  # one run a size
@@ -79,3 +78,17 @@ def test_every_example_is_listed() -> None:
 
 def _links(text: str) -> list[str]:
     return [part.split(")")[0] for part in text.split("](")[1:]]
+
+
+def test_fronts_are_measured_on_fresh_seeds(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "experiments" / "fronts.py"), str(tmp_path)],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parent)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "signed distance" in done.stdout
+    assert "chosen and measured on the same runs" not in done.stdout

@@ -1,6 +1,5 @@
 """Files whose HDF5 content points to other files: nothing of those is ever read."""
 
-import json
 import os
 import struct
 import zlib
@@ -10,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.store.resealing import index_of, resealed
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer, standard
 from trajlab.store.check import check
@@ -106,18 +106,9 @@ def test_a_file_of_version_2_is_read_by_its_index_and_check_tells(others, way):
     writer.close()
     content = path.read_bytes()
     before = values(path)
-    offset, length = struct.unpack("<QQ", content[-28:-12])
-    facts = json.loads(content[offset : offset + length])
+    facts, offset = index_of(content)
     image = changed(content[: facts["image"]], path, way)[: facts["image"]]
-    crc = at = 0
-    extents = sorted(e[:2] for _, _, columns in facts["rows"] for e in columns.values() if e[1])
-    for first, size in [*extents, (facts["image"], 0)]:
-        crc = zlib.crc32(image[at : min(first, facts["image"])], crc)
-        at = max(at, first + size)
-    index = json.dumps({**facts, "rest": crc}).encode()
-    place = struct.pack("<QQ", offset, len(index))
-    seal = place + struct.pack("<I", zlib.crc32(place, zlib.crc32(index))) + b"trajlab2"
-    path.write_bytes(image + content[facts["image"] : offset] + index + seal)
+    path.write_bytes(resealed(image + content[facts["image"] : offset], facts))
     for key, array in values(path).items():
         np.testing.assert_array_equal(array, before[key])
     assert check(path).problems

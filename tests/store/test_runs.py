@@ -54,6 +54,16 @@ def test_files_globs_and_parts_folders(folder):
     assert names(load(folder / "a.h5", folder, str(folder / "*.h5"))) == ["a.h5", "b.h5", "c.h5"]
 
 
+def test_numbers_in_paths_are_ordered_as_numbers(tmp_path):
+    for name in ("seed10", "seed9", "w/lr0.25", "w/lr0.5", "a2/seed1", "a10/seed1"):
+        record(tmp_path / f"{name}.h5")
+    found = [run.path.relative_to(tmp_path).as_posix() for run in load(tmp_path)]
+    places = {name.removesuffix(".h5"): place for place, name in enumerate(found)}
+    assert places["seed9"] < places["seed10"]
+    assert places["w/lr0.25"] < places["w/lr0.5"]
+    assert places["a2/seed1"] < places["a10/seed1"]
+
+
 def test_a_run_sealed_and_resumed_is_found_once(folder):
     writer = Writer(folder / "a.h5", TASKS, resume=True)
     writer.append("losses", {"step": 3, "loss": [3, 3]})

@@ -1,6 +1,7 @@
 """What a study took, told from its runs."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,19 +33,36 @@ learning_rate = { best = "again" }
 """
 
 
-def made_up(epoch: Any, wall_time: Any) -> Any:
-    table = {"epoch": np.array(epoch), "wall_time": np.array(wall_time, float)}
-    return SimpleNamespace(tables=["losses"], table=lambda name: table)
+def made_up(wall_time: Any, resumed_after: Any = (), evaluated: Any = ()) -> Any:
+    """Return a run with these times of rows, resumed so many seconds after it was created."""
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    times = {"losses": wall_time, "evaluations/test": evaluated}
+    started = [created + timedelta(seconds=second) for second in (0, *resumed_after)]
+    return SimpleNamespace(
+        tables=list(times),
+        table=lambda name: {"wall_time": np.array(times[name], float)},
+        created=created.isoformat(),
+        sessions=[SimpleNamespace(started=moment.isoformat()) for moment in started],
+    )
 
 
 def test_an_interruption_costs_nothing() -> None:
-    """Four epochs of ten seconds, with a night between the second and the third."""
-    steps = [0, 5, 10, 15, 50_020, 50_025, 50_030, 50_035]
-    assert seconds(made_up([0, 0, 1, 1, 2, 2, 3, 3], steps)) == 40
+    """Steps of five seconds, and a night after the fourth; resuming takes three seconds."""
+    steps = [0, 5, 10, 15, 50_003, 50_008]
+    assert seconds(made_up(steps, [50_000])) == 15 + 3 + 5
 
 
-def test_a_single_epoch_is_timed_by_its_steps() -> None:
-    assert seconds(made_up([0, 0, 0], [3, 4, 8])) == 5
+def test_a_long_probe_counts_and_so_does_the_last_evaluation() -> None:
+    """One step of six took a minute: no median may hide it."""
+    assert seconds(made_up([0, 1, 2, 62, 63, 64], evaluated=[66])) == 66
+
+
+def test_a_resumption_without_rows_after_it_is_no_pause() -> None:
+    assert seconds(made_up([0, 5, 10], [5_000])) == 10
+
+
+def test_a_run_resumed_before_its_first_row_lost_nothing() -> None:
+    assert seconds(made_up([100, 105], [50])) == 5
 
 
 def test_without_losses_it_is_not_known() -> None:

@@ -14,10 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlab.analysis.conflict.rows import has_cosines, run_frames
-from trajlab.analysis.runs.columns import higher_is_better, task_column
-from trajlab.analysis.runs.evaluations import check_metric, evaluated, metrics, read
+from trajlab.analysis.runs.evaluations import read
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import recorded
+from trajlab.analysis.runs.recorded import (
+    check_metric,
+    evaluated,
+    higher_is_better,
+    metrics,
+    task_column,
+)
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 from trajlab.store import Trajectory

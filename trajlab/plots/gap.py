@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from trajlab.analysis import Gap
 from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.interface.tables import records
-from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.runs.recorded import is_quantity
 from trajlab.plots.figure import figure
 from trajlab.plots.style import INK, Places, Series, fitted, legend, plain, say, series
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
@@ -16,18 +15,15 @@ from trajlab.record.evaluations import Evaluations, Values
 from trajlab.record.failures import Failures
 from trajlab.record.loop.loop import Loop
 from trajlab.record.loop.losses import Weights, present_losses, weighted_sum
-from trajlab.record.loop.setup import Setup, check_tasks
-from trajlab.record.loop.shared import name_shared
-from trajlab.record.loop.wrappers import unwrap
+from trajlab.record.loop.setup import Setup
 from trajlab.record.losses import Losses
 from trajlab.record.measurements import Measurements, check_probes
 from trajlab.record.moment import Moment, Predict, TaskLosses
 from trajlab.record.probes.probe import Probe
-from trajlab.record.provenance import provenance
-from trajlab.record.recording import Recording, mark_rate, mark_shared, mark_skipped
+from trajlab.record.recording import Recording, mark_rate, mark_shared, mark_skipped, opened
 from trajlab.record.rows import Rows
 from trajlab.record.sinks import Mirror, Sink
-from trajlab.store import NullWriter, Trajectory, Writer
+from trajlab.store import NullWriter, Trajectory
 from trajlab.store.parts import exists, located
 
 
@@ -130,33 +126,19 @@ class Recorder(Recording):
         strict: bool = False,
         overhead: Overhead | None = None,
     ) -> None:
-        self._tasks = check_tasks(tasks)
-        inner = unwrap(model)
-        given = shared if shared is None or isinstance(shared, nn.Module) else list(shared)
-        setup = Setup(
-            model=model,
-            tasks=self._tasks,
-            parameters=None if given is None else name_shared(inner, given),
-            shared=given,
-            optimizer=optimizer,
-            task_losses=task_losses,
-            predict=predict,
-        )
-        setup.check()
+        told = {"optimizer": optimizer, "task_losses": task_losses, "predict": predict}
+        setup = Setup.of(model, tasks, shared, **told)
+        self._tasks = setup.tasks
         check_probes(probes, setup)
         earlier = Trajectory(path) if resume and exists(located(path)) else None
-        beside = dist.is_available() and dist.is_initialized() and dist.get_rank() > 0
-        how: dict[str, Any] = {
-            "resume": resume,
-            "from_step": from_step,
-            "allow_changes": allow_changes,
-        }
-        told = list(setup.parameters or ()), metadata, provenance(inner)
-        writer = NullWriter(path) if beside else Writer(path, self._tasks, *told, **how)
+        how = {"resume": resume, "from_step": from_step, "allow_changes": allow_changes}
+        writer = opened(path, setup, metadata, **how)
         created = datetime.fromisoformat(writer.created).timestamp()
         loop = Loop(setup, scaler, created, self._complete)
         failures = Failures(strict)
-        rows = Rows(writer, Mirror(() if beside else sinks, failures), failures)
+        rows = Rows(
+            writer, Mirror(() if isinstance(writer, NullWriter) else sinks, failures), failures
+        )
         super().__init__(writer, loop, rows)
         self._losses = Attached(Losses(loop.scale.active), self._rows, failures)
         self._measurements = Measurements(probes, self._rows, failures, overhead)

@@ -9,11 +9,14 @@ from math import isnan
 from pathlib import Path
 from typing import Any, Self
 
+import torch.distributed as dist
 from torch import Tensor
 
 from trajlab.record.loop.following import CHANGES
 from trajlab.record.loop.loop import Loop
 from trajlab.record.loop.loss_scale import LossScale
+from trajlab.record.loop.setup import Setup
+from trajlab.record.provenance import provenance
 from trajlab.record.rows import Rows
 from trajlab.store import NullWriter, Writer
 
@@ -67,6 +70,23 @@ class Recording:
         """
         self._rows.flush()
 
+    def describe(self, table: str, facts: Mapping[str, Any]) -> None:
+        """Write down what is true of all rows of a table, such as which data they are of.
+
+        Parameters
+        ----------
+        table : str
+            One that was recorded, such as ``evaluations/train``.
+        facts : mapping
+            Texts, numbers, flags or flat lists, read back as the attributes of the table.
+
+        Raises
+        ------
+        TrajlabError
+            If there is no such table, or a fact is of another kind.
+        """
+        self._writer.set_attributes(table, facts)
+
     def close(self, status: str = "complete") -> None:
         """Seal the file; a second time this does nothing.
 
@@ -118,6 +138,28 @@ class Recording:
             self.close("recording")
         except Exception as failure:  # must not take the place of the user's own error
             _logger.error("trajlab could not seal %s: %s", self._writer.path, failure)
+
+
+def opened(
+    path: str | os.PathLike[str], setup: Setup, metadata: Mapping[str, Any] | None, **how: Any
+) -> Writer | NullWriter:
+    """Return what writes a run: its file on rank 0, nothing on the others.
+
+    Parameters
+    ----------
+    path : path
+        The trajectory file.
+    setup : Setup
+        The loop.
+    metadata : mapping or None
+        What tells runs apart.
+    **how
+        As `Writer` takes them: ``resume``, ``from_step``, ``allow_changes``.
+    """
+    if dist.is_available() and dist.is_initialized() and dist.get_rank() > 0:
+        return NullWriter(path)
+    told = list(setup.parameters or ()), metadata, provenance(setup.inner)
+    return Writer(path, setup.tasks, *told, **how)
 
 
 def mark_skipped(scale: LossScale, rows: Rows) -> bool:

@@ -1,14 +1,18 @@
 """The root attributes of a trajectory file."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any, cast
 
 import numpy as np
 
 from trajlab.errors import TrajlabError
 from trajlab.store.schema import FORMAT, FORMAT_VERSION
+from trajlab.store.table import text
 
 STATUSES = ("recording", "complete", "recovered")
 INTEGERS = ("format_version", "last_part")  # attributes; all others are text
@@ -61,6 +65,11 @@ class Header:
     trajlab_version: str = ""
     problems: tuple[str, ...] = ()
 
+    def rewound(self, step: int) -> "Header":
+        """Return the header of a session that went on from the checkpoint of `step`."""
+        *earlier, session = self.sessions
+        return replace(self, sessions=(*earlier, replace(session, rewind_to=step)))
+
     def attributes(self) -> dict[str, Any]:
         """Return the root attributes that say the same."""
         return {
@@ -78,6 +87,35 @@ class Header:
             "last_part": self.last_part,
             "problems": list(self.problems),
         }
+
+
+def begun(
+    tasks: Sequence[str],
+    shared: Sequence[str],
+    metadata: Mapping[str, Any] | None,
+    provenance: Mapping[str, Any] | None,
+    rewind_to: int | None,
+) -> Header:
+    """Return the header of a run that begins now, as far as nothing of it was recorded before.
+
+    Parameters
+    ----------
+    tasks, shared, metadata
+        As in :class:`Header`.
+    provenance, rewind_to
+        As in :class:`Session`.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Header(
+        run_id=uuid.uuid4().hex,
+        created=now,
+        status="recording",
+        tasks=tuple(map(text, tasks)),
+        shared=tuple(map(text, shared)),
+        metadata=plain({} if metadata is None else metadata),
+        sessions=(Session(now, rewind_to, plain(provenance or {})),),
+        trajlab_version=version("trajlab"),
+    )
 
 
 def from_attributes(attribute: Callable[[str], Any], source: str) -> Header:

@@ -40,6 +40,8 @@ class Trajectory:
     ----------
     path, run_id, created, status, tasks, shared, metadata, provenance
         As in the file's root; `provenance` is that of the last session.
+    sessions : tuple of Session
+        The sessions that recorded the run, each with its start and the step it resumed from.
     tables : tuple of str
         Names of the tables, in the order of their declaration.
     problems : tuple of str
@@ -73,6 +75,7 @@ class Trajectory:
         self.shared = list(header.shared)
         self.metadata = dict(header.metadata)
         self.provenance = dict(header.sessions[-1].provenance)
+        self.sessions = header.sessions
         self.tables = self._snapshot.tables
         self.problems = self._snapshot.problems
         for problem in self.problems:

@@ -3,22 +3,19 @@
 import os
 import threading
 import time
-import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 from trajlab.errors import TrajlabError
 from trajlab.store import parts
 from trajlab.store.buffer import Buffer
-from trajlab.store.header import STATUSES, Header, Session, plain
+from trajlab.store.header import STATUSES, begun
 from trajlab.store.journal import Journal
 from trajlab.store.resume import claimed, resumed
-from trajlab.store.table import Table, text
+from trajlab.store.table import Table
 
 INTERVAL = 10.0  # seconds between flushes
 FLUSH_BYTES = 16 * 2**20  # flush earlier when so much is buffered
@@ -81,17 +78,7 @@ class Writer:
             raise TrajlabError(f"{path} does not end in .h5; give a name that does")
         if from_step is not None and not resume:
             raise TrajlabError(f"from_step is given for {path} without resume; set resume=True")
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        header = Header(
-            run_id=uuid.uuid4().hex,
-            created=now,
-            status="recording",
-            tasks=tuple(map(text, tasks)),
-            shared=tuple(map(text, shared)),
-            metadata=plain({} if metadata is None else metadata),
-            sessions=(Session(now, from_step, plain(provenance or {})),),
-            trajlab_version=version("trajlab"),
-        )
+        header = begun(tasks, shared, metadata, provenance, from_step)
         # not as late as it is needed: imported while the process ends, HDF5 crashes it
         import_module("trajlab.store.hdf5.image")
         self._lock = claimed(self.path)
@@ -130,10 +117,7 @@ class Writer:
                 f"{self.path} has rows of this session already, so it cannot go back to step "
                 f"{step}; load the checkpoint before recording"
             )
-        header = self._journal.header
-        *earlier, session = header.sessions
-        sessions = (*earlier, replace(session, rewind_to=step))
-        self._journal.header = replace(header, sessions=sessions)
+        self._journal.header = self._journal.header.rewound(step)
 
     def declare(self, table: Table) -> Table:
         """Make a table, or add columns and layers and renew attributes of one declared before.

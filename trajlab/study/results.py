@@ -129,9 +129,8 @@ def cost_table(file: Path, folder: Path) -> pd.DataFrame:
     DataFrame
         `stage, wanted, finished, failed, core_hours`: runs that the stage adds, NaN where it is not
         known yet which these are; those that are finished; those that ended in an error; and the
-        hours that the finished ones took on their one thread each, evaluations included: epochs
-        times the median epoch, so that interruptions do not count; beside other work a core does
-        less in an hour.
+        hours that the finished ones took on their one thread each, evaluations and probes included,
+        interruptions left out; beside other work a core does less in an hour.
     """
     study = replace(read(file), runs=folder)
     seen: set[Path] = set()
@@ -177,7 +176,7 @@ def command(evaluate: Evaluate, folder: Path) -> click.Command:
         for name, table in tables.items():
             file = out / f"{name}.csv"
             table.to_csv(file, index=False, float_format="%.4g")
-            shown = table.to_string(index=False, float_format="%.3g", na_rep="")
+            shown = table.to_string(index=False, float_format="{:.3g}".format, na_rep="")
             click.echo(
                 f"\n{name}\n{shown if len(table) <= SHOWN else f'{len(table)} rows: {file}'}"
             )

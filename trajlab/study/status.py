@@ -3,10 +3,12 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trajlab.store import Trajectory
 from trajlab.store.parts import exists
@@ -114,7 +116,7 @@ def outlook(study: Study) -> Outlook:
 
 
 def measured(study: Study) -> dict[str, float]:
-    """Return the seconds that one pass of a task over its data takes, with its evaluation.
+    """Return the seconds that one pass of a task over its data takes, with evaluations and probes.
 
     By setting the median over the finished runs of the last stage that has any, for what is left is
     most like them; nothing of a setting without finished runs.
@@ -125,7 +127,7 @@ def measured(study: Study) -> dict[str, float]:
         for run in runs(study, stage) or ():
             if (found := run.trajectory()) is not None:
                 own = rates.setdefault(run.configuration["setting"], [])
-                own.append(_epoch_seconds(found) / len(found.tasks))
+                own.append(_pass_seconds(found))
         for setting, own in rates.items():
             if setting not in pace and np.isfinite(own).any():
                 pace[setting] = float(np.nanmedian(own))
@@ -153,27 +155,35 @@ def tried(study: Study, configuration: Mapping[str, Any]) -> float:
         short = Run(Path(folder), {**plain, "epochs": 2}, study.device, study.root)
         short.train()
         found = Trajectory(short.path)
-        return _epoch_seconds(found) / len(found.tasks)
+        return _pass_seconds(found)
 
 
 def seconds(run: Trajectory) -> float:
-    """Return how long a run took, without interruptions: its epochs times the median one.
+    """Return how long a run took, from its first step to its last row, without interruptions.
 
-    Of a single epoch, from its first step to its last; NaN where losses are not recorded.
+    Where it was resumed, the time between the last row that was kept and the resumption does not
+    count; NaN where losses are not recorded.
     """
     if "losses" not in run.tables:
         return float("nan")
-    table = run.table("losses")
-    epochs = len(np.unique(table["epoch"]))
-    return epochs * _epoch_seconds(run) if epochs > 1 else float(np.ptp(table["wall_time"]))
+    tables = [name for name in run.tables if name == "losses" or name.startswith("evaluations/")]
+    clocks = [table["wall_time"] for table in map(run.table, tables) if "wall_time" in table]
+    times = np.unique(np.concatenate(clocks))
+    created = datetime.fromisoformat(run.created)
+    resumed = [datetime.fromisoformat(session.started) for session in run.sessions[1:]]
+    pauses = [_before(times, (moment - created).total_seconds()) for moment in resumed]
+    return float(np.ptp(times) - sum(pauses))
 
 
-def _epoch_seconds(run: Trajectory) -> float:
-    """Return the median time from the beginning of one epoch to that of the next."""
-    table = run.table("losses")
-    _, first = np.unique(table["epoch"], return_index=True)
-    between = np.diff(table["wall_time"][first])
-    return float(np.median(between)) if between.size else float("nan")
+def _before(times: NDArray[np.float64], moment: float) -> float:
+    """Return the time from the last of `times` that is not after `moment` to `moment`."""
+    earlier = times[times <= moment]
+    return float(moment - earlier[-1]) if earlier.size and earlier.size < times.size else 0.0
+
+
+def _pass_seconds(run: Trajectory) -> float:
+    """Return what one pass of a task over its data took, with its evaluations and probes."""
+    return seconds(run) / (len(np.unique(run.table("losses")["epoch"])) * len(run.tasks))
 
 
 def _diverged(run: Trajectory) -> bool:

@@ -70,6 +70,11 @@ class Shape:
 PLAIN = Shape()
 
 
+def one_number(features: int) -> nn.Sequential:
+    """Return a head from features ``(n, features)`` to one number an example ``(n,)``."""
+    return nn.Sequential(nn.Linear(features, 1), nn.Flatten(0))
+
+
 def lenet(channels: int = 1, shape: Shape = PLAIN) -> nn.Sequential:
     """Return LeNet-5 with ReLU and max pooling, up to its last hidden layer.
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.analysis.results import made_up
 from trajlab.analysis import verdict
-from trajlab.analysis.interface.result import TOLD_SINGLY
+from trajlab.analysis.interface.sentence import TOLD_SINGLY
 
 
 def told_of(*pairs, tasks=None):

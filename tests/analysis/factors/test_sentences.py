@@ -4,7 +4,7 @@ import pandas as pd
 
 from tests.analysis.results import made_up
 from trajlab.analysis import verdict
-from trajlab.analysis.interface.result import TOLD_SINGLY
+from trajlab.analysis.interface.sentence import TOLD_SINGLY
 
 
 def factor(task="left", p_value=0.001, delta=0.5, **changes):

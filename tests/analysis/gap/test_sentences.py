@@ -5,13 +5,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from tests.analysis.results import made_up
 from trajlab.analysis import verdict
 from trajlab.analysis.gap.adjustment import adjust
 from trajlab.analysis.gap.decomposition import TERMS
-from trajlab.analysis.gap.sentences import seeds_needed
+from trajlab.analysis.statistics.power import seeds_needed
 
 DELTA = "Δ of test accuracy (evaluations best on validation)"
 
@@ -112,7 +111,10 @@ def test_methods_that_share_a_baseline_are_one_family():
 
 def test_runs_that_do_not_differ_are_descriptive():
     told = sentences(row(delta=(2.0, 0.0), delta_p=np.nan, matched=(2.0, 0.1)))
-    assert told == [f"Descriptive only (runs of a side do not differ): {DELTA} = +2."]
+    assert told == [
+        f"Descriptive only (runs of a side do not differ): {DELTA} = +2; at equal training loss "
+        "(L = 0.001) the difference is +2."
+    ]
 
 
 def test_a_run_that_never_trained_is_named():
@@ -150,7 +152,12 @@ def test_seeds_are_planned_at_the_level_of_all_tests():
 
 def test_fewer_than_three_runs_are_descriptive():
     told = sentences(row(n=2, delta=(2.0, 1.0), matched=(1.5, 0.1)))
-    assert told == [f"Descriptive only (n = 2 against 5): {DELTA} = +2."]
+    assert told == [
+        f"Descriptive only (n = 2 against 5): {DELTA} = +2; at equal training loss (L = 0.001) the "
+        "difference is +1.5."
+    ]
+    nowhere = sentences(row(n=2, delta=(2.0, 1.0), matched=(np.nan, 0.1)))
+    assert nowhere == [f"Descriptive only (n = 2 against 5): {DELTA} = +2."]
 
 
 def test_what_is_not_compared_says_why():
@@ -320,14 +327,3 @@ def test_what_the_difference_is_of_is_told(chosen_on, said):
 def test_of_a_metric_of_which_less_is_better_the_sign_is_told():
     told = sentences(row(delta=(2.0, 1.0), metric="mae", higher_is_better=False))[0]
     assert told.startswith("Improved: Δ of test mae (evaluations best on validation; above 0 is b")
-
-
-def test_seeds_needed_against_the_power_they_give():
-    """With SD known (many degrees of freedom), the n found has power .8 in simulation."""
-    n = seeds_needed(1.0, 1e9, 1.2, 0.05)
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, 4000, n)) + np.array([0, 1.2])[:, None, None]
-    error = np.sqrt((a.var(axis=1, ddof=1) + b.var(axis=1, ddof=1)) / n)
-    found = np.abs(b.mean(axis=1) - a.mean(axis=1)) > stats.t.ppf(0.975, 2 * n - 2) * error
-    assert found.mean() == pytest.approx(0.8, abs=0.04)
-    assert seeds_needed(1.0, 4, 1.2, 0.05) > n  # a spread known from few runs is planned larger

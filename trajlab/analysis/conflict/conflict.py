@@ -10,7 +10,8 @@ from trajlab.analysis.conflict.rows import has_cosines
 from trajlab.analysis.conflict.sentences import sentences
 from trajlab.analysis.conflict.tables import group_tables
 from trajlab.analysis.interface.options import Options
-from trajlab.analysis.interface.result import Family, Result, Sentence
+from trajlab.analysis.interface.result import Family, Result
+from trajlab.analysis.interface.sentence import Sentence
 from trajlab.analysis.interface.tables import group_columns
 from trajlab.analysis.runs.groups import Group, group, one_task
 from trajlab.errors import TrajlabError

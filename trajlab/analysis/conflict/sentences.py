@@ -9,16 +9,9 @@ from typing import Any
 import numpy as np
 
 from trajlab.analysis.conflict.corrected import NOISE
-from trajlab.analysis.interface.result import (
-    FEWEST_RUNS,
-    TOLD_SINGLY,
-    Row,
-    Sentence,
-    Statement,
-    estimate,
-    span,
-)
+from trajlab.analysis.interface.sentence import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement
 from trajlab.analysis.interface.tables import records
+from trajlab.analysis.interface.words import estimate, span
 from trajlab.lazy import pd
 
 _CORRECTED = ("corrected_cosine", "corrected_low", "corrected_high")

@@ -10,10 +10,11 @@ from trajlab.analysis.correlate.points import correlate_points, environment_fram
 from trajlab.analysis.correlate.sentences import sentences
 from trajlab.analysis.correlate.units import average
 from trajlab.analysis.interface.options import ScoreOptions
-from trajlab.analysis.interface.result import Family, Result, Sentence
+from trajlab.analysis.interface.result import Family, Result
+from trajlab.analysis.interface.sentence import Sentence
 from trajlab.analysis.interface.tables import GROUP_KEYS
-from trajlab.analysis.runs.evaluations import evaluated
 from trajlab.analysis.runs.groups import Group, group, one_task
+from trajlab.analysis.runs.recorded import evaluated
 from trajlab.analysis.runs.table import read_table
 from trajlab.analysis.summary import summarise_runs
 from trajlab.errors import TrajlabError

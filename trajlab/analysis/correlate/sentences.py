@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trajlab.analysis.interface.result import Row, Sentence, Statement, estimate
+from trajlab.analysis.interface.sentence import Row, Sentence, Statement
 from trajlab.analysis.interface.tables import records
+from trajlab.analysis.interface.words import estimate
 from trajlab.lazy import pd
 
 

@@ -13,10 +13,11 @@ from trajlab.analysis.factors.quadrants import factor_names, quadrant_frame
 from trajlab.analysis.factors.sentences import sentences
 from trajlab.analysis.interface.axis import LOSS, TRAINING
 from trajlab.analysis.interface.options import BASELINE, Options, Rule
-from trajlab.analysis.interface.result import Family, Result, Sentence
+from trajlab.analysis.interface.result import Family, Result
+from trajlab.analysis.interface.sentence import Sentence
 from trajlab.analysis.interface.tables import Head, group_columns
 from trajlab.analysis.runs import groups
-from trajlab.analysis.runs.quantities import quantities
+from trajlab.analysis.runs.recorded import quantities
 from trajlab.analysis.summary import CHECKPOINTS, FACTORS, summarise_runs
 from trajlab.lazy import pd
 from trajlab.store import Trajectory
@@ -129,20 +130,20 @@ def factors(
         confidence=confidence,
         group_by=group_by,
     )
-    grouped = groups.group(runs, group_by)
+    grouped = groups.group(runs, options.group_by)
     summaries = summarise_runs(grouped, metric, split, selection_split, options.counts)
     delta = pd.DataFrame(
         row
         for comparison in groups.compare(grouped, baseline, against)
         for row in delta_rows(comparison, summaries, options)
     )
-    head = Head(keys=dict.fromkeys(group_columns(group_by), ""), task="", n_runs=1)
+    head = Head(keys=dict.fromkeys(group_columns(options.group_by), ""), task="", n_runs=1)
     return Factors(
         options=options,
         runs=head.above(summaries),
         delta=delta,
-        quadrants=quadrant_frame(delta, confidence, group_by=group_by),
-        signs=sign_frame(delta, group_by),
+        quadrants=quadrant_frame(delta, confidence, group_by=options.group_by),
+        signs=sign_frame(delta, options.group_by),
     )
 
 

@@ -8,15 +8,9 @@ import numpy as np
 
 from trajlab.analysis.factors.quadrants import END, METRIC
 from trajlab.analysis.interface.axis import Axis
-from trajlab.analysis.interface.result import (
-    FEWEST_RUNS,
-    TOLD_SINGLY,
-    Row,
-    Sentence,
-    Statement,
-    estimate,
-)
+from trajlab.analysis.interface.sentence import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement
 from trajlab.analysis.interface.tables import records
+from trajlab.analysis.interface.words import estimate
 from trajlab.analysis.statistics.multiplicity import holm
 from trajlab.lazy import pd
 

@@ -1,7 +1,6 @@
 """Fronts at equal compute: no run is read beyond what the cheapest one spent."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -53,15 +52,7 @@ def within(run: Trajectory, found: Evaluations, budget: Budget, most: float) -> 
     """
     if budget == "whole" or not found.step.size:
         return found
-    kept = spent(run, found.step, budget) <= most * (1 + _ROUNDING)
-    return replace(
-        found,
-        step=found.step[kept],
-        train_loss=found.train_loss[kept],
-        score=found.score[kept],
-        selection=found.selection[kept],
-        correct=None if found.correct is None else found.correct[kept],
-    )
+    return found.kept(spent(run, found.step, budget) <= most * (1 + _ROUNDING))
 
 
 def spent(run: Trajectory, steps: np.ndarray, budget: Budget) -> FloatArray:

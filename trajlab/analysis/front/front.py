@@ -11,7 +11,8 @@ from trajlab.analysis.front.rows import run_frame, table_frame
 from trajlab.analysis.front.sentences import of_flips, sentences
 from trajlab.analysis.front.tables import SCALARIZATION, fronts
 from trajlab.analysis.interface.options import Options
-from trajlab.analysis.interface.result import Family, Result, Sentence
+from trajlab.analysis.interface.result import Family, Result
+from trajlab.analysis.interface.sentence import Sentence
 from trajlab.analysis.runs import groups
 from trajlab.analysis.runs.table import read_table
 from trajlab.errors import TrajlabError

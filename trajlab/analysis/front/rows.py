@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from trajlab.analysis.front.budget import Budget, smallest, within
-from trajlab.analysis.runs.columns import higher_is_better as direction
-from trajlab.analysis.runs.evaluations import Evaluations, evaluated, metrics, read
+from trajlab.analysis.runs.evaluations import Evaluations, read
 from trajlab.analysis.runs.groups import Group
+from trajlab.analysis.runs.recorded import evaluated, metrics
+from trajlab.analysis.runs.recorded import higher_is_better as direction
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 

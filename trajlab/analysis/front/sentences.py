@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from trajlab.analysis.front.pareto import MOST_ON_GRID
-from trajlab.analysis.interface.result import FEWEST_RUNS, Row, Sentence, Statement, estimate
+from trajlab.analysis.interface.sentence import FEWEST_RUNS, Row, Sentence, Statement
 from trajlab.analysis.interface.tables import records
+from trajlab.analysis.interface.words import estimate
 from trajlab.lazy import pd
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from trajlab.analysis.gap.decomposition import TERMS
-from trajlab.analysis.interface.result import FEWEST_RUNS
+from trajlab.analysis.interface.sentence import FEWEST_RUNS
 from trajlab.analysis.statistics.multiplicity import holm
 from trajlab.lazy import pd, stats
 

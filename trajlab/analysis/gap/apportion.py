@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from trajlab.analysis.interface.axis import Axis
-from trajlab.analysis.interface.result import Row, Statement, term, term_numbers
+from trajlab.analysis.interface.sentence import Row, Statement
+from trajlab.analysis.interface.words import term, term_numbers
 
 
 def apportion(row: Row, level: float) -> Iterator[Statement]:
@@ -119,48 +120,4 @@ def _of_reach(row: Row) -> Statement:
         f"The gap appears after {where}: {found}; that "
         "one side went further or the other got worse is not told apart.",
         numbers,
-    )
-
-
-def of_steps(row: Row) -> Iterator[Statement]:
-    """Say what the difference is at equal steps, and why it stands beside Δ.
-
-    Parameters
-    ----------
-    row
-        A row of the adjusted summary.
-    """
-    if not np.isfinite(row["at_equal_steps"]) or Axis.of(row).x == "step":
-        return
-    names = ("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high", "last_common_step")
-    apart = row["at_equal_steps"] * row["delta"] < 0
-    yield (
-        f"At equal steps (step {row['last_common_step']:.0f}, the last that all runs made) the "
-        f"difference is {term(row, names[0])}{', of other sign than Δ' if apart else ''}: no "
-        "finding of its own, for Δ is of other evaluations.",
-        {name: row[name] for name in names},
-    )
-
-
-def of_lone_run(row: Row) -> Iterator[Statement]:
-    """Name the run that alone keeps the common loss high, with the numbers without it.
-
-    Parameters
-    ----------
-    row
-        A row of the adjusted summary.
-    """
-    if np.isnan(row["delta_without"]):
-        return
-    ends = ("", "_low", "_high")
-    keys = [f"{name}_without{end}" for name in ("delta", "matched") for end in ends]
-    axis = Axis.of(row)
-    at = "none" if np.isnan(row["common_loss"]) else axis.at(row["common_loss"])
-    farthest = "lowest" if axis.is_loss else "largest"
-    yield (
-        f"The {farthest} {axis.name} common to all runs is {at} for one run alone, "
-        f"{row['common_loss_run']}; without it that is {axis.at(row['common_loss_low'])}, Δ = "
-        f"{term(row, 'delta_without')}, and the gap there "
-        f"{term(row, 'matched_without')}.",
-        {key: row[key] for key in keys},
     )

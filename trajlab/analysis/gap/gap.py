@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from trajlab.analysis.gap.asked import of_asked
+from trajlab.analysis.gap.compared import compared
 from trajlab.analysis.gap.options import GapOptions, Interval, Onset, Window
-from trajlab.analysis.gap.overall import overall_frame
+from trajlab.analysis.gap.overall import of_overall, overall_frame
 from trajlab.analysis.gap.rows import comparison_tables
-from trajlab.analysis.gap.sensitivity import sensitivity_frame
-from trajlab.analysis.gap.sentences import of_overall, of_sensitivity, sentences
-from trajlab.analysis.interface.axis import LOSS, TRAINING, TRAINING_LOSS
+from trajlab.analysis.gap.sensitivity import of_sensitivity, sensitivity_frame
+from trajlab.analysis.gap.sentences import sentences
+from trajlab.analysis.interface.axis import LOSS, TRAINING
 from trajlab.analysis.interface.options import BASELINE, ComparisonOptions, Rule
-from trajlab.analysis.interface.result import Family, Result, Sentence
+from trajlab.analysis.interface.result import Family, Result
+from trajlab.analysis.interface.sentence import Sentence
 from trajlab.analysis.interface.tables import group_columns
 from trajlab.analysis.runs import groups
-from trajlab.analysis.runs.evaluations import check_metric, metrics, unevaluated
 from trajlab.analysis.runs.groups import Group
-from trajlab.analysis.runs.placing import check_axis
-from trajlab.analysis.runs.quantities import check_quantity, is_quantity
-from trajlab.analysis.runs.sides import Side
-from trajlab.errors import TrajlabError
+from trajlab.analysis.runs.recorded import check, unevaluated
 from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
@@ -184,40 +181,19 @@ def gap(
         seed=seed,
         group_by=group_by,
     )
-    grouped = groups.group(runs, group_by)
-    curves, rows, steps, asked, varied = [], [], [], [], []
-    compared: list[tuple[groups.Comparison, str, Side, Side]] = []
-
-    @cache  # many groups have one baseline
-    def side_of(group: Group | None, task: str, name: str) -> Side:
-        return Side.of(group, task, name, options)
-
-    for comparison in _comparisons(grouped, options):
-        for name in [metric] if metric else metrics(comparison.runs, split, comparison.task):
-            side, other = (
-                side_of(group, comparison.task, name)
-                for group in (comparison.group, comparison.baseline)
-            )
-            curve, at_steps, at_asked, row = comparison_tables(
-                comparison, name, side, other, options
-            )
-            if side.runs and other.runs:
-                compared.append((comparison, name, side, other))
-            curves.append(curve)
-            steps.append(at_steps)
-            asked.append(at_asked)
-            rows.append(row)
-    for comparison, name, side, other in compared if sensitivity else ():
-        head = comparison.head(len(other.runs), len(side.runs))
-        readings = sensitivity_frame(side, other, options).assign(metric=name, reason="")
-        varied.append(head.above(readings))
+    everything = list(compared(runs, options))
+    curves, steps, asked, rows = zip(
+        *(comparison_tables(each, options) for each in everything), strict=True
+    )
+    both = [each for each in everything if each.runs.runs and each.baseline.runs]
+    varied = [sensitivity_frame(each, options) for each in both] if sensitivity else []
     return Gap(
         options=options,
         curve=pd.concat(curves, ignore_index=True),
         summary=pd.DataFrame(rows),
         steps=pd.concat(steps, ignore_index=True),
         at=pd.concat(asked, ignore_index=True) if at else pd.DataFrame(),
-        overall=overall_frame(compared, options),
+        overall=overall_frame(both, options),
         sensitivity=pd.concat(varied, ignore_index=True) if varied else pd.DataFrame(),
     )
 
@@ -233,27 +209,9 @@ def requires(grouped: Sequence[Group], options: ComparisonOptions) -> str:
     complete = [run for group in grouped for run in group.runs]
     if reason := groups.alone(grouped) or unevaluated(complete, options.split, options.axis):
         return reason
-    _comparisons(grouped, options)
+    groups.compare(grouped, options.baseline, options.against)
+    check(complete, options)
     return ""
-
-
-def _comparisons(grouped: Sequence[Group], options: ComparisonOptions) -> list[groups.Comparison]:
-    """Check that the metric was recorded, and find what is compared with what."""
-    complete = [run for group in grouped for run in group.runs]
-    if options.metric and is_quantity(options.metric):
-        check_quantity(options.metric, complete)
-    elif options.metric:
-        check_metric(options.metric, complete, options.split)
-    if options.axis != TRAINING_LOSS:
-        check_axis(complete, options.axis)
-    if not (options.metric and is_quantity(options.metric)) and (
-        reason := unevaluated(complete, options.split, options.axis)
-    ):
-        raise TrajlabError(
-            f"{reason}: record evaluate({options.split!r}, …) and evaluate('train', …), or compare "
-            "at another loss that was recorded (--loss), or at equal steps (--x step)"
-        )
-    return groups.compare(grouped, options.baseline, options.against)
 
 
 FAMILY = Family(gap, requires)

@@ -7,27 +7,25 @@ from typing import Any
 
 import numpy as np
 
+from trajlab.analysis.gap.compared import Compared
 from trajlab.analysis.gap.options import GapOptions
-from trajlab.analysis.interface.result import FEWEST_RUNS
-from trajlab.analysis.interface.tables import Head
+from trajlab.analysis.interface.sentence import FEWEST_RUNS, Sentence
+from trajlab.analysis.interface.tables import records
+from trajlab.analysis.interface.words import term
 from trajlab.analysis.runs.evaluations import WINDOWS
-from trajlab.analysis.runs.groups import Comparison
-from trajlab.analysis.runs.sides import Side
 from trajlab.analysis.runs.windows import Windows
 from trajlab.analysis.statistics.mixed import FEWEST_TASKS, mean_over_tasks
 from trajlab.analysis.statistics.relative import mean_relative_change
 from trajlab.lazy import pd
 
 
-def overall_frame(
-    compared: Sequence[tuple[Comparison, str, Side, Side]], options: GapOptions
-) -> pd.DataFrame:
+def overall_frame(compared: Sequence[Compared], options: GapOptions) -> pd.DataFrame:
     """Return one row a task of each group of three or more tasks, with the group's numbers.
 
     Parameters
     ----------
     compared
-        Comparison, metric and the two sides, both with runs.
+        Comparisons whose sides both have runs.
     options
         Options of the gap.
 
@@ -37,24 +35,23 @@ def overall_frame(
         `metric`, the `shrunken` estimate of the task's Δ, the `mean_effect` over tasks with its
         interval, `between_sd`, and `delta_m` in percent with its interval.
     """
-    groups: dict[tuple[Any, ...], list[tuple[Comparison, str, Side, Side]]] = {}
+    groups: dict[tuple[Any, ...], list[Compared]] = {}
     for each in compared:
-        key = (*each[0].group.keys.values(), each[0].head(0, 0).baseline, each[1])
+        key = (*each.head.keys.values(), each.head.baseline, each.metric)
         groups.setdefault(key, []).append(each)
-    several = [own for own in groups.values() if len(own) >= FEWEST_TASKS]
-    return pd.DataFrame(row for own in several for row in _rows(own, options))
+    several = [tasks for tasks in groups.values() if len(tasks) >= FEWEST_TASKS]
+    return pd.DataFrame(row for tasks in several for row in _rows(tasks, options))
 
 
-def _rows(
-    own: Sequence[tuple[Comparison, str, Side, Side]], options: GapOptions
-) -> Iterator[dict[str, Any]]:
+def _rows(tasks: Sequence[Compared], options: GapOptions) -> Iterator[dict[str, Any]]:
     parts = []
-    for comparison, _, runs, baseline in own:
-        windows = Windows.of(runs.runs, baseline.runs, WINDOWS[options.window])
-        for side in (runs, baseline):
+    for each in tasks:
+        windows = Windows.of(each.runs.runs, each.baseline.runs, WINDOWS[options.window])
+        for side in (each.runs, each.baseline):
             scores = [float(windows.scores(run)[0]) for run in side.runs]
-            frame = pd.DataFrame({"score": scores, "run": side.names, "treated": side is runs})
-            parts.append(frame.assign(task=comparison.task))
+            columns = {"score": scores, "run": side.names, "treated": side is each.runs}
+            frame = pd.DataFrame(columns)
+            parts.append(frame.assign(task=each.head.task))
     rows = pd.concat(parts, ignore_index=True)
     rows["run"] = rows["run"] + np.where(rows["treated"], "", " of the baseline")
     score, task, treated, run = (
@@ -75,7 +72,31 @@ def _rows(
         numbers |= {"mean_effect_high": found.high, "mean_effect_p": found.p_value}
         numbers |= {"between_sd": found.between_sd}
         numbers |= {"delta_m_low": float(relative.low), "delta_m_high": float(relative.high)}
-    for comparison, metric, runs, baseline in own:
-        head: Head = comparison.head(len(baseline.runs), len(runs.runs))
-        effect = shrunken.get(comparison.task, np.nan)
-        yield head.row(reason, metric=metric, shrunken=effect, **numbers)
+    for each in tasks:
+        effect = shrunken.get(str(each.head.task), np.nan)
+        yield each.head.row(reason, metric=each.metric, shrunken=effect, **numbers)
+
+
+def of_overall(overall: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
+    """Yield the mean over tasks of each group; an estimate, and no finding of its own.
+
+    Parameters
+    ----------
+    overall
+        Of :func:`trajlab.analysis.gap`.
+    keys
+        Columns that name a group.
+    """
+    if overall.empty:
+        return
+    for _, part in overall.groupby([*keys, "baseline", "metric"], sort=False):
+        row = records(part)[0]
+        if np.isnan(row["mean_effect"]):
+            continue
+        names = ("mean_effect", "mean_effect_low", "mean_effect_high", "between_sd", "delta_m")
+        text = (
+            f"Over {len(part)} tasks, taken for a sample of tasks, the mean of Δ is estimated at "
+            f"{term(row, 'mean_effect')}, with SD {row['between_sd']:.2g} between tasks; "
+            f"Δm = {term(row, 'delta_m')} %, of these tasks alone. No finding of its own."
+        )
+        yield Sentence(row, "", (text, {name: row[name] for name in names}))

@@ -9,7 +9,7 @@ import numpy as np
 from trajlab.analysis.gap.adjustment import adjust
 from trajlab.analysis.gap.decomposition import TERMS
 from trajlab.analysis.gap.sentences import kind
-from trajlab.analysis.interface.result import FEWEST_RUNS, Row
+from trajlab.analysis.interface.sentence import FEWEST_RUNS, Row
 from trajlab.analysis.interface.tables import records
 from trajlab.lazy import pd
 

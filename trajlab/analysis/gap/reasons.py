@@ -10,7 +10,7 @@ from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.interface.options import ComparisonOptions
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.groups import Comparison
-from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.runs.recorded import is_quantity
 from trajlab.analysis.runs.sides import Side
 from trajlab.analysis.runs.windows import distances
 

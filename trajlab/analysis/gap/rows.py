@@ -7,22 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from trajlab.analysis.gap.compared import Compared
 from trajlab.analysis.gap.decomposition import TERMS, decompose
 from trajlab.analysis.gap.matching import GapCurve, StepGap, gap_curve, step_gap
 from trajlab.analysis.gap.onset import ONSETS, persistence
 from trajlab.analysis.gap.options import GapOptions
-from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, left_out, missing
+from trajlab.analysis.gap.reasons import HOLE, cadence, caveats, left_out
 from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
-from trajlab.analysis.runs.columns import higher_is_better
-from trajlab.analysis.runs.evaluations import (
-    WINDOWS,
-    Evaluations,
-    evaluated,
-)
-from trajlab.analysis.runs.groups import Comparison
+from trajlab.analysis.runs.evaluations import WINDOWS, Evaluations
 from trajlab.analysis.runs.item_error import item_unit
-from trajlab.analysis.runs.quantities import is_quantity
-from trajlab.analysis.runs.sides import Side
+from trajlab.analysis.runs.recorded import is_quantity
 from trajlab.analysis.statistics.intervals import Difference
 from trajlab.lazy import pd
 
@@ -48,21 +42,17 @@ _NUMBERS = (
 
 
 def comparison_tables(
-    comparison: Comparison, metric: str, runs: Side, baseline: Side, options: GapOptions
+    each: Compared, options: GapOptions
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Return the rows of `curve`, `steps` and `at` and the row of `summary` for one comparison."""
-    head = {
-        **comparison.head(len(baseline.runs), len(runs.runs)).columns,
-        "metric": metric,
-        "split": "" if is_quantity(metric) else options.split,
-    }
-    scored = [run for run in comparison.runs if evaluated(run, options.split)]
-    less = [run for run in scored if not higher_is_better(run, options.split, metric)]
+    metric, runs, baseline = each.metric, each.runs, each.baseline
+    split = "" if is_quantity(metric) else options.split
+    head = {**each.head.columns, "metric": metric, "split": split}
     on = {**head, **options.axis.columns}
     row = {
         **on,
-        "beside": comparison.beside,
-        "higher_is_better": is_quantity(metric) or not less,
+        "beside": each.beside,
+        "higher_is_better": each.higher_is_better,
         "rule": options.rule,
         "interval": options.interval,
         "onset_rule": options.onset,
@@ -74,7 +64,7 @@ def comparison_tables(
         "scope": "",
         **runs.counts(),
         **baseline.counts("_baseline"),
-        "reason": missing(comparison, metric, runs, baseline, options),
+        "reason": each.reason,
     }
     matched = stepwise = asked = None
     if not row["reason"]:
@@ -112,7 +102,9 @@ def _scope(
     runs: Sequence[Evaluations],
     baseline: Sequence[Evaluations],
 ) -> str:
-    """Say what the intervals are conditional on."""
+    """Say what the intervals are conditional on; nothing where there are none."""
+    if min(len(runs), len(baseline)) < 2:
+        return ""
     if is_quantity(metric):
         return "over runs"
     if not item_unit([*runs, *baseline]):
@@ -222,8 +214,8 @@ def term_columns(
     columns |= {f"{term}_p_closed": p for term, p in zip(TERMS[1:], parts.closed, strict=True)}
     own = parts.over_runs
     columns |= {"delta_se": terms.error[0], "delta_df": terms.freedom[0]}
-    columns |= {"delta_seed_se": own.error, "delta_seed_df": own.freedom}
-    columns |= {"delta_item_se": parts.item_error}
+    columns |= {"delta_seed_se": float(own.error), "delta_seed_df": float(own.freedom)}
+    columns |= {"delta_item_se": parts.item_error or np.nan}  # not known, not none
     columns |= _range("reach_of_runs", parts.own_reach[0])
     columns |= _range("reach_of_baseline", parts.own_reach[1])
     ratio = _range("lowest_loss_ratio", parts.lowest)

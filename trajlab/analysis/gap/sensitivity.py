@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from trajlab.analysis.gap.compared import Compared
 from trajlab.analysis.gap.decomposition import Decomposition, decompose
 from trajlab.analysis.gap.matching import POINTS_PER_DECADE, gap_curve
 from trajlab.analysis.gap.onset import ONSETS
 from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.interface.axis import Axis
+from trajlab.analysis.interface.sentence import FEWEST_RUNS, Sentence
+from trajlab.analysis.interface.tables import records
 from trajlab.analysis.runs.curve import RULES
 from trajlab.analysis.runs.evaluations import WINDOWS
 from trajlab.analysis.runs.sides import Side
@@ -20,13 +23,13 @@ from trajlab.lazy import pd
 _SHOWN = ("delta", "matched")
 
 
-def sensitivity_frame(runs: Side, baseline: Side, options: GapOptions) -> pd.DataFrame:
+def sensitivity_frame(each: Compared, options: GapOptions) -> pd.DataFrame:
     """Return one row a choice: rule, common loss, grid, window, and each run left out.
 
     Parameters
     ----------
-    runs, baseline
-        The sides of the comparison, both with runs.
+    each
+        A comparison whose sides both have runs.
     options
         What the comparison was made with.
 
@@ -36,7 +39,8 @@ def sensitivity_frame(runs: Side, baseline: Side, options: GapOptions) -> pd.Dat
         `varied, value, common_loss, delta, matched` with their intervals, and `onset_loss` where
         the grid varies.
     """
-    return pd.DataFrame(_rows(runs, baseline, options))
+    readings = pd.DataFrame(_rows(each.runs, each.baseline, options))
+    return each.head.above(readings.assign(metric=each.metric, reason=""))
 
 
 def _rows(runs: Side, baseline: Side, options: GapOptions) -> Iterator[dict[str, Any]]:
@@ -84,3 +88,35 @@ def _row(varied: str, value: str, found: Decomposition, axis: Axis) -> dict[str,
         ends = {"": found.terms.estimate, "_low": found.terms.low, "_high": found.terms.high}
         row |= {name + end: float(values[i]) for end, values in ends.items()}
     return row | {"onset_loss": np.nan}
+
+
+def of_sensitivity(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
+    """Yield whether other choices agree with those that were made.
+
+    Parameters
+    ----------
+    table
+        ``sensitivity`` of :func:`trajlab.analysis.gap`.
+    keys
+        Columns that name a group.
+    """
+    if table.empty:
+        return
+    for _, part in table.groupby([*keys, "task", "metric"], sort=False):
+        rows = records(part[part["varied"] != "grid"])
+        if min(rows[0]["n_runs"], rows[0]["n_baseline"]) < FEWEST_RUNS:
+            continue
+        text, numbers = [], {"n_choices": len(rows)}
+        for name, what in (("delta", "Δ"), ("matched", "the gap at equal loss")):
+            known = [row for row in rows if np.isfinite(row[name])]
+            if not known:
+                continue
+            least, most = min(row[name] for row in known), max(row[name] for row in known)
+            whole = [row for row in known if row["varied"] != "left out"]
+            sure = [row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0 for row in whole]
+            agree = "agree" if least * most > 0 and len(set(sure)) == 1 else "do not agree"
+            excluding = f"{sum(sure)} of {len(sure)} intervals over all runs exclude 0"
+            text.append(f"{what} from {least:+.3g} to {most:+.3g}, {excluding}: they {agree}")
+            numbers |= {f"{name}_least": least, f"{name}_most": most}
+        sentence = f"Over {len(rows)} choices of rule, loss, window and runs: {'; '.join(text)}."
+        yield Sentence(rows[0], str(rows[0]["task"]), (sentence, numbers))

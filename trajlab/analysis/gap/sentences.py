@@ -8,29 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from math import ceil, inf, log10, sqrt
+from math import sqrt
 
 import numpy as np
 
 from trajlab.analysis.gap.adjustment import adjust
-from trajlab.analysis.gap.apportion import apportion, of_lone_run, of_steps
+from trajlab.analysis.gap.apportion import apportion
+from trajlab.analysis.gap.basis import of_left_out, of_lone_run, of_overlap, of_steps
 from trajlab.analysis.interface.axis import Axis
-from trajlab.analysis.interface.result import (
-    FEWEST_RUNS,
-    TOLD_SINGLY,
-    Row,
-    Sentence,
-    Statement,
-    span,
-    term,
-    term_numbers,
-)
+from trajlab.analysis.interface.sentence import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement
 from trajlab.analysis.interface.tables import records
-from trajlab.analysis.statistics.distributions import normal_quantile
+from trajlab.analysis.interface.words import span, term, term_numbers
+from trajlab.analysis.statistics.power import seeds_needed
 from trajlab.lazy import pd, stats
-
-POWER = 0.8
-_LEFT_OUT = ("incomplete", "diverged", "unevaluated")
 
 
 def sentences(
@@ -86,40 +76,29 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
         return
     n, n_baseline = int(row["n_runs"]), int(row["n_baseline"])
     score = _score(row)
-    counts = {"n_runs": n, "n_baseline": n_baseline}
-    if min(n, n_baseline) < FEWEST_RUNS:
-        sentence = (
-            f"Descriptive only (n = {n} against {n_baseline}): {score} = {row['delta']:+.3g}."
-        )
-        yield sentence, {"delta": row["delta"], **counts}
-        yield from _of_left_out(row, "Descriptive only; left out")
-        return
-    if np.isnan(row["delta_p"]):
-        sentence = (
-            f"Descriptive only (runs of a side do not differ): {score} = {row['delta']:+.3g}."
-        )
-        yield sentence, {"delta": row["delta"], **counts}
-        yield from _of_left_out(row, "Descriptive only; left out")
+    few = f"n = {n} against {n_baseline}" if min(n, n_baseline) < FEWEST_RUNS else ""
+    if few or np.isnan(row["delta_p"]):
+        yield _described(row, score, few or "runs of a side do not differ")
+        yield from of_left_out(row, "Descriptive only; left out")
         return
     yield _of_delta(row, score, margin, confidence)
     yield from apportion(row, 1 - confidence)
     yield from of_lone_run(row)
-    yield from _of_overlap(row)
+    yield from of_overlap(row)
     yield from of_steps(row)
-    yield from _of_left_out(row)
+    yield from of_left_out(row)
 
 
-def _of_left_out(row: Row, begin: str = "Left out") -> Iterator[Statement]:
-    """Count the runs that are not in a comparison, by why."""
-    numbers: dict[str, int] = {}
-    told = []
-    for end in ("", "_baseline"):
-        counts = {why: int(row.get(f"n_{why}{end}", 0)) for why in _LEFT_OUT}
-        numbers |= {f"n_{why}{end}": number for why, number in counts.items()}
-        told.append(" and ".join(f"{number} {why}" for why, number in counts.items() if number))
-    if any(told):
-        sentence = f"{begin}: {told[0] or 'no'} runs, and {told[1] or 'none'} of the baseline."
-        yield sentence, numbers
+def _described(row: Row, score: str, why: str) -> Statement:
+    """Give the differences at the end and where both are equally far, without a claim."""
+    text = f"Descriptive only ({why}): {score} = {row['delta']:+.3g}"
+    numbers = {name: row[name] for name in ("delta", "n_runs", "n_baseline")}
+    if not np.isnan(row["matched"]):
+        text += (
+            f"; at {Axis.of(row).equal(row['common_loss'])} the difference is {row['matched']:+.3g}"
+        )
+        numbers |= {"matched": row["matched"], "common_loss": row["common_loss"]}
+    return f"{text}.", numbers
 
 
 def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Statement:
@@ -201,109 +180,8 @@ def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> 
         return f"No transfer larger than {margin:g}: {interval}; {text}.", numbers
     spread = float(row["delta_seed_se"]) / sqrt(1 / n + 1 / n_baseline)
     level = (1 - confidence) / max(int(row["n_tests"]), 1)
-    planned = float(row["delta_seed_df"]), margin, level, float(row["delta_item_se"])
+    planned = float(row["delta_seed_df"]), margin, level, float(np.nan_to_num(row["delta_item_se"]))
     numbers["seeds"] = seeds_needed(spread, *planned)
     if np.isinf(numbers["seeds"]):
         return f"Cannot tell: {text}; {margin:g} needs a larger test set.", numbers
     return f"Cannot tell: {text}; about {numbers['seeds']:.0f} seeds for {margin:g}.", numbers
-
-
-def seeds_needed(
-    spread: float, freedom: float, margin: float, level: float, item_error: float = 0.0
-) -> float:
-    """Return how many runs a side find a difference of `margin` with power .8.
-
-    The error over test items does not shrink with runs: where it alone forbids that power, no
-    number of runs is enough, and the answer is infinite.
-
-    Parameters
-    ----------
-    spread
-        Standard deviation over runs; its upper 80 % limit is planned with.
-    freedom
-        Degrees of freedom of the spread.
-    margin
-        The difference.
-    level
-        Level of the two-sided t test, adjusted for the number of tests.
-    item_error
-        Standard error of the difference over the items of the test set.
-
-    References
-    ----------
-    W. C. Guenther (1981), The American Statistician 35: the normal formula plus z²/4.
-    """
-    upper = spread * sqrt(freedom / stats.chi2.ppf(1 - POWER, freedom))
-    z = normal_quantile(1 - level / 2)
-    left = (margin / (z + normal_quantile(POWER))) ** 2 - item_error**2  # for the error over runs
-    return max(2.0, ceil(2 * upper**2 / left + z**2 / 4)) if left > 0 else inf
-
-
-def _of_overlap(row: Row) -> Iterator[Statement]:
-    """Say how much of training equal losses cover."""
-    axis, low, high = Axis.of(row), row["overlap_low"], row["overlap_high"]
-    if np.isnan(low) and not np.isnan(row["delta_without"]):
-        return  # said of the run that is alone
-    if np.isnan(low):
-        yield f"No {axis.name} is common to both sides: nothing compares them there.", {}
-    elif log10(high / low) < 1:
-        numbers = {"overlap_low": low, "overlap_high": high}
-        covered = f"L = {low:.2g} – {high:.2g}" if axis.is_loss else f"{low:.4g} – {high:.4g}"
-        yield f"Equal {axis.name} covers only {covered}.", numbers
-
-
-def of_overall(overall: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
-    """Yield the mean over tasks of each group; an estimate, and no finding of its own.
-
-    Parameters
-    ----------
-    overall
-        Of :func:`trajlab.analysis.gap`.
-    keys
-        Columns that name a group.
-    """
-    if overall.empty:
-        return
-    for _, part in overall.groupby([*keys, "baseline", "metric"], sort=False):
-        row = records(part)[0]
-        if np.isnan(row["mean_effect"]):
-            continue
-        names = ("mean_effect", "mean_effect_low", "mean_effect_high", "between_sd", "delta_m")
-        text = (
-            f"Over {len(part)} tasks, taken for a sample of tasks, the mean of Δ is estimated at "
-            f"{term(row, 'mean_effect')}, with SD {row['between_sd']:.2g} between tasks; "
-            f"Δm = {term(row, 'delta_m')} %, of these tasks alone. No finding of its own."
-        )
-        yield Sentence(row, "", (text, {name: row[name] for name in names}))
-
-
-def of_sensitivity(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
-    """Yield whether other choices agree with those that were made.
-
-    Parameters
-    ----------
-    table
-        ``sensitivity`` of :func:`trajlab.analysis.gap`.
-    keys
-        Columns that name a group.
-    """
-    if table.empty:
-        return
-    for _, part in table.groupby([*keys, "task", "metric"], sort=False):
-        rows = records(part[part["varied"] != "grid"])
-        if min(rows[0]["n_runs"], rows[0]["n_baseline"]) < FEWEST_RUNS:
-            continue
-        text, numbers = [], {"n_choices": len(rows)}
-        for name, what in (("delta", "Δ"), ("matched", "the gap at equal loss")):
-            known = [row for row in rows if np.isfinite(row[name])]
-            if not known:
-                continue
-            least, most = min(row[name] for row in known), max(row[name] for row in known)
-            whole = [row for row in known if row["varied"] != "left out"]
-            sure = [row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0 for row in whole]
-            agree = "agree" if least * most > 0 and len(set(sure)) == 1 else "do not agree"
-            excluding = f"{sum(sure)} of {len(sure)} intervals over all runs exclude 0"
-            text.append(f"{what} from {least:+.3g} to {most:+.3g}, {excluding}: they {agree}")
-            numbers |= {f"{name}_least": least, f"{name}_most": most}
-        sentence = f"Over {len(rows)} choices of rule, loss, window and runs: {'; '.join(text)}."
-        yield Sentence(rows[0], str(rows[0]["task"]), (sentence, numbers))

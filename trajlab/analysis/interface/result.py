@@ -1,4 +1,4 @@
-"""What every analysis returns, and how numbers are put into words.
+"""What every analysis returns.
 
 A result is frozen: tidy tables, the options that made them, and the sentences that they allow.
 """
@@ -8,36 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pkgutil import resolve_name
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from trajlab.analysis.interface.options import Options
+from trajlab.analysis.interface.sentence import Sentence
 from trajlab.lazy import pd
-
-FEWEST_RUNS = 3  # runs a side, below which nothing but a description is given
-TOLD_SINGLY = 6  # tasks, or pairs of them, that get sentences of their own
-
-Row = Mapping[str, Any]
-Statement = tuple[str, dict[str, Any]]  # a sentence, and the numbers that it stands on
-
-
-class Sentence(NamedTuple):
-    """One sentence of the verdict.
-
-    Attributes
-    ----------
-    about
-        The row of a table that it is about, or one row of the group that it is about.
-    task
-        The task; empty where the sentence is of a whole group.
-    statement
-        The sentence and the numbers that it stands on.
-    """
-
-    about: Row
-    task: str
-    statement: Statement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,26 +83,3 @@ class Family:
     analyse: Callable[..., Result]
     requires: Callable[[Sequence[Any], Any], str]
     settings: Callable[[Sequence[Any]], Mapping[str, Any]] = lambda groups: {}
-
-
-def estimate(row: Row, name: str, low: str = "low", high: str = "high") -> str:
-    """Write a number with its interval, ``+1.2 [+0.8, +1.6]``."""
-    interval = "" if np.isnan(row[low]) else f" [{row[low]:+.3g}, {row[high]:+.3g}]"
-    return f"{row[name]:+.3g}{interval}"
-
-
-def term(row: Row, name: str) -> str:
-    """Write a number whose interval is named after it."""
-    return estimate(row, name, f"{name}_low", f"{name}_high")
-
-
-def term_numbers(row: Row, name: str) -> dict[str, Any]:
-    """Return the numbers that :func:`term` stands on."""
-    return {key: row[key] for key in (name, f"{name}_low", f"{name}_high", f"{name}_p_adjusted")}
-
-
-def span(rows: Sequence[Row], name: str, label: str = "task") -> tuple[str, dict[str, Any]]:
-    """Write the range of a number over rows, with the rows that have its ends."""
-    ends = min(rows, key=lambda row: row[name]), max(rows, key=lambda row: row[name])
-    first, last = (f"{row[name]:+.3g} ({row[label]})" for row in ends)
-    return f"from {first} to {last}", {"lowest": ends[0][name], "highest": ends[1][name]}

@@ -1,15 +1,21 @@
 """One run's evaluations of one task: a metric, and the training loss where it was evaluated."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
-from trajlab.analysis.runs.columns import NOT_METRICS, Steps, higher_is_better, task_column
-from trajlab.analysis.runs.placing import diverged, has_axis, levels, told_at
+from trajlab.analysis.runs.placing import diverged, levels, told_at
+from trajlab.analysis.runs.recorded import (
+    Steps,
+    evaluated,
+    higher_is_better,
+    table_of,
+    task_column,
+)
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, items
@@ -95,10 +101,7 @@ class Evaluations:
         there = np.isfinite(self.train_loss)
         if there.all():
             return self
-        columns = {name: getattr(self, name)[there] for name in _COLUMNS}
-        return replace(
-            self, **columns, correct=None if self.correct is None else self.correct[there]
-        )
+        return self.kept(there)
 
     def selectable(self, number: int | None = None) -> bool:
         """Tell whether there are more evaluations to choose checkpoints from than are chosen."""
@@ -125,6 +128,23 @@ class Evaluations:
         """Return the mean score of the evaluations best on the selection split, as in `best`."""
         return np.asarray(self.score[self.best(number)].mean(axis=0))
 
+    def kept(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Evaluations":
+        """Return some of the evaluations.
+
+        Parameters
+        ----------
+        which
+            Their places in order, or (step,) whether each is one of them.
+        """
+        return replace(
+            self,
+            step=self.step[which],
+            train_loss=self.train_loss[which],
+            score=self.score[which],
+            selection=self.selection[which],
+            correct=None if self.correct is None else self.correct[which],
+        )
+
     def every(self, distance: float) -> "Evaluations":
         """Return the evaluations nearest to each `distance` steps back from the last.
 
@@ -138,15 +158,7 @@ class Evaluations:
         places = np.arange(self.step[-1], self.step[0] - 0.5, -distance)
         above = np.clip(np.searchsorted(self.step, places), 1, self.step.size - 1)
         nearer = places - self.step[above - 1] < self.step[above] - places
-        kept = np.unique(above - nearer)
-        return replace(
-            self,
-            step=self.step[kept],
-            train_loss=self.train_loss[kept],
-            score=self.score[kept],
-            selection=self.selection[kept],
-            correct=None if self.correct is None else self.correct[kept],
-        )
+        return self.kept(np.unique(above - nearer))
 
     def step_at(self, train_loss: float) -> float:
         """Return the first step whose training loss is at most `train_loss`, NaN if none."""
@@ -156,37 +168,6 @@ class Evaluations:
 
 def _window(known: int, number: int | None) -> int:
     return math.ceil(known / 10) if number is None else number
-
-
-def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> list[str]:
-    """Return the metrics that any run recorded on `split`; the loss only if there is no other.
-
-    Parameters
-    ----------
-    runs, split
-        The runs, and the split they were evaluated on.
-    task
-        Count only the metrics with a value for this task.
-    """
-    names: dict[str, None] = {}
-    for run in runs:
-        if _name(split) not in run.tables:
-            continue
-        table = run.table(_name(split))
-        for name in table:
-            if name in (*NOT_METRICS, "loss") or table.axes(name) != ("step", "task"):
-                continue
-            if task is None or np.isfinite(task_column(run, _name(split), name, task)[1]).any():
-                names[name] = None
-    return list(names) or ["loss"]
-
-
-def check_metric(metric: str, runs: Iterable[Trajectory], split: str) -> None:
-    """Raise a `TrajlabError` if no run has the metric on the split."""
-    if metric not in ("loss", *(known := metrics(runs, split))):
-        raise TrajlabError(
-            f"no run has the metric {metric!r} on the {split} split; there is {', '.join(known)}"
-        )
 
 
 def read(
@@ -221,15 +202,15 @@ def read(
     """
     if not evaluated(run, split):
         raise TrajlabError(
-            f"{run.path} has no table {_name(split)}; record it with evaluate({split!r}, …), "
+            f"{run.path} has no table {table_of(split)}; record it with evaluate({split!r}, …), "
             "or leave the run out"
         )
     sign = 1 if higher_is_better(run, split, metric) else -1
-    step, score = task_column(run, _name(split), metric, task)
-    if metric not in run.table(_name(split)):
-        step = np.asarray(run.table(_name(split))["step"])
+    step, score = task_column(run, table_of(split), metric, task)
+    if metric not in run.table(table_of(split)):
+        step = np.asarray(run.table(table_of(split))["step"])
         score = np.full(step.shape, np.nan)
-    chosen = task_column(run, _name(selection_split), metric, task)
+    chosen = task_column(run, table_of(selection_split), metric, task)
     joined = Evaluations.clean(
         step,
         np.full(step.shape, np.nan),
@@ -249,27 +230,9 @@ def read(
     )
 
 
-def evaluated(run: Trajectory, split: str) -> bool:
-    """Tell whether a run was evaluated on `split`."""
-    return _name(split) in run.tables
-
-
-def unevaluated(runs: Iterable[Trajectory], split: str, axis: Axis = TRAINING_LOSS) -> str:
-    """Return why no score can be read over training loss, if no run was evaluated for it."""
-    if any(evaluated(run, split) and has_axis(run, axis) for run in runs):
-        return ""
-    if axis == TRAINING_LOSS:
-        return f"no run was evaluated on the training set and on the {split} split"
-    return f"no run was evaluated on the {split} split and recorded its {axis.name}"
-
-
-def _name(split: str) -> str:
-    return f"evaluations/{split}"
-
-
 def _correct(run: Trajectory, task: str, split: str, step: Steps) -> npt.NDArray[np.bool_] | None:
     """Return (n, item) which items were right at `step`, none where it was not recorded."""
-    table = run.table(_name(split))
+    table = run.table(table_of(split))
     tasks: Sequence[str] = list(table["task"])
     if "correct" not in table or task not in tasks:
         return None

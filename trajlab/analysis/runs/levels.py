@@ -1,11 +1,9 @@
 """Where a run stood at given steps: its loss, its running loss, or what a clock said."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from trajlab.analysis.interface.axis import RUNNING
-from trajlab.analysis.runs.columns import Steps, task_column
+from trajlab.analysis.runs.recorded import Steps, clock_columns, task_column
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
@@ -98,24 +96,6 @@ def clock_at(step: Steps, known: Steps, clock: FloatArray) -> FloatArray:
         return np.full(step.shape, np.nan)
     said = np.interp(step, known, clock, left=np.nan, right=np.nan)
     return np.where(said > 0, said, np.nan)
-
-
-def clock_columns(run: Trajectory, name: str) -> Iterator[tuple[str, str]]:
-    """Yield the tables and columns of one number a step that have a name, evaluations first.
-
-    Parameters
-    ----------
-    run
-        A run.
-    name
-        Of the column alone, or after its table: ``compute/flops``.
-    """
-    table, _, column = name.rpartition("/")
-    named = [table] if table in run.tables else []
-    every = sorted(run.tables, key=lambda each: not each.startswith("evaluations/"))
-    for each in named if table else every:
-        if column in run.table(each) and run.table(each).axes(column) == ("step",):
-            yield each, column
 
 
 def clock(run: Trajectory, name: str) -> tuple[Steps, FloatArray]:

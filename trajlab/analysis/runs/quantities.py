@@ -1,6 +1,5 @@
 """Any recorded number of a task, over steps or over training loss, by its name ``table/column``."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -8,41 +7,12 @@ import numpy.typing as npt
 
 from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.runs.evaluations import Evaluations
-from trajlab.analysis.runs.placing import diverged, has_axis, levels
+from trajlab.analysis.runs.placing import diverged, levels
+from trajlab.analysis.runs.recorded import has_axis
 from trajlab.analysis.statistics.intervals import FloatArray
-from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 
 PAPER_RHO = 1e-3
-_AXES = (("step",), ("step", "task"), ("step", "task", "rho"))
-
-
-def is_quantity(name: str) -> bool:
-    """Tell whether a name is that of a recorded quantity, ``table/column``, and not of a metric."""
-    return "/" in name
-
-
-def quantities(runs: Iterable[Trajectory]) -> list[str]:
-    """Return the names of what any run recorded as one number a step, or a step and task."""
-    names: dict[str, None] = {}
-    for run in runs:
-        for name in run.tables:
-            if name.startswith("evaluations/"):
-                continue  # metrics, which have a direction and a split of their own
-            table = run.table(name)
-            for column in table.declared.columns:
-                if column.axes in _AXES and column.dtype not in ("str", "bool"):
-                    names[f"{name}/{column.name}"] = None
-    return list(names)
-
-
-def check_quantity(name: str, runs: Iterable[Trajectory]) -> None:
-    """Raise a `TrajlabError` if no run recorded the quantity."""
-    if name not in (known := quantities(runs)):
-        raise TrajlabError(
-            f"no run recorded one number a step named {name!r}; there is "
-            f"{', '.join(known) or 'none'}"
-        )
 
 
 def recorded(run: Trajectory, task: str, name: str) -> tuple[npt.NDArray[np.int64], FloatArray]:

@@ -7,10 +7,10 @@ from typing import Any, Self
 import numpy as np
 
 from trajlab.analysis.interface.options import ComparisonOptions
-from trajlab.analysis.runs.evaluations import Evaluations, evaluated, read
+from trajlab.analysis.runs.evaluations import Evaluations, read
 from trajlab.analysis.runs.groups import Group
-from trajlab.analysis.runs.placing import has_axis
-from trajlab.analysis.runs.quantities import is_quantity, over_axis
+from trajlab.analysis.runs.quantities import over_axis
+from trajlab.analysis.runs.recorded import evaluated, has_axis, is_quantity
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Which parameters each loss depends on, though losses may have been collected in one tensor."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from math import nan
 
 import torch
@@ -55,43 +55,45 @@ def reaches(loss: Tensor, parameters: Iterable[Tensor]) -> bool:
     return hidden_part([loss]) is not None or not leaves.isdisjoint(map(id, parameters))
 
 
-def _walk(loss: Tensor, closed: Collection[_Edge]) -> tuple[set[int], set[_Edge]]:
-    """Return the leaves that a loss reaches, and the numbers on the way; not through `closed`."""
+def _descend(
+    loss: Tensor, below: Callable[[Node], list[_Edge]]
+) -> Iterator[tuple[Node, list[_Edge]]]:
+    """Yield the nodes under a loss, each once, with the edges `below` it that are followed."""
     seen: set[Node] = set()
-    leaves: set[int] = set()
-    scalars: set[_Edge] = set()
     stack = [loss.grad_fn]
     while stack:
         node = stack.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
+        if node is not None and node not in seen:
+            seen.add(node)
+            edges = below(node)
+            yield node, edges
+            stack.extend(following for following, _ in edges)
+
+
+def _edges(node: Node) -> list[_Edge]:
+    """Return where its derivatives go."""
+    return [(following, number) for following, number in node.next_functions if following]
+
+
+def _walk(loss: Tensor, closed: Collection[_Edge]) -> tuple[set[int], set[_Edge]]:
+    """Return the leaves that a loss reaches, and the numbers on the way; not through `closed`."""
+    leaves: set[int] = set()
+    scalars: set[_Edge] = set()
+    for node, edges in _descend(loss, lambda node: [e for e in _edges(node) if e not in closed]):
         if hasattr(node, "variable"):  # AccumulateGrad
             leaves.add(id(node.variable))
-        for following, number in node.next_functions:
-            if following is None or (following, number) in closed:
-                continue
-            stack.append(following)
-            if _is_scalar(following, number):
-                scalars.add((following, number))
+        scalars.update(edge for edge in edges if _is_scalar(*edge))
     return leaves, scalars
 
 
 def _above_parameters(loss: Tensor) -> set[_Edge]:
     """Return where tensors come in on the way down to the first parameters."""
-    seen: set[Node] = set()
-    edges: set[_Edge] = set()
-    stack = [loss.grad_fn]
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        following = [(n, number) for n, number in node.next_functions if n is not None]
-        if not any(_is_parameter(n) for n, _ in following):
-            edges.update(following)
-            stack.extend(n for n, _ in following)
-    return edges
+
+    def below(node: Node) -> list[_Edge]:
+        edges = _edges(node)
+        return [] if any(_is_parameter(following) for following, _ in edges) else edges
+
+    return {edge for _, edges in _descend(loss, below) for edge in edges}
 
 
 def _is_parameter(node: Node) -> bool:

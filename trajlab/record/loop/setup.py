@@ -1,12 +1,13 @@
 """What a recorder is made with, as it is checked before training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from torch import nn
 
 from trajlab.errors import TrajlabError
+from trajlab.record.loop.shared import name_shared
 from trajlab.record.loop.updates import check_optimizer
 from trajlab.record.loop.wrappers import is_sharded, refuse_compiled, unwrap
 from trajlab.record.moment import Predict, TaskLosses
@@ -47,22 +48,43 @@ class Setup:
         """The model without what wraps it."""
         return unwrap(self.model)
 
-    def check(self) -> None:
-        """Raise if the optimizer is another model's, or a graph cannot tell what is shared.
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        tasks: Sequence[str],
+        shared: nn.Module | Iterable[nn.Parameter] | None,
+        **beside: Any,
+    ) -> Self:
+        """Name what was given as the model does, and check it.
+
+        Parameters
+        ----------
+        model, tasks, shared
+            As a recorder takes them.
+        **beside
+            `optimizer`, `task_losses` and `predict`.
 
         Raises
         ------
         TrajlabError
-            Saying what to pass.
+            If task names are not distinct, `shared` is not part of the model, the optimizer is
+            another model's, or a graph is needed and cannot tell what is shared; saying what to
+            pass.
         """
-        if self.optimizer is not None:
-            check_optimizer(self.optimizer, self.inner.parameters())
-        if self.parameters is None:
-            refuse_compiled(self.model, "its graph hides what the tasks share", "pass shared=")
-            if is_sharded(self.model):
+        names = check_tasks(tasks)
+        given = shared if shared is None or isinstance(shared, nn.Module) else list(shared)
+        named = None if given is None else name_shared(unwrap(model), given)
+        setup = cls(model=model, tasks=names, parameters=named, shared=given, **beside)
+        if setup.optimizer is not None:
+            check_optimizer(setup.optimizer, setup.inner.parameters())
+        if named is None:
+            refuse_compiled(model, "its graph hides what the tasks share", "pass shared=")
+            if is_sharded(model):
                 raise TrajlabError(
                     "a sharded model's graph hides what the tasks share; pass shared="
                 )
+        return setup
 
 
 def check_tasks(tasks: Sequence[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pandas as pd
 from trajlab.analysis import Gap
 from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.interface.tables import group_columns, records
-from trajlab.analysis.runs.quantities import is_quantity
+from trajlab.analysis.runs.recorded import is_quantity
 from trajlab.plots.gap import ends, vertical_range
 from trajlab.report.charts.base import (
     ZERO,

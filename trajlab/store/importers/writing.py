@@ -31,10 +31,8 @@ def write_runs(
         Folder for the trajectory files; made if need be.
     runs
         File name to run.
-    lower_is_better
-        Metrics for which lower is better.
-    force
-        Replace files that exist. Without it they are added to, if they hold the same run.
+    lower_is_better, force
+        As in :func:`trajlab.store.importers.series.import_series`.
 
     Returns
     -------

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from trajlab.errors import TrajlabError
@@ -20,6 +20,7 @@ from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
 from trajlab.training.image_files import ImageFiles
 from trajlab.training.metrics import binary_accuracy, correct_sign, f1
+from trajlab.training.models import one_number
 from trajlab.training.residual import resnet18
 from trajlab.training.setting import MultiTaskModel, Problem, Setting, Task, seeded
 
@@ -91,7 +92,7 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
         metrics = {"accuracy": binary_accuracy, "f1": f1}
         tasks[name] = Task(splits, _loss, metrics, correct_sign, Bernoulli)
         heads[name] = seeded(
-            lambda: nn.Sequential(nn.Linear(_FEATURES, 1), nn.Flatten(0)),
+            lambda: one_number(_FEATURES),
             1000 * seed + _tasks.names.index(name),
         )
     return Problem(tasks, MultiTaskModel(seeded(resnet18, seed), heads), shared_inputs=True)

@@ -8,20 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.examples.likelihood import Gaussian
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
-from trajlab.training.metrics import absolute_error
-from trajlab.training.models import PLAIN, Shape, mlp
-from trajlab.training.setting import MultiTaskModel, Problem, Setting, Task, seeded
+from trajlab.training.models import PLAIN, Shape
+from trajlab.training.setting import Problem, Setting
+from trajlab.training.settings.pupils import problem
 
 _COLUMNS = ["lea", "score", "gender", "age", "gcsescore"]
-_WIDTH = 64
-_SHARES = (0.6, 0.8)  # of an area's pupils: up to here training, up to there validation
 _SMALL = (8, 41)
 
 CHEM97 = DataSet(
@@ -33,10 +28,6 @@ CHEM97 = DataSet(
     ),
 )
 _tasks = Subsets("chem97", tuple(f"area{i}" for i in range(1, 132) if i not in _SMALL))
-
-
-def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    return (outputs - targets) ** 2 / 2
 
 
 def _standard(column: pd.Series) -> pd.Series:
@@ -54,23 +45,8 @@ def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = P
         average=_standard(table["gcsescore"]),
         squared=_standard(table["gcsescore"]) ** 2,
     )
-    inputs = torch.from_numpy(features.to_numpy(np.float32))
-    targets = torch.from_numpy(_standard(table["score"]).to_numpy(np.float32))
-    tasks, heads = {}, {}
-    for name in _tasks(condition):
-        area = int(name.removeprefix("area"))
-        pupils = np.flatnonzero(table["lea"] == area)
-        order = np.random.default_rng([seed, area]).permutation(pupils)
-        cuts = [round(share * len(order)) for share in _SHARES]
-        parts = zip(("train", "validation", "test"), np.split(order, cuts), strict=True)
-        splits = {split: (inputs[rows], targets[rows]) for split, rows in parts}
-        tasks[name] = Task(splits, _loss, {"mae": absolute_error}, likelihood=Gaussian)
-        heads[name] = seeded(
-            lambda: nn.Sequential(nn.Linear(shape.units(_WIDTH), 1), nn.Flatten(0)),
-            1000 * seed + area,
-        )
-    trunk = seeded(lambda: mlp(inputs.shape[1], _WIDTH, shape), seed)
-    return Problem(tasks, MultiTaskModel(trunk, heads))
+    groups = {name: int(name.removeprefix("area")) for name in _tasks(condition)}
+    return problem(groups, table["lea"], features, _standard(table["score"]), seed, shape)
 
 
 chem97 = Setting(

@@ -7,20 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor, nn
 
 from trajlab.errors import TrajlabError
-from trajlab.measure.examples.likelihood import Gaussian
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
-from trajlab.training.metrics import absolute_error
-from trajlab.training.models import PLAIN, Shape, mlp
-from trajlab.training.setting import MultiTaskModel, Problem, Setting, Task, seeded
+from trajlab.training.models import PLAIN, Shape
+from trajlab.training.setting import Problem, Setting
+from trajlab.training.settings.pupils import problem
 
 _COLUMNS = ["school", "normexam", "schgend", "schavg", "vr", "intake", "standLRT", "sex", "type"]
-_WIDTH = 64
-_SHARES = (0.6, 0.8)  # of a school's pupils: up to here training, up to there validation
 
 EXAM = DataSet(
     name="exam",
@@ -31,10 +26,6 @@ EXAM = DataSet(
 _tasks = Subsets("exam", tuple(f"school{i}" for i in range(1, 66) if i != 48))
 
 
-def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    return (outputs - targets) ** 2 / 2
-
-
 def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN) -> Problem:
     file = EXAM.file("Exam.csv", root)
     table = pd.read_csv(file)
@@ -43,23 +34,8 @@ def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = P
     features = pd.get_dummies(
         table[["schgend", "schavg", "vr", "intake", "standLRT", "sex", "type"]], dtype=np.float32
     )
-    inputs = torch.from_numpy(features.to_numpy(np.float32))
-    targets = torch.from_numpy(table["normexam"].to_numpy(np.float32))
-    tasks, heads = {}, {}
-    for name in _tasks(condition):
-        school = int(name.removeprefix("school"))
-        pupils = np.flatnonzero(table["school"] == school)
-        order = np.random.default_rng([seed, school]).permutation(pupils)
-        cuts = [round(share * len(order)) for share in _SHARES]
-        parts = zip(("train", "validation", "test"), np.split(order, cuts), strict=True)
-        splits = {split: (inputs[rows], targets[rows]) for split, rows in parts}
-        tasks[name] = Task(splits, _loss, {"mae": absolute_error}, likelihood=Gaussian)
-        heads[name] = seeded(
-            lambda: nn.Sequential(nn.Linear(shape.units(_WIDTH), 1), nn.Flatten(0)),
-            1000 * seed + school,
-        )
-    trunk = seeded(lambda: mlp(inputs.shape[1], _WIDTH, shape), seed)
-    return Problem(tasks, MultiTaskModel(trunk, heads))
+    groups = {name: int(name.removeprefix("school")) for name in _tasks(condition)}
+    return problem(groups, table["school"], features, table["normexam"], seed, shape)
 
 
 exam = Setting(

@@ -29,6 +29,7 @@ from trajlab.training.metrics import (
     matthews,
     pearson,
 )
+from trajlab.training.models import one_number
 from trajlab.training.setting import MultiTaskModel, Problem, Setting, Split, Task, seeded
 
 _MODEL = "roberta-base"
@@ -195,7 +196,7 @@ def _task(splits: dict[str, Split], table: _Table) -> Task:
 def _head(features: int, labels: int) -> nn.Module:
     if labels > 2:
         return nn.Linear(features, labels)
-    return nn.Sequential(nn.Linear(features, 1), nn.Flatten(0))
+    return one_number(features)
 
 
 def _build(condition: str, seed: int, root: Path | None = None) -> Problem:

@@ -5,14 +5,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.io import loadmat
-from torch import Tensor, nn
 
-from trajlab.measure.examples.likelihood import Gaussian
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
-from trajlab.training.metrics import absolute_error
-from trajlab.training.models import PLAIN, Shape, mlp
-from trajlab.training.setting import MultiTaskModel, Problem, Setting, Task, seeded
+from trajlab.training.models import PLAIN, Shape, mlp, one_number
+from trajlab.training.regression import regression
+from trajlab.training.setting import MultiTaskModel, Problem, Setting, Split, seeded
 
 _DAYS = {"train": slice(0, 340), "validation": slice(340, 423), "test": slice(423, None)}
 _FEATURES = 11
@@ -28,10 +26,6 @@ WATER_QUALITY = DataSet(
 _tasks = Subsets("water-quality", tuple(f"site{i}" for i in range(1, 38)))
 
 
-def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    return (outputs - targets) ** 2 / 2
-
-
 def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN) -> Problem:
     content = loadmat(WATER_QUALITY.file("water_dataset.mat", root))
     days = [*content["X_tr"][0], *content["X_te"][0]]  # in order of time, as published
@@ -44,18 +38,15 @@ def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = P
     tasks, heads = {}, {}
     for name in _tasks(condition):
         site = _tasks.names.index(name)
-        splits = {
+        splits: dict[str, Split] = {
             split: (
                 torch.from_numpy(inputs[chosen, site].copy()),
                 torch.from_numpy(targets[chosen, site].copy()),
             )
             for split, chosen in _DAYS.items()
         }
-        tasks[name] = Task(splits, _loss, {"mae": absolute_error}, likelihood=Gaussian)
-        heads[name] = seeded(
-            lambda: nn.Sequential(nn.Linear(shape.units(_WIDTH), 1), nn.Flatten(0)),
-            1000 * seed + site,
-        )
+        tasks[name] = regression(splits)
+        heads[name] = seeded(lambda: one_number(shape.units(_WIDTH)), 1000 * seed + site)
     trunk = seeded(lambda: mlp(_FEATURES, _WIDTH, shape), seed)
     return Problem(tasks, MultiTaskModel(trunk, heads))
 

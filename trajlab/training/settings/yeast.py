@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from trajlab.measure.examples.likelihood import Bernoulli
 from trajlab.training.conditions import Subsets
 from trajlab.training.data import DataSet
 from trajlab.training.metrics import average_precision, binary_accuracy, correct_sign, f1
-from trajlab.training.models import PLAIN, Shape, mlp
+from trajlab.training.models import PLAIN, Shape, mlp, one_number
 from trajlab.training.setting import MultiTaskModel, Problem, Setting, Task, seeded
 
 _FEATURES = 103
@@ -54,10 +54,7 @@ def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = P
         splits = {k: (inputs[k], torch.from_numpy(labels[chosen])) for k, chosen in rows.items()}
         tasks[name] = Task(splits, _loss, metrics, correct_sign, Bernoulli)
         # a task's head begins alike whatever is trained beside it
-        heads[name] = seeded(
-            lambda: nn.Sequential(nn.Linear(shape.units(_WIDTH), 1), nn.Flatten(0)),
-            1000 * seed + index,
-        )
+        heads[name] = seeded(lambda: one_number(shape.units(_WIDTH)), 1000 * seed + index)
     trunk = seeded(lambda: mlp(_FEATURES, _WIDTH, shape), seed)
     return Problem(tasks, MultiTaskModel(trunk, heads), shared_inputs=True)
 

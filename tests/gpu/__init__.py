@@ -1,0 +1,1 @@
+"""What has to hold on a CUDA device as on a CPU: ``make gpu-check``."""
