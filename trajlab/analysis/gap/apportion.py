@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from trajlab.analysis.gap.basis import without_logarithm
 from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.interface.sentence import Row, Statement
 from trajlab.analysis.interface.words import term, term_numbers
@@ -76,6 +77,7 @@ def _of_matched(row: Row, *, along: bool) -> Statement:
     if row["sign"] == np.sign(row["matched"]):
         way = "down" if axis.is_loss else "on"
         shared = "loss" if axis.is_loss else axis.name
+        shared += " above 0" if without_logarithm(row) else ""
         onset = f", significant at every common {shared} from {row['onset_loss']:.2g} {way}"
         numbers["onset_loss"] = row["onset_loss"]
     return f"A gap is present at {loss}: {found}{onset}.", numbers

@@ -39,6 +39,33 @@ def of_lone_run(row: Row) -> Iterator[Statement]:
     )
 
 
+def without_logarithm(row: Row) -> int:
+    """Return how many evaluations of both sides have a loss at or below 0.
+
+    Parameters
+    ----------
+    row
+        As in :func:`of_lone_run`.
+    """
+    return sum(int(row.get(f"n_no_logarithm{end}", 0)) for end in ("", "_baseline"))
+
+
+def of_no_logarithm(row: Row) -> Iterator[Statement]:
+    """Say which evaluations have no place at equal loss, so that what is read there is not all.
+
+    Parameters
+    ----------
+    row
+        As in :func:`of_lone_run`.
+    """
+    if number := without_logarithm(row):
+        yield (
+            f"At equal {Axis.of(row).name} only losses above 0 are compared: {number} evaluations "
+            "have one at or below 0, which has no logarithm; --x step compares them all.",
+            {"n_no_logarithm": number},
+        )
+
+
 def of_overlap(row: Row) -> Iterator[Statement]:
     """Say how much of training equal losses cover, where that is little.
 
