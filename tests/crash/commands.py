@@ -17,7 +17,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from tests.crash.hostile import GOLDEN, Inputs, outcome, record, through_inputs
+from tests.crash.hostile import GOLDEN, Inputs, facts_of, outcome, record, through_inputs
 from tests.crash.place import memory
 from trajlab.cli.main import main as trajlab
 from trajlab.errors import TrajlabError
@@ -135,14 +135,7 @@ def through_every_command(inputs: Inputs, first: int, count: int) -> dict[str, A
                 outcomes[f"{name}: {said}"] += 1
                 if said not in ("fine", "told"):
                     bad.append((number, name, answer["error"] or said))
-    return {
-        "first": first,
-        "count": count,
-        "outcomes": outcomes,
-        "bad": bad,
-        "longest": round(longest, 2),
-        "MiB": round(most),
-    }
+    return facts_of(first, count, outcomes, bad, longest, most)
 
 
 def _opens(path: Path) -> bool:

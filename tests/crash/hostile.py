@@ -291,14 +291,25 @@ def measured(inputs: Inputs, first: int, count: int) -> dict[str, Any]:
         if word not in ("told", "same"):
             bad.append(number)
     memory_now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {
-        "first": first,
-        "count": count,
-        "outcomes": outcomes,
-        "bad": bad,
-        "longest": round(longest, 2),
-        "MiB": round(memory_now),
-    }
+    return facts_of(first, count, outcomes, bad, longest, memory_now)
+
+
+def facts_of(
+    first: int, count: int, outcomes: Counter[str], bad: list[Any], longest: float, most: float
+) -> dict[str, Any]:
+    """Return a line of the log.
+
+    Parameters
+    ----------
+    first, count
+        The inputs that it is of.
+    outcomes, bad
+        How often what came of them, and those that were not as they must be.
+    longest, most
+        Seconds that one took, and memory in MiB.
+    """
+    told = {"first": first, "count": count, "outcomes": outcomes, "bad": bad}
+    return told | {"longest": round(longest, 2), "MiB": round(most)}
 
 
 def _worked() -> float:

@@ -15,6 +15,7 @@ from trajlab.report.catalog import ANALYSES
 # asked for, so that `trajlab --help` is quick.
 _HELP = {
     "quickstart": "Train and record small runs on bundled real data, then diagnose them.",
+    "datasets": "List the runs that come with trajlab, or copy some into a folder.",
     "info": "Show what is in trajectory files.",
     **{name: entry.help for name, entry in ANALYSES.items()},
     "study": "Train a grid of runs from a study file.",
@@ -51,8 +52,8 @@ class Commands(click.Group):
             made: click.Command = import_module("trajlab.cli.analysis").command(cmd_name)
             return made
         if cmd_name in _MODULES:
-            found: click.Command = import_module(_MODULES[cmd_name]).command
-            return found
+            command: click.Command = import_module(_MODULES[cmd_name]).command
+            return command
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

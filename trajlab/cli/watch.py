@@ -7,6 +7,7 @@ from itertools import zip_longest
 
 import click
 import numpy as np
+import plotext
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -92,10 +93,6 @@ def _standing(run: Trajectory) -> str:
 
 
 def _panel(panel: tuple[str, Array, Lines], width: int, height: int) -> Sequence[str]:
-    try:
-        import plotext
-    except ImportError as error:
-        raise TrajlabError("plotext is missing; pip install 'trajlab[watch]'") from error
     title, steps, lines = panel
     plotext.clear_figure()
     plotext.theme("clear")

@@ -82,6 +82,20 @@ def test_only_what_was_told_to_be_noise_is_called_noise(tmp_path):
     assert conflict([noise]).corrected["reason"].tolist() == ["noise-dominated", ""]
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (-1.0, -1e-9, "oppose"),
+        (-1.0, 0.0, "cannot tell"),
+        (0.0, 1.0, "cannot tell"),
+        (1e-9, 1.0, "align"),
+        (np.nan, np.nan, "cannot tell"),
+    ],
+)
+def test_an_interval_that_ends_at_0_excludes_nothing(low, high, said):
+    assert reading(low, high) == said
+
+
 def test_of_very_many_corrected_cosines_evenly_spaced_ones_are_read(tmp_path, monkeypatch):
     run = write_corrected(tmp_path / "0.h5", np.arange(7) / 10, np.arange(7) / 100)
     monkeypatch.setattr(import_module("trajlab.analysis.conflict.rows"), "MOST", 3)
