@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from trajlab import TrajlabError
+from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import (
     Difference,
     mean_interval,
@@ -72,3 +74,16 @@ def test_the_mean_of_runs_has_students_interval():
     assert made.low == pytest.approx(expected.low)
     assert made.high == pytest.approx(expected.high)
     assert made.freedom.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_the_bootstrap_needs_eight_runs_a_group(pairs):
+    runs, baseline = np.random.default_rng(0).normal(size=(2, 8, 1))
+    made = difference(runs, baseline, "bootstrap", pairs=pairs)
+    assert made.low[0] < made.estimate[0] < made.high[0]
+    for few in (
+        (runs[:7], baseline[: 7 if pairs else 8]),
+        (runs[: 7 if pairs else 8], baseline[:7]),
+    ):
+        with pytest.raises(TrajlabError, match="needs 8 runs a group"):
+            difference(*few, "bootstrap", pairs=pairs)

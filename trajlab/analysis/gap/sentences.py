@@ -126,7 +126,7 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
         return f"Descriptive only (n = {fewest}): {score} of {len(rows)} tasks {said}.", numbers
     kinds = Counter(kind(row, confidence) for row in rows)
     numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in kinds.items()}}
-    within = f", {kinds['within']} have none larger than {margin:g}" if margin else ""
+    within = f", in {kinds['within']} Δ is within ±{margin:g}" if margin else ""
     sentence = (
         f"Of {len(rows)} tasks {kinds['improved']} improved and {kinds['lowered']} were lowered"
         f"{within}; of {kinds['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."
