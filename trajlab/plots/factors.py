@@ -1,5 +1,7 @@
 """Factors that differ between groups of runs, at the end and at equal training loss."""
 
+from typing import Any
+
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -41,7 +43,12 @@ def factors(result: Factors, ax: Axes, places: Places | None) -> None:
                 label=line.label if ended else None,
             )
     for fill, label in ((INK, "over whole runs"), ("white", "at equal training loss")):
-        style = {"color": INK, "marker": "o", "linestyle": "none", "markerfacecolor": fill}
+        style: dict[str, Any] = {
+            "color": INK,
+            "marker": "o",
+            "linestyle": "none",
+            "markerfacecolor": fill,
+        }
         ax.plot([], [], label=label, **style)
     ax.set_yticks(range(len(names)), [plain(fitted(name.replace("_", " "))) for name in names])
     ax.set_ylim(-0.6, len(names) - 0.4)

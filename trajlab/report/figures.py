@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 
 from trajlab.analysis.interface.result import Result
 from trajlab.analysis.interface.tables import group_columns
-from trajlab.analysis.labels import ranks
 from trajlab.analysis.runs.groups import group_keys
 from trajlab.plots.style import Places, fitted, label, plain, series
 from trajlab.report.catalog import ANALYSES
 from trajlab.store import Trajectory
+from trajlab.store.labels import ranks
 
 BESIDE = 3  # panels in a row
 WIDTH, HEIGHT = 4.6, 3.6  # inches of a panel, without its legend

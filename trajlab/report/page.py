@@ -24,7 +24,6 @@ from trajlab.report.sentences import left_out, sentences
 from trajlab.report.tables import brief, main_table, measured
 from trajlab.report.templates import filled
 from trajlab.store import Runs
-from trajlab.store.labels import ranks
 
 log = logging.getLogger(__name__)
 

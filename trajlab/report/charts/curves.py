@@ -141,12 +141,12 @@ def _tables(run: Trajectory) -> Iterable[tuple[str, pd.DataFrame]]:
     clocks = {name: reading for name in _CLOCKS if (reading := _clock(run, name))}
     whole = pd.concat(parts, axis="columns").sort_index()
     for task, rows in whole.groupby("task", sort=False):
-        table = rows.droplevel("task").reset_index().dropna(axis="columns", how="all")
+        own = rows.droplevel("task").reset_index().dropna(axis="columns", how="all")
         read = {
-            _words(name): np.interp(table["step"], *reading, left=np.nan, right=np.nan)
+            _words(name): np.interp(own["step"], *reading, left=np.nan, right=np.nan)
             for name, reading in clocks.items()
         }
-        yield str(task), table.assign(**read)
+        yield str(task), own.assign(**read)
 
 
 def _clock(run: Trajectory, name: str) -> tuple[Any, Any] | None:
