@@ -51,14 +51,14 @@ def curves(
     }
     if not tables:
         return []
-    present = {name: None for table in tables.values() for name in table}
+    present = {str(name): None for table in tables.values() for name in table}
     axes = [name for name in ("step", _LOSS, *map(_words, _CLOCKS)) if name in present]
     # A dot in a metric's name would be read as a path.
     columns = {f"c{number}": name for number, name in enumerate(present)}
     along = {key: name for axis in axes for key, name in columns.items() if name == axis}
     shown = {key: name for key, name in columns.items() if name not in axes or name == _LOSS}
     own = look((name for name, _, _ in tables), places)
-    at = {
+    at: dict[str, Spec] = {
         "x": {"field": "x", "type": "quantitative", "title": None},
         "y": {"field": "value", "type": "quantitative", "title": None},
     }
