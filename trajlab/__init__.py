@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trajlab import analysis, plots
+    from trajlab import analysis, datasets, plots
     from trajlab.errors import TrajlabError
     from trajlab.record import Recorder, probes
     from trajlab.store import Runs, Trajectory, load
@@ -25,10 +25,21 @@ _HOMES = {
     "load": "trajlab.store",
     "TrajlabError": "trajlab.errors",
     "analysis": "trajlab",
+    "datasets": "trajlab",
     "plots": "trajlab",
 }
 
-__all__ = ["Recorder", "Runs", "Trajectory", "TrajlabError", "analysis", "load", "plots", "probes"]
+__all__ = [
+    "Recorder",
+    "Runs",
+    "Trajectory",
+    "TrajlabError",
+    "analysis",
+    "datasets",
+    "load",
+    "plots",
+    "probes",
+]
 
 
 def __getattr__(name: str) -> Any:

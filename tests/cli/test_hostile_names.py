@@ -80,7 +80,7 @@ DRAWN = set(COMMANDS) - {"info", "diagnose", "check"}
 
 
 OTHERS = {"watch", "export", "merge", "repair", "import"}  # further below
-OF_ONE_S_OWN = {"quickstart", "study"}  # read what their user wrote
+OF_ONE_S_OWN = {"quickstart", "study", "datasets"}  # read what their user wrote, or trajlab
 SERVED = {"view"}  # a page, as that of diagnose; it prints its address
 
 

@@ -78,3 +78,17 @@ def test_every_example_is_listed() -> None:
 
 def _links(text: str) -> list[str]:
     return [part.split(")")[0] for part in text.split("](")[1:]]
+
+
+def test_fronts_are_measured_on_fresh_seeds(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "experiments" / "fronts.py"), str(tmp_path)],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parent)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "signed distance" in done.stdout
+    assert "chosen and measured on the same runs" not in done.stdout

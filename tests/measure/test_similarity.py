@@ -112,6 +112,14 @@ def test_needs_three_batches() -> None:
         simulate(two_tasks(0.5), 1.0, 2, 0)
 
 
+def test_cosine_to_the_update_is_that_to_the_sum_of_task_gradients() -> None:
+    means = torch.tensor([[1.0, 0.0], [3.0, 4.0]]).double()
+    total = means.sum(0)
+    cosines = means @ total / means.norm(dim=1) / total.norm()
+    found = simulate(means, 0.0, 3, 0)
+    assert found.cosine_to_update == pytest.approx(cosines)
+
+
 def test_each_cosine_that_is_missing_has_a_reason() -> None:
     theta = nn.Parameter(torch.zeros(4, dtype=torch.float64))
     rows = torch.eye(4, dtype=torch.float64)

@@ -15,12 +15,13 @@ from trajlab.report.catalog import ANALYSES
 # asked for, so that `trajlab --help` is quick.
 _HELP = {
     "quickstart": "Train and record small runs on bundled real data, then diagnose them.",
+    "datasets": "List the runs that come with trajlab, or copy some into a folder.",
     "info": "Show what is in trajectory files.",
     **{name: entry.help for name, entry in ANALYSES.items()},
     "study": "Train a grid of runs from a study file.",
     "diagnose": "All of it in one page, with a verdict in plain words for each task.",
     "view": "Show the page of diagnose in the browser, and keep it up to date.",
-    "watch": "Draw a run in the terminal while it is recorded.",
+    "watch": "Draw runs in the terminal while they are recorded.",
     "import": "Bring in numbers that were recorded elsewhere.",
     "export": "Write runs as netCDF, Zarr, CSV, Parquet or JSON lines.",
     "check": "Validate trajectory files.",
@@ -51,8 +52,8 @@ class Commands(click.Group):
             made: click.Command = import_module("trajlab.cli.analysis").command(cmd_name)
             return made
         if cmd_name in _MODULES:
-            found: click.Command = import_module(_MODULES[cmd_name]).command
-            return found
+            command: click.Command = import_module(_MODULES[cmd_name]).command
+            return command
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

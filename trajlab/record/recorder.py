@@ -22,7 +22,7 @@ from trajlab.record.moment import Moment, Predict, TaskLosses
 from trajlab.record.probes.probe import Probe
 from trajlab.record.recording import Recording, mark_rate, mark_shared, mark_skipped, opened
 from trajlab.record.rows import Rows
-from trajlab.record.sinks import Mirror, Sink
+from trajlab.record.sinks import Mirror, Sink, check_sinks
 from trajlab.store import NullWriter, Trajectory
 from trajlab.store.parts import exists, located
 
@@ -131,6 +131,7 @@ class Recorder(Recording):
         setup = Setup.of(model, tasks, shared, **told)
         self._tasks = setup.tasks
         check_probes(probes, setup)
+        check_sinks(sinks)
         self._earlier = Trajectory(path) if resume and exists(located(path)) else None
         how = {"resume": resume, "from_step": from_step, "allow_changes": allow_changes}
         writer = opened(path, setup, metadata, **how)
@@ -232,7 +233,9 @@ class Recorder(Recording):
         values : mapping
             ``{task: {"loss": …, "accuracy": …}}``, in any unit, as they are to be stored. Beside
             the metrics ``"correct"`` takes a flag for each item of the data, in the same order
-            each time: stored as bits, read back by `Trajectory.correct`.
+            each time: stored as bits, read back by `Trajectory.correct`. A loss measured on a part
+            of the data may have its standard error beside it, as ``"loss_se"``: intervals at equal
+            loss then hold it.
         step : int, optional
             Optimizer updates completed, if the recorder does not count them rightly by itself.
         **clocks : float

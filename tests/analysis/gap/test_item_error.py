@@ -98,13 +98,13 @@ def test_bits_have_to_be_of_one_test_set():
     assert item_unit([few[0], bare]) == 0.0
 
 
-def write(path, flags, method, seed):
+def write(path, flags, method, seed, **metadata):
     """Write a run whose items are right as in `flags`, (step, task, item); right is not at step 1.
 
     The second task has two items fewer, and the training set is evaluated twice as often.
     """
     tasks = ["left", "right"]
-    writer = Writer(path, tasks, metadata={"method": method, "seed": seed})
+    writer = Writer(path, tasks, metadata={"method": method, "seed": seed, **metadata})
     accuracy = Column("accuracy", ("step", "task"), attributes={"higher_is_better": True})
     train = standard("evaluations/train", task=tasks)
     test = Table(
@@ -146,6 +146,19 @@ def test_recorded_bits_reach_the_gap(tmp_path):
         assert summary.loc[task, "delta_se"] == pytest.approx(error)
     paper = gap(runs, interval="2sd").summary
     assert paper["scope"][0] == "over runs and test items; the curve over runs alone"
+
+
+def test_pairs_with_bits_have_numbers_in_every_cell(tmp_path):
+    flags = np.random.default_rng(7).random((2, 3, 15, 2, 43)) < 0.7
+    runs = [
+        write(tmp_path / f"{method}-{seed}.h5", flags[i, seed], method, seed, pair_id=str(seed))
+        for i, method in enumerate(("single", "uniform"))
+        for seed in range(3)
+    ]
+    found = gap(runs)
+    assert set(found.summary["delta_seed_df"]) == {2.0}
+    for table in found.tables().values():
+        assert not table.map(lambda cell: isinstance(cell, np.ndarray)).any(axis=None)
 
 
 def test_bits_missing_in_one_run_leave_the_test_set_out(tmp_path, make_run):

@@ -91,7 +91,7 @@ def associate(
     interval
         ``fisher`` (z) or ``bootstrap`` (BCa over units; none below 20 of them).
     margin
-        With it, two one-sided tests of |correlation| ≥ margin.
+        With it, two one-sided tests of an absolute correlation ≥ margin.
 
     Returns
     -------

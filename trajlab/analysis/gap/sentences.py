@@ -14,7 +14,15 @@ import numpy as np
 
 from trajlab.analysis.gap.adjustment import adjust
 from trajlab.analysis.gap.apportion import apportion
-from trajlab.analysis.gap.basis import of_left_out, of_lone_run, of_overlap, of_steps
+from trajlab.analysis.gap.basis import (
+    of_left_out,
+    of_lone_run,
+    of_no_logarithm,
+    of_overlap,
+    of_steps,
+    without_logarithm,
+)
+from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.interface.sentence import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement
 from trajlab.analysis.interface.tables import records
 from trajlab.analysis.interface.words import span, term, term_numbers
@@ -75,27 +83,30 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
         return
     n, n_baseline = int(row["n_runs"]), int(row["n_baseline"])
     score = _score(row)
-    counts = {"n_runs": n, "n_baseline": n_baseline}
-    if min(n, n_baseline) < FEWEST_RUNS:
-        sentence = (
-            f"Descriptive only (n = {n} against {n_baseline}): {score} = {row['delta']:+.3g}."
-        )
-        yield sentence, {"delta": row["delta"], **counts}
-        yield from of_left_out(row, "Descriptive only; left out")
-        return
-    if np.isnan(row["delta_p"]):
-        sentence = (
-            f"Descriptive only (runs of a side do not differ): {score} = {row['delta']:+.3g}."
-        )
-        yield sentence, {"delta": row["delta"], **counts}
+    few = f"n = {n} against {n_baseline}" if min(n, n_baseline) < FEWEST_RUNS else ""
+    if few or np.isnan(row["delta_p"]):
+        yield _described(row, score, few or "runs of a side do not differ")
         yield from of_left_out(row, "Descriptive only; left out")
         return
     yield _of_delta(row, score, margin, confidence)
     yield from apportion(row, 1 - confidence)
     yield from of_lone_run(row)
     yield from of_overlap(row)
+    yield from of_no_logarithm(row)
     yield from of_steps(row)
     yield from of_left_out(row)
+
+
+def _described(row: Row, score: str, why: str) -> Statement:
+    """Give the differences at the end and where both are equally far, without a claim."""
+    text = f"Descriptive only ({why}): {score} = {row['delta']:+.3g}"
+    numbers = {name: row[name] for name in ("delta", "n_runs", "n_baseline")}
+    if not np.isnan(row["matched"]):
+        above = ", the lowest above 0," if without_logarithm(row) else ""
+        place = f"{Axis.of(row).equal(row['common_loss'])}{above}"
+        text += f"; at {place} the difference is {row['matched']:+.3g}"
+        numbers |= {"matched": row["matched"], "common_loss": row["common_loss"]}
+    return f"{text}.", numbers
 
 
 def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Statement:
@@ -115,7 +126,7 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
         return f"Descriptive only (n = {fewest}): {score} of {len(rows)} tasks {said}.", numbers
     kinds = Counter(kind(row, confidence) for row in rows)
     numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in kinds.items()}}
-    within = f", {kinds['within']} have none larger than {margin:g}" if margin else ""
+    within = f", in {kinds['within']} Δ is within ±{margin:g}" if margin else ""
     sentence = (
         f"Of {len(rows)} tasks {kinds['improved']} improved and {kinds['lowered']} were lowered"
         f"{within}; of {kinds['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."
@@ -177,7 +188,7 @@ def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> 
         return f"No transfer larger than {margin:g}: {interval}; {text}.", numbers
     spread = float(row["delta_seed_se"]) / sqrt(1 / n + 1 / n_baseline)
     level = (1 - confidence) / max(int(row["n_tests"]), 1)
-    planned = float(row["delta_seed_df"]), margin, level, float(row["delta_item_se"])
+    planned = float(row["delta_seed_df"]), margin, level, float(np.nan_to_num(row["delta_item_se"]))
     numbers["seeds"] = seeds_needed(spread, *planned)
     if np.isinf(numbers["seeds"]):
         return f"Cannot tell: {text}; {margin:g} needs a larger test set.", numbers

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from trajlab.errors import TrajlabError
 from trajlab.training.conditions import Conditions
 from trajlab.training.metrics import accuracy, correct
 from trajlab.training.models import PLAIN, Shape, mlp
@@ -30,13 +30,6 @@ _TEST_SEED = 0  # one test set for all runs: differences between runs are then t
 
 
 def _images() -> tuple[Tensor, Tensor]:
-    try:
-        from sklearn.datasets import load_digits
-    except ModuleNotFoundError as error:
-        raise TrajlabError(
-            "The digits setting needs scikit-learn, which ships the images: "
-            "pip install 'trajlab[quickstart]'."
-        ) from error
     inputs, targets = load_digits(return_X_y=True)
     return torch.tensor(inputs / 16, dtype=torch.float32), torch.tensor(targets)
 
