@@ -8,7 +8,7 @@ FILE ?= study.toml
 STUDY_RUNS ?= runs/$(STUDY)
 STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
-.PHONY: help datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples bench-view test wheel-check crash-test logs-check lint env clean soak
+.PHONY: help datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples bench-view test wheel-check crash-test logs-check lint env clean soak presets-test
 
 help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -74,6 +74,9 @@ test: lint  ## lint, the examples in docstrings, then the whole test suite (two 
 
 study-test: env  ## two minutes of translation into two languages (apt-get install libreoffice-help-en-us libreoffice-help-de libreoffice-help-fr)
 	TRAJLAB_STUDY=1 $(BIN)/python -m pytest -s tests/study/test_translation.py
+
+presets-test: env  ## light(), paper() and full() on every model of the zoo of single examples, bit for bit
+	TRAJLAB_PRESETS=1 $(BIN)/python -m pytest -n 2 tests/record/test_presets.py
 
 wheel-check: env  ## build wheel and sdist, install in an empty environment, use it; PYTHONS="…", TORCH=--without-torch
 	$(BIN)/python tests/packaging/wheel.py $(TORCH) $(PYTHONS)
