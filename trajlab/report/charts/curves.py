@@ -9,9 +9,11 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from trajlab.analysis.interface.axis import Axis
+from trajlab.analysis.runs.groups import group_keys
 from trajlab.analysis.runs.levels import clock
 from trajlab.errors import TrajlabError
-from trajlab.report.charts.base import ZOOM, Panel, Row, Spec, figure, label, look, short, tooltip
+from trajlab.plots.style import label
+from trajlab.report.charts.base import ZOOM, Panel, Row, Spec, figure, look, short, tooltip
 from trajlab.store import Trajectory
 
 MOST_CURVES = 1200  # of a run and task each; beyond, some runs of each group stand for it
@@ -43,7 +45,7 @@ def curves(
     """
     chosen, left_out = _spread(list(runs), keys)
     tables = {
-        (label(run.metadata, keys) or "all runs", run.path.name, task): table
+        (label(group_keys(run, keys), keys) or "all runs", run.path.name, task): table
         for run in chosen
         for task, table in _tables(run)
     }
@@ -112,7 +114,7 @@ def _spread(runs: list[Trajectory], keys: Sequence[str]) -> tuple[list[Trajector
     """Choose runs of every group alike, and count the others."""
     groups: dict[str, list[Trajectory]] = {}
     for run in runs:
-        groups.setdefault(label(run.metadata, keys), []).append(run)
+        groups.setdefault(label(group_keys(run, keys), keys), []).append(run)
     share = min(1.0, MOST_CURVES / max(1, sum(len(run.tasks) for run in runs)))
     chosen = []
     for group in groups.values():
