@@ -20,7 +20,7 @@ STAGES = ("--group-by", "stage", *GRID)
 ASKED = {
     "gap": ("digits-two-tasks",),
     "conflict": ("digits-two-tasks", "--layers"),
-    "factors": ("digits-two-tasks",),
+    "factors": ("fashion-mtl",),
     "correlate": ("digits-fronts", "--x", "min_train_loss", "--y", "final_metric", *STAGES),
     "front": ("digits-fronts", "--metric", "accuracy", *GRID, "--fresh", "stage=fresh"),
     "geometry": ("digits-two-tasks",),

@@ -16,6 +16,9 @@ DATASETS: Mapping[str, str] = {
         "A task alone, beside its like and beside noise, five seeds each, on handwritten digits; "
         "every quantity recorded."
     ),
+    "fashion-mtl": (
+        "The same design on a tenth of Fashion-MNIST, three seeds each: Mueller et al. (2024)."
+    ),
     "digits-fronts": (
         "Two tasks in a narrow trunk: five weightings, two optimizers, two learning rates, and "
         "fresh seeds of the best."
