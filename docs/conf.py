@@ -29,7 +29,8 @@ default_role = "code"  # docstrings have names in single backticks
 
 html_theme = "furo"
 html_title = "trajlab"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 autodoc_typehints = "description"  # the docstrings tell what, the signatures which type
 autodoc_member_order = "bysource"

@@ -2,8 +2,8 @@
 Conflict of examples, within tasks and between
 ==============================================
 
-Do examples of two tasks oppose each other more than those of one task do? Recorded by
-``probes.ExampleConflict``.
+Do examples of two tasks oppose each other more than those of one task do? ``probes.ExampleConflict``
+records it.
 """
 
 import trajlab

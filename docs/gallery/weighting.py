@@ -8,5 +8,5 @@ The share that each task has in the weights over training, and how much it moves
 
 import trajlab
 
-runs = trajlab.datasets.load("digits-fronts").select(stage="fresh")
+runs = trajlab.datasets.load("digits-fronts").select(stage="fresh", method="inverse")
 trajlab.plots.weighting(trajlab.analysis.weighting(runs, group_by=["weight", "lr"]))
