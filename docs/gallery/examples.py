@@ -2,8 +2,8 @@
 Conflict of examples, within tasks and between
 ==============================================
 
-Do examples of two tasks oppose each other more than those of one task do? ``probes.ExampleConflict``
-records it.
+Do examples of two tasks oppose each other more than those of one task do?
+``probes.ExampleConflict`` records it.
 """
 
 import trajlab

@@ -1,5 +1,6 @@
 """Lightning itself, training a small model with and without the recorder."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +303,10 @@ def test_a_sample_of_the_training_set_is_evaluated_and_leaves_nothing(tmp_path: 
     )
     x, y = joined(DATA)
     chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:7]
+    said = table.attributes
+    digest = sha256(repr(chosen.tolist()).encode()).hexdigest()
+    wanted = {"sample_size": 7, "sample_of": len(x), "sample_seed": 0, "sample_sha256": digest}
+    assert {name: said.get(name) for name in wanted} == wanted
     recorded.eval()
     with torch.no_grad():
         true = losses(recorded.model, (recorded.norm(x[chosen]), y[chosen]))

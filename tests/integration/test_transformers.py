@@ -339,6 +339,8 @@ def test_a_sample_of_the_training_set_is_evaluated(tmp_path: Path) -> None:
     assert table["step"].tolist() == run.table("evaluations/test")["step"].tolist()
     data = trainer.train_dataset
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:6].tolist()
+    assert table.attributes["sample_of"] == len(data)
+    assert table.attributes["sample_size"] == 6
     inputs = {name: torch.stack([data[i][name] for i in chosen]) for name in data[0]}
     recorded.eval()
     with torch.no_grad():

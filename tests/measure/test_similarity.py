@@ -110,3 +110,11 @@ def test_task_without_some_batches() -> None:
 def test_needs_three_batches() -> None:
     with pytest.raises(TrajlabError, match="was given 2; give three"):
         simulate(two_tasks(0.5), 1.0, 2, 0)
+
+
+def test_cosine_to_the_update_is_that_to_the_sum_of_task_gradients() -> None:
+    means = torch.tensor([[1.0, 0.0], [3.0, 4.0]]).double()
+    total = means.sum(0)
+    cosines = means @ total / means.norm(dim=1) / total.norm()
+    found = simulate(means, 0.0, 3, 0)
+    assert found.cosine_to_update == pytest.approx(cosines)

@@ -54,6 +54,16 @@ def test_files_globs_and_parts_folders(folder):
     assert names(load(folder / "a.h5", folder, str(folder / "*.h5"))) == ["a.h5", "b.h5", "c.h5"]
 
 
+def test_numbers_in_paths_are_ordered_as_numbers(tmp_path):
+    for name in ("seed10", "seed9", "w/lr0.25", "w/lr0.5", "a2/seed1", "a10/seed1"):
+        record(tmp_path / f"{name}.h5")
+    found = [run.path.relative_to(tmp_path).as_posix() for run in load(tmp_path)]
+    places = {name.removesuffix(".h5"): place for place, name in enumerate(found)}
+    assert places["seed9"] < places["seed10"]
+    assert places["w/lr0.25"] < places["w/lr0.5"]
+    assert places["a2/seed1"] < places["a10/seed1"]
+
+
 def test_a_run_sealed_and_resumed_is_found_once(folder):
     writer = Writer(folder / "a.h5", TASKS, resume=True)
     writer.append("losses", {"step": 3, "loss": [3, 3]})
@@ -302,7 +312,7 @@ def test_a_folder_that_cannot_be_read_is_told(folder):
             lambda w: w.declare(standard("losses", task=["left"])),
             r"task = \['left', 'right'\], not",
         ),
-        (lambda w: w.declare(Table("losses/x", ())), "inside a table"),
+        (lambda w: w.declare(Table("losses/x", ())), "inside or around table losses"),
         (
             lambda w: w.declare(standard("gradients", task=TASKS)),
             "lacks the coordinates of .* layer",
@@ -325,3 +335,11 @@ def test_a_wrong_call_is_one_sentence_and_spoils_nothing(tmp_path, call, sentenc
 def test_a_list_of_paths_is_told_how_to_be_named(folder):
     with pytest.raises(TrajlabError, match=r"a list is no path.*load\(\*paths\)"):
         load([folder])
+
+
+@pytest.mark.parametrize("facts", [{1: "a", "1": "b"}, {"record": {None: 1, "null": 2}}])
+def test_metadata_that_one_file_cannot_keep_apart_are_refused(tmp_path, facts):
+    with pytest.raises(TrajlabError, match=r"two keys among .* become one"):
+        Writer(tmp_path / "run.h5", TASKS, metadata=facts)
+    Writer(tmp_path / "run.h5", TASKS, metadata={1: "a", "2": {"1": "b"}}).close()
+    assert Trajectory(tmp_path / "run.h5").metadata == {"1": "a", "2": {"1": "b"}}

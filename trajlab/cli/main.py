@@ -21,7 +21,7 @@ _HELP = {
     "study": "Train a grid of runs from a study file.",
     "diagnose": "All of it in one page, with a verdict in plain words for each task.",
     "view": "Show the page of diagnose in the browser, and keep it up to date.",
-    "watch": "Draw a run in the terminal while it is recorded.",
+    "watch": "Draw runs in the terminal while they are recorded.",
     "import": "Bring in numbers that were recorded elsewhere.",
     "export": "Write runs as netCDF, Zarr, CSV, Parquet or JSON lines.",
     "check": "Validate trajectory files.",

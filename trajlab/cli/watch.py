@@ -1,8 +1,9 @@
 """``trajlab watch``: losses, cosines and sharpness in the terminal, as they come."""
 
+import shlex
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 import click
 import numpy as np
@@ -13,11 +14,17 @@ from rich.text import Text
 
 from trajlab.analysis.arrays import cosine
 from trajlab.cli.options import DEBUG
+from trajlab.cli.runs import RUNS
+from trajlab.errors import TrajlabError
 from trajlab.escapes import inert
-from trajlab.store import Trajectory
+from trajlab.store import Runs, Trajectory
 from trajlab.store.rows import Array
+from trajlab.store.runs import find
+from trajlab.store.watched import Watched
 
 MOST = 10_000  # cosines of a pair that are drawn
+LISTED = 6  # runs that get a line
+LEAST = 6  # lines of a panel in which a curve can still be seen
 Lines = dict[str, Array]  # label to one value a step
 
 
@@ -47,49 +54,88 @@ def panels(run: Trajectory) -> Iterator[tuple[str, Array, Lines]]:
             yield title, table["step"], dict(zip(run.tasks, values.T, strict=True))
 
 
-def picture(run: Trajectory, width: int, height: int) -> str:
-    """Draw a run as text with colours of the terminal."""
-    drawn = list(panels(run))
-    rows = max(8, (height - 2) // max(1, len(drawn)))
-    pieces = [inert(f"{run.path}  {run.status}")]
-    for title, steps, lines in drawn:
-        plotext.clear_figure()
-        plotext.theme("clear")
-        plotext.plot_size(width, rows)
-        plotext.title(f"{title}, step {steps[-1] if len(steps) else 0}")
-        for label, values in lines.items():
-            finite = np.isfinite(values)
-            if finite.any():
-                plotext.plot(steps[finite].tolist(), values[finite].tolist(), label=inert(label))
-        pieces.append(plotext.build())
-    return "\n".join(pieces)
+def screen(runs: Runs, width: int, height: int) -> list[str]:
+    """Return the lines of a screen: the runs, those that record first, and panels of one of them.
+
+    Parameters
+    ----------
+    runs
+        At least one.
+    width, height
+        Of the terminal. No line is longer and there are no more of them, but that a panel takes at
+        least six.
+    """
+    ordered = sorted(runs, key=lambda run: (run.status == "recording", run.created), reverse=True)
+    listed = ordered[:LISTED] if len(ordered) > 1 else []
+    lines = [inert(line)[:width] for line in map(_standing, listed)]
+    lines += [f"… and {len(ordered) - LISTED} more"] if len(ordered) > LISTED else []
+    lines += [inert(f"Skipped: {reason}")[:width] for _, reason in runs.skipped[:1]]
+    lines += [inert(f"{ordered[0].path}  {ordered[0].status}")[-width:]]
+    drawn = list(panels(ordered[0]))
+    beside = 2 if len(drawn) > 2 else 1
+    room = height - len(lines)
+    rows = min(-(-len(drawn) // beside), max(1, room // LEAST))
+    for first in range(0, rows * beside, beside):
+        some = drawn[first : first + beside]
+        built = [_panel(each, width // beside, max(LEAST, room // rows)) for each in some]
+        lines += ["".join(parts) for parts in zip_longest(*built, fillvalue="")]
+    left_out = [title for title, _, _ in drawn[rows * beside :]]
+    return [*lines[: height - 1], f"Not drawn: {', '.join(left_out)}"] if left_out else lines
 
 
-def _run(path: Path, interval: float, once: bool) -> None:
+def _standing(run: Trajectory) -> str:
+    from trajlab.report.live.progress import standing
+
+    row = standing(run)
+    loss = row.get("last loss", row.get("training loss", ""))
+    step = f"step {row['step']}" if "step" in row else "no step yet"
+    return f"{row['run']:32}  {row['status']:10}  {step}  {f'loss {loss}' if loss else ''}"
+
+
+def _panel(panel: tuple[str, Array, Lines], width: int, height: int) -> Sequence[str]:
+    title, steps, lines = panel
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.plot_size(width, height)
+    plotext.title(f"{title}, step {steps[-1] if len(steps) else 0}")
+    for label, values in lines.items():
+        finite = np.isfinite(values)
+        if finite.any():
+            plotext.plot(steps[finite].tolist(), values[finite].tolist(), label=inert(label))
+    return list(plotext.build().splitlines())
+
+
+def _run(runs: tuple[str, ...], interval: float, once: bool) -> None:
     console = Console()
-    run = Trajectory(path)
+    find(*runs)  # says what a wrong name is; later there may be nothing for a while
+    watched = Watched(*runs)
+    advice = f"In the browser: trajlab view {shlex.join(runs)}"
 
-    def drawn() -> Text:
-        return Text.from_ansi(picture(run, console.width, console.height))
+    def drawn(found: Runs) -> Text:
+        lines = screen(found, console.width, console.height - 2)
+        return Text.from_ansi("\n".join([*lines, inert(advice)[: console.width]]))
 
+    found = watched.look()
+    if not found:
+        raise TrajlabError(found.skipped[0][1])
     if once:
-        console.print(drawn())
+        console.print(drawn(found))
         return
-    with Live(drawn(), console=console, auto_refresh=False) as live:
-        while run.status == "recording":
+    with Live(drawn(found), console=console, auto_refresh=False) as live:
+        while any(run.status == "recording" for run in found):
             time.sleep(interval)
-            run.refresh()
-            live.update(drawn(), refresh=True)
+            if found := watched.look():
+                live.update(drawn(found), refresh=True)
 
 
 command = click.Command(
     "watch",
     callback=_run,
     params=[
-        click.Argument(["path"], type=click.Path(path_type=Path)),
+        RUNS,
         click.Option(["--interval"], type=float, default=5.0, show_default=True, help="Seconds."),
         click.Option(["--once"], is_flag=True, help="Draw once and end."),
         DEBUG,
     ],
-    help="Draw losses, cosines and sharpness of a run in the terminal while it is recorded.",
+    help="Draw runs in the terminal while they are recorded, the newest with its curves.",
 )

@@ -70,6 +70,23 @@ class Recording:
         """
         self._rows.flush()
 
+    def describe(self, table: str, facts: Mapping[str, Any]) -> None:
+        """Write down what is true of all rows of a table, such as which data they are of.
+
+        Parameters
+        ----------
+        table : str
+            One that was recorded, such as ``evaluations/train``.
+        facts : mapping
+            Texts, numbers, flags or flat lists, read back as the attributes of the table.
+
+        Raises
+        ------
+        TrajlabError
+            If there is no such table, or a fact is of another kind.
+        """
+        self._writer.set_attributes(table, facts)
+
     def close(self, status: str = "complete") -> None:
         """Seal the file; a second time this does nothing.
 

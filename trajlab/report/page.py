@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from trajlab.analysis import Diagnosis, Result
 from trajlab.analysis.interface.tables import group_columns
-from trajlab.analysis.labels import ranks
 from trajlab.report import downloads
 from trajlab.report.catalog import ANALYSES
 from trajlab.report.charts import CHARTS, embed
@@ -25,6 +24,7 @@ from trajlab.report.sentences import left_out, sentences
 from trajlab.report.tables import brief, main_table, measured
 from trajlab.report.templates import filled
 from trajlab.store import Runs
+from trajlab.store.labels import ranks
 
 log = logging.getLogger(__name__)
 

@@ -28,10 +28,11 @@ def sentences(diagnosis: Diagnosis) -> dict[str, list[Said]]:
         By what tells the comparisons apart, ``task left, condition +noisy``, in the order of the
         verdict.
     """
-    keys = ("setting", "task", "condition", "method", *diagnosis.settings["group_by"])
+    group_by = diagnosis.settings["group_by"]  # a baseline's own key among them: what is compared
+    keys = tuple(dict.fromkeys(("setting", "task", "condition", "method", *group_by)))
     parts = list(series(diagnosis.verdict, keys))
     values = {key: {part.key[key] for part in parts if part.key[key]} for key in keys}
-    named = [key for key in keys if key == "task" or len(values[key]) > 1]
+    named = [key for key in keys if key in ("task", *group_by) or len(values[key]) > 1]
     return {
         ", ".join(f"{key} {part.key[key]}" for key in named if part.key[key]) or "All tasks": [
             Said(*said) for said in part.rows[["sentence", "analysis"]].itertuples(index=False)

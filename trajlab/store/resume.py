@@ -31,8 +31,7 @@ def claimed(path: Path) -> Lock:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = Lock(path)
         try:
-            parts.folder(path).mkdir(exist_ok=True)
-            parts.sync_folder(path.parent)
+            parts.make_folder(path)
         except BaseException:
             lock.release()
             raise

@@ -13,11 +13,12 @@ from typing import Any, overload
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 from trajlab.store import parts
+from trajlab.store.labels import ranks
 from trajlab.store.trajectory import Trajectory
 
 
 class Runs(Sequence[Trajectory]):
-    """Trajectories in the order of their paths.
+    """Trajectories in the order of their paths, numbers in these as numbers.
 
     Parameters
     ----------
@@ -198,4 +199,5 @@ def _runs_of(paths: Iterable[Path]) -> list[Path]:
         if file.suffix not in (".lock", ".tmp"):
             run = file.with_suffix("") if file.suffix == parts.SUFFIX else file
             runs.setdefault(parts.located(run), run)
-    return sorted(runs.values())
+    places = ranks(str(run) for run in sorted(runs.values()))  # seed2 before seed10
+    return sorted(runs.values(), key=lambda run: places[str(run)])

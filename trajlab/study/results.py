@@ -176,7 +176,7 @@ def command(evaluate: Evaluate, folder: Path) -> click.Command:
         for name, table in tables.items():
             file = out / f"{name}.csv"
             table.to_csv(file, index=False, float_format="%.4g")
-            shown = table.to_string(index=False, float_format="%.3g", na_rep="")
+            shown = table.to_string(index=False, float_format="{:.3g}".format, na_rep="")
             click.echo(
                 f"\n{name}\n{shown if len(table) <= SHOWN else f'{len(table)} rows: {file}'}"
             )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trajlab.analysis import gap
+from trajlab.analysis import diagnose, gap
 from trajlab.analysis.gap.decomposition import TERMS, run_terms
 from trajlab.analysis.runs.curve import (
     isotonic,
@@ -12,6 +12,7 @@ from trajlab.analysis.runs.curve import (
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.windows import Windows
 from trajlab.errors import TrajlabError
+from trajlab.report.sentences import sentences
 
 
 def splits(loss=None, accuracy=None, validation=None, n=40):
@@ -69,6 +70,45 @@ def test_columns_are_those_of_the_design(make_run):
     row = result.summary.iloc[0]
     assert (row["n_baseline"], row["n_runs"], row["baseline"]) == (2, 2, "method=single")
     assert row["delta"] == pytest.approx(1.0)
+
+
+def test_one_run_a_side_has_no_interval_and_no_scope(make_run):
+    few = compare(make_run, [shifted(0)], [shifted(1)]).summary.iloc[0]
+    many = compare(make_run, [shifted(s) for s in (0, 0.1)], [shifted(s) for s in (1, 1.2)])
+    assert few["selection"] == 0
+    assert np.isnan([few["selection_low"], few["selection_high"], few["delta_item_se"]]).all()
+    assert few["scope"] == ""
+    row = many.summary.iloc[0]
+    assert (row["selection_low"], row["selection_high"]) == (0, 0)
+    assert row["scope"] == "conditional on this test set"
+
+
+def test_any_metadata_key_names_the_baseline(make_run):
+    runs = [
+        make_run(shifted(shift + seed / 10), optimizer=optimizer, lr=lr, seed=seed, tasks=["lm"])
+        for optimizer, lr, shift in (("adamw", 0.001, 0), ("sgd", 0.001, 1), ("sgd", 0.1, 3))
+        for seed in (0, 1)
+    ]
+    result = gap(runs, baseline={"optimizer": "adamw", "lr": "1e-3"})
+    rows = result.summary
+    assert result.options.group_by == ("optimizer", "lr")
+    assert list(rows["optimizer"]) == ["sgd", "sgd"]
+    assert list(rows["lr"]) == ["0.001", "0.1"]
+    assert list(rows["baseline"]) == ["optimizer=adamw, lr=0.001"] * 2  # no method was recorded
+    assert list(rows["delta"]) == pytest.approx([1, 3])
+    told = diagnose(runs, baseline={"optimizer": "adamw", "lr": "1e-3"})
+    assert list(sentences(told)) == [
+        "task lm, optimizer sgd, lr 0.001",
+        "task lm, optimizer sgd, lr 0.1",
+    ]
+    narrowed = gap(runs, baseline={"optimizer": "adamw"}, against={"lr": "0.1"})
+    assert list(narrowed.summary["delta"]) == pytest.approx([3])
+    with pytest.raises(TrajlabError, match=r"differ in 'lr': name the baseline by it \(lr=0.001\)"):
+        gap(runs, baseline={"optimizer": "adamw"})
+    with pytest.raises(TrajlabError, match="no run has the metadata key 'optimiser' to group by"):
+        gap(runs, baseline={"optimiser": "adamw"})
+    with pytest.raises(TrajlabError, match="seed tells repetitions of a training apart"):
+        gap(runs, baseline={"seed": "0"})
 
 
 def test_step_0_is_left_out(make_run):

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from tests.analysis.results import made_up
 from trajlab.analysis import verdict
@@ -111,7 +112,10 @@ def test_methods_that_share_a_baseline_are_one_family():
 
 def test_runs_that_do_not_differ_are_descriptive():
     told = sentences(row(delta=(2.0, 0.0), delta_p=np.nan, matched=(2.0, 0.1)))
-    assert told == [f"Descriptive only (runs of a side do not differ): {DELTA} = +2."]
+    assert told == [
+        f"Descriptive only (runs of a side do not differ): {DELTA} = +2; at equal training loss "
+        "(L = 0.001) the difference is +2."
+    ]
 
 
 def test_a_run_that_never_trained_is_named():
@@ -149,7 +153,12 @@ def test_seeds_are_planned_at_the_level_of_all_tests():
 
 def test_fewer_than_three_runs_are_descriptive():
     told = sentences(row(n=2, delta=(2.0, 1.0), matched=(1.5, 0.1)))
-    assert told == [f"Descriptive only (n = 2 against 5): {DELTA} = +2."]
+    assert told == [
+        f"Descriptive only (n = 2 against 5): {DELTA} = +2; at equal training loss (L = 0.001) the "
+        "difference is +1.5."
+    ]
+    nowhere = sentences(row(n=2, delta=(2.0, 1.0), matched=(np.nan, 0.1)))
+    assert nowhere == [f"Descriptive only (n = 2 against 5): {DELTA} = +2."]
 
 
 def test_what_is_not_compared_says_why():
@@ -319,3 +328,70 @@ def test_what_the_difference_is_of_is_told(chosen_on, said):
 def test_of_a_metric_of_which_less_is_better_the_sign_is_told():
     told = sentences(row(delta=(2.0, 1.0), metric="mae", higher_is_better=False))[0]
     assert told.startswith("Improved: Δ of test mae (evaluations best on validation; above 0 is b")
+
+
+@pytest.mark.parametrize(("low", "told"), [(0.101, True), (0.099, False)])
+def test_a_decade_of_common_losses_is_not_narrow(low, told):
+    said = " ".join(sentences(row(overlap_low=low, overlap_high=1.0)))
+    assert ("covers only" in said) == told
+
+
+@pytest.mark.parametrize("named", ["n_runs", "n_baseline"])
+@pytest.mark.parametrize(("n", "descriptive"), [(2, True), (3, False)])
+def test_three_runs_a_side_are_enough(named, n, descriptive):
+    told = sentences(row(delta=(2.0, 1.0), **{named: n}))[0]
+    assert told.startswith("Descriptive only" if descriptive else "Improved")
+    many = sentences(*(row(task=f"t{i}", delta=(2.0, 1.0), **{named: n}) for i in range(7)))[0]
+    assert many.startswith("Descriptive only" if descriptive else "Of 7 tasks 7 improved")
+
+
+@pytest.mark.parametrize(("p", "said"), [(0.049, "Improved"), (0.051, "Cannot tell")])
+def test_a_difference_is_established_below_the_level(p, said):
+    assert sentences(row(delta=(2.0, 1.0), delta_p=p))[0].startswith(said)
+
+
+@pytest.mark.parametrize(("tasks", "summed"), [(6, False), (7, True)])
+def test_more_than_six_tasks_are_summed_up(tasks, summed):
+    told = sentences(*(row(task=f"t{i}", delta=(2.0, 1.0)) for i in range(tasks)))
+    assert told[0].startswith(f"Of {tasks} tasks") == summed
+    gone = {"delta": (np.nan, np.nan), "reason": "none"}
+    lacking = sentences(*(row(task=f"t{i}", **gone) for i in range(tasks)))
+    assert lacking[0].startswith(f"Not compared: {tasks} tasks") == summed
+    assert len(lacking) == (1 if summed else tasks)
+
+
+def test_of_many_tasks_the_six_clearest_are_told():
+    rows = (row(task=f"t{i}", delta=(2.0, 1.0), delta_p=1e-4 * (9 - i)) for i in range(8))
+    told = told_of(*rows)
+    improved = told[told["sentence"].str.startswith("Improved")]
+    assert improved["task"].tolist() == [f"t{i}" for i in (7, 6, 5, 4, 3, 2)]
+
+
+@pytest.mark.parametrize(("half", "worse"), [(0.9, True), (1.0, False)])
+def test_a_side_got_worse_where_its_interval_is_below_0(half, worse):
+    reach = {"reach": (1.5, 0.5), "reach_of_baseline": (-1.0, half)}
+    told = " ".join(sentences(row(delta=(2.0, 1.0), **reach)))
+    assert ("got worse after passing it" in told) == worse
+
+
+@pytest.mark.parametrize(
+    ("delta", "ratio", "further"),
+    [
+        (2.0, (0.5, 0.4), True),
+        (2.0, (0.5, 0.5), False),
+        (-2.0, (1.5, 0.4), True),
+        (-2.0, (1.5, 0.5), False),
+    ],
+)
+def test_a_side_went_further_where_the_ratio_excludes_1(delta, ratio, further):
+    made = row(delta=(delta, 1.0), reach=(0.75 * delta, 0.5), lowest_loss_ratio=ratio)
+    told = " ".join(sentences(made))
+    assert ("difference in attained loss" in told) == further
+    assert ("is not told apart" in told) != further
+
+
+@pytest.mark.parametrize(("p", "within"), [(0.049, True), (0.051, False)])
+def test_equivalence_is_established_below_the_level(p, within):
+    bound = stats.t.isf(p, 8)  # the distance from the nearer margin in standard errors
+    told = sentences(row(delta=(0.0, 2.306)), margin=float(bound))[0]
+    assert told.startswith("No transfer larger") == within

@@ -19,7 +19,9 @@ from trajlab.cli.main import main
 from trajlab.record.sinks import TensorBoard, WandB
 from trajlab.store import Trajectory
 from trajlab.store.importers.lightning import read_lightning
+from trajlab.store.importers.logged import Unreadable
 from trajlab.store.importers.series import import_series
+from trajlab.store.importers.tensorboard import read_tensorboard
 
 SPLITS = {"train": "fit", "test": "held_out"}
 
@@ -261,6 +263,35 @@ def test_add_scalars_and_split_folders_are_one_run(tmp_path: Path) -> None:
     (found,) = load(tmp_path / "b")
     assert found.table("evaluations/train")["loss"].tolist() == [[3]]
     assert found.table("evaluations/validation")["loss"].tolist() == [[4]]
+
+
+def test_an_event_file_that_breaks_off_is_told(tmp_path: Path) -> None:
+    for name in ("torn", "whole"):
+        with SummaryWriter(str(tmp_path / "tb" / name)) as writer:
+            for step in range(1, 6):
+                writer.add_scalar("loss", 1 / step, step)
+    (file,) = (tmp_path / "tb" / "torn").iterdir()
+    data = file.read_bytes()
+
+    def notes() -> dict[str, Any]:
+        return {run.name: run.notes for run in read_tensorboard(tmp_path / "tb")}
+
+    assert notes() == {"torn": [], "whole": []}
+    for damaged in (data[:-1], data[:-10] + b"?" + data[-9:]):  # torn; changed in its last record
+        file.write_bytes(damaged)
+        (said,), nothing = notes().values()
+        assert f"{file.name} is torn or damaged after 5 whole records" in said  # one is its version
+        assert nothing == []
+    named = {"map": {"train/t/loss": "loss"}, "name": "{method}"}
+    with pytest.warns(UserWarning, match="the run 'torn': .* is torn or damaged after 5"):
+        import_series(tmp_path / "tb", read_tensorboard, tmp_path / "o", **named)
+    lengths = [run.table("evaluations/train")["loss"].size for run in load(tmp_path / "o")]
+    assert lengths == [4, 5]
+    file.write_bytes(b"no frames")
+    found = list(read_tensorboard(tmp_path / "tb"))
+    assert [item.reason for item in found if isinstance(item, Unreadable)] == [
+        f"{file} is no event file of TensorBoard, or damaged from its start"
+    ]
 
 
 def test_names_with_dashes_go_where_the_map_says(tmp_path: Path) -> None:

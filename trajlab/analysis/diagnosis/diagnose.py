@@ -134,7 +134,7 @@ def diagnose(
         group_by=group_by,
     )
     runs = list(runs)
-    groups = group(runs, group_by)
+    groups = group(runs, options.group_by)
     if not any(each.runs for each in groups):
         raise TrajlabError("no run is complete; let one finish, or repair it, and diagnose again")
     states: list[dict[str, str]] = []

@@ -130,20 +130,20 @@ def factors(
         confidence=confidence,
         group_by=group_by,
     )
-    grouped = groups.group(runs, group_by)
+    grouped = groups.group(runs, options.group_by)
     summaries = summarise_runs(grouped, metric, split, selection_split, options.counts)
     delta = pd.DataFrame(
         row
         for comparison in groups.compare(grouped, baseline, against)
         for row in delta_rows(comparison, summaries, options)
     )
-    head = Head(keys=dict.fromkeys(group_columns(group_by), ""), task="", n_runs=1)
+    head = Head(keys=dict.fromkeys(group_columns(options.group_by), ""), task="", n_runs=1)
     return Factors(
         options=options,
         runs=head.above(summaries),
         delta=delta,
-        quadrants=quadrant_frame(delta, confidence, group_by=group_by),
-        signs=sign_frame(delta, group_by),
+        quadrants=quadrant_frame(delta, confidence, group_by=options.group_by),
+        signs=sign_frame(delta, options.group_by),
     )
 
 

@@ -141,7 +141,7 @@ def decompose(
     over_runs = difference(sides[0][:, 0], sides[1][:, 0], "t", confidence, pairs=pairs)
     found = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items)
     terms = Difference(*(values[:4] for values in vars(found).values()))
-    if not windows.select:  # 0 by definition, not by measurement
+    if not windows.select and not np.isnan(terms.low[0]):  # 0 by definition, not by measurement
         terms.low[3] = terms.high[3] = 0.0
     lowest = [np.array([curve.lowest for curve in side]) for side in curves]
     return Decomposition(

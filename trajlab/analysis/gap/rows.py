@@ -102,7 +102,9 @@ def _scope(
     runs: Sequence[Evaluations],
     baseline: Sequence[Evaluations],
 ) -> str:
-    """Say what the intervals are conditional on."""
+    """Say what the intervals are conditional on; nothing where there are none."""
+    if min(len(runs), len(baseline)) < 2:
+        return ""
     if is_quantity(metric):
         return "over runs"
     if not item_unit([*runs, *baseline]):
@@ -213,7 +215,7 @@ def term_columns(
     own = parts.over_runs
     columns |= {"delta_se": terms.error[0], "delta_df": terms.freedom[0]}
     columns |= {"delta_seed_se": float(own.error), "delta_seed_df": float(own.freedom)}
-    columns |= {"delta_item_se": parts.item_error}
+    columns |= {"delta_item_se": parts.item_error or np.nan}  # not known, not none
     columns |= _range("reach_of_runs", parts.own_reach[0])
     columns |= _range("reach_of_baseline", parts.own_reach[1])
     ratio = _range("lowest_loss_ratio", parts.lowest)

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from math import log10, sqrt
+from math import sqrt
 
 import numpy as np
 
 from trajlab.analysis.gap.adjustment import adjust
-from trajlab.analysis.gap.apportion import apportion, of_lone_run, of_steps
+from trajlab.analysis.gap.apportion import apportion
+from trajlab.analysis.gap.basis import of_left_out, of_lone_run, of_overlap, of_steps
 from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.interface.sentence import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement
 from trajlab.analysis.interface.tables import records
 from trajlab.analysis.interface.words import span, term, term_numbers
 from trajlab.analysis.statistics.power import seeds_needed
 from trajlab.lazy import pd, stats
-
-_LEFT_OUT = ("incomplete", "diverged", "unevaluated")
 
 
 def sentences(
@@ -77,40 +76,29 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
         return
     n, n_baseline = int(row["n_runs"]), int(row["n_baseline"])
     score = _score(row)
-    counts = {"n_runs": n, "n_baseline": n_baseline}
-    if min(n, n_baseline) < FEWEST_RUNS:
-        sentence = (
-            f"Descriptive only (n = {n} against {n_baseline}): {score} = {row['delta']:+.3g}."
-        )
-        yield sentence, {"delta": row["delta"], **counts}
-        yield from _of_left_out(row, "Descriptive only; left out")
-        return
-    if np.isnan(row["delta_p"]):
-        sentence = (
-            f"Descriptive only (runs of a side do not differ): {score} = {row['delta']:+.3g}."
-        )
-        yield sentence, {"delta": row["delta"], **counts}
-        yield from _of_left_out(row, "Descriptive only; left out")
+    few = f"n = {n} against {n_baseline}" if min(n, n_baseline) < FEWEST_RUNS else ""
+    if few or np.isnan(row["delta_p"]):
+        yield _described(row, score, few or "runs of a side do not differ")
+        yield from of_left_out(row, "Descriptive only; left out")
         return
     yield _of_delta(row, score, margin, confidence)
     yield from apportion(row, 1 - confidence)
     yield from of_lone_run(row)
-    yield from _of_overlap(row)
+    yield from of_overlap(row)
     yield from of_steps(row)
-    yield from _of_left_out(row)
+    yield from of_left_out(row)
 
 
-def _of_left_out(row: Row, begin: str = "Left out") -> Iterator[Statement]:
-    """Count the runs that are not in a comparison, by why."""
-    numbers: dict[str, int] = {}
-    told = []
-    for end in ("", "_baseline"):
-        counts = {why: int(row.get(f"n_{why}{end}", 0)) for why in _LEFT_OUT}
-        numbers |= {f"n_{why}{end}": number for why, number in counts.items()}
-        told.append(" and ".join(f"{number} {why}" for why, number in counts.items() if number))
-    if any(told):
-        sentence = f"{begin}: {told[0] or 'no'} runs, and {told[1] or 'none'} of the baseline."
-        yield sentence, numbers
+def _described(row: Row, score: str, why: str) -> Statement:
+    """Give the differences at the end and where both are equally far, without a claim."""
+    text = f"Descriptive only ({why}): {score} = {row['delta']:+.3g}"
+    numbers = {name: row[name] for name in ("delta", "n_runs", "n_baseline")}
+    if not np.isnan(row["matched"]):
+        text += (
+            f"; at {Axis.of(row).equal(row['common_loss'])} the difference is {row['matched']:+.3g}"
+        )
+        numbers |= {"matched": row["matched"], "common_loss": row["common_loss"]}
+    return f"{text}.", numbers
 
 
 def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Statement:
@@ -192,21 +180,8 @@ def _of_delta(row: Row, score: str, margin: float | None, confidence: float) -> 
         return f"No transfer larger than {margin:g}: {interval}; {text}.", numbers
     spread = float(row["delta_seed_se"]) / sqrt(1 / n + 1 / n_baseline)
     level = (1 - confidence) / max(int(row["n_tests"]), 1)
-    planned = float(row["delta_seed_df"]), margin, level, float(row["delta_item_se"])
+    planned = float(row["delta_seed_df"]), margin, level, float(np.nan_to_num(row["delta_item_se"]))
     numbers["seeds"] = seeds_needed(spread, *planned)
     if np.isinf(numbers["seeds"]):
         return f"Cannot tell: {text}; {margin:g} needs a larger test set.", numbers
     return f"Cannot tell: {text}; about {numbers['seeds']:.0f} seeds for {margin:g}.", numbers
-
-
-def _of_overlap(row: Row) -> Iterator[Statement]:
-    """Say how much of training equal losses cover."""
-    axis, low, high = Axis.of(row), row["overlap_low"], row["overlap_high"]
-    if np.isnan(low) and not np.isnan(row["delta_without"]):
-        return  # said of the run that is alone
-    if np.isnan(low):
-        yield f"No {axis.name} is common to both sides: nothing compares them there.", {}
-    elif log10(high / low) < 1:
-        numbers = {"overlap_low": low, "overlap_high": high}
-        covered = f"L = {low:.2g} – {high:.2g}" if axis.is_loss else f"{low:.4g} – {high:.4g}"
-        yield f"Equal {axis.name} covers only {covered}.", numbers

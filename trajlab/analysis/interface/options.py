@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 
 from trajlab.analysis.interface.axis import Axis
+from trajlab.analysis.interface.tables import FREE_KEYS, group_columns
 from trajlab.errors import TrajlabError
 
 BASELINE: Mapping[str, str] = MappingProxyType({"method": "single"})
@@ -107,7 +108,8 @@ class ComparisonOptions(ScoreOptions):
     Attributes
     ----------
     baseline, against
-        Keys and values that select the baseline, and that narrow what is compared with it.
+        Keys and values that select the baseline, and that narrow what is compared with it. Keys
+        beside setting, condition and method are added to `group_by`.
     rule
         How a score is read at a training loss.
     x, loss
@@ -118,7 +120,7 @@ class ComparisonOptions(ScoreOptions):
     Raises
     ------
     TrajlabError
-        If the loss is unknown, or a value of `at` not positive.
+        If the loss is unknown, a value of `at` not positive, or a baseline named by its seed.
     """
 
     baseline: Mapping[str, str]
@@ -130,6 +132,14 @@ class ComparisonOptions(ScoreOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        named = {**self.baseline, **(self.against or {})}
+        if repeated := [key for key in FREE_KEYS if key in named]:
+            raise TrajlabError(
+                f"{repeated[0]} tells repetitions of a training apart, not trainings: name what is "
+                "compared by another key, such as method"
+            )
+        added = [key for key in named if key not in group_columns(self.group_by)]
+        object.__setattr__(self, "group_by", (*self.group_by, *added))
         if wrong := [value for value in self.at if not (np.isfinite(value) and value > 0)]:
             raise TrajlabError(
                 f"the {self.axis.name} to compare at must be positive, not {wrong[0]}"

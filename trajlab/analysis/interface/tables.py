@@ -9,6 +9,7 @@ from typing import Any
 from trajlab.lazy import pd
 
 GROUP_KEYS = ("setting", "condition", "method")
+FREE_KEYS = ("seed", "pair_id")  # what runs of one group may differ in
 
 
 def group_columns(group_by: Sequence[str] = ()) -> list[str]:

@@ -8,13 +8,12 @@ that train a task in different company are different groups, whose `condition` n
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from trajlab.analysis.interface.tables import GROUP_KEYS, Head, group_columns
-from trajlab.analysis.labels import ranks
+from trajlab.analysis.interface.tables import FREE_KEYS, GROUP_KEYS, Head, group_columns
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
+from trajlab.store.labels import ranks, same
 
 ONE_TASK = "no run trains several tasks"  # which is no lack where two trainings are compared
-_FREE_KEYS = ("seed", "pair_id")  # what runs of one group may differ in
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +42,13 @@ class Group:
 
     @property
     def label(self) -> str:
-        """Its keys but for the setting, as one would type them: ``method=single``."""
-        shown = {key: value for key, value in self.keys.items() if key != "setting" and value}
+        """Its keys but for the setting, as one would type them: ``method=single``.
+
+        A method that was not recorded is not named where another key is.
+        """
+        told = {key: value for key, value in self.keys.items() if key != "setting" and value}
+        run = (*self.runs, *self.incomplete)[0]
+        shown = {key: told[key] for key in told if key != "method" or key in run.metadata} or told
         ordered = sorted(shown.items(), key=lambda item: item[0] != "method")
         return ", ".join(f"{key}={value}" for key, value in ordered)
 
@@ -53,8 +57,8 @@ class Group:
         return tuple(run for run in self.runs if task in run.tasks)
 
     def matches(self, wanted: Mapping[str, str]) -> bool:
-        """Tell whether every key in `wanted` has that value in this group."""
-        return all(self._value(key) == str(value) for key, value in wanted.items())
+        """Tell whether every key in `wanted` has that value in this group, 1e-3 as 0.001."""
+        return all(same(self._value(key), str(value)) for key, value in wanted.items())
 
     def _value(self, key: str) -> str:
         any_run = (*self.runs, *self.incomplete)[0]  # they agree in all but the seed
@@ -254,13 +258,15 @@ def _check_alike(keys: Mapping[str, str], runs: Sequence[Trajectory]) -> None:
 
 def _check_repetitions(keys: Mapping[str, str], runs: Sequence[Trajectory]) -> None:
     reference = runs[0]
-    names = {name for run in runs for name in run.metadata} - set(keys) - set(_FREE_KEYS)
+    names = {name for run in runs for name in run.metadata} - set(keys) - set(FREE_KEYS)
     for name in sorted(names):
         for run in runs:
             if run.metadata.get(name) != reference.metadata.get(name):
                 raise TrajlabError(
                     f"runs of one group must differ in seed alone, but {reference.path} and "
-                    f"{run.path} differ in {name!r}: group by it, or select runs that agree"
+                    f"{run.path} differ in {name!r}: name the baseline by it "
+                    f"({name}={reference.metadata.get(name)}), group by it, or select runs that "
+                    "agree"
                 )
     seeds: dict[str, Trajectory] = {}
     for run in runs:

@@ -165,6 +165,10 @@ class Session:
         finally:
             self.sampling = False
         self.evaluate("train", {}, step, epoch, SAMPLE)
+        try:
+            self._recorder.describe("evaluations/train", self.sample.identity)
+        except TrajlabError as error:  # no evaluation came through
+            self._failures.tell("describe the training sample", error, "training goes on")
 
     def collect(self, losses: Mapping[str, Tensor | None], examples: int, loader: int = 0) -> None:
         """Take in the losses of one evaluation batch; they are averaged over examples."""

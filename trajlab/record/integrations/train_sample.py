@@ -1,6 +1,7 @@
 """A fixed sample of the training set, evaluated beside the evaluations that a trainer makes."""
 
 import copy
+import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,12 @@ class TrainSample:
     size : int
         How many; all of a smaller set.
 
+    Attributes
+    ----------
+    identity : dict
+        Which they are: ``sample_size``, of how many (``sample_of``), ``sample_seed``, and
+        ``sample_sha256`` of their places in the data, by which runs are compared.
+
     Raises
     ------
     TrajlabError
@@ -36,6 +43,7 @@ class TrainSample:
         if size < 1:
             raise TrajlabError(f"train_sample={size} is no number of examples; give 1 or more")
         self.size = size
+        self.identity: dict[str, Any] = {}
         self._batches: DataLoader[Any] | None = None
 
     def draw(self, loader: Any) -> None:
@@ -56,6 +64,12 @@ class TrainSample:
             ) from None
         generator = torch.Generator().manual_seed(SEED)
         chosen = torch.randperm(number, generator=generator)[: self.size].tolist()
+        self.identity = {
+            "sample_size": len(chosen),
+            "sample_of": number,
+            "sample_seed": SEED,
+            "sample_sha256": hashlib.sha256(repr(chosen).encode()).hexdigest(),
+        }
         several = dist.is_available() and dist.is_initialized()
         rank, ranks = (dist.get_rank(), dist.get_world_size()) if several else (0, 1)
         own = Subset(loader.dataset, chosen[rank::ranks])

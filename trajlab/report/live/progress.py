@@ -22,7 +22,7 @@ def progress(runs: Runs, where: str) -> str:
     where
         The selection they are of.
     """
-    rows = [_row(run) for run in runs]
+    rows = [standing(run) for run in runs]
     rows.sort(key=lambda row: row["status"] != "recording")
     return filled(
         "progress.html",
@@ -34,7 +34,8 @@ def progress(runs: Runs, where: str) -> str:
     )
 
 
-def _row(run: Trajectory) -> dict[str, Any]:
+def standing(run: Trajectory) -> dict[str, Any]:
+    """Return where a run stands: its name, status, metadata, step and losses of the tasks."""
     row: dict[str, Any] = {"run": run.path.name, "status": run.status}
     row |= {key: run.metadata[key] for key in _NAMED if key in run.metadata}
     for name, column in (("losses", "loss"), ("evaluations/train", "loss")):

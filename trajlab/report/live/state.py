@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 from trajlab.analysis import diagnose
@@ -15,7 +14,7 @@ from trajlab.errors import TrajlabError
 from trajlab.report import page as report
 from trajlab.report.live.progress import progress
 from trajlab.store import Runs, Trajectory
-from trajlab.store.runs import find
+from trajlab.store.watched import Watched
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +56,8 @@ class Live:
     """
 
     def __init__(self, patterns: Sequence[str], settings: Mapping[str, Any]) -> None:
-        self._patterns = list(patterns)
+        self._watched = Watched(*patterns)
         self._settings = dict(settings)
-        self._runs: dict[Path, Trajectory] = {}
-        self._failed: dict[Path, str] = {}
         self._pages: dict[str, _Page] = {}
         self._looking = threading.Lock()
 
@@ -76,10 +73,9 @@ class Live:
             Conditions with blanks between them; empty for all runs.
         """
         with self._looking:
-            self._look()
-            chosen = [run for run in self._runs.values() if _meets(run, where)]
-            runs = Runs(chosen, list(self._failed.items()))
-            state = [(run.path, run.status, _rows(run)) for run in runs], dict(self._failed)
+            found = self._watched.look()
+            runs = Runs([run for run in found if _meets(run, where)], found.skipped)
+            state = [(run.path, run.status, _rows(run)) for run in runs], runs.skipped
             page = self._pages.pop(where, None) or _Page({})
             self._pages[where] = page  # the last one that was asked for
             while len(self._pages) > SELECTIONS:
@@ -98,24 +94,6 @@ class Live:
             finally:  # or the page would never be made again
                 page.state, page.making = state, False
             page.again = time.monotonic() + REST * (time.monotonic() - began)
-
-    def _look(self) -> None:
-        """Find new runs, read what others appended, forget those that are gone."""
-        try:
-            found = find(*self._patterns)
-        except TrajlabError:
-            found = []  # nothing there yet, or no longer
-        self._runs = {path: run for path, run in self._runs.items() if path in found}
-        self._failed = {}
-        for path in found:
-            try:
-                if path in self._runs:
-                    self._runs[path].refresh()
-                else:
-                    self._runs[path] = Trajectory(path)
-            except (TrajlabError, OSError) as error:  # one file costs its own row
-                self._runs.pop(path, None)
-                self._failed[path] = str(error)
 
 
 def _sections(runs: Runs, settings: Mapping[str, Any]) -> dict[str, str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from trajlab.errors import TrajlabError
+from trajlab.store.importers.event_files import broken_off
 from trajlab.store.importers.lightning import HYPERPARAMETERS, hyperparameters, updates_completed
 from trajlab.store.importers.logged import Found, Unreadable, called
 from trajlab.store.importers.rows import Rows
-from trajlab.store.importers.texts import read_bytes
 
 # folders that hold what a run logged of one split, as Keras and many loops make them
 SPLIT_FOLDERS = ("train", "training", "validation", "valid", "val", "dev", "eval", "test")
@@ -26,6 +26,7 @@ class _Folder:
 
     events: dict[str, list[Event]] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     lightning: bool = False
 
 
@@ -35,6 +36,7 @@ class _Run:
 
     rows: Rows = field(default_factory=Rows)
     metadata: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     lightning: bool = False
 
 
@@ -68,12 +70,13 @@ def read_tensorboard(path: Path) -> Iterator[Found]:
         home, names = _home(folder, root, folders, own)
         run = runs.setdefault(home, _Run())
         run.metadata |= own.metadata
+        run.notes += own.notes
         run.lightning |= own.lightning
         for name, events in own.events.items():
             for step, value, time in events:
                 run.rows.add(names.get(name, name), step, value, time)
     for home, run in runs.items():
-        found = run.rows.run(called(root, home), run.metadata)
+        found = run.rows.run(called(root, home), run.metadata, run.notes)
         counted = updates_completed(found.series) if run.lightning else found.series
         yield replace(found, series=counted)
 
@@ -111,12 +114,11 @@ def _read(folder: Path, files: Iterable[Path]) -> _Folder:
     from tensorboard.util.tensor_util import make_ndarray
 
     files = list(files)
-    for file in files:
-        read_bytes(file)
+    notes = [note for file in files if (note := broken_off(file))]
     guidance = {"scalars": 0, "tensors": 0}
     source = str(files[0] if len(files) == 1 else folder)
     events = EventAccumulator(source, size_guidance=guidance).Reload()
-    tags, found = events.Tags(), _Folder()
+    tags, found = events.Tags(), _Folder(notes=notes)
     for tag in tags["scalars"]:
         found.events[tag] = [(e.step, e.value, e.wall_time) for e in events.Scalars(tag)]
     for tag in tags["tensors"]:

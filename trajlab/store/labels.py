@@ -1,4 +1,4 @@
-"""The order of labels: as they appear, but by their numbers where they differ in these alone."""
+"""Labels as a reader takes them: numbers in them as numbers."""
 
 import re
 from collections.abc import Iterable
@@ -26,6 +26,14 @@ def ranks(labels: Iterable[str]) -> dict[str, int]:
     first = {word: place for place, word in reversed(list(enumerate(words.values())))}
     order = sorted(distinct, key=lambda label: (first[words[label]], _numbers(label)))
     return {label: place for place, label in enumerate(order)}
+
+
+def same(label: str, wanted: str) -> bool:
+    """Tell whether two labels are equal, as texts or as numbers: 1e-3 is 0.001."""
+    try:
+        return label == wanted or float(label) == float(wanted)
+    except ValueError:
+        return False
 
 
 def _numbers(label: str) -> list[float]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trajlab.analysis.labels import ranks
+from trajlab.store.labels import ranks, same
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,10 @@ def test_labels_are_ordered_by_their_numbers(labels, ordered):
     places = ranks([*labels, *labels])
     assert sorted(labels, key=places.__getitem__) == ordered
     assert sorted(places.values()) == list(range(len(labels)))
+
+
+def test_labels_are_the_same_as_numbers_too():
+    assert same("0.001", "1e-3")
+    assert same("sgd", "sgd")
+    assert not same("0.001", "1e-4")
+    assert not same("sgd", "SGD")
