@@ -30,9 +30,7 @@ def make(name: str) -> None:
         script = f"examples/experiments/{EXPERIMENTS[name]}.py"
         subprocess.run([sys.executable, script, trained], cwd=ROOT, check=True)
     else:
-        study = replace(
-            file.read(ROOT / "examples" / "datasets" / f"{name}.toml"), runs=ROOT / trained
-        )
+        study = replace(file.read(Path(__file__).with_name(f"{name}.toml")), runs=ROOT / trained)
         runner.train(study, runner.local(1), runner.Progress())
     shutil.rmtree(PACKAGED / name, ignore_errors=True)
     (PACKAGED / name).mkdir(parents=True)
