@@ -14,7 +14,7 @@ help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 datasets: env  ## train and record the runs that come with trajlab, anew (a quarter of an hour)
-	$(BIN)/python examples/datasets/make.py
+	$(BIN)/python examples/packaged_runs/make.py
 
 docs: env  ## build the site into docs/_build/html, offline; every warning and broken link is an error
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -1,6 +1,6 @@
 """Runs that come with trajlab, so that everything can be tried before anything is trained.
 
-Documentation, notebooks and examples speak of these. ``examples/datasets/make.py`` of the
+Documentation, notebooks and examples speak of these. ``examples/packaged_runs/make.py`` of the
 repository trains and records them; ``trajlab datasets NAME`` copies them into a folder of one's
 own.
 """
