@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 
 from trajlab.analysis.interface.result import Result
 from trajlab.analysis.interface.tables import group_columns
-from trajlab.analysis.labels import ranks
 from trajlab.analysis.runs.groups import group_keys
 from trajlab.plots.style import Places, fitted, label, plain, series
 from trajlab.report.catalog import ANALYSES
 from trajlab.store import Trajectory
+from trajlab.store.labels import ranks
 
 BESIDE = 3  # panels in a row
 WIDTH, HEIGHT = 4.6, 3.6  # inches of a panel, without its legend
@@ -79,8 +79,8 @@ def draw(
         for axes in grid[len(drawn) :]:
             axes.set_visible(False)
         legends = [legend for axes in grid if (legend := axes.get_legend())]
-        renderer = FigureCanvasAgg(figure).get_renderer()
-        under = max((each.get_window_extent(renderer).height for each in legends), default=0)
+        FigureCanvasAgg(figure)  # lets legends be measured
+        under = max((each.get_window_extent().height for each in legends), default=0)
         figure.set_figheight(rows * (high + under / figure.dpi))
     return figure
 
