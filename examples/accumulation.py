@@ -14,7 +14,6 @@ with Recorder(
     sys.argv[1],
     model,
     tasks=TASKS,
-    shared=model.trunk,
     optimizer=optimizer,
     scaler=scaler,
     probes=[probes.TaskGradients(update=True)],  # and the gradient after clipping

@@ -13,7 +13,6 @@ with Recorder(
     sys.argv[1],
     model,
     tasks=TASKS,
-    shared=model.trunk,
     optimizer=optimizer,
     probes=[probes.TaskGradients()],
     metadata={"setting": "toy", "method": "uniform", "seed": 0},

@@ -9,14 +9,15 @@ from toy import TASKS, Model, batches, evaluate, task_losses
 from trajlab import Recorder
 from trajlab.record.sinks import TensorBoard
 
+path = Path(sys.argv[1])
 model = Model()
 optimizer = torch.optim.Adam(model.parameters(), 0.01)
 with Recorder(
-    sys.argv[1],
+    path,
     model,
     tasks=TASKS,
     optimizer=optimizer,
-    sinks=[TensorBoard(Path(sys.argv[1]).with_suffix(".tensorboard"))],
+    sinks=[TensorBoard(path.with_suffix(".tensorboard"))],
 ) as recorder:
     for batch in batches():
         recorder.backward(task_losses(model, batch))

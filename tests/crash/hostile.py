@@ -9,7 +9,6 @@ import random
 import resource
 import struct
 import tempfile
-import time
 import warnings
 import zlib
 from collections import Counter
@@ -280,26 +279,43 @@ def measured(inputs: Inputs, first: int, count: int) -> dict[str, Any]:
     longest = 0.0
     for number in range(first, first + count):
         kind, path = inputs.put(number)
-        began = time.perf_counter()
+        began = _worked()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 word = outcome(path, inputs.truth[path])
             except Exception as error:  # counted as what it is: a traceback
                 word = f"traceback {type(error).__name__}: {error}"
-        longest = max(longest, time.perf_counter() - began)
+        longest = max(longest, _worked() - began)
         outcomes[f"{kind}: {word}"] += 1
         if word not in ("told", "same"):
             bad.append(number)
     memory_now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {
-        "first": first,
-        "count": count,
-        "outcomes": outcomes,
-        "bad": bad,
-        "longest": round(longest, 2),
-        "MiB": round(memory_now),
-    }
+    return facts_of(first, count, outcomes, bad, longest, memory_now)
+
+
+def facts_of(
+    first: int, count: int, outcomes: Counter[str], bad: list[Any], longest: float, most: float
+) -> dict[str, Any]:
+    """Return a line of the log.
+
+    Parameters
+    ----------
+    first, count
+        The inputs that it is of.
+    outcomes, bad
+        How often what came of them, and those that were not as they must be.
+    longest, most
+        Seconds that one took, and memory in MiB.
+    """
+    told = {"first": first, "count": count, "outcomes": outcomes, "bad": bad}
+    return told | {"longest": round(longest, 2), "MiB": round(most)}
+
+
+def _worked() -> float:
+    """Return the seconds that this process and those it has ended have worked."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def through_pieces(measure: Callable[[int], dict[str, Any]], pieces: range, log: Path) -> None:

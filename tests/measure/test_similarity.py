@@ -110,3 +110,33 @@ def test_task_without_some_batches() -> None:
 def test_needs_three_batches() -> None:
     with pytest.raises(TrajlabError, match="was given 2; give three"):
         simulate(two_tasks(0.5), 1.0, 2, 0)
+
+
+def test_cosine_to_the_update_is_that_to_the_sum_of_task_gradients() -> None:
+    means = torch.tensor([[1.0, 0.0], [3.0, 4.0]]).double()
+    total = means.sum(0)
+    cosines = means @ total / means.norm(dim=1) / total.norm()
+    found = simulate(means, 0.0, 3, 0)
+    assert found.cosine_to_update == pytest.approx(cosines)
+
+
+def test_each_cosine_that_is_missing_has_a_reason() -> None:
+    theta = nn.Parameter(torch.zeros(4, dtype=torch.float64))
+    rows = torch.eye(4, dtype=torch.float64)
+    similarity = CrossBatchSimilarity(6)
+    for a in range(4):
+        certain, scattered = rows[0] @ theta, rows[a] @ theta
+        alone = certain if a == 0 else None
+        losses = [certain, 0 * certain, torch.nan * certain, None, alone, scattered]
+        similarity.add([None if x is None else (x, 1.0) for x in losses], {"theta": theta})
+    found = similarity.result()
+    assert found.reasons == (
+        "",
+        "its gradient is zero",
+        "its gradient is not finite",
+        "no data of this task was given",
+        "it has one batch alone",
+        "noise-dominated",
+    )
+    for task, reason in enumerate(found.reasons):
+        assert bool(found.cosine[task, task].isnan()) == bool(reason)

@@ -19,6 +19,7 @@ from trajlab.store.merge import recover
 from trajlab.store.repair import repair
 from trajlab.store.rows import Block
 from trajlab.store.snapshot import take
+from trajlab.store.view import View
 
 TASKS = ["left", "right"]
 
@@ -183,6 +184,48 @@ def test_a_repair_saves_every_column_that_is_whole(tmp_path):
         repair(path, tmp_path / "saved.h5")
 
 
+@pytest.mark.filterwarnings("ignore:.* damaged")
+def test_a_repair_tells_damage_that_took_no_column(tmp_path):
+    path = record(tmp_path / "run.h5")
+    flip(path, 100)
+    (told,) = repair(path, tmp_path / "saved.h5")
+    assert told == f"{path} is damaged where no column lies; that is made anew"
+    saved = Trajectory(tmp_path / "saved.h5")
+    np.testing.assert_equal(saved.table("losses")["loss"], [[0, np.nan], [1, np.nan], [2, np.nan]])
+
+
+def test_a_repair_puts_rows_of_any_order_in_order_a_few_at_a_time(tmp_path, monkeypatch):
+    """A sealed session and a log: the second has one more layer, and lacks the flags."""
+    steps = np.random.default_rng(1).permutation(40).tolist()
+    wide = Column("wide", ("step", "task", "layer"))
+    columns = (wide, Column("said", dtype="str"), Column("flag", dtype="bool"))
+    path = tmp_path / "run.h5"
+    for kept, layers, half in ((3, ["one"], steps[:20]), (2, ["one", "two"], steps[20:])):
+        writer = Writer(path, TASKS, resume=True)
+        coordinates = {"task": TASKS, "layer": layers}
+        writer.declare(Table("made", columns[:kept], coordinates))
+        for step in half:
+            row = {"wide": np.multiply.outer([step, -step], range(1, 1 + len(layers)))}
+            row |= {"said": f"é{step}", "flag": step % 2} if kept == 3 else {"said": f"é{step}"}
+            writer.append("made", {"step": step, **row})
+        writer.close() if kept == 3 else writer.flush()
+    asked = []
+    at = View.at
+    monkeypatch.setattr(View, "at", lambda v, n, c: asked.append(len(c)) or at(v, n, c))
+    monkeypatch.setattr("trajlab.store.repair.PORTION", 100)
+    assert repair(path, tmp_path / "saved.h5") == ()
+    assert asked == [12, 12, 12, 4, *[3] * 13, 1, 40]  # 8 bytes a step, 32 a row, 1 a flag
+    saved = Trajectory(tmp_path / "saved.h5").table("made")
+    assert saved["step"].tolist() == list(range(40))
+    first = np.isin(range(40), steps[:20])
+    np.testing.assert_array_equal(saved["wide"][:, :, 0], np.outer(range(40), [1, -1]))
+    np.testing.assert_array_equal(np.isnan(saved["wide"][:, 1, 1]), first)
+    np.testing.assert_array_equal(saved["wide"][~first, 1, 1], -2.0 * np.flatnonzero(~first))
+    np.testing.assert_array_equal(saved["flag"], first & (np.arange(40) % 2 == 1))
+    assert saved["said"].tolist() == [f"é{step}" for step in range(40)]
+    assert check(tmp_path / "saved.h5").problems == ()
+
+
 @pytest.mark.filterwarnings("ignore:.* (lost|damaged)")
 def test_a_repair_saves_parts_around_a_lost_one(tmp_path):
     path = record(tmp_path / "run.h5", steps=range(4), close=False, parts=True)
@@ -251,7 +294,11 @@ def test_parts_of_another_run_are_left_out(tmp_path):
 
 @pytest.mark.parametrize(
     ("reader", "sentence"),
-    [("kill -SEGV $$", "HDF5 crashed on it: Segmentation fault"), ("exec sleep 60", "for ever")],
+    [
+        ("kill -SEGV $$", "HDF5 crashed on it: Segmentation fault"),
+        ("kill -XCPU $$", "for ever"),
+        ("exec sleep 60", "for ever"),
+    ],
 )
 def test_a_file_that_crashes_or_blocks_its_reader_is_one_sentence(
     tmp_path, monkeypatch, reader, sentence
@@ -264,7 +311,7 @@ def test_a_file_that_crashes_or_blocks_its_reader_is_one_sentence(
     script.chmod(0o755)
     monkeypatch.setattr("trajlab.store.hdf5.process._process", process._Process())
     monkeypatch.setattr("sys.executable", str(script))
-    monkeypatch.setattr("trajlab.store.hdf5.process.SECONDS", 0.2)
+    monkeypatch.setattr("trajlab.store.hdf5.process.WAIT", 0.2)
     lost, gap = repair(path, tmp_path / "saved.h5")
     assert lost.startswith(f"{part} is lost")
     assert sentence in lost

@@ -1,7 +1,9 @@
 """Exports: what was recorded stays what it is, and a file is there whole or not at all."""
 
+import csv
 import json
 import math
+import os
 
 import pandas as pd
 import pytest
@@ -83,6 +85,20 @@ def test_a_csv_holds_no_formula(tmp_path):
     assert (row["why"], row["name"], row["sign"]) == ("'=1+1", "'@a", "-1")
 
 
+@pytest.mark.parametrize(
+    "begin", ["=", "+", "@", "\t=", "\r=", "\n=", "\uff1d", "\uff0b", "\uff20"]
+)
+def test_a_csv_holds_no_formula_however_it_begins(tmp_path, begin):
+    facts = {"name": f"{begin}A1", "own": "A1=", "later": f"a{begin}A1"}
+    export(record(tmp_path / "run.h5", **facts), tmp_path / "o.csv", "notes")
+    with open(tmp_path / "o.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    begin = begin.replace("\r", "\n")
+    for row in rows:
+        assert [row[key] for key in facts] == [f"'{begin}A1", "A1=", f"a{begin}A1"]
+    assert len(rows) == 3
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".nc"])
 def test_a_refusing_disk_leaves_what_was_there(tmp_path, suffix):
     record(tmp_path / "run.h5", 5000)
@@ -108,3 +124,29 @@ else:
     run_python(code)
     assert out.read_text() == "before"
     assert {file.name for file in tmp_path.iterdir()} <= {"run.h5", "run.h5.lock", out.name}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".zarr"])
+def test_what_a_killed_export_left_goes_with_the_next(tmp_path, suffix):
+    runs = record(tmp_path / "run.h5")
+    out = tmp_path / f"o[1]{suffix}"
+    code = f"""
+import os
+from pathlib import Path
+from trajlab.store.files import replacing
+with replacing(Path({str(out)!r})) as unfinished:
+    unfinished.mkdir() if {suffix == ".zarr"} else unfinished.write_text("half")
+    os._exit(0)
+"""
+    run_python(code)
+    (left,) = (file for file in tmp_path.iterdir() if file.name.startswith(".o"))
+    elsewhere = tmp_path / f".{out.name}.elsewhere.1"
+    alive = left.with_name(f"{left.name.rpartition('.')[0]}.{os.getppid()}")
+    other = tmp_path / f".p{suffix}.{left.name.rpartition('.')[2]}"
+    for file in (elsewhere, alive, other):
+        file.write_text("half")
+    with pytest.warns(UserWarning, match="is unfinished: process") as said:
+        export(runs, out, "losses" if suffix == ".csv" else None)
+    assert {str(each.message).partition(" ")[0] for each in said} == {str(elsewhere), str(alive)}
+    assert not left.exists()
+    assert all(file.exists() for file in (out, elsewhere, alive, other))

@@ -112,3 +112,33 @@ def test_a_file_of_version_2_is_read_by_its_index_and_check_tells(others, way):
     for key, array in values(path).items():
         np.testing.assert_array_equal(array, before[key])
     assert check(path).problems
+
+
+@pytest.mark.filterwarnings("ignore:.* lost")
+@pytest.mark.parametrize("labels", [False, True])
+def test_texts_that_are_stored_once_and_told_many_times_are_refused(tmp_path, labels):
+    """A bomb: eight references to one text of a megabyte, in a file with a right seal."""
+    path = tmp_path / "run.h5"
+    path.write_bytes(GOLDEN.read_bytes()[:-24])
+    text = "x" * 2**20
+    with h5py.File(path, "r+") as file:
+        table = file["losses"]
+        size = (8,) if labels else table["loss"].shape
+        item = table.create_dataset("bomb", size, h5py.string_dtype())
+        item[0] = text
+        item.attrs.update(units="", description="")
+        item.attrs["crc32"] = np.uint32(zlib.crc32("\0".join([text] * 8).encode()))
+        if labels:
+            item.make_scale("bomb")
+        else:
+            for dimension, axis in zip(item.dims, ("step", "task"), strict=True):
+                dimension.attach_scale(table[axis])
+        place = item.id.get_offset()
+    image = bytearray(path.read_bytes())
+    image[place : place + 128] = image[place : place + 16] * 8
+    end = struct.pack("<8sQI", b"\ntrajlab", len(image), 0)
+    path.write_bytes(image + end + struct.pack("<I", zlib.crc32(end, zlib.crc32(image))))
+    with pytest.raises(TrajlabError, match="texts are longer than the file"):
+        Trajectory(path)
+    assert any("texts" in sentence for sentence in repair(path, tmp_path / "saved.h5"))
+    assert ("losses", "loss") in values(tmp_path / "saved.h5")

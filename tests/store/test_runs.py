@@ -312,7 +312,7 @@ def test_a_folder_that_cannot_be_read_is_told(folder):
             lambda w: w.declare(standard("losses", task=["left"])),
             r"task = \['left', 'right'\], not",
         ),
-        (lambda w: w.declare(Table("losses/x", ())), "inside a table"),
+        (lambda w: w.declare(Table("losses/x", ())), "inside or around table losses"),
         (
             lambda w: w.declare(standard("gradients", task=TASKS)),
             "lacks the coordinates of .* layer",
@@ -335,3 +335,11 @@ def test_a_wrong_call_is_one_sentence_and_spoils_nothing(tmp_path, call, sentenc
 def test_a_list_of_paths_is_told_how_to_be_named(folder):
     with pytest.raises(TrajlabError, match=r"a list is no path.*load\(\*paths\)"):
         load([folder])
+
+
+@pytest.mark.parametrize("facts", [{1: "a", "1": "b"}, {"record": {None: 1, "null": 2}}])
+def test_metadata_that_one_file_cannot_keep_apart_are_refused(tmp_path, facts):
+    with pytest.raises(TrajlabError, match=r"two keys among .* become one"):
+        Writer(tmp_path / "run.h5", TASKS, metadata=facts)
+    Writer(tmp_path / "run.h5", TASKS, metadata={1: "a", "2": {"1": "b"}}).close()
+    assert Trajectory(tmp_path / "run.h5").metadata == {"1": "a", "2": {"1": "b"}}

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from trajlab.errors import TrajlabError
+from trajlab.store.files import replacing
 
 
 def refuse_existing(paths: Iterable[Path], *, force: bool) -> None:
@@ -43,9 +44,5 @@ def write(path: Path, content: bytes) -> None:
     content
         All of it.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as unfinished:
         unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

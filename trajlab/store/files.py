@@ -1,34 +1,71 @@
 """Files that are there whole or not at all."""
 
 import os
+import re
 import shutil
+import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_HOST = re.sub(r"[^\w-]", "_", socket.gethostname())
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give the name of an unfinished file or folder, which takes the place of `path` at the end.
 
-    Whatever is raised meanwhile leaves `path` as it was, and nothing beside it.
+    Whatever is raised meanwhile leaves `path` as it was, and nothing beside it. What a process that
+    was killed has left is removed here by the next one; a warning tells of what another machine
+    has left, which may be at it still.
 
     Parameters
     ----------
     path
         The file or folder to make or replace.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    _remove_left(path)
+    unfinished = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}")
     try:
         yield unfinished
         if unfinished.is_dir() and path.is_dir():
             shutil.rmtree(path)
         os.replace(unfinished, path)
     finally:
-        if unfinished.is_dir():
-            shutil.rmtree(unfinished, ignore_errors=True)
-        else:
-            unfinished.unlink(missing_ok=True)
+        _remove(unfinished)
+
+
+def _remove_left(path: Path) -> None:
+    """Remove the unfinished files of `path` whose process has ended."""
+    name = re.compile(re.escape(f".{path.name}.") + r"([\w-]+)\.(\d+)")
+    for found in filter(None, map(name.fullmatch, os.listdir(path.parent))):
+        file, (host, pid) = path.with_name(found[0]), found.groups()
+        if host == _HOST and not _runs(int(pid)):
+            _remove(file)
+        elif (host, pid) != (_HOST, str(os.getpid())):
+            warnings.warn(
+                f"{file} is unfinished: process {pid} on {host} writes it, or was killed; remove "
+                f"it if there is no such process",
+                stacklevel=4,
+            )
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _remove(unfinished: Path) -> None:
+    if unfinished.is_dir() and not unfinished.is_symlink():
+        shutil.rmtree(unfinished, ignore_errors=True)
+    else:
+        unfinished.unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:

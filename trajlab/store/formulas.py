@@ -7,11 +7,15 @@ from typing import Any
 
 from trajlab.lazy import pd
 
-_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# the wide ones are of a keyboard that a spreadsheet in Japanese reads
+_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def inert(table: pd.DataFrame) -> pd.DataFrame:
     """Put an apostrophe before each text, in cells and head, that a spreadsheet would compute.
+
+    A carriage return becomes a line feed: pandas does not quote it, and what follows it would be
+    the begin of a row.
 
     Parameters
     ----------
@@ -23,9 +27,12 @@ def inert(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _inert(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_BEGINS):
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    if text.startswith(_BEGINS):
         with suppress(ValueError):
-            float(value)
-            return value
-        return f"'{value}"
-    return value
+            float(text)
+            return text
+        return f"'{text}"
+    return text

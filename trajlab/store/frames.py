@@ -30,7 +30,7 @@ _BEGIN = struct.Struct("<4sIQ")
 _CRC = struct.Struct("<I")
 _PREFIX = _BEGIN.size + _CRC.size
 _FRAME = b"\x02tlf"
-_CHUNK = 2**20
+_LEAST, _MOST = 2**12, 2**20  # bytes that are searched at once
 
 
 class Frame(NamedTuple):
@@ -111,22 +111,30 @@ def read_frame(file: File, at: int) -> Frame | None:
     return Frame(first + length + size, facts, first + length) if type(facts) is dict else None
 
 
-def next_frame(file: File, at: int) -> int | None:
-    """Return where behind damage the next frame begins whose facts check.
+def next_frame(file: File, at: int, most: int) -> tuple[int | None, int]:
+    """Return where behind damage the next frame begins whose facts check, and what was read.
 
-    Who wrote a log to be searched for ever is not: no more is read than a few times its length.
+    Parameters
+    ----------
+    file
+        A log.
+    at
+        Where to begin.
+    most
+        Bytes to read at most, about.
     """
-    budget = 4 * file.size + FACTS
-    while at < file.size and budget > 0:
-        content = file.read(at, min(_CHUNK, file.size - at)).tobytes()
+    read, size = 0, _LEAST
+    while at < file.size and read < most:
+        content = file.read(at, min(size, file.size - at)).tobytes()
+        read += len(content)
         found = content.find(_FRAME)
         if found < 0:
             at += max(1, len(content) - len(_FRAME) + 1)
-            budget -= len(content)
+            size = min(2 * size, _MOST)
         elif read_frame(file, at + found) is not None:
-            return at + found
+            return at + found, read
         else:
             (length,) = _CRC.unpack_from(content[found + 4 :].ljust(4, b"\0"))
             at += found + 1
-            budget -= len(content) + min(length, FACTS)
-    return None
+            read += min(length, FACTS)
+    return None, read

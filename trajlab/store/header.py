@@ -200,8 +200,17 @@ def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
         return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
     try:
-        return cast(dict[str, Any], json.loads(json.dumps(dict(facts), default=default)))
+        told = json.dumps(dict(facts), default=default)
+        return cast(dict[str, Any], json.loads(told, object_pairs_hook=_distinct))
     except (TypeError, ValueError, RecursionError) as error:
         raise TrajlabError(
             f"metadata cannot be stored ({error}); give texts, numbers, flags, lists and mappings"
         ) from error
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a mapping whose keys JSON keeps apart: 1 and "1" are one to it."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"two keys among {', '.join(found)} become one")
+    return found

@@ -163,7 +163,8 @@ class LogReader:
         self._header: Header | None = known.header if known else None
         self._tables: dict[str, Table] = dict(known.tables) if known else {}
         self._stored: dict[str, list[Stored]] = {}
-        self._problems: list[str] = []
+        self._damaged: list[tuple[int, int]] = []
+        self._searched = 0  # bytes read to find frames behind damage
         self._end = frames.HEAD
         self._seen: tuple[int, int] | None = None
         self._source: Source | None = None
@@ -204,13 +205,30 @@ class LogReader:
         while self._end < promised:
             end = self._take(self._end, self._tables, self._stored)
             if end is None:
-                following = frames.next_frame(self._file, self._end + 1)
-                end = promised if following is None else min(following, promised)
-                self._problems.append(
-                    f"{self._file.path} is damaged: its bytes {self._end} to {end} do not match "
-                    f"their checksums; restore it from a copy"
-                )
+                end = min(self._behind(self._end) or promised, promised)
+                first = self._end
+                if self._damaged and self._damaged[-1][1] == first:
+                    first, _ = self._damaged.pop()
+                self._damaged.append((first, end))
             self._end = end
+
+    def _behind(self, at: int) -> int | None:
+        """Return where the next frame may begin behind what does not check; None if nowhere."""
+        whole = frames.read_frame(self._file, at)
+        if whole is not None:
+            return whole.end
+        # who wrote a log to be searched for ever is not
+        left = 4 * self._file.size + frames.FACTS - self._searched
+        found, read = frames.next_frame(self._file, at + 1, left)
+        self._searched += read
+        return found
+
+    def _problems(self) -> tuple[str, ...]:
+        return tuple(
+            f"{self._file.path} is damaged: its bytes {first} to {end} do not match their "
+            f"checksums; restore it from a copy"
+            for first, end in self._damaged
+        )
 
     def _with_unpromised(self) -> Source | None:
         """Return what was read, with the frames that are whole but were not acknowledged yet."""
@@ -222,10 +240,10 @@ class LogReader:
             end = self._take(end, tables, stored)
         header, self._header = self._header, settled
         if header is None:
-            if self._problems:
-                raise TrajlabError(self._problems[0])
+            if self._damaged:
+                raise TrajlabError(self._problems()[0])
             return None
-        return Source(self._file, header, tables, stored, tuple(self._problems))
+        return Source(self._file, header, tables, stored, self._problems())
 
     def _take(
         self, at: int, tables: dict[str, Table], stored: dict[str, list[Stored]]
@@ -238,10 +256,13 @@ class LogReader:
             header = self._header
             if "header" in found.facts:
                 header = from_attributes(found.facts["header"].__getitem__, str(self._file.path))
-            if header is None:
+            before = self._header or header
+            if header is None or before is None or header.run_id != before.run_id:
                 return None
             new = [rows.declared(one) for one in found.facts.get("tables", ())]
-            known = {**tables, **{table.name: table for table in new}}
+            known = {**tables, **{table.name: table for table in new}} if new else tables
+            for table in new:
+                rows.require_few(len(known), table)
             blocks = [
                 rows.located(one, known, found.body, found.end) for one in found.facts["rows"]
             ]
@@ -250,7 +271,7 @@ class LogReader:
         except (TrajlabError, TypeError, ValueError, KeyError, AttributeError, RecursionError):
             return None
         self._header = header
-        tables.update(known)
+        tables.update({table.name: table for table in new})
         for block in blocks:
             stored.setdefault(block.table.name, []).append(block)
         return found.end

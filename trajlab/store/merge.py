@@ -133,6 +133,7 @@ def recover(path: Path) -> tuple[str, ...]:
     try:
         lock = Lock(path)
         try:
+            parts.make_folder(path)
             problems = _recovered(path)
             parts.remove_folder(path)
         finally:
@@ -146,7 +147,7 @@ def _recovered(path: Path) -> tuple[str, ...]:
     """Merge, unless a kill left nothing but parts that are merged already."""
     if path.exists():
         header = read_file(path).header
-        if max(parts.numbers(path)) <= header.last_part:
+        if max(parts.numbers(path)) <= header.last_part and not take(path).unread:
             parts.remove(path, header.last_part)
             return header.problems
     return merge(path, "recovered")

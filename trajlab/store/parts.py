@@ -30,7 +30,8 @@ def located(path: str | os.PathLike[str]) -> Path:
     """
     absolute = Path(path).expanduser().absolute()
     try:
-        return absolute.resolve() if absolute.is_symlink() else absolute
+        # a loop of links is told where the file is opened
+        return Path(os.path.realpath(absolute)) if absolute.is_symlink() else absolute
     except OSError as error:
         raise TrajlabError(f"{path} cannot be a file's name ({error.strerror})") from None
 
@@ -63,6 +64,26 @@ def numbers(path: Path) -> list[int]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted({int(match[1]) for match in map(_PART.fullmatch, names) if match})
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of the parts of the run at `path`, unless it is there.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    TrajlabError
+        If a link is in its place: parts are made and removed in it.
+    """
+    made = folder(path)
+    if made.is_symlink():
+        raise TrajlabError(
+            f"{made} is a link; a run's parts lie beside it: remove the link, and look whether "
+            f"what it leads to belongs to another run"
+        )
+    made.mkdir(exist_ok=True)
+    sync_folder(path.parent)
 
 
 def remove(path: Path, last: int) -> None:
@@ -124,7 +145,9 @@ def publishing(target: Path) -> Iterator[Any]:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove the parts folder unless something is in it."""
+    """Remove the parts folder unless something is in it; the caller holds the run's lock."""
     with suppress(OSError):
+        for unfinished in folder(path).glob("*.tmp"):
+            unfinished.unlink()
         folder(path).rmdir()
         sync_folder(path.parent)

@@ -14,6 +14,7 @@ from trajlab.store.rows import Array, Extent, crc32
 
 _CHUNK = 4 * 2**20
 OPEN = 128  # files at a time; a process may usually have 1,024
+MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # bytes of this machine
 
 Identity = tuple[int, ...]
 
@@ -82,10 +83,12 @@ class File:
         Raises
         ------
         TrajlabError
-            If they are not there, or the file was replaced and is no longer held.
+            If they are not there, or the file was replaced and is no longer held; if memory cannot
+            hold them: of a file that is empty where it says nothing, any length is soon written.
         """
         if not 0 <= offset <= offset + size <= self.size:
             raise TrajlabError(f"{self.path} is damaged: it ends too early")
+        require_memory(size, str(self.path))
         content = np.empty(size, np.uint8)
         descriptor = self._held()
         done = 0
@@ -158,6 +161,21 @@ class File:
             _open[id(self)] = descriptor
             while len(_open) > _most():
                 _open.popitem(last=False)
+
+
+def require_memory(size: int, what: str) -> None:
+    """Refuse what would end the process, or others, for want of memory.
+
+    Raises
+    ------
+    TrajlabError
+        If `what` has more bytes than half of the machine's memory.
+    """
+    if size > MEMORY // 2:
+        raise TrajlabError(
+            f"{what} holds {size / 2**30:.1f} GiB to be read at once, over half of this machine's "
+            f"memory; read it in portions, or on a larger machine"
+        )
 
 
 def _most() -> int:

@@ -26,6 +26,7 @@ from trajlab.store.table import Column, Table
 Array = NDArray[Any]
 
 MOST_ROWS = 2**40
+MOST_TABLES = 1000  # of a run; of columns a table. Each takes milliseconds to write
 _TEXTS = 100_000  # held at a time where a column is read in portions
 _STEP = Column("step", ("step",), "int64")
 _TABLE = {each.name for each in fields(Table)}
@@ -86,6 +87,12 @@ def column(table: Table, name: str) -> Column:
 def row_shape(table: Table, name: str) -> tuple[int, ...]:
     """Shape of one row of a column, () of ``step``."""
     return table.shape(column(table, name))
+
+
+def count(table: Table, name: str, size: int) -> int:
+    """Return how many rows of a column take about `size` bytes of memory, at least one."""
+    row = column(table, name).storage.itemsize * math.prod(row_shape(table, name))
+    return max(1, size // max(1, row))
 
 
 def encoded(values: Array) -> bytes:
@@ -155,10 +162,26 @@ def declared(facts: Any) -> Table:
     table = Table(**{**facts, "columns": columns, "key": tuple(facts["key"])})
     for one in columns:
         table.shape(one)
+    require_few(1, table)
     known = {"step", *(one.name for one in columns)}
     if table.kind not in ("training", "evaluation") or not known.issuperset(table.key):
         raise TrajlabError(f"table {table.name} has a kind or key that there is not")
     return table
+
+
+def require_few(tables: int, table: Table) -> None:
+    """Refuse so many tables or columns that a file of them takes minutes.
+
+    Raises
+    ------
+    TrajlabError
+        If a run has too many tables, or `table` too many columns.
+    """
+    if max(tables, len(table.columns)) > MOST_TABLES:
+        raise TrajlabError(
+            f"with table {table.name} there are {tables} tables, and in it {len(table.columns)} "
+            f"columns; keep both below {MOST_TABLES}: put what is alike along an axis"
+        )
 
 
 def located(facts: Sequence[Any], tables: Mapping[str, Table], base: int, limit: int) -> Stored:

@@ -228,7 +228,8 @@ def _find(pattern: str) -> list[Path]:
         found = _runs_of(_within(path))
         if not found:
             raise TrajlabError(
-                f"{path} holds no run (*.h5); record one there or name another folder"
+                f"{path} holds no run (*.h5); record one there, name another folder, or bring "
+                "other logs in by trajlab import"
             )
         return found
     if glob.has_magic(pattern) and not path.exists():

@@ -26,6 +26,7 @@ from trajlab.store.header import Header, from_attributes
 from trajlab.store.pool import File
 from trajlab.store.rows import Extent, Stored
 from trajlab.store.source import Source
+from trajlab.store.table import Table
 
 WHOLE = 2**20  # bytes up to which a file is verified whole when it is opened, in half a millisecond
 MAGIC = b"trajlab2"
@@ -117,7 +118,10 @@ def read_index(file: File) -> Source:
     facts = _index(file)
     try:
         header = from_attributes(facts["header"].__getitem__, source)
-        tables = {table.name: table for table in map(rows.declared, facts["tables"])}
+        tables: dict[str, Table] = {}
+        for table in map(rows.declared, facts["tables"]):
+            tables[table.name] = table
+            rows.require_few(len(tables), table)
         stored: dict[str, list[Stored]] = {}
         for entry in facts["rows"]:
             block = rows.located(entry, tables, 0, file.size)
@@ -168,13 +172,18 @@ def verify(source: Source) -> None:
         If a single bit differs from what was written.
     """
     file = source.file
-    index = _index(file)
     for block in (block for stored in source.stored.values() for block in stored):
         for name, extent in block.extents.items():
             crc = file.checksum(extent.offset, extent.size)
             file.compare(crc, extent, f"column {name} of table {block.table.name}")
-    if rest(file, gaps(source, index["image"])) != index["rest"]:
+    if not rest_matches(source):
         raise _damaged(str(file.path), "a checksum in it does not match")
+
+
+def rest_matches(source: Source) -> bool:
+    """Tell whether what is no column in a sealed file is what was written."""
+    index = _index(source.file)
+    return bool(rest(source.file, gaps(source, index["image"])) == index["rest"])
 
 
 def rest(file: File, between: Iterable[tuple[int, int]]) -> int:

@@ -52,6 +52,10 @@ class Snapshot:
         """Names of all tables, in the order of their declaration."""
         return tuple(dict.fromkeys(name for source in self.sources for name in source.tables))
 
+    def holds(self, table: str) -> bool:
+        """Tell whether there is a table of that name."""
+        return any(table in source.tables for source in self.sources)
+
 
 def take(path: Path, before: Snapshot | None = None, run_id: str | None = None) -> Snapshot:
     """Read what is there of the run at `path`, while it may be recorded and merged.
@@ -113,7 +117,11 @@ class _Attempt:
             self.sources.append(self._sealed(self.path))
         sealed = self.sources[0] if self.sources else None
         last = 0 if sealed is None else sealed.header.last_part
-        for number in [number for number in parts.numbers(self.path) if number > last]:
+        numbers = parts.numbers(self.path)
+        if sealed is not None:
+            for number in [number for number in numbers if number <= last]:
+                self._merged(number, sealed.header.run_id)
+        for number in [number for number in numbers if number > last]:
             if number > last + 1:
                 gap = f"{self.path} lacks its parts {last + 1} to {number - 1}; the rest was read"
                 self.problems.append(gap)
@@ -140,6 +148,22 @@ class _Attempt:
             return known
         return read_file(path)
 
+    def _merged(self, number: int, run_id: str) -> None:
+        """Look whether a part that should be merged already, left by a kill, is of this run."""
+        file = parts.part(self.path, number)
+        with suppress(FileNotFoundError):
+            try:
+                source = self._log(file) if file.suffix == ".log" else self._sealed(file)
+            except TrajlabError as error:
+                self._leave_out(file, str(error))
+            else:
+                if source is not None and source.header.run_id != run_id:
+                    self._leave_out(file, f"{file} belongs to another run")
+
+    def _leave_out(self, file: Path, reason: str) -> None:
+        self.problems.append(f"{reason}; the rest was read")
+        self.unread.append(file)
+
     def _part(self, number: int) -> None:
         file = parts.part(self.path, number)
         try:
@@ -150,8 +174,7 @@ class _Attempt:
             if source.header.run_id != (self.run_id or first.header.run_id):
                 raise TrajlabError(f"{file} belongs to another run")
         except TrajlabError as error:
-            self.problems.append(f"{error}; the rest was read")
-            self.unread.append(file)
+            self._leave_out(file, str(error))
         else:
             self.problems += [f"{problem}; the rest was read" for problem in source.problems]
             self.sources.append(source)

@@ -70,7 +70,7 @@ class Source:
             yield from rows.text_portions(texts, block.length, shape, f"{self.path}, {where}")
             return
         row = kind.storage.itemsize * math.prod(shape)
-        count = max(1, size // max(1, row))
+        count = rows.count(block.table, name, size)
         crc = 0
         for first in range(0, max(1, block.length), count):
             taken = min(count, block.length - first)
@@ -79,6 +79,21 @@ class Source:
             if first + taken == block.length:
                 self.file.compare(crc, extent, where)
             yield rows.numbers(content, kind, (taken, *shape), f"{self.path}, {where}")
+
+    def values(self, block: Stored, name: str, first: int, length: int) -> Array:
+        """Return some rows of a column of numbers; its checksum, of all rows, is not compared.
+
+        Raises
+        ------
+        TrajlabError
+            If they are not there.
+        """
+        kind = rows.column(block.table, name)
+        shape = rows.row_shape(block.table, name)
+        row = kind.storage.itemsize * math.prod(shape)
+        content = self.file.read(block.extents[name].offset + first * row, length * row)
+        where = f"{self.path}, column {name} of table {block.table.name}"
+        return rows.numbers(content, kind, (length, *shape), where)
 
     def _texts(self, extent: Extent, where: str) -> bytes:
         if extent.offset < self.file.size or not extent.size:

@@ -63,7 +63,8 @@ def _check_attributes(owner: str, attributes: Mapping[str, Any]) -> None:
 
 
 def _joined(before: Sequence[Any], now: Sequence[Any]) -> tuple[Any, ...]:
-    return (*before, *(label for label in now if label not in before))
+    known = set(before)
+    return (*before, *(label for label in now if label not in known))
 
 
 class AbsentError(TrajlabError, KeyError):

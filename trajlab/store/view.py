@@ -1,5 +1,6 @@
 """One table of a run, read lazily across its files."""
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from trajlab.store import rows
+from trajlab.store.pool import require_memory
 from trajlab.store.rows import Array, Block, Stored
 from trajlab.store.snapshot import Snapshot
 from trajlab.store.source import PORTION, Source
@@ -45,7 +47,12 @@ class View(Mapping[str, Array]):
             pieces = list(self.portions(name, _WHOLE))
             return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         column = rows.column(self.declared, name)
-        values = np.empty((self.length, *rows.row_shape(self.declared, name)), column.storage)
+        shape = (self.length, *rows.row_shape(self.declared, name))
+        require_memory(
+            math.prod(shape) * column.storage.itemsize,
+            f"column {name} of table {self.name} in {self._snapshot.path}",
+        )
+        values = np.empty(shape, column.storage)
         first = 0
         for piece in self.portions(name):
             values[first : first + len(piece)] = piece
@@ -121,6 +128,8 @@ class View(Mapping[str, Array]):
             held += values.nbytes
         if waiting:
             yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+        elif not self._blocks:
+            yield self._filled(name, 0)
 
     def thinned(self, name: str, every: int) -> Iterator[Array]:
         """Yield the first and every so many-th row after it of a column, portion by portion.
@@ -132,8 +141,37 @@ class View(Mapping[str, Array]):
         """
         first = 0
         for values in self.portions(name):
-            yield values[-first % every :: every]
+            yield values[-first % every :: every].copy()  # a view would keep all that was read
             first += len(values)
+
+    def at(self, name: str, chosen: Array) -> Array:
+        """Read some rows of a column of numbers alone; its checksum is not compared.
+
+        Parameters
+        ----------
+        name
+            The column.
+        chosen
+            Their places among the rows that hold, in any order.
+
+        Raises
+        ------
+        AbsentError
+            If there is no such column.
+        """
+        column, shape = rows.column(self.declared, name), rows.row_shape(self.declared, name)
+        places = chosen if self._mask is None else np.flatnonzero(self._mask)[chosen]
+        ends = np.cumsum([block.length for _, block in self._blocks])
+        which = np.searchsorted(ends, places, side="right")
+        values = self._filled(name, len(places))
+        apart = np.flatnonzero((np.diff(places) != 1) | (np.diff(which) != 0)) + 1
+        for first, last in zip([0, *apart], [*apart, len(places)], strict=True):
+            source, block = self._blocks[which[first]]
+            if name in block.extents:
+                place = int(places[first] - ends[which[first]]) + block.length
+                found = source.values(block, name, place, int(last - first))
+                values[first:last] = column.widened(found, shape)
+        return values
 
     def block(self) -> Block:
         """Return all rows that hold, to be read portion by portion when they are asked for."""
@@ -161,8 +199,7 @@ class View(Mapping[str, Array]):
                 yield from self._missing(block, name, size)
 
     def _missing(self, block: Stored, name: str, size: int) -> Iterator[Array]:
-        row = max(1, self._filled(name, 1).nbytes)
-        count = max(1, size // row)
+        count = rows.count(self.declared, name, size)
         for first in range(0, block.length, count):
             yield self._filled(name, min(count, block.length - first))
 
@@ -213,7 +250,7 @@ def view(snapshot: Snapshot, name: str) -> View:
     AbsentError
         If there is none of that name; the sentence names those there are.
     """
-    if name not in snapshot.tables:
+    if not snapshot.holds(name):
         raise AbsentError(
             f"{snapshot.path} has no table {name!r}; it has {', '.join(snapshot.tables) or 'none'}"
         )

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from trajlab.errors import TrajlabError
-from trajlab.store import parts
+from trajlab.store import parts, rows
 from trajlab.store.buffer import Buffer
 from trajlab.store.header import STATUSES, begun
 from trajlab.store.journal import Journal
@@ -130,21 +130,21 @@ class Writer:
         Raises
         ------
         TrajlabError
-            If it contradicts the earlier declaration, lacks coordinates, or lies inside a table.
+            If it contradicts the earlier declaration, lacks coordinates, lies inside a table, or is
+            one too many.
         """
         with self._mutex:
             for name in self._buffers:
                 if name.startswith(table.name + "/") or table.name.startswith(name + "/"):
                     raise TrajlabError(
-                        f"table {table.name} would lie inside a table or hold one ({name}); "
-                        f"rename it"
+                        f"table {table.name} would lie inside or around table {name}; rename it"
                     )
             buffer = self._buffers.get(table.name)
+            joined = table if buffer is None else buffer.table.joined(table)
+            rows.require_few(len({*self._buffers, table.name}), joined)
             if buffer is None:
                 self._buffers[table.name] = Buffer(table)
-                return table
-            joined = buffer.table.joined(table)
-            if repr(joined) != repr(buffer.table):
+            elif repr(joined) != repr(buffer.table):
                 buffer.declare(joined)
             return joined
 

@@ -1,5 +1,6 @@
 """The tables of conflict, from recorded Gram matrices."""
 
+import tracemalloc
 from contextlib import nullcontext
 from importlib import import_module
 
@@ -11,6 +12,7 @@ from trajlab.analysis.conflict.rows import weights_in_update
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer, load
 from trajlab.store.schema import standard
+from trajlab.store.source import PORTION
 from trajlab.store.view import View
 
 rows = import_module("trajlab.analysis.conflict.rows")  # its folder has a function of that name
@@ -164,7 +166,7 @@ def test_of_very_many_gram_matrices_evenly_spaced_ones_are_read(tmp_path, monkey
         monkeypatch.setattr(View.portions, "__defaults__", (portion,))
         for most, layers, steps in ((7, False, range(0, 35, 5)), (6, False, range(0, 35, 10))):
             monkeypatch.setattr(rows, "MOST", most)
-            told = pytest.warns(UserWarning, match="7 Gram matrices; one in 2 is read")
+            told = pytest.warns(UserWarning, match="7 matrices of gradients; one in 2 is read")
             with told if len(steps) < 7 else nullcontext():
                 pairs = conflict(runs, layers=layers).pairs
             assert pairs["step"].tolist() == list(steps)
@@ -173,6 +175,35 @@ def test_of_very_many_gram_matrices_evenly_spaced_ones_are_read(tmp_path, monkey
         with pytest.warns(UserWarning, match="one in 3 is read"):
             pairs = conflict(runs, layers=True).pairs
         assert pairs["step"].tolist() == [0, 15, 30] + [s for s in (0, 15, 30) for _ in "lm"]
+
+
+def test_every_so_many_th_matrix_is_held_and_not_what_lay_between(tmp_path) -> None:
+    """A gibibyte of matrices must not be in memory for a few of them."""
+    tasks, layers = list("abcdefgh"), [str(n) for n in range(30)]
+    writer = Writer(tmp_path / "run.h5", tasks, metadata={"setting": "s", "method": "m"})
+    writer.declare(standard("gradients", task=tasks, layer=layers))
+    ones = np.ones((30, 8, 8))
+    for step in range(3000):
+        writer.append("gradients", {"step": step, "gram": step * ones})
+    writer.close()
+    table = Trajectory(writer.path).table("gradients")
+    tracemalloc.start()
+    found = np.concatenate(list(table.thinned("gram", 100)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found[:, 0, 0, 0].tolist() == list(range(0, 3000, 100))
+    assert peak < 4 * PORTION < 3000 * ones.nbytes / 1.3
+
+
+def test_a_run_that_declared_gradients_and_recorded_none_has_no_conflict(tmp_path) -> None:
+    writer = Writer(tmp_path / "run.h5", ["a", "b"], metadata={"setting": "s", "method": "m"})
+    writer.declare(standard("gradients", task=["a", "b"], layer=["l"]))
+    writer.flush()
+    assert Trajectory(writer.path).gram().shape == (0, 2, 2)
+    writer.close()
+    assert Trajectory(writer.path).gram().shape == (0, 2, 2)
+    with pytest.raises(TrajlabError, match="recorded the gradients of two or more"):
+        conflict([Trajectory(writer.path)])
 
 
 def test_the_last_weights_of_a_step_are_those_of_its_update(tmp_path):

@@ -1,5 +1,7 @@
 """The noise-corrected cosine."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,28 @@ def test_only_what_was_told_to_be_noise_is_called_noise(tmp_path):
     )
     noise = write_corrected(tmp_path / "2.h5", [np.nan, 0.4], [0.1] * 2)
     assert conflict([noise]).corrected["reason"].tolist() == ["noise-dominated", ""]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (-1.0, -1e-9, "oppose"),
+        (-1.0, 0.0, "cannot tell"),
+        (0.0, 1.0, "cannot tell"),
+        (1e-9, 1.0, "align"),
+        (np.nan, np.nan, "cannot tell"),
+    ],
+)
+def test_an_interval_that_ends_at_0_excludes_nothing(low, high, said):
+    assert reading(low, high) == said
+
+
+def test_of_very_many_corrected_cosines_evenly_spaced_ones_are_read(tmp_path, monkeypatch):
+    run = write_corrected(tmp_path / "0.h5", np.arange(7) / 10, np.arange(7) / 100)
+    monkeypatch.setattr(import_module("trajlab.analysis.conflict.rows"), "MOST", 3)
+    with pytest.warns(UserWarning, match="7 matrices of similarity; one in 3 is read"):
+        rows = conflict([run]).corrected
+    assert rows["step"].tolist() == [0, 3, 6]
+    assert rows["cosine"].tolist() == [0, 0.3, 0.6]
+    assert rows["se"].tolist() == [0, 0.03, 0.06]
+    assert set(rows["ceiling_b"]) == {0.3}

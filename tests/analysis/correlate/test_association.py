@@ -8,7 +8,7 @@ from statsmodels.regression.linear_model import OLS
 
 from trajlab.analysis import correlate
 from trajlab.analysis.correlate import association
-from trajlab.analysis.correlate.association import associate
+from trajlab.analysis.correlate.association import associate, strata_of
 from trajlab.analysis.statistics.multiplicity import benjamini_hochberg
 from trajlab.analysis.statistics.resampling import bootstrap_means, permutation_test
 
@@ -252,3 +252,12 @@ def test_each_stratum_but_one_costs_a_unit(given, held):
     half_width = stats.norm.ppf(0.975) / np.sqrt(6 - 3 - held)
     interval = np.tanh(np.arctanh(found.estimate) + np.array([-half_width, half_width]))
     assert [found.low, found.high] == pytest.approx(interval)
+
+
+@pytest.mark.parametrize(
+    ("values", "strata"),
+    [([1.0, 1.0, 2.0, 2.0], True), ([1.0, 1.0, 2.0], False), (["a", "b", "c"], True)],
+)
+def test_numbers_of_which_half_are_distinct_are_strata(values, strata):
+    levels = np.unique(values, return_inverse=True)[1]
+    assert (strata_of(np.array(values), levels) is not None) == strata

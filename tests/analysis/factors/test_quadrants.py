@@ -68,3 +68,16 @@ def test_groups_are_told_by_name_and_not_by_the_place_of_their_columns():
     assert expected["total"].tolist() == [2, 2]
     shuffled = frame[sorted(frame, reverse=True)]
     pd.testing.assert_frame_equal(quadrant_frame(shuffled, group_by=["lr"]), expected)
+
+
+@pytest.mark.parametrize(("z", "clear"), [(2.0, 0), (2.001, 1), (-2.0, 0), (-2.001, 1)])
+@pytest.mark.parametrize("which", ["final_metric", "sharpness"])
+def test_a_point_is_clear_beyond_two_standard_errors_in_both(z, clear, which):
+    head = {"setting": "s", "condition": "", "task": "t", "method": "a", "at": "end"}
+    rows = [
+        {**head, "factor": factor, "z": z if factor == which else 9.0, "better": 1, "metric": ""}
+        for factor in ("final_metric", "sharpness")
+    ]
+    (made,) = quadrant_frame(pd.DataFrame(rows)).query("method == 'a'").to_dict("records")
+    assert made["total"] == clear
+    assert made["n_unclear"] == 1 - clear

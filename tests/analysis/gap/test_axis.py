@@ -89,12 +89,13 @@ def test_a_score_is_not_compared_at_itself():
 
 
 def test_losses_of_ones_own_are_read_inside_the_common_range_only():
-    at = [1e3 / 2e8, 1e3 / 6e8]
+    at = [1e3 / 2e8, 1e3 / 6e8, 1e3 / 1.9e7, 1e3 / 2.1e7]
     table = compared(frame(gain=0.05, faster=2.0), loss="validation/loss", at=at).at
     assert table["at"].tolist() == at
     assert table["gap"].iloc[0] == pytest.approx(0.05)
-    assert np.isnan(table["gap"].iloc[1])
-    assert table["reason"].tolist() == ["", "outside the validation loss that all runs have"]
+    assert np.isfinite(table["gap"]).tolist() == [True, False, False, True]
+    outside = "outside the validation loss that all runs have"  # on either side
+    assert table["reason"].tolist() == ["", outside, outside, ""]
     with pytest.raises(TrajlabError, match="the validation loss to compare at must be positive"):
         compared(frame(), loss="validation/loss", at=[-1.0])
 
@@ -142,6 +143,25 @@ def test_scores_at_the_end_need_no_logarithm():
     assert row["matched"] == pytest.approx(0.05)
     assert row["n_unplaced"] == 3 * 21
     assert "126 of 240 evaluations left out at equal training loss: a loss at or" in row["reason"]
+    assert (row["n_no_logarithm"], row["n_no_logarithm_baseline"]) == (63, 63)
+    runs = runs_from_frame(table, metrics=["accuracy"])
+    told = " ".join(diagnose(runs, baseline={"method": "old"}).verdict["sentence"])
+    assert "only losses above 0 are compared: 126 evaluations have one at or below 0" in told
+    few = diagnose([r for r in runs if r.metadata["seed"] == 0], baseline={"method": "old"})
+    assert "the lowest above 0, the difference is +0.05." in few.verdict["sentence"].iloc[0]
+
+
+def test_a_gap_goes_down_to_0_where_some_losses_have_no_logarithm():
+    for lowest, words in (
+        (1.0, "at every common loss from"),
+        (-1.0, "at every common loss above 0"),
+    ):
+        table = frame(gain=0.05).rename(columns={"evaluations/validation/loss": "train_loss"})
+        table["train_loss"] = lowest + 2 - table["step"] / 200
+        runs = runs_from_frame(table, metrics=["accuracy"])
+        told = " ".join(diagnose(runs, baseline={"method": "old"}).verdict["sentence"])
+        assert words in told
+        assert ("above 0" in told) == (lowest < 0)
 
 
 def test_without_any_loss_above_0_the_scores_are_compared_all_the_same():

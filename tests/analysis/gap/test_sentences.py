@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from tests.analysis.results import made_up
 from trajlab.analysis import verdict
@@ -120,9 +121,12 @@ def test_runs_that_do_not_differ_are_descriptive():
 def test_a_run_that_never_trained_is_named():
     told = sentences(row(common_loss=1.17, common_loss_low=0.01, delta_without=0.5))
     assert told[1].startswith(
-        "The lowest training loss common to all runs is L = 1.2 for one run alone, uniform-1; "
-        "without it that is L = 0.01, Δ = +0.5, and the gap there"
+        "The lowest training loss common to all runs is L = 1.2 because of one run alone, "
+        "uniform-1; without it the lowest training loss common to all runs is L = 0.01, Δ = +0.5, "
+        "and the gap there"
     )
+    told = sentences(row(common_loss=np.nan, common_loss_low=0.01, delta_without=0.5))
+    assert told[1].startswith("No training loss is common to all runs because of one alone, unif")
 
 
 def test_small_improvements_are_told_as_small():
@@ -183,8 +187,12 @@ def test_reach_alone_and_selection():
         "The gap appears with the difference in attained loss: +2 [+1, +3]; the lowest training "
         "loss of method=single is 2 [1.1, 10] times the other's: test longer training or a larger "
         "weight.",
-        "Of Δ, -0.5 [-0.6, -0.4] comes from the choice of checkpoint.",
+        "Against the sign of Δ, -0.5 [-0.6, -0.4] comes from the choice of checkpoint: the last "
+        "evaluations differ by +2.5.",
     ]
+    along = sentences(row(**{**shown, "selection": (0.5, 0.1)}, lowest_loss_ratio=(0.5, 0.4)))
+    assert along[-1].startswith("Of Δ, +0.5 [+0.4, +0.6] comes from the choice of checkpoint: the ")
+    assert along[-1].endswith(" differ by +1.5.")
     not_told = sentences(row(**shown, lowest_loss_ratio=(0.5, 0.51)))[1]
     assert "not told apart" in not_told
     assert "longer training" not in not_told
@@ -231,7 +239,10 @@ def test_a_matched_gap_of_the_other_sign_is_told_as_such():
 
 def test_a_narrow_or_missing_overlap_is_told():
     assert sentences(row(overlap_low=0.2))[-1] == "Equal training loss covers only L = 0.2 – 1."
-    assert "No training loss is common" in sentences(row(overlap_low=np.nan))[-1]
+    missing = "No training loss is common to all runs, so nothing is compared there."
+    unread = {"overlap_low": np.nan, "common_loss": np.nan, "matched": (np.nan, 1.0)}
+    assert sentences(row(**unread))[1:] == [missing]
+    assert sentences(row(**unread, delta=(2.0, 1.0)))[1:] == [missing]  # said once
 
 
 def test_drop_outs_are_told():
@@ -292,7 +303,7 @@ def test_many_tasks_are_summed_up_and_the_clearest_told():
     told = told_of(*rows, margin=2.5)
     assert told["task"].tolist()[0] == ""
     assert told["sentence"][0].startswith(
-        "Of 11 tasks 1 improved and 0 were lowered, 10 have none larger than 2.5; of 0 it cannot"
+        "Of 11 tasks 1 improved and 0 were lowered, in 10 Δ is within ±2.5; of 0 it cannot be told"
     )
     assert "from +0 (t0) to +3 (up); trajlab gap lists all." in told["sentence"][0]
     assert set(told["task"]) == {"", "up", "none"}
@@ -327,3 +338,70 @@ def test_what_the_difference_is_of_is_told(chosen_on, said):
 def test_of_a_metric_of_which_less_is_better_the_sign_is_told():
     told = sentences(row(delta=(2.0, 1.0), metric="mae", higher_is_better=False))[0]
     assert told.startswith("Improved: Δ of test mae (evaluations best on validation; above 0 is b")
+
+
+@pytest.mark.parametrize(("low", "told"), [(0.101, True), (0.099, False)])
+def test_a_decade_of_common_losses_is_not_narrow(low, told):
+    said = " ".join(sentences(row(overlap_low=low, overlap_high=1.0)))
+    assert ("covers only" in said) == told
+
+
+@pytest.mark.parametrize("named", ["n_runs", "n_baseline"])
+@pytest.mark.parametrize(("n", "descriptive"), [(2, True), (3, False)])
+def test_three_runs_a_side_are_enough(named, n, descriptive):
+    told = sentences(row(delta=(2.0, 1.0), **{named: n}))[0]
+    assert told.startswith("Descriptive only" if descriptive else "Improved")
+    many = sentences(*(row(task=f"t{i}", delta=(2.0, 1.0), **{named: n}) for i in range(7)))[0]
+    assert many.startswith("Descriptive only" if descriptive else "Of 7 tasks 7 improved")
+
+
+@pytest.mark.parametrize(("p", "said"), [(0.049, "Improved"), (0.051, "Cannot tell")])
+def test_a_difference_is_established_below_the_level(p, said):
+    assert sentences(row(delta=(2.0, 1.0), delta_p=p))[0].startswith(said)
+
+
+@pytest.mark.parametrize(("tasks", "summed"), [(6, False), (7, True)])
+def test_more_than_six_tasks_are_summed_up(tasks, summed):
+    told = sentences(*(row(task=f"t{i}", delta=(2.0, 1.0)) for i in range(tasks)))
+    assert told[0].startswith(f"Of {tasks} tasks") == summed
+    gone = {"delta": (np.nan, np.nan), "reason": "none"}
+    lacking = sentences(*(row(task=f"t{i}", **gone) for i in range(tasks)))
+    assert lacking[0].startswith(f"Not compared: {tasks} tasks") == summed
+    assert len(lacking) == (1 if summed else tasks)
+
+
+def test_of_many_tasks_the_six_clearest_are_told():
+    rows = (row(task=f"t{i}", delta=(2.0, 1.0), delta_p=1e-4 * (9 - i)) for i in range(8))
+    told = told_of(*rows)
+    improved = told[told["sentence"].str.startswith("Improved")]
+    assert improved["task"].tolist() == [f"t{i}" for i in (7, 6, 5, 4, 3, 2)]
+
+
+@pytest.mark.parametrize(("half", "worse"), [(0.9, True), (1.0, False)])
+def test_a_side_got_worse_where_its_interval_is_below_0(half, worse):
+    reach = {"reach": (1.5, 0.5), "reach_of_baseline": (-1.0, half)}
+    told = " ".join(sentences(row(delta=(2.0, 1.0), **reach)))
+    assert ("got worse after passing it" in told) == worse
+
+
+@pytest.mark.parametrize(
+    ("delta", "ratio", "further"),
+    [
+        (2.0, (0.5, 0.4), True),
+        (2.0, (0.5, 0.5), False),
+        (-2.0, (1.5, 0.4), True),
+        (-2.0, (1.5, 0.5), False),
+    ],
+)
+def test_a_side_went_further_where_the_ratio_excludes_1(delta, ratio, further):
+    made = row(delta=(delta, 1.0), reach=(0.75 * delta, 0.5), lowest_loss_ratio=ratio)
+    told = " ".join(sentences(made))
+    assert ("difference in attained loss" in told) == further
+    assert ("is not told apart" in told) != further
+
+
+@pytest.mark.parametrize(("p", "within"), [(0.049, True), (0.051, False)])
+def test_equivalence_is_established_below_the_level(p, within):
+    bound = stats.t.isf(p, 8)  # the distance from the nearer margin in standard errors
+    told = sentences(row(delta=(0.0, 2.306)), margin=float(bound))[0]
+    assert told.startswith("No transfer larger") == within

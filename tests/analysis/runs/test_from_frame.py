@@ -126,3 +126,18 @@ def test_clocks_are_no_metadata(frame):
     table = runs[0].table("evaluations/test")
     assert table.axes("tokens") == ("step",)
     assert table["tokens"].tolist() == [100 * step for step in table["step"]]
+
+
+@pytest.mark.parametrize(("less", "chosen"), [((), 0), (("error",), 2)])
+def test_the_best_checkpoint_has_the_least_error_and_the_most_of_all_else(less, chosen):
+    rows = pd.DataFrame(
+        {
+            "step": [1, 2, 3, 4],
+            "train_loss": [1.0, 0.5, 0.4, 0.3],
+            "error": [0.9, 0.5, 0.1, 0.4],
+            "evaluations/validation/error": [0.8, 0.6, 0.2, 0.3],
+        }
+    )
+    (run,) = runs_from_frame(rows, metrics=["error"], lower_is_better=less)
+    evaluations = read(run, "task", "error", selection_split="validation")
+    assert evaluations.best(1).tolist() == [chosen]

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trajlab.analysis.statistics.intervals import mean_interval, two_sd, welch
+from trajlab import TrajlabError
+from trajlab.analysis.statistics.difference import difference
+from trajlab.analysis.statistics.intervals import (
+    Difference,
+    mean_interval,
+    over_items,
+    two_sd,
+    welch,
+)
 
 
 def test_welch_agrees_with_scipy():
@@ -36,3 +44,46 @@ def test_one_run_has_no_interval_and_neither_have_copies_of_one(interval):
         copies = interval(1 + spread * np.arange(3.0)[:, None], np.array([[0.0], [0.1], [0.2]]))
         assert copies.estimate == pytest.approx([0.9], abs=1e-6)
         assert np.isfinite(copies.low).all() == copies.significant.any() == known
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "significant"),
+    [(1e-9, 1, True), (0, 1, False), (-1, 0, False), (-1, -1e-9, True), (np.nan, np.nan, False)],
+)
+def test_an_interval_that_ends_at_0_is_not_significant(low, high, significant):
+    ends = (np.array([float(value)]) for value in (0, low, high, 1, 1))
+    assert Difference(*ends).significant.tolist() == [significant]
+
+
+def test_the_error_over_items_adds_to_that_over_runs():
+    """With Satterthwaite's degrees of freedom."""
+    rng = np.random.default_rng(0)
+    runs, baseline = rng.normal(size=(2, 5))
+    items = np.arange(50.0)
+    alone, both = welch(runs, baseline), over_items(welch(runs, baseline), items)
+    over = items.std(ddof=1) ** 2 / 50
+    assert both.error**2 == pytest.approx(alone.error**2 + over)
+    freedom = both.error**4 / (alone.error**4 / alone.freedom + over**2 / 49)
+    assert both.freedom == pytest.approx(freedom)
+    assert both.estimate == alone.estimate
+
+
+def test_the_mean_of_runs_has_students_interval():
+    runs = np.array([[1.0, 2.0], [3.0, 2.5], [2.0, 4.0]])
+    made, expected = mean_interval(runs, 0.9), stats.ttest_1samp(runs, 0.0).confidence_interval(0.9)
+    assert made.low == pytest.approx(expected.low)
+    assert made.high == pytest.approx(expected.high)
+    assert made.freedom.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_the_bootstrap_needs_eight_runs_a_group(pairs):
+    runs, baseline = np.random.default_rng(0).normal(size=(2, 8, 1))
+    made = difference(runs, baseline, "bootstrap", pairs=pairs)
+    assert made.low[0] < made.estimate[0] < made.high[0]
+    for few in (
+        (runs[:7], baseline[: 7 if pairs else 8]),
+        (runs[: 7 if pairs else 8], baseline[:7]),
+    ):
+        with pytest.raises(TrajlabError, match="needs 8 runs a group"):
+            difference(*few, "bootstrap", pairs=pairs)

@@ -67,3 +67,43 @@ def test_the_interval_of_the_relative_change_covers_it():
         found = mean_relative_change(*world)
         covered.append(found.low <= truth <= found.high)
     assert 0.91 <= np.mean(covered) <= 0.99
+
+
+@pytest.mark.parametrize("level", [50.0, -50.0])
+def test_the_error_of_a_relative_change_is_that_of_the_delta_method(level):
+    """Of one task 100 (t − b) / |b|: each side's variance times its squared slope."""
+    baseline, treated = level + np.array([-2.0, 0.0, 5.0]), level + np.array([4.0, 8.0, 9.0, 3.0])
+    b, t = baseline.mean(), treated.mean()
+    variances = [
+        baseline.var(ddof=1) / 3 * (100 * t / b**2) ** 2,
+        treated.var(ddof=1) / 4 * (100 / b) ** 2,
+    ]
+    score = np.concatenate([baseline, treated])
+    side = np.arange(7) >= 3
+    made = mean_relative_change(score, np.full(7, "a"), side, np.arange(7).astype(str))
+    assert made.estimate == pytest.approx(100 * (t - b) / abs(b))
+    assert made.error == pytest.approx(sum(variances) ** 0.5)
+    freedom = sum(variances) ** 2 / (variances[0] ** 2 / 2 + variances[1] ** 2 / 3)
+    assert made.freedom == pytest.approx(freedom)
+
+
+def test_tasks_of_one_run_move_the_relative_change_together():
+    """Of an accuracy and a negated loss: influences of runs by finite differences."""
+    rng = np.random.default_rng(3)
+    apart = rng.normal(size=(6, 1)) * [4.0, 0.2] + rng.normal(size=(6, 2)) * [0.5, 0.02]
+    score = (np.array([80.0, -2.0]) + apart + np.repeat([0, 1], 3)[:, None] * [4.0, 0.5]).ravel()
+    task, run = np.tile(["a", "b"], 6), np.repeat(np.arange(6), 2).astype(str)
+    treated = np.repeat([False, True], 6)
+
+    def change(values):
+        return float(mean_relative_change(values, task, treated, run).estimate)
+
+    slopes = [(change(score + h) - change(score - h)) / 2e-4 for h in 1e-4 * np.eye(12)]
+    variance = 0.0
+    for side in (False, True):
+        of_side = score[treated == side].reshape(3, 2)
+        centred = of_side - of_side.mean(axis=0)
+        moved = (centred * np.array(slopes)[treated == side].reshape(3, 2)).sum(axis=1)
+        variance += 3 * moved.var(ddof=1)
+    made = mean_relative_change(score, task, treated, run)
+    assert made.error == pytest.approx(variance**0.5, rel=1e-5)

@@ -86,3 +86,14 @@ def test_too_few_batches_have_no_standard_error() -> None:
 def test_impossible_sizes(sizes: tuple[int, int, int]) -> None:
     with pytest.raises(TrajlabError, match="two or more batches"):
         gradient_noise(1.0, sizes[0], 1.0, sizes[1], population=sizes[2])
+
+
+def test_the_last_batch_of_a_population_may_be_the_whole_of_it() -> None:
+    assert np.isfinite(gradient_noise(1.0, 4, 0.5, 8, population=8).covariance_trace)
+
+
+def test_three_batches_have_a_standard_error() -> None:
+    batches = NoiseOverBatches()
+    for size in (1.0, 2.0, 4.0):
+        batches.add(size * torch.ones(1).double(), size * torch.ones(3), 1.0)
+    assert batches.result(size=8, population=np.inf)[1].covariance_trace > 0

@@ -8,9 +8,12 @@ parameters; a task's `ceiling` beside it is the cosine that two batches of that 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from trajlab.analysis.conflict.rows import spacing
 from trajlab.analysis.statistics.distributions import normal_quantile
 from trajlab.analysis.statistics.intervals import mean_interval
 from trajlab.lazy import pd
@@ -45,21 +48,23 @@ def corrected_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     order = [list(table["task"]).index(task) for task in names]
     first, second = np.triu_indices(len(names), k=1)
     pair = (slice(None), np.array(order)[first], np.array(order)[second])
-    shape = (len(table["step"]), len(table["task"]), len(table["task"]))
-    cosine, se = (
-        np.asarray(table[name] if name in table else np.full(shape, np.nan), float)[pair]
-        for name in ("cosine", "se")
-    )
-    ceiling = np.asarray(table["ceiling"] if "ceiling" in table else np.full(shape[:2], np.nan))
-    flags = np.zeros(shape[:2], bool)
-    if "noise_dominated" in table:
-        flags = np.asarray(table["noise_dominated"], bool)
+    every = spacing(run, "similarity", len(first))
+    step = table["step"][::every]
+    shape = (len(step), len(table["task"]), len(table["task"]))
+
+    def read(name: str, absent: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        found = np.concatenate(list(table.thinned(name, every))) if name in table else absent
+        return found.astype(absent.dtype)
+
+    cosine, se = (read(name, np.full(shape, np.nan))[pair] for name in ("cosine", "se"))
+    ceiling = read("ceiling", np.full(shape[:2], np.nan))
+    flags = read("noise_dominated", np.zeros(shape[:2], bool))
     noise = flags[:, np.array(order)[first]] | flags[:, np.array(order)[second]]
     row, which = (index.ravel() for index in np.indices(cosine.shape))
     return pd.DataFrame(
         {
             "run": str(run.path),
-            "step": table["step"][row],
+            "step": step[row],
             "task_a": np.asarray(names, object)[first][which],
             "task_b": np.asarray(names, object)[second][which],
             "cosine": cosine.ravel(),

@@ -96,7 +96,8 @@ def similarity_frame(gram: FloatArray, weights: FloatArray, tasks: Sequence[str]
 
 def has_cosines(run: Trajectory) -> bool:
     """Tell whether cosines of its tasks' gradients are known, of its own or from another log."""
-    return "gradients" in run.tables or cosines_alone(run)
+    gradients = "gradients" in run.tables and run.table("gradients").length > 0
+    return gradients or cosines_alone(run)
 
 
 def cosines_alone(run: Trajectory) -> bool:
@@ -107,7 +108,29 @@ def cosines_alone(run: Trajectory) -> bool:
     if "gradients" in run.tables or "similarity" not in run.tables:
         return False
     columns = run.table("similarity")
-    return "cosine" in columns and "se" not in columns
+    return "cosine" in columns and "se" not in columns and columns.length > 0
+
+
+def spacing(run: Trajectory, name: str, cosines: int) -> int:
+    """Return every how many matrices of a table are read; where not each is, a warning tells.
+
+    Parameters
+    ----------
+    run
+        The run.
+    name
+        The table.
+    cosines
+        How many are read of one of its rows.
+    """
+    length = run.table(name).length
+    every = -(-length * cosines // MOST) or 1
+    if every > 1:
+        warnings.warn(
+            f"{run.path} holds {length} matrices of {name}; one in {every} is read, evenly spaced",
+            stacklevel=3,
+        )
+    return every
 
 
 def run_frames(
@@ -115,18 +138,14 @@ def run_frames(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return one run's rows of `pairs` and `similarity`, with its tasks in the order of `tasks`."""
     alone = cosines_alone(run)
-    table = run.table("similarity" if alone else "gradients")
+    name = "similarity" if alone else "gradients"
+    table = run.table(name)
     names = [task for task in tasks if task in table["task"]]
     order = [list(table["task"]).index(task) for task in names]
     layers = layers and not alone
     cosines = len(names) * (len(names) - 1) // 2 * (1 + (len(table["layer"]) if layers else 0))
-    every = -(-table.length * cosines // MOST) or 1
-    if every > 1:
-        warnings.warn(
-            f"{run.path} holds {table.length} Gram matrices; one in {every} is read, evenly spaced",
-            stacklevel=2,
-        )
-    total = table["cosine"][::every] if alone else run.gram(every=every)
+    every = spacing(run, name, cosines)
+    total = np.concatenate(list(table.thinned("cosine", every))) if alone else run.gram(every=every)
     total, step = total[:, order][:, :, order], table["step"][::every]
     if alone:  # gradients of norm 1 have these cosines; whatever norms enter is not known
         unit = np.where(np.eye(len(names), dtype=bool), 1.0, total)

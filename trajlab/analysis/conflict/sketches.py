@@ -99,7 +99,7 @@ def stiffness(
     S. Fort et al., "Stiffness: A New Perspective on Generalization in Neural Networks", 2019,
     equations 3 and 4.
     """
-    return _mean_at(similarity_across_time(run, task, other_task=other_task), lag)
+    return _mean_at(_sketches(run, task), _sketches(run, other_task or task), lag)
 
 
 def cosine_to_step(run: Trajectory, task: str) -> tuple[npt.NDArray[np.int64], FloatArray]:
@@ -122,11 +122,8 @@ def cosine_to_step(run: Trajectory, task: str) -> tuple[npt.NDArray[np.int64], F
     if "weights" not in table or len(table["step"]) < 2:
         return np.empty(0, np.int64), np.empty(0)
     went = np.diff(np.asarray(table["weights"], np.float64), axis=0)
-    down = -np.asarray(_sketches(run, task), np.float64)[:-1]
-    sizes = np.linalg.norm(went, axis=1) * np.linalg.norm(down, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = np.where(sizes > 0, (went * down).sum(axis=1) / sizes, np.nan)
-    return table["step"][:-1], np.asarray(cosine)
+    down = -_sketches(run, task)[:-1]
+    return table["step"][:-1], _row_cosine(went, down)
 
 
 def time_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
@@ -151,25 +148,35 @@ def time_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     lags = [2**i for i in range(len(step).bit_length()) if 2**i < len(step)]
     made = []
     for task in tasks:
-        alike = similarity_across_time(run, task)
+        own = _sketches(run, task)
         for lag in lags:
-            sign, cosine = _mean_at(alike, lag)
+            sign, cosine = _mean_at(own, own, lag)
             apart = float(np.median(step[lag:] - step[:-lag]))
             row = {"run": str(run.path), "task": task, "lag": lag, "steps_apart": apart}
             made.append({**row, "cosine": cosine, "sign": sign})
     return pd.DataFrame(made)
 
 
-def _mean_at(alike: FloatArray, lag: int) -> tuple[float, float]:
+def _mean_at(earlier: FloatArray, later: FloatArray, lag: int) -> tuple[float, float]:
     """Return the mean sign and the mean of the cosines `lag` rows apart, NaN without any."""
-    cosines = np.diagonal(alike, lag)
+    number = max(0, len(later) - lag)
+    cosines = _row_cosine(earlier[:number], later[lag:])
     known = cosines[np.isfinite(cosines)]
     if not known.size:
         return np.nan, np.nan
     return float(np.sign(known).mean()), float(known.mean())
 
 
+def _row_cosine(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return the cosine of each row of one (n, k) array with that of another, NaN for zero ones."""
+    sizes = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(sizes > 0, np.einsum("ij,ij->i", a, b) / sizes, np.nan))
+
+
 def _sketches(run: Trajectory, task: str) -> FloatArray:
     if task not in run.tasks:
         raise TrajlabError(f"{run.path} has no task {task!r}; it has {', '.join(run.tasks)}")
-    return np.asarray(run.table("sketches")["sketch"][:, run.tasks.index(task)])
+    number = run.tasks.index(task)
+    portions = run.table("sketches").portions("sketch")
+    return np.concatenate([sketch[:, number].astype(np.float64) for sketch in portions])

@@ -72,6 +72,7 @@ class Index:
     def __init__(self, file: h5py.File, size: int, lenient: bool) -> None:
         self._file, self._size, self._lenient = file, size, lenient
         self._texts = b""
+        self._told = 0  # bytes of texts
         self._lost: list[str] = []
         self._problems: list[str] = []
 
@@ -199,7 +200,7 @@ class Index:
             raise RefusedError("it has no checksum")
         crc = int(item.attrs["crc32"])
         if h5py.check_string_dtype(item.dtype):
-            texts = "\0".join(item.asstr()[...].ravel().tolist()).encode()
+            texts = rows.encoded(self._read_texts(item))
             place = [self._size + len(self._texts), len(texts), crc]
             self._texts += texts
             found = rows.crc32(texts)
@@ -211,9 +212,17 @@ class Index:
             raise RefusedError("its checksum does not match")
         return place
 
+    def _read_texts(self, item: h5py.Dataset) -> Array:
+        """Read texts, of which each takes room of its own in a file that h5py has written."""
+        values: Array = item.asstr()[...]
+        self._told += len(rows.encoded(values))
+        if self._told > self._size:
+            raise RefusedError("its texts are longer than the file")
+        return values
+
     def _labels(self, item: h5py.Dataset) -> list[Any]:
         text = h5py.check_string_dtype(item.dtype)
-        values: Array = item.asstr()[...] if text else item[...]
+        values: Array = self._read_texts(item) if text else item[...]
         content = rows.encoded(values)
         if "crc32" in item.attrs and rows.crc32(content) != int(item.attrs["crc32"]):
             raise RefusedError("its checksum does not match")

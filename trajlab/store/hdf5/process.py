@@ -14,8 +14,7 @@ from typing import Any
 
 from trajlab.errors import TrajlabError
 
-SECONDS = 5.0  # for the answer on one file; it holds the places of columns, not their numbers
-_START = 60.0  # seconds until the process has imported HDF5
+WAIT = 60.0  # seconds until an answer, of which the process works but a few
 
 
 class _Process:
@@ -30,11 +29,11 @@ class _Process:
         with self._mutex:
             if self._process is None:
                 self._process = _begun()
-                self._line(time.monotonic() + _START)
+                self._line(time.monotonic() + WAIT)
             request = json.dumps({"path": str(path), "lenient": lenient}) + "\n"
             try:
                 self._pipe("stdin").write(request.encode())
-                line = self._line(time.monotonic() + SECONDS)
+                line = self._line(time.monotonic() + WAIT)
             except BrokenPipeError:
                 line = b""
             if line is None or not line:
@@ -74,7 +73,7 @@ class _Process:
 
     def _ended(self, *, late: bool) -> str:
         code = self.end()
-        if late:
+        if late or code == -signal.SIGXCPU:
             return "HDF5 reads it for ever"
         return f"HDF5 crashed on it: {signal.strsignal(-code) if code < 0 else 'out of memory'}"
 

@@ -1,0 +1,40 @@
+"""When a comparison is not made, and what its numbers are said to stand on."""
+
+import numpy as np
+import pytest
+
+from trajlab.analysis.gap.reasons import cadence, in_percent
+from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.sides import Side
+
+
+def side(*scores, every=1):
+    step = every * np.arange(1, len(scores) + 1)
+    return Side((Evaluations.clean(step, 1 / step, np.array(scores, float)),))
+
+
+@pytest.mark.parametrize(
+    ("fractions", "percent", "mixed"),
+    [
+        ((0.4, 0.5, 0.6), (10.1,), True),
+        ((0.4, 0.5, 0.6), (10.0,), False),  # twenty times
+        ((0.01,), (1.01,), True),
+        ((0.01,), (1.0,), False),  # fractions, both of them
+        ((0.5, 1.0), (60.0, 100.0), True),
+        ((0.5, 1.001), (60.0, 100.0), False),
+        ((0.5, 1.0), (60.0, 100.1), False),
+        ((0.0, 0.5), (60.0,), True),
+        ((-0.1, 0.5), (60.0,), False),  # of a metric of which less is better
+        ((0.0,), (60.0,), False),
+    ],
+)
+def test_percent_against_fractions(fractions, percent, mixed):
+    assert in_percent(side(*fractions), side(*percent)) == mixed
+    assert in_percent(side(*percent), side(*fractions)) == mixed
+
+
+def test_sides_evaluated_at_other_distances_are_told():
+    runs, other = (side(*range(40), every=every).runs for every in (2, 3))
+    assert cadence(runs, other).startswith("evaluated every 2 steps against every 3;")
+    assert cadence(other, other) == ""
+    assert cadence(side(1).runs, other) == ""  # one evaluation has no distance

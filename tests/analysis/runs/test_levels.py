@@ -1,0 +1,111 @@
+"""Losses and clocks at steps, at the edges of what is read between two of them."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from trajlab import TrajlabError
+from trajlab.analysis.runs.levels import breaks_off, clock, clock_at, loss_at, running_loss
+
+NAN, INF = np.nan, np.inf
+
+
+def at(step, known, loss):
+    return loss_at(np.array([step]), np.array(known), np.array(loss, float))[0]
+
+
+@pytest.mark.parametrize(("decades", "read"), [(0.4999, True), (0.5001, False)])
+def test_a_loss_is_read_between_two_at_most_half_a_decade_apart(decades, read):
+    for loss in ([1.0, 10**-decades], [10**-decades, 1.0]):
+        assert np.isfinite(at(2, [1, 3], loss)) == read
+    assert at(2, [1, 3], [1.0, 0.4]) == pytest.approx(0.4**0.5)  # the logarithm is linear
+    assert at(3, [1, 5], [1.0, 0.4]) == pytest.approx(0.4**0.5)
+
+
+def test_nothing_is_read_outside_and_what_was_recorded_stands():
+    assert np.isnan(at(0, [1, 3], [1, 1]))
+    assert np.isnan(at(4, [1, 3], [1, 1]))
+    assert np.isnan(at(2, [1, 3], [1, 0]))
+    assert at(3, [1, 3], [1, -2]) == -2
+    assert at(1, [1, 3], [1, 1]) == at(3, [1, 3], [1, 1]) == 1
+    assert np.isnan(at(1, [], []))
+
+
+@pytest.mark.parametrize(
+    ("loss", "broken"),
+    [
+        ([1, NAN, 1, NAN], False),  # as long as a pause before
+        ([1, NAN, 1, NAN, NAN], True),
+        ([NAN, NAN, 1, NAN, NAN], False),
+        ([1, 1, NAN], True),
+        ([1, INF], True),
+        ([INF, 1], False),
+        ([1, INF, NAN], True),
+        ([NAN], True),
+        ([], False),
+    ],
+)
+def test_a_loss_breaks_off_where_it_is_away_for_longer_than_before(loss, broken):
+    assert breaks_off(np.array(loss, float)) == broken
+
+
+def test_a_clock_is_linear_between_its_readings_and_0_is_no_place():
+    said = clock_at(np.array([0, 1, 2, 3, 5]), np.array([0, 2, 4]), np.array([0.0, 10.0, 40.0]))
+    np.testing.assert_array_equal(said, [NAN, 5, 10, 25, NAN])
+
+
+class View(dict):
+    """A table whose columns are one number a step."""
+
+    def axes(self, name):
+        return ("step",)
+
+
+def ticking(values):
+    """Return a run with one table, whose column `tokens` has these values."""
+    view = View(step=np.arange(len(values)), tokens=np.array(values))
+    return SimpleNamespace(tables=["losses"], table=lambda name: view, path="run.h5")
+
+
+def test_a_clock_may_stand_still_but_not_fall():
+    step, values = clock(ticking([0, 5, 5, -1, 8]), "tokens")  # a missing integer is -1
+    np.testing.assert_array_equal(step, [0, 1, 2, 4])
+    np.testing.assert_array_equal(values, [0, 5, 5, 8])
+    with pytest.raises(TrajlabError, match=r"tokens of run\.h5 falls at step 2"):
+        clock(ticking([0, 5, 4]), "tokens")
+
+
+class Losses(View):
+    """The table of training losses."""
+
+    def axes(self, name):
+        return ("step", "task") if name == "loss" else ("step",)
+
+
+def training(losses, epochs):
+    """Return a run whose batches had these losses, at these epochs."""
+    loss = np.array(losses, float)[:, None]
+    view = Losses(step=np.arange(len(losses)), epoch=np.array(epochs), task=["a"], loss=loss)
+    return SimpleNamespace(tables=["losses"], table=lambda name: view, path="run.h5")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [
+        ([0, 0, 0, 0, 1, 1, 1, 1], [0.5, 1.5, 3.5, 5.5]),  # four steps back
+        ([0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75], [0.5, 1.5, 3.5, 5.5]),
+        ([0] * 8, [0.5, 2.5, 4.5, 6.5]),  # since the step before
+    ],
+)
+def test_the_running_loss_is_that_of_the_epoch_before(epochs, expected):
+    step = np.array([1, 3, 5, 7])
+    read = running_loss(training(range(8), epochs), "a", step)
+    np.testing.assert_array_equal(read, expected)
+
+
+def test_steps_without_the_task_do_not_count_in_its_running_loss():
+    run = training([NAN, NAN, 2, 3, 4, 5, NAN, 7], [0] * 8)
+    read = running_loss(run, "a", np.array([1, 3, 7]))
+    np.testing.assert_array_equal(read, [NAN, 2.5, 16 / 3])
+    assert np.isnan(running_loss(run, "b", np.array([1]))).all()
