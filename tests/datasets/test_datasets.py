@@ -20,7 +20,7 @@ STAGES = ("--group-by", "stage", *GRID)
 ASKED = {
     "gap": ("digits-two-tasks",),
     "conflict": ("digits-two-tasks", "--layers"),
-    "factors": ("digits-two-tasks",),
+    "factors": ("fashion-mtl",),
     "correlate": ("digits-fronts", "--x", "min_train_loss", "--y", "final_metric", *STAGES),
     "front": ("digits-fronts", "--metric", "accuracy", *GRID, "--fresh", "stage=fresh"),
     "geometry": ("digits-two-tasks",),
@@ -42,8 +42,8 @@ def test_every_run_is_whole_and_tells_nothing_of_the_machine(name: str) -> None:
 
 
 def test_they_are_those_that_the_script_makes() -> None:
-    made = (ROOT / "datasets" / "make.py").read_text()
-    studies = {file.stem for file in (ROOT / "datasets").glob("*.toml")}
+    made = (ROOT / "examples" / "datasets" / "make.py").read_text()
+    studies = {file.stem for file in (ROOT / "examples" / "datasets").glob("*.toml")}
     assert set(datasets.DATASETS) == studies | set(re.findall(r'^    "(.+)": "', made, flags=re.M))
     folders = {folder.name for folder in datasets.folder("two-optimizers").parent.iterdir()}
     assert folders - {"__init__.py", "__pycache__"} == set(datasets.DATASETS)
