@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil
 from typing import Any
 from zlib import crc32
@@ -12,7 +13,7 @@ from scipy import stats
 
 from benchmarks.coverage.paths import FloatArray
 from benchmarks.coverage.sentences import ANY, kinds
-from benchmarks.coverage.studies import VALIDATION, Study
+from benchmarks.coverage.studies import LOSS_ERROR, VALIDATION, Study
 from tests.analysis.results import made_up
 from trajlab.analysis import factors, gap, runs_from_frame, verdict
 from trajlab.analysis.gap.options import GapOptions
@@ -89,10 +90,7 @@ def _row(drawn: Sequence[dict[str, FloatArray]], task: int) -> dict[str, Any]:
     """Return a row of the gap's summary without what no judged sentence stands on."""
     baseline, runs = (
         [
-            Evaluations.clean(
-                *(columns[name][i, task] for name in ("step", "train_loss", "accuracy")),
-                columns[VALIDATION][i, task] if VALIDATION in columns else None,
-            )
+            _evaluations({name: values[i, task] for name, values in columns.items()})
             for i in range(len(columns["step"]))
         ]
         for columns in drawn
@@ -106,6 +104,15 @@ def _row(drawn: Sequence[dict[str, FloatArray]], task: int) -> dict[str, Any]:
     ]
     row = head | dict.fromkeys((*unknown, *ends), np.nan)
     return row | term_columns(runs, baseline, _OPTIONS, pairs=False)
+
+
+def _evaluations(columns: dict[str, FloatArray]) -> Evaluations:
+    names = ("step", "train_loss", "accuracy", VALIDATION)
+    made = Evaluations.clean(*(columns.get(name) for name in names))
+    if LOSS_ERROR in columns:
+        error = columns[LOSS_ERROR] / columns["train_loss"] / np.log(10)
+        made = replace(made, level_error=error)
+    return made
 
 
 def may_differ(drawn: Sequence[dict[str, FloatArray]]) -> bool:

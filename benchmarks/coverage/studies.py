@@ -17,6 +17,7 @@ STEPS = 12_000
 RUN_SD, MODEL_SD, SET_SD = 0.3, 0.15, 0.15
 LOSS_SD, JITTER_SD = 0.05, 0.06  # decades, of a run and of an evaluation
 VALIDATION = "evaluations/validation/accuracy"
+LOSS_ERROR = "evaluations/train/loss_se"
 FACTORS = ("sharpness/value", "fisher/trace")
 
 
@@ -45,6 +46,10 @@ class Method:
         log10 of what the factors are multiplied by at equal loss.
     spread
         Times the standard deviation of the shifts of runs.
+    noise
+        Times the standard deviations of all noise but the shifts of runs.
+    sampled
+        Standard error of log10 of the loss, measured on a sample that all runs of the side share.
     """
 
     path: Callable[[FloatArray], FloatArray] = smooth
@@ -54,6 +59,8 @@ class Method:
     stuck: int = 0
     factor: float = 0.0
     spread: float = 1.0
+    sampled: float = 0.0
+    noise: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,8 @@ class Study:
         Whether checkpoints can be chosen on another split.
     shared
         Correlation of the shifts of one network's tasks.
+    recorded
+        Whether the error of a loss on a sample is recorded.
     differing
         The gap is that of the first so many tasks, and what is said of the others is judged.
     """
@@ -95,6 +104,7 @@ class Study:
     margin: float | None = None
     validation: bool = True
     shared: float = 0.5
+    recorded: bool = True
     differing: int | None = None
 
     @property
@@ -118,16 +128,20 @@ class Study:
         log_loss[:] = how.path(step / STEPS)
         if how.stuck:
             log_loss[: how.stuck] = stuck(step / STEPS)
-        log_loss += rng.normal(0, LOSS_SD, (*shape[:2], 1)) + rng.normal(0, JITTER_SD, shape)
+        log_loss += rng.normal(0, how.noise * LOSS_SD, (*shape[:2], 1))
+        log_loss += rng.normal(0, how.noise * JITTER_SD, shape)
         shift = np.sqrt(self.shared) * rng.normal(0, how.spread * RUN_SD, (shape[0], 1, 1))
         apart = rng.normal(0, how.spread * RUN_SD, (*shape[:2], 1))
         added = np.broadcast_to(how.gap(log_loss) if callable(how.gap) else how.gap, shape).copy()
         added[:, slice(self.differing, None) if self.differing else slice(0)] = 0
         own = score_of(log_loss) + added + shift + np.sqrt(1 - self.shared) * apart
-        own += rng.normal(0, MODEL_SD, shape)
-        columns = {"step": np.broadcast_to(step, shape), "train_loss": 10**log_loss}
+        own += rng.normal(0, how.noise * MODEL_SD, shape)
+        seen = log_loss + how.sampled * rng.normal() if how.sampled else log_loss
+        columns = {"step": np.broadcast_to(step, shape), "train_loss": 10**seen}
+        if how.sampled and self.recorded:
+            columns[LOSS_ERROR] = 10**seen * np.log(10) * how.sampled
         for column in ("accuracy", VALIDATION) if self.validation else ("accuracy",):
-            columns[column] = own + rng.normal(0, SET_SD, shape)
+            columns[column] = own + rng.normal(0, how.noise * SET_SD, shape)
         for column in FACTORS if self.factors else ():
             noise = rng.normal(0, 0.05, (*shape[:2], 1)) + rng.normal(0, 0.05, shape)
             columns[column] = 10 ** (-log_loss / 3 + how.factor + noise)

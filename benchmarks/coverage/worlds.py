@@ -60,10 +60,16 @@ def loss_alone() -> Iterator[Study]:
         yield Study("loss rises again, no choice", again, seeds=seeds, false=false, **worse)
     both = Method(partial(rising, rise=1.5)), Method(rising)
     yield Study("both losses rise again", both, false=(*never, "longer training"))
+    said, further = (*never, "got worse"), ("reach", "longer training")
     for name, floor in (("half a decade", -1.5), ("two decades", -3.0)):
         apart = Method(partial(smooth, floor=-1.0)), Method(partial(smooth, floor=floor))
-        said = (*never, "got worse")
-        yield Study(f"floors {name} apart", apart, false=said, true=("reach", "longer training"))
+        yield Study(f"floors {name} apart", apart, false=said, true=further)
+    quiet = Method(partial(smooth, floor=-1.0), noise=0.2), Method(noise=0.2)
+    yield Study("floors two decades apart, little noise", quiet, false=said, true=further)
+    sampled = [Method(partial(smooth, floor=floor), sampled=0.1) for floor in (-1.0, -3.0)]
+    yield Study(
+        "losses on samples, floors apart", (sampled[0], sampled[1]), false=said, true=further
+    )
     early = Method(), Method(length=0.4)
     yield Study("stopped early", early, false=(*never, "got worse"), true=("longer training",))
     late = Method(), Method(length=0.4, evaluations=24)

@@ -282,7 +282,7 @@ class Whole(Module):
 def test_a_sample_of_the_training_set_is_evaluated_and_leaves_nothing(tmp_path: Path) -> None:
     recorded, plain = Whole(), Whole()
     both = [
-        callback(tmp_path / "sampled.h5", recorded, train_sample=7, splits=["test"]),
+        callback(tmp_path / "sampled.h5", recorded, train_sample=19, splits=["test"]),
         callback(tmp_path / "other.h5", recorded, splits=["test"]),
     ]
     torch.manual_seed(3)
@@ -302,15 +302,32 @@ def test_a_sample_of_the_training_set_is_evaluated_and_leaves_nothing(tmp_path: 
         rtol=1e-6,
     )
     x, y = joined(DATA)
-    chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:7]
+    chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:19]
     said = table.attributes
     digest = sha256(repr(chosen.tolist()).encode()).hexdigest()
-    wanted = {"sample_size": 7, "sample_of": len(x), "sample_seed": 0, "sample_sha256": digest}
+    wanted = {"sample_size": 19, "sample_of": len(x), "sample_seed": 0, "sample_sha256": digest}
     assert {name: said.get(name) for name in wanted} == wanted
     recorded.eval()
     with torch.no_grad():
         true = losses(recorded.model, (recorded.norm(x[chosen]), y[chosen]))
     assert np.allclose(table["loss"][-1], [float(true[task]) for task in TASKS], rtol=1e-5)
+    size = loader(DATA).batch_size or 1
+    sizes = [len(part) for part in chosen.split(size)]
+    with torch.no_grad():
+        parts = [losses(recorded.model, (recorded.norm(x[i]), y[i])) for i in chosen.split(size)]
+    for task, error in zip(TASKS, table["loss_se"][-1], strict=True):
+        apart = np.array([float(part[task]) for part in parts]) - float(true[task])
+        of_mean = (np.array(sizes) * apart**2).sum() / (len(sizes) - 1) / 19
+        assert error == pytest.approx(np.sqrt((1 - 19 / len(x)) * of_mean), rel=1e-4)
+
+
+def test_a_sample_of_all_examples_has_no_error(tmp_path: Path) -> None:
+    recorded = Whole()
+    fit(
+        recorded,
+        callback(tmp_path / "run.h5", recorded, probes=[], train_sample=len(joined(DATA)[0])),
+    )
+    assert (Trajectory(tmp_path / "run.h5").table("evaluations/train")["loss_se"] == 0).all()
 
 
 def test_a_sample_under_manual_optimization_does_not_train(tmp_path: Path) -> None:

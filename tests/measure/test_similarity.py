@@ -118,3 +118,25 @@ def test_cosine_to_the_update_is_that_to_the_sum_of_task_gradients() -> None:
     cosines = means @ total / means.norm(dim=1) / total.norm()
     found = simulate(means, 0.0, 3, 0)
     assert found.cosine_to_update == pytest.approx(cosines)
+
+
+def test_each_cosine_that_is_missing_has_a_reason() -> None:
+    theta = nn.Parameter(torch.zeros(4, dtype=torch.float64))
+    rows = torch.eye(4, dtype=torch.float64)
+    similarity = CrossBatchSimilarity(6)
+    for a in range(4):
+        certain, scattered = rows[0] @ theta, rows[a] @ theta
+        alone = certain if a == 0 else None
+        losses = [certain, 0 * certain, torch.nan * certain, None, alone, scattered]
+        similarity.add([None if x is None else (x, 1.0) for x in losses], {"theta": theta})
+    found = similarity.result()
+    assert found.reasons == (
+        "",
+        "its gradient is zero",
+        "its gradient is not finite",
+        "no data of this task was given",
+        "it has one batch alone",
+        "noise-dominated",
+    )
+    for task, reason in enumerate(found.reasons):
+        assert bool(found.cosine[task, task].isnan()) == bool(reason)

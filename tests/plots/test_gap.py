@@ -53,7 +53,8 @@ def test_the_loss_falls_to_the_right_on_a_logarithmic_axis() -> None:
 def test_every_comparison_is_a_line_with_its_band_and_onset() -> None:
     ax = plots.gap(result({"+same": 1, "+noisy": -2}))
     labels = [entry.get_text() for entry in ax.get_legend().get_texts()]
-    assert labels == ["+same, onset at 0.1", "+noisy, onset at 0.1"]
+    bands = ["interval at each loss", "band for the whole curve"]
+    assert labels == ["+same, onset at 0.1", "+noisy, onset at 0.1", *bands]
     assert ax.get_legend().get_title().get_text() == "against method=single"
     lines = [line for line in ax.lines if line.get_label() in labels]
     shades = [each for each in ax.collections if isinstance(each, PolyCollection)]
@@ -105,6 +106,15 @@ def test_an_existing_axes_is_drawn_on() -> None:
 def test_a_wide_band_does_not_flatten_the_curve() -> None:
     made = result({"+same": 1})
     made.curve["band_high"] = 1000.0
+    assert plots.gap(made).get_ylim()[1] < 10
+
+
+def test_a_gap_without_a_reliable_interval_does_not_flatten_the_curve() -> None:
+    made = result({"+same": 1})
+    wide, low, high = made.curve.index[-1], "low", "high"
+    made.curve.loc[wide, ["gap", low, high]] = [50, 50 - 3.9, 50 + 3.9]  # 3.9 times as wide
+    assert plots.gap(made).get_ylim()[1] > 50
+    made.curve.loc[wide, [low, high]] = [50 - 4.1, 50 + 4.1]
     assert plots.gap(made).get_ylim()[1] < 10
 
 

@@ -130,7 +130,7 @@ def test_undeclared_accumulation_is_said_once(
         optimizer.step()
     assert [r.message for r in caplog.records] == [
         "trajlab measures the first of several backward passes of step 0 only; pass accumulate= to "
-        "measure them together"
+        "measure them together, where they add up to one update"
     ]
 
 

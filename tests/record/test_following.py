@@ -11,7 +11,7 @@ from torch.nn.utils import prune
 
 from tests.models import TwoHeads
 from tests.record.loops import TASKS, batches, losses
-from trajlab import Recorder, probes
+from trajlab import Recorder, TrajlabError, probes
 from trajlab.store import Trajectory
 
 STEPS = 4  # and the model changes before the pass of step 2
@@ -378,3 +378,108 @@ def test_a_tie_that_is_cut_leaves_what_was_given(tmp_path: Path) -> None:
             rows.append(torch.stack(gradients) @ torch.stack(gradients).T)
             recorder.backward(values)
     assert np.allclose(Trajectory(tmp_path / "run.h5").gram(), torch.stack(rows))
+
+
+def record_frozen(path: Path, steps: int, unfreezes: int | None) -> None:
+    """Record a run that is cut off, whose first layer is frozen until a step."""
+    model = TwoHeads().double()
+    model.trunk[0].requires_grad_(False)
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    with Recorder(
+        path,
+        model,
+        tasks=TASKS,
+        shared=model.trunk,
+        optimizer=optimizer,
+        probes=[probes.TaskGradients()],
+    ) as recorder:
+        for step in range(steps):
+            if step == unfreezes:
+                unfreeze(model)
+            x, y = batches(step + 1)[-1]
+            recorder.backward(losses(model, (x.double(), y)))
+            optimizer.step()
+            optimizer.zero_grad()
+        recorder.close("recording")
+
+
+@pytest.mark.parametrize("by_checkpoint", [False, True])
+@pytest.mark.parametrize("shared", ["module", "parameters", "graph"])
+@pytest.mark.parametrize(
+    ("unfreezes", "begins_frozen", "from_step", "marked"),
+    [
+        (2, True, 4, [2, 4, 5]),  # as its script begins, which then unfreezes at step 5 once more
+        (2, False, 4, [2]),
+        (2, True, 1, [5]),  # from before it unfroze
+        (None, False, 4, [4]),  # unfrozen while it did not train
+        (None, True, 4, [5]),
+    ],
+)
+def test_a_run_that_unfreezes_resumes(
+    tmp_path: Path,
+    shared: str,
+    unfreezes: int | None,
+    begins_frozen: bool,
+    from_step: int,
+    marked: list[int],
+    by_checkpoint: bool,
+) -> None:
+    record_frozen(tmp_path / "run.h5", 4, unfreezes)
+    model = TwoHeads().double()
+    model.trunk[0].requires_grad_(not begins_frozen)
+    given = {"module": model.trunk, "parameters": list(model.trunk.parameters()), "graph": None}
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    how = {} if by_checkpoint else {"from_step": from_step}
+    true = []
+    with Recorder(
+        tmp_path / "run.h5",
+        model,
+        tasks=TASKS,
+        shared=given[shared],
+        optimizer=optimizer,
+        probes=[probes.TaskGradients()],
+        resume=True,
+        **how,
+    ) as recorder:
+        if by_checkpoint:
+            recorder.load_state_dict({"step": from_step, "epoch": 0})
+        for step in range(from_step, 7):
+            if step == 5:
+                unfreeze(model)
+            x, y = batches(step + 1)[-1]
+            values = losses(model, (x.double(), y))
+            true.append(sum(gram_by_layer(model, values).values()))
+            recorder.backward(values)
+            optimizer.step()
+            optimizer.zero_grad()
+    run = Trajectory(tmp_path / "run.h5")
+    assert run.table("gradients")["step"].tolist() == list(range(7))
+    assert np.allclose(run.gram()[from_step:], torch.stack(true), rtol=1e-9)
+    assert run.table("shared_parameters")["step"].tolist() == marked
+    assert set(run.shared) == {name for name, _ in TwoHeads().named_parameters() if "trunk" in name}
+
+
+def test_a_run_of_other_shared_parameters_is_refused(tmp_path: Path) -> None:
+    record_frozen(tmp_path / "run.h5", 1, None)
+    model = TwoHeads()
+    with pytest.raises(TrajlabError, match="recorded with shared parameters"):
+        Recorder(tmp_path / "run.h5", model, tasks=TASKS, shared=model.trunk[0], resume=True)
+
+
+def test_a_sum_over_no_layers_is_no_number(tmp_path: Path) -> None:
+    train(tmp_path / "run.h5", TwoHeads(), {0: rename})
+    run = Trajectory(tmp_path / "run.h5")
+    assert all("reach none" in reason for reason in run.table("gradients")["reason"])
+    assert run.gram().shape == (6, 2, 2)
+    assert np.isnan(run.gram()).all()
+
+
+def test_a_model_that_is_sharded_later_is_refused_at_its_first_pass(tmp_path: Path) -> None:
+    class FSDPModule:
+        """As ``fully_shard`` mixes into the classes of modules."""
+
+    model = TwoHeads()
+    with Recorder(tmp_path / "run.h5", model, tasks=TASKS, shared=model.trunk) as recorder:
+        model.trunk.__class__ = type("FSDPSequential", (FSDPModule, nn.Sequential), {})
+        with pytest.raises(TrajlabError, match="make the recorder afterwards"):
+            recorder.backward(losses(model, batches(1)[0]))

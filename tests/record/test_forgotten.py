@@ -1,17 +1,19 @@
 """Forgotten and mistaken calls: each is one sentence that says what to do."""
 
+import copy
 import logging
 import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from tests.models import TwoHeads
 from trajlab import Recorder, TrajlabError, load, probes
 from trajlab.record.schedule import Schedule, log_spaced
-from trajlab.record.sinks import Sink
+from trajlab.record.sinks import Sink, TensorBoard
 
 TASKS = ["left", "right"]
 
@@ -164,3 +166,112 @@ def test_the_log_is_quiet_where_nothing_is_forgotten(
     with caplog.at_level(logging.WARNING):
         train(tmp_path / "run.h5", probes=[probes.TaskGradients()])
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("how", ["backward", "observe"])
+def test_losses_in_separate_passes_are_told_how_to_be_given(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = TwoHeads()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    settings = {"shared": model.trunk, "probes": [probes.TaskGradients()]}
+    with Recorder(
+        tmp_path / "run.h5", model, tasks=TASKS, optimizer=optimizer, **settings
+    ) as recorder:
+        for _ in range(2):
+            for i, task in enumerate(TASKS):
+                getattr(recorder, how)({task: model(torch.randn(5, 6))[i].square().mean()})
+            optimizer.step()
+            optimizer.zero_grad()
+    (told,) = [m for m in caplog.messages if "first of several backward passes" in m]
+    assert "task 'right' has its loss in a later one" in told
+    assert "all tasks in one call" in told
+
+
+def test_probes_given_to_several_runs_know_nothing_of_the_others(tmp_path: Path) -> None:
+    data = [torch.randn(4, 6)]
+    chosen = [*probes.light(), probes.GradientNoise(1, data)]
+
+    def task_losses(model: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {t: z.square().mean(1) for t, z in zip(TASKS, model(x), strict=True)}
+
+    for name in ("first", "second"):
+        train(tmp_path / f"{name}.h5", probes=chosen, task_losses=task_losses)
+    models = [TwoHeads(5), TwoHeads(3)]
+    recorders = [
+        Recorder(
+            tmp_path / f"beside{i}.h5",
+            model,
+            tasks=TASKS,
+            shared=model.trunk,
+            probes=chosen,
+            task_losses=task_losses,
+        )
+        for i, model in enumerate(models)
+    ]
+    for _ in range(2):
+        for model, recorder in zip(models, recorders, strict=True):
+            values = zip(TASKS, model(torch.ones(5, 6)), strict=True)
+            recorder.observe({task: z.mean() for task, z in values})
+    for recorder in recorders:
+        recorder.close()
+    runs = {path.stem: load(path)[0] for path in tmp_path.glob("*.h5")}
+    for column in ("distance_from_start", "update_norm", "path_length"):
+        one, two = (runs[name].table("parameters")[column] for name in ("first", "second"))
+        assert np.array_equal(one, two, equal_nan=True)
+    assert runs["second"].table("parameters")["distance_from_start"][0] == 0
+    assert runs["second"].table("noise").attributes["checked_gradients"] == 6
+    for name in ("beside0", "beside1"):
+        assert runs[name].table("parameters")["path_length"].tolist() == [0, 0]
+        assert not any(np.ravel(runs[name].table("noise")["reason"]))
+
+
+def test_training_that_begins_again_begins_at_its_own_start(tmp_path: Path) -> None:
+    chosen = [probes.Parameters()]
+    train(tmp_path / "run.h5", probes=chosen)
+    train(tmp_path / "run.h5", probes=chosen, resume=True, from_step=0)
+    table = load(tmp_path / "run.h5")[0].table("parameters")
+    assert table["distance_from_start"][0] == table["path_length"][0] == 0
+    assert np.isnan(table["update_norm"][0])
+
+
+def test_sinks_pickle_and_recorders_say_why_they_do_not(tmp_path: Path) -> None:
+    sink = TensorBoard(tmp_path / "events")
+    for _ in range(2):  # before and after it has written
+        again = pickle.loads(pickle.dumps(sink))
+        again.write(0, {"test/left/loss": 1.0})
+        again.close()
+        sink.write(1, {"test/left/loss": 2.0})
+    sink.close()
+    assert len(list((tmp_path / "events").iterdir())) == 3
+    model = TwoHeads()
+    with Recorder(tmp_path / "run.h5", model, tasks=TASKS, shared=model.trunk) as recorder:
+        for copies in (pickle.dumps, copy.deepcopy):
+            with pytest.raises(TrajlabError, match="make it in the process that trains"):
+                copies(recorder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"task_losses": {"left": 1.0}}, "task_losses= is no function"),
+        ({"predict": 3}, "predict= is no function"),
+        ({"shared": ["trunk.0.weight"]}, "'trunk.0.weight', which is no parameter"),
+        ({"sinks": ["tensorboard"]}, "sinks= takes a list of sinks"),
+        ({"sinks": Unreachable(1)}, "sinks= takes a list of sinks"),
+    ],
+)
+def test_settings_of_another_kind_are_refused_before_training(
+    tmp_path: Path, settings: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(TrajlabError, match=sentence):
+        train(tmp_path / "run.h5", **settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_model_and_no_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrajlabError, match="the model is a dict"):
+        Recorder(tmp_path / "run.h5", {}, tasks=TASKS)
+    for data in ("cifar", 5):
+        with pytest.raises(TrajlabError, match="holds no batches; pass a loader"):
+            probes.GradientNoise(1, data)

@@ -146,6 +146,30 @@ def test_wrappers_without_a_step_hook(
         assert set(assert_counted(path).table("losses")["learning_rate"]) == {0.3}
 
 
+class Several:
+    """No optimizer, but steps those that it has in a list or a mapping."""
+
+    def __init__(self, optimizers: object) -> None:
+        self.each = optimizers
+
+    def step(self) -> None:
+        for optimizer in self.each.values() if isinstance(self.each, dict) else self.each:
+            optimizer.step()
+
+
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize("kind", [list, dict])
+def test_wrappers_of_several_optimizers(
+    model: TwoHeads, tmp_path: Path, kind: type, order: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    heads = [*model.left.parameters(), *model.right.parameters()]
+    both = [SGD(model.trunk.parameters(), 0.3), Adam(heads, 0.3)][:: -1 if order else 1]
+    wrapper = Several(both if kind is list else dict(enumerate(both)))
+    record(tmp_path / "run.h5", model, wrapper, lambda _: wrapper.step())
+    assert_counted(tmp_path / "run.h5")
+    assert not caplog.messages
+
+
 @pytest.mark.parametrize("own_backward", [False, True])
 def test_optimizers_within_the_backward_pass(
     tmp_path: Path, own_backward: bool, caplog: pytest.LogCaptureFixture

@@ -139,9 +139,10 @@ def test_probes_on_data_of_their_own_say_so_too(
     caplog.clear()
     run = on_sample(tmp_path / "all.h5", [])
     assert "reaches none" not in caplog.text
-    assert not any(
-        any(np.ravel(run.table(n)["reason"])) for n in SAMPLED if "reason" in run.table(n)
-    )
+    for name in SAMPLED:
+        if "reason" in run.table(name):
+            known = {""} | ({"noise-dominated"} if name == "similarity" else set())
+            assert set(np.ravel(run.table(name)["reason"])) <= known, name
     on_sample(tmp_path / "some.h5", ["left"])
     told = [m for m in caplog.messages if "reaches none" in m]
     assert len(told) == len(SAMPLED)

@@ -22,7 +22,10 @@ def test_each_task_has_a_panel_with_its_own_lines() -> None:
     first, second = result({"+same": 1, "+noisy": -1}), result({"+same": 3}, task="second")
     shown = [axes for axes in draw("gap", joined(first, second)).axes if axes.get_visible()]
     assert [axes.get_title() for axes in shown] == ["first", "second"]
-    assert [len(axes.get_legend().get_texts()) for axes in shown] == [2, 1]
+    assert [len(axes.get_legend().get_texts()) for axes in shown] == [
+        4,
+        3,
+    ]  # and the key of two bands
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 4, 7])

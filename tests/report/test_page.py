@@ -177,10 +177,10 @@ def test_headings_say_what_tells_comparisons_apart(diagnosis: Diagnosis) -> None
 
 
 def test_a_figure_that_fails_costs_itself_alone(diagnosis, runs: Runs, monkeypatch) -> None:
-    def fail(name: str, result: object) -> None:
+    def fail(name: str, result: object, places: object) -> None:
         if name == "conflict":
             raise ValueError("no <room>")
-        return draw(name, result)
+        return draw(name, result, places)
 
     monkeypatch.setattr("trajlab.report.page.draw", fail)
     page = Page(render(diagnosis, runs))
@@ -204,3 +204,12 @@ def test_an_interactive_figure_that_fails_is_told_in_its_place(
     assert page.text.count(said) == 2
     assert 'class="static"' in text.partition('id="gap"')[2].partition("</figure>")[0]
     assert not any("live" in value for tag, _, value in page.attributes if tag == "figure")
+
+
+def test_a_page_has_the_title_and_tells_the_command_that_it_was_given(
+    diagnosis, runs: Runs
+) -> None:
+    text = render(diagnosis, runs, "For <Ada>", "trajlab diagnose 'a b'")
+    assert "<title>For &lt;Ada&gt;</title>" in text
+    assert "Made by trajlab diagnose 'a b'" in Page(text).text
+    assert "Made by" not in Page(render(diagnosis, runs)).text

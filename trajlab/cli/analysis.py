@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from trajlab.cli.options import CSV, DEBUG, FIGURE, FORCE, JSON, options, without_use
+from trajlab.cli.options import CSV, DEBUG, FIGURE, FORCE, JSON, WIDTH, options, without_use
 from trajlab.cli.output import show
 from trajlab.cli.runs import MAYBE_RUNS, RUNS, open_runs
 from trajlab.report import files, tables
@@ -36,11 +36,13 @@ def command(name: str) -> click.Command:
         as_json: bool,
         csv: Path | None,
         figure: Path | None,
+        width: float | None,
         force: bool,
         **settings: Any,
     ) -> None:
         files.refuse_existing([path for path in (csv, figure) if path], force=force)
-        result = analyse(open_runs(runs) if runs else None, **settings)
+        opened = open_runs(runs) if runs else None
+        result = analyse(opened, **settings)
         # Everything is made before anything is written: a failure leaves no half of the output.
         made = {}
         if csv:
@@ -48,7 +50,9 @@ def command(name: str) -> click.Command:
         if figure:
             from trajlab.report import figures  # matplotlib takes long to load
 
-            made[figure] = figures.render(figures.draw(name, result), figure.suffix)
+            places = figures.palette(opened or (), settings.get("group_by", ()))
+            drawn = figures.draw(name, result, places, width)
+            made[figure] = figures.render(drawn, figure.suffix)
         for path, content in made.items():
             files.write(path, content)
         show(result.tables(), as_json=as_json, first=entry.shown, details=entry.details)
@@ -63,6 +67,7 @@ def command(name: str) -> click.Command:
             JSON,
             CSV,
             FIGURE,
+            WIDTH,
             FORCE,
             DEBUG,
         ],

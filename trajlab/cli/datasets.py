@@ -20,13 +20,13 @@ def _run(name: str | None, folder: Path | None, force: bool) -> None:
         rows = {"name": datasets.DATASETS.keys(), "what": datasets.DATASETS.values()}
         show({"datasets": pd.DataFrame(rows)})
         return
-    found = sorted(datasets.folder(name).glob("*.h5"))
+    paths = sorted(datasets.folder(name).glob("*.h5"))
     into = folder or Path("runs") / name
     into.mkdir(parents=True, exist_ok=True)
-    files.refuse_existing([into / run.name for run in found], force=force)
-    for run in found:
+    files.refuse_existing([into / run.name for run in paths], force=force)
+    for run in paths:
         shutil.copyfile(run, into / run.name)
-    echo(f"Copied {len(found)} runs. Look at them with: trajlab info {into}")
+    echo(f"Copied {len(paths)} runs. Look at them with: trajlab info {into}")
 
 
 command = click.Command(

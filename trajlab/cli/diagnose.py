@@ -1,5 +1,7 @@
 """``trajlab diagnose``."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,15 @@ PAGE = click.Option(
     show_default=True,
     help="Write the page.",
 )
+TITLE = click.Option(
+    ["--title"], default="", show_default="what the runs are of", help="Title of the page."
+)
 
 
 def _run(
     runs: tuple[str, ...],
     file: Path,
+    title: str,
     as_json: bool,
     csv: Path | None,
     force: bool,
@@ -37,7 +43,7 @@ def _run(
     files.refuse_existing([path for path in (file, csv) if path], force=force)
     opened = open_runs(runs)
     diagnosis = diagnose(opened, **settings)
-    made = {file: page.render(diagnosis, opened).encode()}
+    made = {file: page.render(diagnosis, opened, title, command_line()).encode()}
     if csv:
         made[csv] = tables.to_csv(diagnosis.tables())
     for path, content in made.items():
@@ -46,6 +52,11 @@ def _run(
         show(diagnosis.tables(), as_json=True)
     else:
         say(diagnosis, file)
+
+
+def command_line() -> str:
+    """Return the command that is running, as one would type it again."""
+    return shlex.join(["trajlab", *sys.argv[1:]])
 
 
 def say(diagnosis: Diagnosis, file: Path) -> None:
@@ -66,6 +77,6 @@ def say(diagnosis: Diagnosis, file: Path) -> None:
 command = click.Command(
     "diagnose",
     callback=_run,
-    params=[RUNS, PAGE, *options(diagnose, without={"runs"}), JSON, CSV, FORCE, DEBUG],
+    params=[RUNS, PAGE, TITLE, *options(diagnose, without={"runs"}), JSON, CSV, FORCE, DEBUG],
     help="Run every analysis that applies; write one page and print its verdict on each task.",
 )

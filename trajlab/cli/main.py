@@ -52,8 +52,8 @@ class Commands(click.Group):
             made: click.Command = import_module("trajlab.cli.analysis").command(cmd_name)
             return made
         if cmd_name in _MODULES:
-            found: click.Command = import_module(_MODULES[cmd_name]).command
-            return found
+            command: click.Command = import_module(_MODULES[cmd_name]).command
+            return command
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

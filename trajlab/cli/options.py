@@ -139,6 +139,12 @@ FIGURE = click.Option(
     callback=_drawable,
     help="Draw the figure: .png, .svg or .pdf.",
 )
+WIDTH = click.Option(
+    ["width", "--width"],
+    type=click.FloatRange(min=2),
+    metavar="INCHES",
+    help="Width of the figure, such as 3.3 for a column of a paper: text as it is printed there.",
+)
 FORCE = click.Option(["force", "--force"], is_flag=True, help="Replace files that exist.")
 DEBUG = click.Option(
     ["--debug"],

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trajlab.analysis import diagnose
-from trajlab.cli.diagnose import say
+from trajlab.cli.diagnose import command_line, say
 from trajlab.cli.options import DEBUG
 from trajlab.report import files
 from trajlab.store import load
@@ -29,7 +29,7 @@ def _run(folder: Path) -> None:
     diagnosis = diagnose(recorded)
     file = folder / "report.html"
     # The folder is the quickstart's own, so its page is renewed without being asked.
-    files.write(file, page.render(diagnosis, recorded).encode())
+    files.write(file, page.render(diagnosis, recorded, command=command_line()).encode())
     say(diagnosis, file)
 
 

@@ -73,14 +73,14 @@ def _pace(study: Study) -> float:
 def _estimate(study: Study, workers: int) -> None:
     from trajlab.study.status import duration, measured, outlook, tried
 
-    found = outlook(study)
+    ahead = outlook(study)
     pace = measured(study)
-    for own in found.open:
+    for own in ahead.open:
         if own["setting"] not in pace:
             pace[own["setting"]] = tried(study, own)
-    seconds = duration(found.open, pace) / workers
+    seconds = duration(ahead.open, pace) / workers
     echo(
-        f"{found.wanted} runs{'' if found.known else ' at most'}, {found.left} of them to train: "
+        f"{ahead.wanted} runs{'' if ahead.known else ' at most'}, {ahead.left} of them to train: "
         f"about {timedelta(seconds=round(seconds))} with {workers} at a time."
     )
 

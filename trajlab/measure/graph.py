@@ -1,7 +1,7 @@
 """The autograd graph below some losses: who feeds whom, and what each loss reaches."""
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial, reduce
 
 from torch import Tensor
@@ -45,11 +45,7 @@ class Graph:
                     stack.append(following)
                 else:
                     users.append(node)
-        if any(type(node).__name__ == "CheckpointFunctionBackward" for node in self._users):
-            raise TrajlabError(
-                "the losses go through a reentrant checkpoint, which hides its parameters; call "
-                "torch.utils.checkpoint.checkpoint with use_reentrant=False"
-            )
+        _refuse_reentrant(self._users)
         self._reached_by = self._propagate()
 
     @property
@@ -176,6 +172,40 @@ class Graph:
                     if waiting[following] == 0:
                         ready.append(following)
         return reached
+
+
+def below_losses(losses: Iterable[Tensor | None]) -> Iterator[Node]:
+    """Yield each node of the losses' graph once."""
+    stack = [loss.grad_fn for loss in losses if loss is not None]
+    seen: set[Node] = set()
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        yield node
+        stack.extend(following for following, _ in node.next_functions)
+
+
+def refuse_reentrant(losses: Iterable[Tensor | None]) -> None:
+    """Raise if the graph of some losses goes through a reentrant checkpoint.
+
+    Its parameters are not on the graph: a gradient for them would be zero like any.
+
+    Raises
+    ------
+    TrajlabError
+        Saying what to do.
+    """
+    _refuse_reentrant(below_losses(losses))
+
+
+def _refuse_reentrant(nodes: Iterable[Node]) -> None:
+    if any(type(node).__name__ == "CheckpointFunctionBackward" for node in nodes):
+        raise TrajlabError(
+            "the losses go through a reentrant checkpoint, which hides its parameters; call "
+            "torch.utils.checkpoint.checkpoint with use_reentrant=False"
+        )
 
 
 def _meet(above: _Dominators, a: Node | None, b: Node | None) -> Node | None:

@@ -23,12 +23,14 @@ class Similarity:
         Shape (task,): cosine that two batches of the same task have on average; a cosine of
         mini-batches cannot exceed it by much.
     noise_dominated : Tensor
-        bool, shape (task,): the task's squared gradient norm is below twice its standard error.
+        bool, shape (task,): the task's squared gradient norm is not above twice its standard error.
     cosine_to_update : Tensor
         Shape (task,): mean cosine of the task's gradient with the sum of all tasks' gradients of
         the same batch, uncorrected (equation 6 of Mueller et al.).
     batches : int
         Number of batches that were used.
+    reasons : tuple of str
+        Why a task's cosines are NaN, one text a task; empty where they are numbers.
     """
 
     cosine: Tensor
@@ -37,6 +39,7 @@ class Similarity:
     noise_dominated: Tensor
     cosine_to_update: Tensor
     batches: int
+    reasons: tuple[str, ...]
 
 
 class CrossBatchSimilarity:
@@ -125,7 +128,7 @@ class CrossBatchSimilarity:
             [self._inner(across, [k for k in used if k != gone]) for gone in used]
         )
         self_se = _jackknife(left_out.diagonal(dim1=1, dim2=2))
-        dominated = inner.diagonal() < 2 * self_se
+        dominated = inner.diagonal() <= 2 * self_se
         cosine, cosines = _cosine(inner), _cosine(left_out)
         unknown = dominated[:, None] | dominated[None, :]
         return Similarity(
@@ -135,7 +138,20 @@ class CrossBatchSimilarity:
             dominated,
             torch.stack(self._to_update).nanmean(0),
             self._batches,
+            tuple(map(self._reason, range(self._tasks), inner.diagonal(), dominated)),
         )
+
+    def _reason(self, task: int, inner: Tensor, dominated: Tensor) -> str:
+        """Say why a task's cosines are NaN."""
+        if not self._seen[task]:
+            return "no data of this task was given"
+        if not self._norms_sq[task].isfinite():
+            return "its gradient is not finite"
+        if not self._norms_sq[task]:
+            return "its gradient is zero"
+        if inner.isnan():
+            return "it has one batch alone"
+        return "noise-dominated" if dominated else ""
 
     def _products_of_groups(self) -> Tensor:
         """Return ⟨Σ g_i over group k, Σ g_j over group l⟩, shape (k, l, i, j)."""

@@ -1,7 +1,5 @@
 """Conflict between task gradients over training."""
 
-from math import ceil
-
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -9,14 +7,14 @@ from matplotlib.axes import Axes
 from trajlab.analysis import Conflict
 from trajlab.plots.figure import figure
 from trajlab.plots.layers import layers
-from trajlab.plots.style import INK, Series, say, series
+from trajlab.plots.style import INK, Places, Series, legend, say, series
 
 WINDOWS = 50  # points of a line: a step's cosine is too noisy to be drawn by itself
 DISTINCT = 10  # pairs that can still be told apart
 
 
 @figure
-def conflict(result: Conflict, ax: Axes) -> None:
+def conflict(result: Conflict, ax: Axes, places: Places | None) -> None:
     """Draw the cosine of each pair of task gradients over training.
 
     A line is the mean over a window of steps and over the runs of a group, its band the middle
@@ -24,6 +22,7 @@ def conflict(result: Conflict, ax: Axes) -> None:
     are the mean noise-corrected cosine over runs, where it was measured. Of ``layers=True`` it is
     the map of :func:`trajlab.plots.layers`.
     """
+    del places  # pairs of tasks have colours of their own, by their names
     if result.settings["layers"]:
         layers(result, ax)
         return
@@ -40,7 +39,7 @@ def conflict(result: Conflict, ax: Axes) -> None:
     for line in lines:
         _draw(ax, line, shade=min(0.15, 0.5 / len(lines)))
         _draw_corrected(ax, line, result.corrected)
-    ax.legend(frameon=False, ncols=ceil(len(lines) / 4))
+    legend(ax, bands={"middle 80 % of steps": 0.15})
     sns.despine(ax=ax)
 
 

@@ -1,36 +1,26 @@
 """Conflict between examples beside that between tasks."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Conflict
-from trajlab.plots.style import INK, legend_below, say, series
+from trajlab.plots.figure import figure
+from trajlab.plots.style import INK, Places, legend, say, series
 
 
-def examples(result: Conflict, ax: Axes | None = None) -> Axes:
+@figure
+def examples(result: Conflict, ax: Axes, places: Places | None) -> None:
     """Draw the mean cosine of gradients of examples and of tasks, over the examples in a gradient.
 
     Only points of one size can be compared: a gradient of few examples is noisier. Bars are the
     intervals over runs.
-
-    Parameters
-    ----------
-    result
-        What :func:`trajlab.analysis.conflict` returned.
-    ax
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
     """
-    ax = ax if ax is not None else plt.subplots(layout="constrained")[1]
+    del places  # what is compared are kinds of gradients
     ax.set(xlabel="examples in a gradient", ylabel="mean cosine of two gradients")
     if result.examples.empty:
         say(ax, "gradients of examples were not recorded")
-        return ax
+        return
     keys = ("setting", "condition", "method", *result.settings["group_by"], "between")
     for line in series(result.examples, keys, alone=("between",)):
         rows = line.rows.sort_values("size")
@@ -46,6 +36,5 @@ def examples(result: Conflict, ax: Axes | None = None) -> Axes:
         )
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
     ax.set_xscale("log", base=2)
-    legend_below(ax)
+    legend(ax)
     sns.despine(ax=ax)
-    return ax

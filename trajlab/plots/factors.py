@@ -7,17 +7,17 @@ from matplotlib.axes import Axes
 from trajlab.analysis import Factors
 from trajlab.analysis.factors.quadrants import factor_names
 from trajlab.plots.figure import figure
-from trajlab.plots.style import INK, legend_below, plain, say, series
+from trajlab.plots.style import INK, Places, fitted, legend, plain, say, series
 
 CLEAR = 2  # standard errors
 EDGE = 12  # beyond so many, a mark stands at the edge
 
 
 @figure
-def factors(result: Factors, ax: Axes) -> None:
+def factors(result: Factors, ax: Axes, places: Places | None) -> None:
     """Draw each factor's difference to the baseline, in standard errors, better to the right."""
     points = result.delta.assign(factor=factor_names(result.delta)).dropna(subset=["z"])
-    ax.set_xlabel("difference to the baseline in standard errors (right is better)")
+    ax.set_xlabel("difference to the baseline\nin standard errors (right is better)")
     if points.empty:
         say(ax, "no factor with two runs on either side")
         return
@@ -25,10 +25,10 @@ def factors(result: Factors, ax: Axes) -> None:
     for place in (-CLEAR, 0, CLEAR):
         ax.axvline(place, color=INK, linewidth=0.8, linestyle="-" if place == 0 else ":", zorder=1)
     keys = ("setting", "task", "condition", "method", *result.settings["group_by"])
-    lines = list(series(points, keys, alone=("condition", "method")))
+    lines = list(series(points, keys, alone=("condition", "method"), places=places))
     for number, line in enumerate(lines):
         shift = 0.8 * (number + 0.5) / len(lines) - 0.4
-        for ended, label in ((True, line.label), (False, f"{line.label}, at equal loss")):
+        for ended in (True, False):
             rows = line.rows[(line.rows["at"] == "end") == ended]
             height = np.array([names.index(name) for name in rows["factor"]]) - shift
             ax.plot(
@@ -38,12 +38,14 @@ def factors(result: Factors, ax: Axes) -> None:
                 marker=line.marker,
                 linestyle="none",
                 markerfacecolor=line.color if ended else "white",
-                label=label if len(rows) else None,
+                label=line.label if ended else None,
             )
-    ax.set_yticks(range(len(names)), [plain(name.replace("_", " ")) for name in names])
+    for fill, label in ((INK, "over whole runs"), ("white", "at equal training loss")):
+        ax.plot([], [], color=INK, marker="o", linestyle="none", markerfacecolor=fill, label=label)
+    ax.set_yticks(range(len(names)), [plain(fitted(name.replace("_", " "))) for name in names])
     ax.set_ylim(-0.6, len(names) - 0.4)
     ax.set_xlim(-EDGE - 1, EDGE + 1)
     if (points["z"].abs() > EDGE).any():
         ax.set_xlabel(f"{ax.get_xlabel()}\nmarks at the edge are beyond {EDGE}")
-    legend_below(ax)
+    legend(ax)
     sns.despine(ax=ax)

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 
 from trajlab.analysis import Front
 from trajlab.plots.figure import figure
-from trajlab.plots.style import Series, legend_below, plain, say, series
+from trajlab.plots.style import Places, Series, legend, plain, say, series
 
 
 @figure
-def front(result: Front, ax: Axes) -> None:
+def front(result: Front, ax: Axes, places: Places | None) -> None:
     """Draw the configurations of each method in two objectives; chosen ones filled and joined.
 
     Of more than two objectives the first two are drawn. Chosen ones have bars: the t intervals over
@@ -24,17 +24,17 @@ def front(result: Front, ax: Axes) -> None:
     if points.empty:
         say(ax, "no configuration was measured")
         return
-    for line in series(points, ("setting", "method"), alone=("method",)):
+    for line in series(points, ("setting", "method"), ("method",), places):
         label = "\n".join([line.label, *_distance(line.of(result.distance))])
         _draw(ax, line, x, y, line.rows["chosen"].astype(bool), label)
         if len(result.chosen):
             _intervals(ax, line.of(result.chosen), x, y, line.color)
-    legend_below(ax)
+    legend(ax)
     sns.despine(ax=ax)
 
 
 @figure
-def training_front(result: Front, ax: Axes) -> None:
+def training_front(result: Front, ax: Axes, places: Places | None) -> None:
     """Draw the configurations of each method on the training set; its front there filled, joined.
 
     The front is chosen by the training set itself: what a method can fit, not what it is to be
@@ -44,9 +44,9 @@ def training_front(result: Front, ax: Axes) -> None:
     if result.training.empty:
         say(ax, "no run was evaluated on the training set")
         return
-    for line in series(result.training, ("setting", "method"), alone=("method",)):
+    for line in series(result.training, ("setting", "method"), ("method",), places):
         _draw(ax, line, x, y, line.rows["on_front"].astype(bool), line.label)
-    legend_below(ax)
+    legend(ax)
     sns.despine(ax=ax)
 
 

@@ -10,11 +10,14 @@ from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.interface.tables import records
 from trajlab.analysis.runs.recorded import is_quantity
 from trajlab.plots.figure import figure
-from trajlab.plots.style import INK, Series, plain, say, series
+from trajlab.plots.style import INK, Places, Series, fitted, legend, plain, say, series
+
+WILD = 4  # times the usual width of an interval, from which on a gap may leave the picture
+_BANDS = {"interval at each loss": 0.18, "band for the whole curve": 0.07}
 
 
 @figure
-def gap(result: Gap, ax: Axes) -> None:
+def gap(result: Gap, ax: Axes, places: Places | None) -> None:
     """Draw the gap to the baseline at equal training loss, as the paper's figure 1 does.
 
     Training runs from left to right: the loss that is matched falls along a logarithmic axis, or
@@ -32,7 +35,7 @@ def gap(result: Gap, ax: Axes) -> None:
     group_by = result.settings["group_by"]
     keys = ("setting", "task", "metric", "condition", "method", *group_by)
     at_end = ends(result)
-    for line in series(curve, keys, alone=("condition", "method")):
+    for line in series(curve, keys, alone=("condition", "method"), places=places):
         _draw(ax, line, line.of(result.summary)["onset_loss"].iloc[0])
         _end(ax, line, line.of(at_end))
     axis = result.options.axis
@@ -41,7 +44,9 @@ def gap(result: Gap, ax: Axes) -> None:
         say(ax, f"no {axis.name} that both sides reach")
         return
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
-    score, baseline = (plain(" or ".join(curve[name].unique())) for name in ("metric", "baseline"))
+    score, baseline = (
+        plain(fitted(" or ".join(curve[name].unique()))) for name in ("metric", "baseline")
+    )
     quantity = any(map(is_quantity, curve["metric"]))
     label = f"difference in {score} (up is larger)" if quantity else f"gap in {score}"
     ax.set_ylabel(label if quantity else f"{label} (up is better)")
@@ -49,7 +54,7 @@ def gap(result: Gap, ax: Axes) -> None:
     if axis.is_loss and not ax.xaxis_inverted():
         ax.invert_xaxis()
     ax.set_ylim(vertical_range(pd.concat([curve, at_end])))
-    ax.legend(title=f"against {baseline}", frameon=False)
+    legend(ax, f"against {baseline}", _BANDS)
     sns.despine(ax=ax)
 
 
@@ -68,10 +73,11 @@ def ends(result: Gap) -> pd.DataFrame:
 
 
 def vertical_range(curve: pd.DataFrame) -> tuple[float, float]:
-    """Return the range that the height is drawn in: all gaps, and the narrower half of intervals.
+    """Return the range that the height is drawn in: the reliable part of the curve.
 
-    Where training begins few runs have settled, and intervals there would flatten all the rest;
-    they may leave the picture.
+    Where training begins few runs have settled, and what is drawn there would flatten all the
+    rest: the wider half of the intervals may leave the picture, and so may gaps whose interval is
+    several times as wide as most.
 
     Parameters
     ----------
@@ -79,8 +85,9 @@ def vertical_range(curve: pd.DataFrame) -> tuple[float, float]:
         Rows of ``curve`` of :func:`trajlab.analysis.gap`, each with a gap.
     """
     width = curve["high"] - curve["low"]
+    told = curve.loc[~(width > WILD * width.median()), "gap"].to_numpy(float)
     reliable = curve.loc[width <= width.median(), ["low", "high"]].to_numpy(float)
-    heights = np.concatenate([curve["gap"].to_numpy(float), reliable.ravel(), [0.0]])
+    heights = np.concatenate([told, reliable.ravel(), [0.0]])
     heights = heights[np.isfinite(heights)]
     margin = 0.15 * np.ptp(heights) or 1.0
     return float(heights.min() - margin), float(heights.max() + margin)

@@ -7,19 +7,20 @@ from matplotlib.colors import ListedColormap
 
 from trajlab.analysis import Conflict
 from trajlab.plots.figure import figure
-from trajlab.plots.style import plain, say
+from trajlab.plots.style import Places, fitted, plain, say
 
 COLUMNS = 40  # windows of steps
 NAMED = 30  # layers that have room for their names
 
 
 @figure
-def layers(result: Conflict, ax: Axes) -> None:
+def layers(result: Conflict, ax: Axes, places: Places | None) -> None:
     """Draw the cosine of task gradients as a map: layers downwards, steps to the right.
 
     A cell is the mean over a window of steps, the pairs of tasks and the runs; cells below zero are
     hatched.
     """
+    del places  # a map has none
     pairs = result.pairs.dropna(subset=["cosine"]).query("layer != 'all'")
     ax.set_xlabel("step")
     if pairs.empty:
@@ -37,7 +38,7 @@ def layers(result: Conflict, ax: Axes) -> None:
     clear = ListedColormap(["none"])
     ax.pcolor(*place, below, hatch="////", cmap=clear, shading="nearest")
     if len(names) <= NAMED:
-        ax.set_yticks(range(len(names)), list(map(plain, names)), fontsize="small")
+        ax.set_yticks(range(len(names)), [plain(fitted(name)) for name in names], fontsize="small")
     else:
         ax.set_ylabel(f"{len(names)} layers, in the order of the model")
     ax.invert_yaxis()

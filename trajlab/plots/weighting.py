@@ -1,25 +1,24 @@
 """The weight of each task over training."""
 
-from math import ceil
-
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from trajlab.analysis import Weighting
 from trajlab.plots.figure import figure
-from trajlab.plots.style import say, series
+from trajlab.plots.style import Places, legend, say, series
 
 WINDOWS = 50  # points of a line
 
 
 @figure
-def weighting(result: Weighting, ax: Axes) -> None:
+def weighting(result: Weighting, ax: Axes, places: Places | None) -> None:
     """Draw each task's share of the weights over training.
 
     A line is the mean over a window of steps and over the runs of a group, its band the middle
     80 % of them.
     """
+    del places  # tasks have colours of their own, by their names
     ax.set(xlabel="step", ylabel="share of the weights")
     known = result.weights.dropna(subset=["share"])
     if known.empty:
@@ -38,5 +37,5 @@ def weighting(result: Weighting, ax: Axes) -> None:
         mean = rows["share"].mean().to_numpy(float)
         every = max(1, len(middle) // 10)
         ax.plot(middle, mean, markersize=4, markevery=every, label=line.label, **style)
-    ax.legend(frameon=False, ncols=ceil(len(lines) / 4))
+    legend(ax, bands={"middle 80 % of steps": 0.15})
     sns.despine(ax=ax)

@@ -1,7 +1,7 @@
 """All that a recorder measures at the moments of a loop."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 
 from torch import Tensor
@@ -50,6 +50,7 @@ class Measurements:
             for probe, account in zip(probes, accounts, strict=True)
         ]
         self._told = False
+        self._first: Collection[str] = ()  # tasks with a loss in the update's first pass
 
     def due(self, step: int, boundary: int) -> bool:
         """Say whether a probe will measure at that step, in that epoch."""
@@ -64,6 +65,7 @@ class Measurements:
     def start(self, moment: Moment, boundary: int) -> list[tuple[Attached, Started]]:
         """Do what comes before the training backward; return what that is to complete."""
         started = []
+        self._note_first(moment)
         for attached in self._probes:
             if attached.idle(moment, boundary):
                 continue
@@ -87,6 +89,7 @@ class Measurements:
 
     def observe(self, moment: Moment, boundary: int) -> None:
         """Measure at a pass whose backward belongs to the loop."""
+        self._note_first(moment)
         for attached in self._probes:
             if attached.idle(moment, boundary):
                 continue
@@ -115,6 +118,10 @@ class Measurements:
             if attached.adding:
                 attached.complete(update())
 
+    def _note_first(self, moment: Moment) -> None:
+        if moment.first:
+            self._first = tuple(moment.losses)
+
     def _miss(self, attached: Attached, moment: Moment, boundary: int) -> None:
         """Say once that passes are accumulated without the recorder knowing."""
         if (
@@ -124,10 +131,15 @@ class Measurements:
             and attached.due(moment.step, boundary)
         ):
             self._told = True
+            late = ", ".join(repr(task) for task in moment.losses if task not in self._first)
             _logger.warning(
-                "trajlab measures the first of several backward passes of step %d only; pass "
-                "accumulate= to measure them together",
+                "trajlab measures the first of several backward passes of step %d only; %s",
                 moment.step,
+                f"task {late} has its loss in a later one, so that its gradient is NaN: hand over "
+                "the losses of all tasks in one call, before the first backward (observe() leaves "
+                "the backward to you)"
+                if late
+                else "pass accumulate= to measure them together, where they add up to one update",
             )
 
 

@@ -22,7 +22,7 @@ from trajlab.record.moment import Moment, Predict, TaskLosses
 from trajlab.record.probes.probe import Probe
 from trajlab.record.recording import Recording, mark_rate, mark_shared, mark_skipped, opened
 from trajlab.record.rows import Rows
-from trajlab.record.sinks import Mirror, Sink
+from trajlab.record.sinks import Mirror, Sink, check_sinks
 from trajlab.store import NullWriter, Trajectory
 from trajlab.store.parts import exists, located
 
@@ -54,7 +54,7 @@ class Recorder(Recording):
     lower_is_better : sequence of str
         Metrics of which less is better; ``loss`` always is.
     probes : sequence of Probe
-        What to measure beside the losses.
+        What to measure beside the losses. Another run's recorder makes probes of its own alike.
     metadata : mapping, optional
         What tells runs apart: setting, condition, method, seed, ….
     sinks : sequence of Sink
@@ -72,7 +72,8 @@ class Recorder(Recording):
         The step of the checkpoint that training resumes from; what was recorded from there on is
         superseded. By default, and without `load_state_dict`, after the last step recorded.
     allow_changes : bool
-        Resume although metadata or shared parameters differ from what was recorded.
+        Resume although metadata differ from what was recorded, or shared parameters do by more than
+        that some are frozen or not.
     strict : bool
         Raise what fails beside training: a probe, a sink, the disk. By default it is told once, a
         row holds the reason, and training goes on.
@@ -130,7 +131,8 @@ class Recorder(Recording):
         setup = Setup.of(model, tasks, shared, **told)
         self._tasks = setup.tasks
         check_probes(probes, setup)
-        earlier = Trajectory(path) if resume and exists(located(path)) else None
+        check_sinks(sinks)
+        self._earlier = Trajectory(path) if resume and exists(located(path)) else None
         how = {"resume": resume, "from_step": from_step, "allow_changes": allow_changes}
         writer = opened(path, setup, metadata, **how)
         created = datetime.fromisoformat(writer.created).timestamp()
@@ -141,10 +143,12 @@ class Recorder(Recording):
         )
         super().__init__(writer, loop, rows)
         self._losses = Attached(Losses(loop.scale.active), self._rows, failures)
-        self._measurements = Measurements(probes, self._rows, failures, overhead)
+        own = [probe.of(str(located(path))) for probe in probes]
+        self._measurements = Measurements(own, self._rows, failures, overhead)
         self._evaluations = Evaluations(self._tasks, lower_is_better, self._rows)
-        if earlier is not None:
-            loop.clock.resume(earlier, from_step)
+        if self._earlier is not None:
+            loop.clock.resume(self._earlier, from_step)
+            loop.shared.resume(self._earlier, loop.clock.step)
         self._look_if_due()
 
     def backward(
@@ -229,7 +233,9 @@ class Recorder(Recording):
         values : mapping
             ``{task: {"loss": …, "accuracy": …}}``, in any unit, as they are to be stored. Beside
             the metrics ``"correct"`` takes a flag for each item of the data, in the same order
-            each time: stored as bits, read back by `Trajectory.correct`.
+            each time: stored as bits, read back by `Trajectory.correct`. A loss measured on a part
+            of the data may have its standard error beside it, as ``"loss_se"``: intervals at equal
+            loss then hold it.
         step : int, optional
             Optimizer updates completed, if the recorder does not count them rightly by itself.
         **clocks : float
@@ -252,6 +258,8 @@ class Recorder(Recording):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102 - as the base says
         super().load_state_dict(state)
+        if self._earlier is not None:
+            self._loop.shared.resume(self._earlier, state["step"])
         self._look_if_due()
 
     def _begin_pass(

@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch.distributed as dist
 from torch import Tensor
 
+from trajlab.errors import TrajlabError
 from trajlab.record.loop.following import CHANGES
 from trajlab.record.loop.loop import Loop
 from trajlab.record.loop.loss_scale import LossScale
@@ -129,6 +130,12 @@ class Recording:
 
     def __enter__(self) -> Self:
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TrajlabError(
+            f"the recorder of {self._writer.path} can neither be copied nor sent to another "
+            "process; make it in the process that trains, and keep it out of what is saved"
+        )
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is None:

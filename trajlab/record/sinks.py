@@ -3,6 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import combinations
 from typing import Any
 
@@ -47,22 +48,28 @@ class TensorBoard(Sink):
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise TrajlabError(
-                "tensorboard is not installed; run pip install tensorboard"
-            ) from error
-        self._writer = SummaryWriter(os.fspath(folder))
+        if find_spec("tensorboard") is None:
+            raise TrajlabError("tensorboard is not installed; run pip install tensorboard")
+        self._folder = os.path.abspath(os.path.expanduser(folder))
+        self._writer: Any = None  # made by the process that writes
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Write one scalar a name."""
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(self._folder)
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Write what is buffered."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave an open file to the process that writes it."""
+        return self.__dict__ | {"_writer": None}
 
 
 class WandB(Sink):
@@ -84,6 +91,18 @@ class WandB(Sink):
 
     def close(self) -> None:
         """Do nothing: who began the run ends it."""
+
+
+def check_sinks(sinks: Sequence[Sink]) -> None:
+    """Raise if something else than sinks is given.
+
+    Raises
+    ------
+    TrajlabError
+        Saying what to give.
+    """
+    if isinstance(sinks, Sink) or not all(isinstance(sink, Sink) for sink in sinks):
+        raise TrajlabError("sinks= takes a list of sinks, as [sinks.TensorBoard(folder)]")
 
 
 class Mirror:

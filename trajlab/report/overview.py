@@ -11,7 +11,7 @@ from markupsafe import Markup
 from trajlab.analysis import Diagnosis, Gap
 from trajlab.analysis.gap.overview import overview
 from trajlab.analysis.interface.tables import group_columns, records
-from trajlab.report.charts.base import label
+from trajlab.plots.style import label
 from trajlab.report.readable import MISSING, text
 
 SIGNS: Mapping[str, tuple[str, str]] = {  # seen in black and white too

@@ -14,9 +14,9 @@ from trajlab.analysis.interface.tables import group_columns
 from trajlab.report import downloads
 from trajlab.report.catalog import ANALYSES
 from trajlab.report.charts import CHARTS, embed
-from trajlab.report.charts.base import Panel, label
+from trajlab.report.charts.base import Panel
 from trajlab.report.charts.curves import curves
-from trajlab.report.figures import draw, svg
+from trajlab.report.figures import draw, palette, svg
 from trajlab.report.inventory import inventory
 from trajlab.report.overview import forests
 from trajlab.report.readable import Readable, readable, text
@@ -24,7 +24,6 @@ from trajlab.report.sentences import left_out, sentences
 from trajlab.report.tables import brief, main_table, measured
 from trajlab.report.templates import filled
 from trajlab.store import Runs
-from trajlab.store.labels import ranks
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ _ORIGIN = ("imported_from", "versions", "platform", "device", "git_commit")
 _COMPUTES = ("trajlab", "numpy", "scipy", "pandas", "statsmodels")
 
 
-def render(diagnosis: Diagnosis, runs: Runs) -> str:
+def render(diagnosis: Diagnosis, runs: Runs, title: str = "", command: str = "") -> str:
     """Write a diagnosis as one HTML file.
 
     Parameters
@@ -43,6 +42,10 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
         What :func:`trajlab.analysis.diagnose` returned.
     runs
         The runs it is about.
+    title
+        Title of the page; by default it names what the runs are of.
+    command
+        The command that made the page, which it tells; empty where none did.
 
     Returns
     -------
@@ -51,11 +54,12 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
     """
     listed = inventory(runs)
     keys = group_columns(diagnosis.settings["group_by"])[1:]
-    places = _places(runs, keys)
+    places = palette(runs, diagnosis.settings["group_by"])
     scripts = embed.scripts("page.js")
     return filled(
         "page.html",
-        title=_title(diagnosis, runs),
+        title=title or _title(diagnosis, runs),
+        command=command,
         matched=diagnosis.options.axis,
         forests=forests(diagnosis),
         verdict=sentences(diagnosis),
@@ -78,13 +82,8 @@ def render(diagnosis: Diagnosis, runs: Runs) -> str:
 def without_verdict(sentence: str, runs: Runs, group_by: Sequence[str]) -> str:
     """Return the sections of runs of which nothing can be said yet: why, and their curves."""
     keys = group_columns(group_by)[1:]
-    own = _interactive(lambda: curves(runs, keys, _places(runs, keys)))
+    own = _interactive(lambda: curves(runs, keys, palette(runs, group_by)))
     return filled("told.html", sentence=sentence, curves=own)
-
-
-def _places(runs: Runs, keys: Sequence[str]) -> dict[str, int]:
-    """Give each group its place in the palette, whatever the order of the files."""
-    return ranks(sorted({label(run.metadata, keys) for run in runs} - {""}))
 
 
 def _title(diagnosis: Diagnosis, runs: Runs) -> str:
@@ -103,7 +102,7 @@ def _part(name: str, result: Result, places: Mapping[str, int]) -> dict[str, Any
         "name": name,
         "help": entry.help,
         "reading": entry.reading,
-        "figure": _figure(name, result),
+        "figure": _figure(name, result, places),
         "charts": _interactive(lambda: CHARTS[name](result, places)) if name in CHARTS else [],
         "main": readable(brief(shown, entry.details)) if len(shown) else None,
         "reasons": reasons,
@@ -134,10 +133,10 @@ def _interactive(chart: Callable[[], list[Panel]]) -> list[Panel] | str:
         return f"The interactive figure could not be made: {type(error).__name__}: {error}"
 
 
-def _figure(name: str, result: Result) -> Markup | str:
+def _figure(name: str, result: Result, places: Mapping[str, int]) -> Markup | str:
     """Draw the figure, or say why there is none: a fault of one must not cost the page."""
     try:
-        return Markup(svg(draw(name, result), prefix=name))
+        return Markup(svg(draw(name, result, places), prefix=name))
     except Exception as error:
         return f"This figure could not be drawn: {type(error).__name__}: {error}"
 

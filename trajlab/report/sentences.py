@@ -32,7 +32,10 @@ def sentences(diagnosis: Diagnosis) -> dict[str, list[Said]]:
     keys = tuple(dict.fromkeys(("setting", "task", "condition", "method", *group_by)))
     parts = list(series(diagnosis.verdict, keys))
     values = {key: {part.key[key] for part in parts if part.key[key]} for key in keys}
-    named = [key for key in keys if key in ("task", *group_by) or len(values[key]) > 1]
+    always = ["task", *group_by]
+    if len(values["task"]) < 2 and not group_by:  # then ways of training alone are compared
+        always.append("method")
+    named = [key for key in keys if key in always or len(values[key]) > 1]
     return {
         ", ".join(f"{key} {part.key[key]}" for key in named if part.key[key]) or "All tasks": [
             Said(*said) for said in part.rows[["sentence", "analysis"]].itertuples(index=False)

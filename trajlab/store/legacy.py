@@ -93,7 +93,7 @@ def verify(file: File, *, whole: bool) -> None:
             return
     raise TrajlabError(
         f"{file.path} is not a trajectory file, or it is truncated: the checksum at its end is "
-        f"missing; restore it from a copy"
+        f"missing; restore it from a copy (logs of other kinds come in by trajlab import)"
     )
 
 

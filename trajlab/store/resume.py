@@ -52,7 +52,8 @@ def resumed(path: Path, header: Header, allow_changes: bool) -> tuple[Header, li
     header
         What the session says of itself.
     allow_changes
-        Whether metadata and shared parameters may differ from what was recorded.
+        Whether metadata may differ from what was recorded, and shared parameters by more than that
+        some are frozen or not.
 
     Raises
     ------
@@ -76,7 +77,9 @@ def _continued(path: Path, earlier: Header, header: Header, allow_changes: bool)
             f"same, or give another name"
         )
     changed = _differences(earlier.metadata, metadata)
-    if header.shared and earlier.shared and earlier.shared != header.shared:
+    before, now = set(earlier.shared), set(header.shared)
+    others = not before <= now and not now <= before  # else some were frozen or unfrozen
+    if others:
         changed += _differences(
             {"shared parameters": earlier.shared}, {"shared parameters": header.shared}
         )
@@ -89,7 +92,7 @@ def _continued(path: Path, earlier: Header, header: Header, allow_changes: bool)
         header,
         run_id=earlier.run_id,
         created=earlier.created,
-        shared=header.shared or earlier.shared,
+        shared=tuple(dict.fromkeys([*(() if others else earlier.shared), *header.shared])),
         metadata=metadata,
         sessions=earlier.sessions + header.sessions,
         last_part=max(earlier.last_part, *parts.numbers(path), 0),

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import glob
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 from trajlab.store import parts
 from trajlab.store.labels import ranks
 from trajlab.store.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class Runs(Sequence[Trajectory]):
@@ -75,28 +79,94 @@ class Runs(Sequence[Trajectory]):
         ]
         return Runs(chosen, self.skipped)
 
+    def to_frame(self, table: str | None = None) -> pd.DataFrame:
+        """Return the runs as a frame, or the rows of one of their tables, of all that have it.
+
+        Parameters
+        ----------
+        table
+            Name of a table, such as ``evaluations/test``; None for one row a run.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Of a table, the rows of :meth:`Trajectory.frame` with the run's path and its metadata
+            before them; a key that is also a column of the table becomes ``metadata_KEY``. Runs
+            without the table are named in a warning.
+
+        Raises
+        ------
+        AbsentError
+            If no run has the table.
+        """
+        if table is None:
+            return self._overview(whole=True)
+        without = [str(run.path) for run in self if table not in run.tables]
+        if len(without) == len(self) and self:
+            self[0].table(table)  # says which there are
+        if without:
+            warnings.warn(f"without the table {table}: {', '.join(without)}", stacklevel=2)
+        frames = []
+        for run in self:
+            if table in run.tables:
+                rows = run.frame(table)
+                about = {
+                    f"metadata_{key}" if key in rows or key == "run" else key: value
+                    for key, value in run.metadata.items()
+                }
+                head = pd.DataFrame([{"run": str(run.path), **about}] * len(rows), rows.index)
+                frames.append(pd.concat([head, rows], axis="columns"))
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def to_xarray(self) -> xr.DataTree:
+        """Return all tables of all runs as one xarray tree; needs the extra ``trajlab[xarray]``.
+
+        Returns
+        -------
+        xarray.DataTree
+            A node a run, named as its file below the folder that all have in common; in it are its
+            tables as :meth:`Trajectory.to_xarray` returns them, and its metadata as attributes.
+        """
+        folder = os.path.commonpath([run.path.absolute().parent for run in self]) if self else "."
+        trees = {
+            run.path.absolute().relative_to(folder).with_suffix("").as_posix(): run.to_xarray()
+            for run in self
+        }
+        import xarray as xr  # there, or a run would have said that it is missing
+
+        for run, tree in zip(self, trees.values(), strict=True):
+            tree.attrs |= run.metadata
+        nodes = {
+            f"{name}/{node.relative_to(tree)}": node.to_dataset()
+            for name, tree in trees.items()
+            for node in tree.subtree
+        }
+        return xr.DataTree.from_dict(nodes)
+
     def __repr__(self) -> str:
-        return "\n".join([self._title(), self._overview().to_string(index=False), *self._notes()])
+        return "\n".join(
+            [self._title(), self._overview().fillna("").to_string(index=False), *self._notes()]
+        )
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes())
-        return f"<p>{self._title()}</p>{self._overview().to_html(index=False)}{notes}"
+        return f"<p>{self._title()}</p>{self._overview().fillna('').to_html(index=False)}{notes}"
 
     def _title(self) -> str:
         return f"{len(self)} run{'' if len(self) == 1 else 's'}"
 
-    def _overview(self) -> pd.DataFrame:
+    def _overview(self, *, whole: bool = False) -> pd.DataFrame:
         return pd.DataFrame(
             [
                 {
-                    "run": run.path.name,
+                    "run": str(run.path) if whole else run.path.name,
                     "status": run.status,
                     **run.metadata,
                     "tasks": ", ".join(run.tasks),
                 }
                 for run in self
             ]
-        ).fillna("")
+        )
 
     def _notes(self) -> list[str]:
         return [f"skipped: {sentence}" for _, sentence in self.skipped]
@@ -158,7 +228,8 @@ def _find(pattern: str) -> list[Path]:
         found = _runs_of(_within(path))
         if not found:
             raise TrajlabError(
-                f"{path} holds no run (*.h5); record one there or name another folder"
+                f"{path} holds no run (*.h5); record one there, name another folder, or bring "
+                "other logs in by trajlab import"
             )
         return found
     if glob.has_magic(pattern) and not path.exists():

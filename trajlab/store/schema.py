@@ -144,6 +144,7 @@ FURTHER = {
             "bool",
             description="squared gradient norm below twice its standard error",
         ),
+        _REASON,
     ),
     "sketches": (
         Column("norm", _TASK, description="norm of the task gradient"),

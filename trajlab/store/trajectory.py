@@ -146,8 +146,12 @@ class Trajectory:
                 f"{self.path} holds the gradients of some layers only, so there is no total; "
                 f"read table('gradients')['gram'] by layer"
             )
-        totals = [rows.sum(axis=1, dtype=np.float64) for rows in gradients.thinned("gram", every)]
-        return np.concatenate(totals)
+        totals = np.concatenate(
+            [rows.sum(axis=1, dtype=np.float64) for rows in gradients.thinned("gram", every)]
+        )
+        if not len(gradients["layer"]):  # nothing was ever measured, and a sum of nothing is 0
+            totals[:] = np.nan
+        return totals
 
     def correct(self, split: str = "test") -> np.ma.MaskedArray[Any, np.dtype[np.bool_]]:
         """Return which items each task classified rightly, at each evaluation of a split.

@@ -142,10 +142,10 @@ def _defaults(name: Any) -> Mapping[str, float]:
 
 def _selection(table: Mapping[str, Any], file: Path) -> Selection:
     check_keys(table, _SELECT, f"[select] of {file}")
-    found = Selection(**{**_SELECT, **table})
-    if found.split != "validation":
+    selection = Selection(**{**_SELECT, **table})
+    if selection.split != "validation":
         raise TrajlabError(
-            f"[select] of {file} chooses on the {found.split} split, which is what results are "
+            f"[select] of {file} chooses on the {selection.split} split, which is what results are "
             "read from; choose on validation"
         )
-    return found
+    return selection

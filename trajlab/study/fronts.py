@@ -73,12 +73,12 @@ def _means(
         )
     kept = [key for key in scores if key not in failed]
     means = [(first[key], np.mean(scores[key], axis=0)) for key in kept]
-    found = [(own, mean) for own, mean in means if np.isfinite(mean).all()]
-    if not found:
+    measured = [(own, mean) for own, mean in means if np.isfinite(mean).all()]
+    if not measured:
         raise TrajlabError(
             f"every run of stage {stage.name!r} diverged or failed; try other values"
         )
-    return found
+    return measured
 
 
 def chosen(run: Trajectory, selection: Selection) -> tuple[int, FloatArray]:

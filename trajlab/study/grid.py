@@ -77,15 +77,15 @@ class Stage:
             kept = [c for own in tried for c in (own if self.front else own[:1])]
             return reseeded(kept, self.grid)
         keys = sorted(self.grid, key=lambda key: key != "seed")
-        found: list[dict[str, Any]] = []
+        distinct: list[dict[str, Any]] = []
         for values in product(*(self.grid[key] for key in keys)):
             configuration = dict(zip(keys, values, strict=True))
             tasks = setting(configuration["setting"]).tasks(configuration["condition"])
             if len(tasks) == 1:
                 configuration["method"] = {"name": "single"}
-            if configuration not in found:
-                found.append(configuration)
-        return found
+            if configuration not in distinct:
+                distinct.append(configuration)
+        return distinct
 
     @property
     def cost(self) -> int:
@@ -111,10 +111,10 @@ def reseeded(
     grid
         Lists of values a key, of which the first varies slowest.
     """
-    found: list[dict[str, Any]] = []
+    distinct: list[dict[str, Any]] = []
     for values in product(*grid.values()):
         for configuration in configurations:
             own = {**configuration, **dict(zip(grid, values, strict=True))}
-            if own not in found:
-                found.append(own)
-    return found
+            if own not in distinct:
+                distinct.append(own)
+    return distinct

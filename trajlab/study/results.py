@@ -106,9 +106,9 @@ def finished(
                 failed.add(run.path)
     done = failed if failures else set()
     whole = {
-        seed: found
-        for seed, found in seen.items()
-        if all(run is not None or path in done for path, run in found.items())
+        seed: of_seed
+        for seed, of_seed in seen.items()
+        if all(run is not None or path in done for path, run in of_seed.items())
     }
     kept = [run for seed in sorted(whole) for run in whole[seed].values() if run is not None]
     return Finished(Runs(kept), len(whole), len(seen), len(failed))
@@ -139,7 +139,7 @@ def cost_table(file: Path, folder: Path) -> pd.DataFrame:
         wanted = runs(study, stage)
         new = [run for run in wanted or () if run.path not in seen]
         seen |= {run.path for run in new}
-        done = [found for run in new if (found := run.trajectory()) is not None]
+        done = [trajectory for run in new if (trajectory := run.trajectory()) is not None]
         hours = sum(seconds(run) for run in done) / _HOUR
         failed = sum(run.failure is not None for run in new)
         rows.append((stage.name, np.nan if wanted is None else len(new), len(done), failed, hours))

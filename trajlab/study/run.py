@@ -65,10 +65,10 @@ class Run:
     def trajectory(self) -> Trajectory | None:
         """Return what was recorded if the run is finished, else None."""
         try:
-            found = Trajectory(self.path)
+            trajectory = Trajectory(self.path)
         except TrajlabError:
             return None  # not begun; or damaged, and training it again says so
-        return found if found.status == "complete" else None
+        return trajectory if trajectory.status == "complete" else None
 
     @property
     def failure(self) -> str | None:

@@ -91,17 +91,17 @@ def train(study: Study, engine: Engine, progress: Progress, *, retry: bool = Fal
     waiting: list[Run] = []
     seen: set[Path] = set()
     for stage in study.stages:
-        found = runs(study, stage)
-        if found is None:
+        wanted = runs(study, stage)
+        if wanted is None:
             _train(waiting, engine, progress)
             waiting = []
-            found = runs(study, stage)
-        if found is None:
+            wanted = runs(study, stage)
+        if wanted is None:
             raise TrajlabError(
                 f"stage {stage.name!r} of {study.file} needs runs that failed; mend what is told "
                 "above and run the study again"
             )
-        for run in found:
+        for run in wanted:
             if run.path in seen:
                 continue
             seen.add(run.path)

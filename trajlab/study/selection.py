@@ -32,8 +32,8 @@ def runs(study: Study, stage: Stage) -> list[Run] | None:
     tried = {
         other.name: runs(study, other) for other in study.stages if other.name in stage.sources
     }
-    for found in tried.values():
-        if found is None or not all(run.settled for run in found):
+    for stage_runs in tried.values():
+        if stage_runs is None or not all(run.settled for run in stage_runs):
             return None
     if stage.again:
         choose = on_front if stage.front else best_of
@@ -49,8 +49,8 @@ def runs(study: Study, stage: Stage) -> list[Run] | None:
     def resolve(key: str, value: Best, configuration: Mapping[str, Any]) -> float:
         what = key, repr((value, [configuration[name] for name in value.per]))
         if what not in chosen:
-            found = best(key, value, configuration, tried[value.stage] or (), study.selection)
-            chosen[what] = value.times * found
+            best_value = best(key, value, configuration, tried[value.stage] or (), study.selection)
+            chosen[what] = value.times * best_value
         return chosen[what]
 
     resolved = []
@@ -98,8 +98,8 @@ def best(
     for run in tried:
         if all(run.configuration[name] == value for name, value in wanted.items()):
             trajectory = run.trajectory()
-            found = np.nan if trajectory is None else score(trajectory, selection)
-            scores.setdefault(run.configuration[key], []).append(found)
+            reached = np.nan if trajectory is None else score(trajectory, selection)
+            scores.setdefault(run.configuration[key], []).append(reached)
     means = {value: float(np.mean(listed)) for value, listed in scores.items()}
     if not np.isfinite(list(means.values())).any():
         raise TrajlabError(

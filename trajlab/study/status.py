@@ -58,19 +58,19 @@ def state(study: Study, stage: Stage, pace: Mapping[str, float]) -> State:
     pace
         Seconds of one pass of a task over its data, by setting, as `measured` returns them.
     """
-    found = runs(study, stage)
-    if found is None:
+    of_stage = runs(study, stage)
+    if of_stage is None:
         open_ = stage.configurations()
         return State(stage.name, len(open_), 0, 0, 0, 0, duration(open_, pace) / MINUTE)
-    trajectories = [run.trajectory() for run in found]
-    missing = [run for run in found if not run.settled]
+    trajectories = [run.trajectory() for run in of_stage]
+    missing = [run for run in of_stage if not run.settled]
     finished = [seen for seen in trajectories if seen is not None]
     return State(
         stage.name,
-        wanted=len(found),
+        wanted=len(of_stage),
         finished=len(finished),
         diverged=sum(map(_diverged, finished)),
-        failed=len(found) - len(finished) - len(missing),
+        failed=len(of_stage) - len(finished) - len(missing),
         begun=sum(exists(run.path) for run in missing),
         worker_minutes_left=duration([run.configuration for run in missing], pace) / MINUTE,
     )
@@ -104,8 +104,8 @@ class Outlook:
 def outlook(study: Study) -> Outlook:
     """Count the runs of all stages."""
     resolved = [(stage, runs(study, stage)) for stage in study.stages]
-    known = {run.path: run for _, found in resolved for run in found or ()}
-    open_ = [c for stage, found in resolved if found is None for c in stage.configurations()]
+    known = {run.path: run for _, of_stage in resolved for run in of_stage or ()}
+    open_ = [c for stage, of_stage in resolved if of_stage is None for c in stage.configurations()]
     missing = [run.configuration for run in known.values() if not run.settled]
     return Outlook(
         wanted=len(known) + len(open_),
@@ -125,9 +125,9 @@ def measured(study: Study) -> dict[str, float]:
     for stage in reversed(study.stages):
         rates: dict[str, list[float]] = {}
         for run in runs(study, stage) or ():
-            if (found := run.trajectory()) is not None:
+            if (trajectory := run.trajectory()) is not None:
                 own = rates.setdefault(run.configuration["setting"], [])
-                own.append(_pass_seconds(found))
+                own.append(_pass_seconds(trajectory))
         for setting, own in rates.items():
             if setting not in pace and np.isfinite(own).any():
                 pace[setting] = float(np.nanmedian(own))
@@ -154,8 +154,8 @@ def tried(study: Study, configuration: Mapping[str, Any]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         short = Run(Path(folder), {**plain, "epochs": 2}, study.device, study.root)
         short.train()
-        found = Trajectory(short.path)
-        return _pass_seconds(found)
+        trajectory = Trajectory(short.path)
+        return _pass_seconds(trajectory)
 
 
 def seconds(run: Trajectory) -> float:

@@ -141,10 +141,10 @@ def first_batches(
         Where they go.
     """
     shared: dict[int, Tensor] = {}
-    found = {}
+    batch = {}
     for name, (inputs, targets) in splits.items():
         rows = torch.arange(min(size, len(targets)))
         if id(inputs) not in shared:
             shared[id(inputs)] = inputs[rows].to(device)
-        found[name] = (shared[id(inputs)], targets[rows].to(device))
-    return found
+        batch[name] = (shared[id(inputs)], targets[rows].to(device))
+    return batch

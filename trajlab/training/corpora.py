@@ -106,15 +106,15 @@ def _paragraphs(folder: Path) -> dict[tuple[str, str], str]:
         raise TrajlabError(
             "the help is read with lxml; pip install 'trajlab[translation]'"
         ) from error
-    found: dict[tuple[str, str], str] = {}
+    texts: dict[tuple[str, str], str] = {}
     for file in sorted(folder.rglob("*.html")):
         name = file.relative_to(folder).as_posix()
         page = html.fromstring(file.read_bytes(), parser=html.HTMLParser(encoding="utf-8"))
         for element in page.iter(*_ELEMENTS):
             text = " ".join(element.text_content().split())
             if text and (identity := element.get("id")):
-                found.setdefault((name, identity), text)
-    return found
+                texts.setdefault((name, identity), text)
+    return texts
 
 
 def shortened(pairs: Pairs, most: int | None, order: Sequence[int]) -> Pairs:

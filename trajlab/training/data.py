@@ -57,8 +57,8 @@ class DataSet:
         """
         home = os.environ.get("TRAJLAB_DATA")
         cache = Path(home) / self.name if home else None
-        found = (cache, self.system, self._in_module())
-        places = [root] if root else [place for place in found if place]
+        usual = (cache, self.system, self._in_module())
+        places = [root] if root else [place for place in usual if place]
         for place in places:
             if all(_file(place, name) for name in self.files):
                 return place

@@ -60,8 +60,8 @@ def _confusion(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def _mean_overlap(confusion: Tensor) -> float:
     union = confusion.sum(0) + confusion.sum(1) - confusion.diag()
-    found = union > 0
-    return float((confusion.diag()[found] / union[found]).mean() * 100)
+    present = union > 0
+    return float((confusion.diag()[present] / union[present]).mean() * 100)
 
 
 pixel_accuracy = mean(_hits)

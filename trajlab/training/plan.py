@@ -85,8 +85,8 @@ class Plan:
             If data are missing, or the setting does not have what is asked for.
         """
         shape = Shape(self.width, self.depth, self.dropout)
-        found = keep(self.setting.problem(self.condition, self.seed, root, shape), self.share)
-        return found if self.overlap is None else overlap(found, self.overlap)
+        problem = keep(self.setting.problem(self.condition, self.seed, root, shape), self.share)
+        return problem if self.overlap is None else overlap(problem, self.overlap)
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -63,16 +63,16 @@ def keep(problem: Problem, share: Share) -> Problem:
             )
         if not 0 < value <= 1:
             raise TrajlabError(f"share of {name} is {value:g}; give one above 0 and up to 1")
-    found = {name: shares.get(name, 1.0) for name in problem.tasks}
-    if problem.shared_inputs and len(set(found.values())) > 1:
+    kept = {name: shares.get(name, 1.0) for name in problem.tasks}
+    if problem.shared_inputs and len(set(kept.values())) > 1:
         raise TrajlabError(
             "tasks with shared inputs have the same examples, so one share holds for all; give one "
             "number"
         )
-    if set(found.values()) == {1.0}:
+    if set(kept.values()) == {1.0}:
         return problem
     counts = {
-        name: max(1, round(found[name] * len(task.splits["train"][1])))
+        name: max(1, round(kept[name] * len(task.splits["train"][1])))
         for name, task in problem.tasks.items()
     }
     return replace(

@@ -39,6 +39,6 @@ def smoothed(loss: Loss, share: float) -> Loss:
             "label_smoothing is for tasks of several classes, and a task here has another loss; "
             "leave it out"
         )
-    found = copy.copy(loss)
-    found.label_smoothing = share
-    return found
+    smoothed = copy.copy(loss)
+    smoothed.label_smoothing = share
+    return smoothed

@@ -67,10 +67,10 @@ class Translator(nn.Module):
         """Return logits ``(n, t, vocabulary)`` after each of the tokens given ``(n, t)``."""
         length = given.shape[1]
         later = torch.ones(length, length, dtype=torch.bool, device=given.device).triu(1)
-        found = self.decoder(
+        decoded = self.decoder(
             self._embed(given), memory, tgt_mask=later, memory_key_padding_mask=empty
         )
-        logits: Tensor = found @ self.embedding.weight.T
+        logits: Tensor = decoded @ self.embedding.weight.T
         return logits
 
     def translate(self, source: Tensor, language: int, most: int) -> Tensor:

@@ -69,12 +69,12 @@ class Translations(Probe):
     def measure(self, moment: Moment) -> Row:
         """Return ``bleu`` and ``chrf``, each (task,)."""
         moment.model.eval()
-        found: dict[str, list[float]] = {name: [] for name in self._scores}
+        scores: dict[str, list[float]] = {name: [] for name in self._scores}
         for task in moment.tasks:
             made, wanted = self.texts(task)
             for name, score in self._scores.items():
-                found[name].append(float(score.corpus_score(made, [wanted]).score))
-        return found
+                scores[name].append(float(score.corpus_score(made, [wanted]).score))
+        return scores
 
     def texts(self, task: str) -> tuple[list[str], list[str]]:
         """Return what the model makes of a task's test sentences, and their translations."""

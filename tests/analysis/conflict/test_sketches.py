@@ -14,12 +14,17 @@ from trajlab.analysis.conflict.sketches import (
     similarity_across_time,
     sketch_cosine,
     stiffness,
+    time_frame,
 )
 from trajlab.store import Trajectory
 
 
 def record(
-    path: Path, size: int = 4096, seed: int = 0, along: tuple[float, float] = (1, 1)
+    path: Path,
+    size: int = 4096,
+    seed: int = 0,
+    along: tuple[float, float] = (1, 1),
+    steps: int = 4,
 ) -> tuple[Trajectory, torch.Tensor]:
     """Train on the sum of two losses, but step along their gradients times `along`."""
     torch.manual_seed(0)
@@ -32,7 +37,7 @@ def record(
         shared=model,
         probes=[probes.GradientSketch(every=1, size=size, seed=seed), probes.TaskGradients()],
     ) as recorder:
-        for _ in range(4):
+        for _ in range(steps):
             x = torch.randn(3, 40) + 1
             losses = {"a": model(x).pow(2).mean(), "b": model(x).abs().mean()}
             rows = [
@@ -98,3 +103,11 @@ def test_likeness_across_time_is_a_table_of_lags(tmp_path: Path) -> None:
     for (task, lag), row in rows.iterrows():
         assert (row["mean_sign"], row["mean_cosine"]) == stiffness(run, task, lag=lag)
         assert row["steps_apart"] == lag
+
+
+@pytest.mark.parametrize(("steps", "lags"), [(2, [1]), (3, [1, 2]), (4, [1, 2]), (5, [1, 2, 4])])
+def test_the_longest_lag_is_from_the_first_step_to_the_last(
+    tmp_path: Path, steps: int, lags: list[int]
+) -> None:
+    run, _ = record(tmp_path / "run.h5", size=64, steps=steps)
+    assert time_frame(run, ["a"])["lag"].tolist() == lags

@@ -13,6 +13,7 @@ from trajlab.analysis import factors, gap, runs_from_frame
 
 RARELY = 11  # of 100 at a level of .05: more is said in 1.1 % of cases
 GAP = Method(), Method(gap=0.8)
+QUIET = Method(partial(smooth, floor=-1.0), noise=0.2), Method(noise=0.2)
 AGAIN = Method(rising), Method(partial(smooth, floor=-2.5))
 
 
@@ -22,6 +23,7 @@ AGAIN = Method(rising), Method(partial(smooth, floor=-2.5))
         Study("gap", GAP, seeds=3, false=("reach", "checkpoint"), true=("present",)),
         Study("rises again", AGAIN, false=("present", "longer training")),
         Study("got worse", AGAIN, validation=False, true=("got worse",)),
+        Study("still falling", QUIET, false=("got worse",), true=("longer training",)),
     ],
     ids=lambda study: study.name,
 )

@@ -20,3 +20,13 @@ def test_difference_is_welchs(n):
         == "runs of a side do not differ, so no interval"
     )
     assert np.isnan(factor_difference(np.array([]), b)["delta"])
+
+
+@pytest.mark.parametrize(("shift", "known"), [(10, True), (0.0, False), (-10, False)])
+def test_a_ratio_is_of_means_above_0(shift, known):
+    a, b = np.random.default_rng(0).normal(size=(2, 5)) + shift
+    a -= a.mean() - shift - 0.5
+    b -= b.mean() - shift
+    assert np.isfinite(factor_difference(a, b)["ratio"]) == known
+    if known:
+        assert factor_difference(a, b)["ratio"] == pytest.approx(1.05)

@@ -11,7 +11,7 @@ def factor(task="left", p_value=0.001, delta=0.5, **changes):
     made = {"setting": "digits", "condition": "+x", "method": "uniform", "task": task}
     made |= {"baseline": "method=single", "n_baseline": 5, "n_runs": 5, "factor": "fisher"}
     made |= {"metric": "", "at": "0.001", "delta": delta, "low": delta - 0.1, "high": delta + 0.1}
-    return {**made, "relative": 0.5, "p_value": p_value, "reason": "", **changes}
+    return {**made, "relative": 0.5, "ratio": 1.5, "p_value": p_value, "reason": "", **changes}
 
 
 def metric(task="left", p_value=0.001, **changes):
@@ -29,14 +29,15 @@ def test_a_factor_at_equal_loss_speaks_and_one_at_the_end_does_not():
     told = told_of(metric(), factor(), factor(at="end"), factor(factor="sharpness", p_value=0.2))
     assert told["sentence"].tolist() == [
         "Fisher trace differs at equal training loss (L = 0.001): +0.5 [+0.4, +0.6], 1.5 times the "
-        "baseline's, where accuracy differs too; one setting cannot show cause."
+        "baseline's. In the end accuracy differs too, but one setting cannot show cause."
     ]
     both = [factor(p_value=0.03), factor(factor="sharpness", p_value=0.03)]
     assert told_of(metric(), *both).empty  # Holm over the factors of a comparison
     many = [factor(f"t{i}", delta=(-1) ** i * 0.5) for i in range(TOLD_SINGLY + 3)]
     (sentence,) = told_of(*(metric(row["task"]) for row in many), *many)["sentence"]
     assert sentence.startswith(
-        "Fisher trace differs at equal training loss on 9 of 9 tasks where accuracy differs too, "
+        "Fisher trace differs at equal training loss on 9 of 9 tasks where in the end accuracy "
+        "differs too, "
     )
 
 
@@ -56,7 +57,14 @@ def test_a_factor_is_told_only_where_the_metric_differs():
 def test_the_metrics_that_differ_are_named():
     rows = [metric(), metric(metric="auc"), metric(metric="f1", p_value=0.2), factor()]
     (sentence,) = told_of(*rows)["sentence"]
-    assert "where accuracy and auc differs too" in sentence
+    assert "In the end accuracy and auc differ too" in sentence
+
+
+def test_a_factor_without_a_ratio_gives_none():
+    """The baseline's mean is 0 or below, as an eigenvalue may be."""
+    (sentence,) = told_of(metric(), factor(ratio=float("nan")))["sentence"]
+    assert sentence.startswith("Fisher trace differs at equal training loss (L = 0.001): +0.5 [")
+    assert "times" not in sentence
 
 
 def test_factors_of_several_tasks_are_one_family():

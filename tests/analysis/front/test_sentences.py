@@ -5,6 +5,7 @@ import pytest
 
 from tests.analysis.results import made_up
 from trajlab.analysis import front, verdict
+from trajlab.analysis.front.tables import SAME_RUNS
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,19 @@ def test_fronts_are_told_by_their_interval(low, high, start):
     )
     assert told["sentence"][0].startswith(start)
     assert told["sentence"][0].endswith("; doubt.")
+
+
+@pytest.mark.parametrize("low", [0.1, -0.1])
+def test_fronts_chosen_and_measured_on_the_same_runs_are_no_finding(low):
+    """Beside the gap they would be a test more, on top of its level."""
+    row = {"setting": "s", "condition": "", "method": "pcgrad", "task": "", "n_chosen": 3}
+    row |= {"baseline": "method=uniform", "n_baseline": 9, "n_runs": 9, "signed_distance": 0.2}
+    row |= {"low": low, "high": 0.3, "fewest_runs": 3, "reason": SAME_RUNS}
+    assert verdict([made_up("front", distance=pd.DataFrame([row]))])["sentence"].tolist() == [
+        "Signed distance of the front of pcgrad to that of method=uniform, above 0 beyond it: +0.2 "
+        f"[{low:+}, +0.3], of these configurations only; chosen and measured on the same runs, so "
+        "no finding of its own."
+    ]
 
 
 def test_fronts_of_two_runs_a_configuration_are_descriptive():

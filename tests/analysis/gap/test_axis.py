@@ -143,6 +143,25 @@ def test_scores_at_the_end_need_no_logarithm():
     assert row["matched"] == pytest.approx(0.05)
     assert row["n_unplaced"] == 3 * 21
     assert "126 of 240 evaluations left out at equal training loss: a loss at or" in row["reason"]
+    assert (row["n_no_logarithm"], row["n_no_logarithm_baseline"]) == (63, 63)
+    runs = runs_from_frame(table, metrics=["accuracy"])
+    told = " ".join(diagnose(runs, baseline={"method": "old"}).verdict["sentence"])
+    assert "only losses above 0 are compared: 126 evaluations have one at or below 0" in told
+    few = diagnose([r for r in runs if r.metadata["seed"] == 0], baseline={"method": "old"})
+    assert "the lowest above 0, the difference is +0.05." in few.verdict["sentence"].iloc[0]
+
+
+def test_a_gap_goes_down_to_0_where_some_losses_have_no_logarithm():
+    for lowest, words in (
+        (1.0, "at every common loss from"),
+        (-1.0, "at every common loss above 0"),
+    ):
+        table = frame(gain=0.05).rename(columns={"evaluations/validation/loss": "train_loss"})
+        table["train_loss"] = lowest + 2 - table["step"] / 200
+        runs = runs_from_frame(table, metrics=["accuracy"])
+        told = " ".join(diagnose(runs, baseline={"method": "old"}).verdict["sentence"])
+        assert words in told
+        assert ("above 0" in told) == (lowest < 0)
 
 
 def test_without_any_loss_above_0_the_scores_are_compared_all_the_same():

@@ -1,5 +1,7 @@
 """The three terms of a difference."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from tests.analysis.gap.lines import STEPS
+from tests.analysis.gap.lines import STEPS, line
 from trajlab.analysis.gap.decomposition import TERMS, closed_p, decompose
 from trajlab.analysis.runs.curve import RULES, isotonic
 from trajlab.analysis.runs.evaluations import Evaluations
@@ -140,3 +142,20 @@ def test_terms_that_are_0_are_told_in_at_most_the_level_of_studies(null):
             told = closed < 0.05
             false[world] += told[list(means).index(null)] if world == "one" else told.any()
     assert max(false.values()) <= 0.05 * 1000 + 2 * np.sqrt(1000 * 0.05 * 0.95)
+
+
+def test_a_side_that_still_falls_did_not_get_worse():
+    """Its last tenth begins before it comes to the common loss; what rises again did get worse."""
+    fall = [line(-1.0 + apart, 80 + apart) for apart in (-0.1, 0.0, 0.1)]
+    deeper = [line(-1.0 + apart, 80 + apart, -6.0) for apart in (-0.1, 0.0, 0.1)]
+    parts = decompose(fall, deeper)
+    assert parts.common.log_loss == pytest.approx(-4.0)
+    assert parts.own_reach[0].estimate == pytest.approx(0, abs=1e-9)
+    again = [
+        replace(run, train_loss=10 ** -np.minimum(run.step / 20, (140 - run.step) / 20))
+        for run in fall
+    ]
+    worse = [replace(run, score=80 - np.log10(run.train_loss)) for run in again]
+    shifts = zip(worse, (-0.1, 0.0, 0.1), strict=True)
+    parts = decompose([replace(run, score=run.score + shift) for run, shift in shifts], deeper)
+    assert parts.own_reach[0].estimate < -0.5

@@ -121,9 +121,12 @@ def test_runs_that_do_not_differ_are_descriptive():
 def test_a_run_that_never_trained_is_named():
     told = sentences(row(common_loss=1.17, common_loss_low=0.01, delta_without=0.5))
     assert told[1].startswith(
-        "The lowest training loss common to all runs is L = 1.2 for one run alone, uniform-1; "
-        "without it that is L = 0.01, Δ = +0.5, and the gap there"
+        "The lowest training loss common to all runs is L = 1.2 because of one run alone, "
+        "uniform-1; without it the lowest training loss common to all runs is L = 0.01, Δ = +0.5, "
+        "and the gap there"
     )
+    told = sentences(row(common_loss=np.nan, common_loss_low=0.01, delta_without=0.5))
+    assert told[1].startswith("No training loss is common to all runs because of one alone, unif")
 
 
 def test_small_improvements_are_told_as_small():
@@ -184,8 +187,12 @@ def test_reach_alone_and_selection():
         "The gap appears with the difference in attained loss: +2 [+1, +3]; the lowest training "
         "loss of method=single is 2 [1.1, 10] times the other's: test longer training or a larger "
         "weight.",
-        "Of Δ, -0.5 [-0.6, -0.4] comes from the choice of checkpoint.",
+        "Against the sign of Δ, -0.5 [-0.6, -0.4] comes from the choice of checkpoint: the last "
+        "evaluations differ by +2.5.",
     ]
+    along = sentences(row(**{**shown, "selection": (0.5, 0.1)}, lowest_loss_ratio=(0.5, 0.4)))
+    assert along[-1].startswith("Of Δ, +0.5 [+0.4, +0.6] comes from the choice of checkpoint: the ")
+    assert along[-1].endswith(" differ by +1.5.")
     not_told = sentences(row(**shown, lowest_loss_ratio=(0.5, 0.51)))[1]
     assert "not told apart" in not_told
     assert "longer training" not in not_told
@@ -232,7 +239,10 @@ def test_a_matched_gap_of_the_other_sign_is_told_as_such():
 
 def test_a_narrow_or_missing_overlap_is_told():
     assert sentences(row(overlap_low=0.2))[-1] == "Equal training loss covers only L = 0.2 – 1."
-    assert "No training loss is common" in sentences(row(overlap_low=np.nan))[-1]
+    missing = "No training loss is common to all runs, so nothing is compared there."
+    unread = {"overlap_low": np.nan, "common_loss": np.nan, "matched": (np.nan, 1.0)}
+    assert sentences(row(**unread))[1:] == [missing]
+    assert sentences(row(**unread, delta=(2.0, 1.0)))[1:] == [missing]  # said once
 
 
 def test_drop_outs_are_told():
@@ -293,7 +303,7 @@ def test_many_tasks_are_summed_up_and_the_clearest_told():
     told = told_of(*rows, margin=2.5)
     assert told["task"].tolist()[0] == ""
     assert told["sentence"][0].startswith(
-        "Of 11 tasks 1 improved and 0 were lowered, 10 have none larger than 2.5; of 0 it cannot"
+        "Of 11 tasks 1 improved and 0 were lowered, in 10 Δ is within ±2.5; of 0 it cannot be told"
     )
     assert "from +0 (t0) to +3 (up); trajlab gap lists all." in told["sentence"][0]
     assert set(told["task"]) == {"", "up", "none"}

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from trajlab import TrajlabError
+from trajlab.analysis.statistics.bootstrap import BOOTSTRAP_SAMPLES
+from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import (
     Difference,
     mean_interval,
@@ -72,3 +75,36 @@ def test_the_mean_of_runs_has_students_interval():
     assert made.low == pytest.approx(expected.low)
     assert made.high == pytest.approx(expected.high)
     assert made.freedom.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_the_bootstrap_needs_eight_runs_a_group(pairs):
+    runs, baseline = np.random.default_rng(0).normal(size=(2, 8, 1))
+    made = difference(runs, baseline, "bootstrap", pairs=pairs)
+    assert made.low[0] < made.estimate[0] < made.high[0]
+    for few in (
+        (runs[:7], baseline[: 7 if pairs else 8]),
+        (runs[: 7 if pairs else 8], baseline[:7]),
+    ):
+        with pytest.raises(TrajlabError, match="needs 8 runs a group"):
+            difference(*few, "bootstrap", pairs=pairs)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_the_bootstrap_is_studentized_as_by_a_loop(pairs):
+    """Efron and Tibshirani's bootstrap-t, sample by sample, of the same draws."""
+    rng = np.random.default_rng(1)
+    runs, baseline = rng.normal(size=9), rng.normal(size=9) * 2
+    groups = [runs - baseline] if pairs else [runs, -baseline]
+    draws = np.random.default_rng(0)
+    counts = [draws.multinomial(9, np.full(9, 1 / 9), BOOTSTRAP_SAMPLES) for _ in groups]
+    ratios = []
+    for drawn in zip(*counts, strict=True):
+        samples = [np.repeat(group, times) for group, times in zip(groups, drawn, strict=True)]
+        moved = sum(s.mean() - g.mean() for s, g in zip(samples, groups, strict=True))
+        ratios.append(moved / np.sqrt(sum(s.var(ddof=1) / 9 for s in samples)))
+    error = np.sqrt(sum(group.var(ddof=1) / 9 for group in groups))
+    estimate = sum(group.mean() for group in groups)
+    low, high = (estimate - np.quantile(ratios, q) * error for q in (0.95, 0.05))
+    made = difference(runs[:, None], baseline[:, None], "bootstrap", 0.9, pairs=pairs)
+    assert (made.low[0], made.high[0]) == pytest.approx((low, high))

@@ -56,7 +56,7 @@ BROKEN = {
     "empty": b"",
     "blank": b"\n \n",
     "no text": bytes(range(128, 256)),
-    "UTF-16": TABLE.encode("utf-16"),
+    "UTF-16": TABLE.encode("utf-16")[:-1],
     "a pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
     "zeros": bytes(5000),
     "deep": b"[" * 5_000,

@@ -117,6 +117,41 @@ def test_one_row_a_run() -> None:
     type_in(line("correlate --table"))
 
 
+def test_rows_of_json() -> None:
+    for method in ("adamw", "lion"):
+        for seed in range(2):
+            rows = [
+                {"step": 10 * (k + 1), "train": {"loss": loss[0]}, "eval": {"acc": acc[0]}}
+                for k, loss, acc in curve(seed, method == "lion")
+            ]
+            file = Path("logs") / f"{method}-{seed}.jsonl"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    type_in(line("import csv logs"))
+    answer("adamw", lm=BONUS)
+
+
+def test_files_of_an_evaluation_harness() -> None:
+    for size in ("160M", "410M"):
+        for k, _, acc in curve(0, size == "410M"):
+            file = Path("results") / size / f"step{1000 * (k + 1)}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps({"results": {"piqa": {"acc": acc[0]}}, "config": {}}))
+    type_in(line("import csv 'results"))
+    found = gap(load("runs"), baseline={"method": "160M"}, x="step").summary
+    assert found["at_equal_steps"].tolist() == pytest.approx([BONUS], abs=0.004)
+
+
+def test_two_charts_of_wandb() -> None:
+    runs = {(m, s): list(curve(s, m == "lion")) for m in ("adamw", "lion") for s in range(2)}
+    for place, series in enumerate(("train/loss", "eval/acc"), 1):
+        header = ",".join(["Step", *(f"{m}-seed{s} - {series}" for m, s in runs)])
+        rows = [[10 * (k + 1), *(own[k][place][0] for own in runs.values())] for k in range(12)]
+        table(f"charts/{series.replace('/', ' ')}.csv", header, rows)
+    type_in(line("import wandb charts"))
+    answer("adamw", lm=BONUS)
+
+
 def test_two_offline_runs_of_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -223,7 +258,7 @@ def test_histories_of_keras() -> None:
             history = {"loss": [x[0] for x in loss], "val_accuracy": [x[0] for x in acc]}
             Path(f"histories/{method}_{seed}.json").write_text(json.dumps(history))
     (code,) = re.findall(r"```python\n(.*?)```", DOCS, re.S)
-    exec(code[: code.index("pd.read_json")], {})
+    exec(code[: code.index("pd.read_parquet")], {})
     maps = "--map train/digit/loss=loss --map test/digit/accuracy=val_accuracy"
     type_in(f"import csv histories --out runs --name {{method}}_{{seed}} --step epoch {maps}")
     answer("relu", digit=BONUS)

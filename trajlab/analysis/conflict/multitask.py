@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import ceil
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,31 +68,39 @@ def over_training(
         `…`, `…_low`, `…_high`, `…_early` and `…_late` for each measure: early and late are the
         first and the last tenth of a run's recorded steps.
     """
+    keys, measures = list(keys), list(measures)
+    means = {
+        end: part.groupby([*keys, "run"], sort=False)[measures].mean()
+        for end, part in (("", rows), *_ends(rows, keys))
+    }
+    over = {end: _over_runs(means[end], keys) for end in ("early", "late")}
     made = []
-    parts = rows.groupby(list(keys), sort=False) if keys else [((), rows)]
+    parts = means[""].groupby(level=keys, sort=False) if keys else [((), means[""])]
     for names, part in parts:
         row: dict[str, Any] = dict(zip(keys, names, strict=True))
-        windows = {end: _mean_by_run(part, measures, end) for end in ("", "early", "late")}
         for name in measures:
-            values = windows[""][name].dropna().to_numpy()
-            mean = mean_interval(values, confidence)
+            mean = mean_interval(part[name].dropna().to_numpy(), confidence)
             interval = (mean.estimate, mean.low, mean.high)
             row |= dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
-            row |= {f"{name}_{end}": windows[end][name].mean() for end in ("early", "late")}
+            row |= {f"{name}_{end}": over[end][name].get(names, np.nan) for end in over}
         made.append(row)
     floats = pd.DataFrame(made)
     return floats.astype({name: float for name in floats if name not in keys})
 
 
-def _mean_by_run(rows: pd.DataFrame, measures: Sequence[str], end: str) -> pd.DataFrame:
-    if end:
-        last = {run: _window(part["step"].to_numpy(), end) for run, part in rows.groupby("run")}
-        keep = [step in last[run] for run, step in zip(rows["run"], rows["step"], strict=True)]
-        rows = rows[keep]
-    return rows.groupby("run", sort=False)[list(measures)].mean()
+def _ends(rows: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the rows of the first and of the last tenth of the steps that each run recorded."""
+    steps = rows.groupby([*keys, "run"], sort=False)["step"]
+    place, last = steps.rank(method="dense"), steps.transform("nunique")
+    number = np.ceil(SHARE * last)
+    yield "early", rows[place <= number]
+    yield "late", rows[place > last - number]
 
 
-def _window(step: FloatArray, end: str) -> set[float]:
-    steps = np.unique(step)
-    number = ceil(SHARE * steps.size)
-    return set(steps[:number] if end == "early" else steps[-number:])
+def _over_runs(means: pd.DataFrame, keys: Sequence[str]) -> dict[str, dict[tuple[Any, ...], float]]:
+    """Return the mean over runs of each measure, by the values of the keys."""
+    if not keys:
+        return {str(name): {(): float(means[name].mean())} for name in means}
+    over = means.groupby(level=list(keys), sort=False).mean()
+    places = [name if isinstance(name, tuple) else (name,) for name in over.index]
+    return {str(name): dict(zip(places, over[name].tolist(), strict=True)) for name in over}

@@ -37,12 +37,19 @@ def summarise(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     confidence
         Coverage of the t interval over runs of `mean_cosine`: `low` to `high`.
     """
+    known = pairs[pairs["cosine"].notna()].groupby([*PAIR, "run"], sort=False)
+    by_run = known[["cosine", "conflicting"]].mean()
+    own = dict(iter(by_run.groupby(level=PAIR, sort=False)))
+    times = multitask.over_training(pairs, PAIR, ("cosine",), confidence)
+    lacking = {
+        why: pairs["reason"].eq(why).groupby([pairs[name] for name in PAIR]).sum()
+        for why in (ZERO, MISSING)
+    }
     rows = []
-    for names, part in pairs.groupby(PAIR, sort=False):
-        known = part[part["cosine"].notna()]
-        runs = known.groupby("run", sort=False)[["cosine", "conflicting"]].mean()
+    for ends in times.itertuples(index=False):
+        names = tuple(ends[: len(PAIR)])
+        runs = own.get(names, by_run[:0])
         mean = mean_interval(runs["cosine"].to_numpy(), confidence)
-        times = multitask.over_training(part, (), ("cosine",), confidence).iloc[0]
         rows.append(
             {
                 **dict(zip(PAIR, names, strict=True)),
@@ -50,11 +57,11 @@ def summarise(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
                 "low": float(mean.low),
                 "high": float(mean.high),
                 "share_conflicting": float(runs["conflicting"].mean()),
-                "cosine_early": times["cosine_early"],
-                "cosine_late": times["cosine_late"],
+                "cosine_early": ends.cosine_early,
+                "cosine_late": ends.cosine_late,
                 "n_runs": len(runs),
-                "n_zero": int((part["reason"] == ZERO).sum()),
-                "n_missing": int((part["reason"] == MISSING).sum()),
+                "n_zero": int(lacking[ZERO][names]),
+                "n_missing": int(lacking[MISSING][names]),
                 "reason": "" if len(runs) > 1 else "fewer than two runs: no interval",
             }
         )

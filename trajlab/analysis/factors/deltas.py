@@ -15,9 +15,11 @@ from trajlab.analysis.runs.curve import RULES, in_hole
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.final import final_difference
 from trajlab.analysis.runs.groups import Comparison, Group
+from trajlab.analysis.runs.level_error import level_effects
 from trajlab.analysis.runs.quantities import over_axis
 from trajlab.analysis.runs.sides import Side
-from trajlab.analysis.statistics.intervals import FloatArray, welch
+from trajlab.analysis.statistics.difference import difference
+from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.summary import FACTORS
 from trajlab.lazy import pd
 
@@ -25,6 +27,7 @@ LOG_LOSS = "log10_min_train_loss"
 # Of all factors but these two, less is held to be better; a task alone has neither.
 _LIKENESS = ("similarity", "mean_cosine")
 _SUMMARIES = (LOG_LOSS, *FACTORS, *_LIKENESS)
+_NUMBERS = ("delta", "low", "high", "significant", "relative", "ratio", "z")
 _FEW = "one run on a side, so descriptive only: no interval"
 
 
@@ -64,14 +67,20 @@ def delta_rows(
         if not any(read_runs):
             continue
         for loss in options.at or [_common(read_runs, options.rule, options.axis)]:
-            values, reason = _at(read_runs, float(loss), options.rule, options.axis)
+            values, shifts, reason = _at(read_runs, float(loss), options.rule, options.axis)
             place = f"{loss:.4g}" if np.isfinite(loss) else "matched"
             why = missing or reason
-            yield _row(comparison, factor, place, values, _better(factor), options, why)
+            yield _row(
+                comparison, factor, place, values, _better(factor), options, why, shifts=shifts
+            )
 
 
 def factor_difference(
-    values: FloatArray, baseline: FloatArray, confidence: float = 0.95
+    values: FloatArray,
+    baseline: FloatArray,
+    confidence: float = 0.95,
+    *,
+    shifts: FloatArray | None = None,
 ) -> dict[str, Any]:
     """Compare one factor of two groups of runs.
 
@@ -81,31 +90,35 @@ def factor_difference(
         (n,) and (m,) finite numbers, one a run.
     confidence
         Coverage of Welch's interval.
+    shifts
+        As in :func:`trajlab.analysis.statistics.difference.difference`.
 
     Returns
     -------
     dict
-        `delta, low, high, significant, relative, z, p_value, n_baseline, n_runs, reason`;
+        `delta, low, high, significant, relative, ratio, z, p_value, n_baseline, n_runs, reason`;
         `relative` is the difference over the size of the baseline's mean, `z` over its standard
-        error.
+        error, and `ratio` that of two means above 0.
     """
     counts = {"n_baseline": len(baseline), "n_runs": len(values)}
     if not (len(values) and len(baseline)):
-        nothing = dict.fromkeys(("delta", "low", "high", "significant", "relative", "z"), np.nan)
+        nothing = dict.fromkeys(_NUMBERS, np.nan)
         return {**nothing, "p_value": np.nan, "significant": False, **counts, "reason": ""}
-    difference = welch(values, baseline, confidence)
-    size = abs(float(baseline.mean()))
-    delta, error = float(difference.estimate), float(difference.error)
+    found = difference(values, baseline, "t", confidence, shifts=shifts)
+    means = float(values.mean()), float(baseline.mean())
+    size = abs(means[1])
+    delta, error = float(found.estimate), float(found.error)
     few = min(len(values), len(baseline)) < 2
     flat = not few and bool(np.isnan(error))
     return {
         "delta": delta,
-        "low": float(difference.low),
-        "high": float(difference.high),
-        "significant": bool(difference.significant),
+        "low": float(found.low),
+        "high": float(found.high),
+        "significant": bool(found.significant),
         "relative": delta / size if size else np.nan,
+        "ratio": float(means[0] / means[1]) if min(means) > 0 else np.nan,
         "z": np.nan if few or flat else delta / error,
-        "p_value": float(difference.p_value),
+        "p_value": float(found.p_value),
         **counts,
         "reason": _FEW if few else "runs of a side do not differ, so no interval" if flat else "",
     }
@@ -120,9 +133,11 @@ def _row(
     options: FactorOptions,
     missing: str,
     metric: str = "",
+    *,
+    shifts: FloatArray | None = None,
 ) -> dict[str, Any]:
     known = [side[np.isfinite(side)] for side in values]
-    numbers = factor_difference(known[0], known[1], options.confidence)
+    numbers = factor_difference(known[0], known[1], options.confidence, shifts=shifts)
     left_out = sum(len(side) for side in values) - sum(len(side) for side in known)
     absent = "not recorded often enough" if np.isnan(numbers["delta"]) else ""
     reason = numbers.pop("reason")
@@ -205,17 +220,26 @@ def _common(sides: Sequence[Sequence[Evaluations]], rule: str, axis: Axis) -> fl
 
 def _at(
     sides: Sequence[Sequence[Evaluations]], value: float, rule: str, axis: Axis
-) -> tuple[list[FloatArray], str]:
-    """Read every run's factor at a loss; and why it cannot be read, where it cannot."""
+) -> tuple[list[FloatArray], FloatArray | None, str]:
+    """Read every run's factor at a loss, and what the error of the loss does to each side's mean.
+
+    And why it cannot be read, where it cannot.
+    """
     if not all(sides):
-        return [np.empty(0), np.empty(0)], "not recorded on both sides"
+        return [np.empty(0), np.empty(0)], None, "not recorded on both sides"
     if np.isnan(value):
         unread = [np.full(len(side), np.nan) for side in sides]
-        return unread, f"no {axis.name} is common to all"
+        return unread, None, f"no {axis.name} is common to all"
     point = axis.log_level(value)
     values = []
     for side in sides:
         at = np.array([float(RULES[rule](run).at(point)) for run in side])
         values.append(np.full(len(side), np.nan) if in_hole(point, side) else at)
     missing = any(np.isnan(side).all() for side in values)
-    return values, f"outside the {axis.name} that was measured" if missing else ""
+    if missing:
+        return values, None, f"outside the {axis.name} that was measured"
+    read = [
+        [run for run, one in zip(side, at, strict=True) if np.isfinite(one)]
+        for side, at in zip(sides, values, strict=True)
+    ]
+    return values, level_effects(read, RULES[rule], point), ""

@@ -77,12 +77,15 @@ def of_factor(row: Row) -> Statement:
     row
         A row of the table `delta` of `factors`, read at a loss.
     """
+    known = np.isfinite(row["ratio"])
+    times = f", {row['ratio']:.2g} times the baseline's" if known else ""
+    differ = "differ" if " and " in row["metric"] else "differs"
     sentence = (
         f"{_name(row['factor'])} differs at {Axis.of(row).equal(float(row['at']))}: "
-        f"{estimate(row, 'delta')}, {1 + row['relative']:.2g} times the baseline's, where "
-        f"{row['metric']} differs too; one setting cannot show cause."
+        f"{estimate(row, 'delta')}{times}. In the end {row['metric']} {differ} too, but one "
+        "setting cannot show cause."
     )
-    return sentence, {key: row[key] for key in ("delta", "low", "high", "p_adjusted", "relative")}
+    return sentence, {key: row[key] for key in ("delta", "low", "high", "p_adjusted", "ratio")}
 
 
 def of_factors(factor: str, differ: Sequence[Row], total: int) -> Statement:
@@ -101,8 +104,8 @@ def of_factors(factor: str, differ: Sequence[Row], total: int) -> Statement:
     axis = Axis.of(differ[0])
     sentence = (
         f"{_name(factor)} differs at equal {axis.name} on {len(differ)} of {total} "
-        f"tasks where {differ[0]['metric']} differs too, larger on {more} and smaller on "
-        f"{len(differ) - more}; one setting cannot show cause; trajlab factors lists all."
+        f"tasks where in the end {differ[0]['metric']} differs too, larger on {more} and smaller "
+        f"on {len(differ) - more}; one setting cannot show cause; trajlab factors lists all."
     )
     return sentence, {"n_larger": more, "n_smaller": len(differ) - more, "n_tasks": total}
 

@@ -38,21 +38,21 @@ def smallest(runs: Sequence[Trajectory], budget: Budget) -> float:
     return float(min(ends, default=np.inf))
 
 
-def within(run: Trajectory, found: Evaluations, budget: Budget, most: float) -> Evaluations:
+def within(run: Trajectory, evaluations: Evaluations, budget: Budget, most: float) -> Evaluations:
     """Return the evaluations at which a run had not spent more than `most`.
 
     Parameters
     ----------
     run
         The run.
-    found
+    evaluations
         Its evaluations of one task.
     budget, most
         The unit, and what :func:`smallest` returned.
     """
-    if budget == "whole" or not found.step.size:
-        return found
-    return found.kept(spent(run, found.step, budget) <= most * (1 + _ROUNDING))
+    if budget == "whole" or not evaluations.step.size:
+        return evaluations
+    return evaluations.kept(spent(run, evaluations.step, budget) <= most * (1 + _ROUNDING))
 
 
 def spent(run: Trajectory, steps: np.ndarray, budget: Budget) -> FloatArray:

@@ -152,7 +152,7 @@ def front(
                 "a table does not tell what its runs had spent; give runs, or leave --budget out"
             )
         given, name = read_table("" if table is None else table)
-        rows, better = table_frame(given, objective or {}, split, selection_split)
+        rows, better = table_frame(_named(given, baseline), objective or {}, split, selection_split)
     if len(better) < 2:
         raise TrajlabError(
             f"a front needs two or more objectives, and there is {', '.join(better) or 'none'}"
@@ -180,6 +180,13 @@ def front(
         group_by=group_by,
     )
     return Front(options=options, **tables)
+
+
+def _named(table: pd.DataFrame, baseline: Mapping[str, str]) -> pd.DataFrame:
+    """Let the column that names the baseline stand in the place of a method that is not there."""
+    key = next(iter(baseline), "")
+    absent = "method" not in table and len(baseline) == 1 and key in table
+    return table.assign(method=table[key].astype(str)) if absent else table
 
 
 def requires(grouped: Sequence[groups.Group], options: Options) -> str:

@@ -131,7 +131,10 @@ def table_frame(
             raise TrajlabError(f"objective {name!r} is not numeric; correct the column")
     frame = rows.assign(**{key: rows.get(key, "") for key in ("setting", "condition")})
     if "method" not in frame:
-        raise TrajlabError("the table has no column 'method' that tells the fronts apart; add it")
+        raise TrajlabError(
+            "the table has no column 'method' that tells the fronts apart; add it, or name the "
+            "baseline by the column that does: --baseline optimizer=adamw"
+        )
     roles: Any = {"train": "training", selection_split: "selection", split: "report"}
     if "split" in frame:
         frame = frame.assign(on=frame["split"].map(roles)).dropna(subset=["on"])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from trajlab.analysis.front.pareto import MOST_ON_GRID
+from trajlab.analysis.front.tables import SAME_RUNS
 from trajlab.analysis.interface.sentence import FEWEST_RUNS, Row, Sentence, Statement
 from trajlab.analysis.interface.tables import records
 from trajlab.analysis.interface.words import estimate
@@ -69,6 +70,13 @@ def of_front(row: Row) -> Statement:
         few = f"a chosen configuration has n = {int(row['fewest_runs'])}"
         return (
             f"Descriptive only ({few}): {distance} of {fronts.split(' lies')[0]}{doubt}.",
+            numbers,
+        )
+    if SAME_RUNS in row["reason"]:
+        of = fronts.removeprefix("the ").replace(" lies beyond that of", " to that of")
+        return (
+            f"Signed distance of the {of}, above 0 beyond it: {estimate(row, 'signed_distance')}, "
+            f"of these configurations only{doubt}, so no finding of its own.",
             numbers,
         )
     only = "of these configurations only, others chosen anew may not"

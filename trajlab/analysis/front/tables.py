@@ -25,7 +25,7 @@ from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 
 SCALARIZATION: Mapping[str, str] = MappingProxyType({"method": "scalarization"})
-_SAME_RUNS = "chosen and measured on the same runs"
+SAME_RUNS = "chosen and measured on the same runs"
 _SAME_SPLIT = "chosen on the split that is reported"
 _TABLES = (
     *("points", "distance", "hypervolume", "flips", "spread", "optimism"),
@@ -74,9 +74,7 @@ def fronts(
     if unselected:
         selection = rows[(rows["on"] == "report") & ~is_new]
     doubts = [
-        sentence
-        for sentence, holds in ((_SAME_RUNS, not fresh), (_SAME_SPLIT, unselected))
-        if holds
+        sentence for sentence, holds in ((SAME_RUNS, not fresh), (_SAME_SPLIT, unselected)) if holds
     ]
     doubt = "; ".join(doubts)
     keys = ["condition", *group_by]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from trajlab.analysis.gap.basis import without_logarithm
 from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.interface.sentence import Row, Statement
 from trajlab.analysis.interface.words import term, term_numbers
@@ -22,8 +23,7 @@ def apportion(row: Row, level: float) -> Iterator[Statement]:
     if not row["delta_p_adjusted"] < level:
         return
     if np.isnan(row["common_loss"]):
-        yield f"Δ cannot be apportioned: no {Axis.of(row).name} is common to all runs.", {}
-        return
+        return  # said of the overlap
     if np.isnan(row["matched"]):
         where = Axis.of(row).equal(row["common_loss"])
         yield f"Δ cannot be apportioned: evaluations lie too far apart at {where}.", {}
@@ -36,8 +36,7 @@ def apportion(row: Row, level: float) -> Iterator[Statement]:
     if sure["reach"] and along["reach"] and not (sure["matched"] and along["matched"]):
         yield _of_reach(row)
     if sure["selection"]:
-        sentence = f"Of Δ, {term(row, 'selection')} comes from the choice of checkpoint."
-        yield sentence, term_numbers(row, "selection")
+        yield _of_selection(row, along=bool(along["selection"]))
     if not (sure["matched"] or sure["selection"] or (sure["reach"] and along["reach"])):
         # The intervals are single ones: one may exclude 0 where the tests together do not.
         doubt = {
@@ -78,6 +77,7 @@ def _of_matched(row: Row, *, along: bool) -> Statement:
     if row["sign"] == np.sign(row["matched"]):
         way = "down" if axis.is_loss else "on"
         shared = "loss" if axis.is_loss else axis.name
+        shared += " above 0" if without_logarithm(row) else ""
         onset = f", significant at every common {shared} from {row['onset_loss']:.2g} {way}"
         numbers["onset_loss"] = row["onset_loss"]
     return f"A gap is present at {loss}: {found}{onset}.", numbers
@@ -120,4 +120,15 @@ def _of_reach(row: Row) -> Statement:
         f"The gap appears after {where}: {found}; that "
         "one side went further or the other got worse is not told apart.",
         numbers,
+    )
+
+
+def _of_selection(row: Row, *, along: bool) -> Statement:
+    """Say what the choice of checkpoints does to the difference."""
+    at_end = row["delta"] - row["selection"]
+    begin = "Of Δ, " if along else "Against the sign of Δ, "
+    return (
+        f"{begin}{term(row, 'selection')} comes from the choice of checkpoint: the last "
+        f"evaluations differ by {at_end:+.3g}.",
+        term_numbers(row, "selection") | {"at_end": at_end},
     )

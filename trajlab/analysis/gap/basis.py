@@ -25,15 +25,45 @@ def of_lone_run(row: Row) -> Iterator[Statement]:
     ends = ("", "_low", "_high")
     keys = [f"{name}_without{end}" for name in ("delta", "matched") for end in ends]
     axis = Axis.of(row)
-    at = "none" if np.isnan(row["common_loss"]) else axis.at(row["common_loss"])
-    farthest = "lowest" if axis.is_loss else "largest"
+    farthest = f"{'lowest' if axis.is_loss else 'largest'} {axis.name} common to all runs"
+    begin = f"No {axis.name} is common to all runs because of one alone, {row['common_loss_run']}"
+    if np.isfinite(row["common_loss"]):
+        begin = (
+            f"The {farthest} is {axis.at(row['common_loss'])} because of one run alone, "
+            f"{row['common_loss_run']}"
+        )
     yield (
-        f"The {farthest} {axis.name} common to all runs is {at} for one run alone, "
-        f"{row['common_loss_run']}; without it that is {axis.at(row['common_loss_low'])}, Δ = "
-        f"{term(row, 'delta_without')}, and the gap there "
-        f"{term(row, 'matched_without')}.",
+        f"{begin}; without it the {farthest} is {axis.at(row['common_loss_low'])}, Δ = "
+        f"{term(row, 'delta_without')}, and the gap there {term(row, 'matched_without')}.",
         {key: row[key] for key in keys},
     )
+
+
+def without_logarithm(row: Row) -> int:
+    """Return how many evaluations of both sides have a loss at or below 0.
+
+    Parameters
+    ----------
+    row
+        As in :func:`of_lone_run`.
+    """
+    return sum(int(row.get(f"n_no_logarithm{end}", 0)) for end in ("", "_baseline"))
+
+
+def of_no_logarithm(row: Row) -> Iterator[Statement]:
+    """Say which evaluations have no place at equal loss, so that what is read there is not all.
+
+    Parameters
+    ----------
+    row
+        As in :func:`of_lone_run`.
+    """
+    if number := without_logarithm(row):
+        yield (
+            f"At equal {Axis.of(row).name} only losses above 0 are compared: {number} evaluations "
+            "have one at or below 0, which has no logarithm; --x step compares them all.",
+            {"n_no_logarithm": number},
+        )
 
 
 def of_overlap(row: Row) -> Iterator[Statement]:
@@ -48,7 +78,7 @@ def of_overlap(row: Row) -> Iterator[Statement]:
     if np.isnan(low) and not np.isnan(row["delta_without"]):
         return  # said of the run that is alone
     if np.isnan(low):
-        yield f"No {axis.name} is common to both sides: nothing compares them there.", {}
+        yield f"No {axis.name} is common to all runs, so nothing is compared there.", {}
     elif log10(high / low) < 1:
         numbers = {"overlap_low": low, "overlap_high": high}
         covered = f"L = {low:.2g} – {high:.2g}" if axis.is_loss else f"{low:.4g} – {high:.4g}"
@@ -67,10 +97,11 @@ def of_steps(row: Row) -> Iterator[Statement]:
         return
     names = ("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high", "last_common_step")
     apart = row["at_equal_steps"] * row["delta"] < 0
+    other = ", of other sign than Δ, which is of other evaluations" if apart else ""
     yield (
         f"At equal steps (step {row['last_common_step']:.0f}, the last that all runs made) the "
-        f"difference is {term(row, names[0])}{', of other sign than Δ' if apart else ''}: no "
-        "finding of its own, for Δ is of other evaluations.",
+        f"difference is {term(row, names[0])}{other}; shown because runs may train for unequal "
+        "lengths, and no finding of its own.",
         {name: row[name] for name in names},
     )
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from trajlab.analysis.runs.common_loss import CommonLoss, common_loss
-from trajlab.analysis.runs.curve import RULES, Curve, first_passage, last_passage
+from trajlab.analysis.runs.curve import RULES, Curve, first_passage, last_passage, passing_step
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.item_error import item_differences
+from trajlab.analysis.runs.level_error import level_effects, lowest_error
 from trajlab.analysis.runs.levels import WIDEST_HOLE
 from trajlab.analysis.runs.windows import Windows
 from trajlab.analysis.statistics.difference import difference
@@ -23,10 +24,12 @@ from trajlab.analysis.statistics.intervals import (
     item_error,
     mean_interval,
     welch,
+    widen,
 )
 
 TERMS = ("delta", "matched", "reach", "selection")
 _ROUNDING = 1e-12
+_AT_LOSS = (0, 1, -1, 0, 0)  # which of the terms, and of their sum in the end, are read at a loss
 _SELECTION = 0.2  # of the level, in tests of a pair of terms that holds `selection`
 
 
@@ -47,6 +50,8 @@ class Decomposition:
         `delta` over runs alone.
     item_error
         Standard error of `delta` over test items, 0 where they are not known.
+    level_error
+        Standard error of `matched` from that of the training loss, 0 where that is not recorded.
     selected
         Whether checkpoints could be selected: every run has more evaluations on the selection split
         than are chosen. If not, E* = E_end, and `selection` is 0 by definition.
@@ -55,7 +60,8 @@ class Decomposition:
     lowest
         Difference of log10 of the lowest loss on the runs' curves.
     own_reach
-        Mean of E_end − E(L_c) over each side's runs.
+        Mean of E_end − E(L_c) over each side's runs, E_end of evaluations after L_c was passed: a
+        run that has just come to L_c did not get worse, though its last tenth began before.
     without
         The terms without the run that sets L_c, where that moves L_c by more than half a decade.
     """
@@ -65,6 +71,7 @@ class Decomposition:
     closed: FloatArray
     over_runs: Difference
     item_error: float
+    level_error: float
     selected: bool
     first: float
     last: float
@@ -138,23 +145,42 @@ def decompose(
 
     sides = [np.array([read(run) for run in group]) for group in groups]
     items = item_differences(runs, baseline, read)
+    effects = level_effects(groups, RULES[rule], at)
+    effect = np.zeros(2) if effects is None else effects
+    shifts = None if effects is None else np.outer(effect, _AT_LOSS)
     over_runs = difference(sides[0][:, 0], sides[1][:, 0], "t", confidence, pairs=pairs)
-    found = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items)
+    found = difference(sides[0], sides[1], "t", confidence, pairs=pairs, items=items, shifts=shifts)
     terms = Difference(*(values[:4] for values in vars(found).values()))
     if not windows.select and not np.isnan(terms.low[0]):  # 0 by definition, not by measurement
         terms.low[3] = terms.high[3] = 0.0
     lowest = [np.array([curve.lowest for curve in side]) for side in curves]
+    further = welch(lowest[0], lowest[1], confidence)
+    own_reach = [
+        mean_interval(
+            np.array([windows.end_since(run, passing_step(run, at)) for run in group]) - side[:, 1],
+            confidence,
+        )
+        for group, side in zip(groups, sides, strict=True)
+    ]
+    if effects is not None:
+        error = np.asarray(np.linalg.norm([lowest_error(group, RULES[rule]) for group in groups]))
+        further = widen(further, error, np.inf, confidence)
+        own_reach = [
+            widen(own, each, np.inf, confidence)
+            for own, each in zip(own_reach, effect, strict=True)
+        ]
     return Decomposition(
         common,
         terms,
         closed_p(*found.p_value),
         over_runs,
         0.0 if items is None else float(item_error(items)[0]),
+        float(np.linalg.norm(effect)),
         windows.select,
         _read(groups, first_passage, at),
         _read(groups, last_passage, at),
-        welch(lowest[0], lowest[1], confidence),
-        (mean_interval(sides[0][:, 2], confidence), mean_interval(sides[1][:, 2], confidence)),
+        further,
+        (own_reach[0], own_reach[1]),
         None if log_loss is not None else _without(groups, common, rule, confidence, number),
     )
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from trajlab.analysis.runs.curve import RULES, Curve, in_hole
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.item_error import item_differences
+from trajlab.analysis.runs.level_error import level_effects
 from trajlab.analysis.statistics.bands import simultaneous
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import Difference, FloatArray
@@ -94,7 +95,8 @@ def gap_curve(
     scores = [np.array([curve.at(points) for curve in curves]) for curves in sides]
     scores[0][:, in_hole(points, runs) | in_hole(points, baseline)] = np.nan
     items = item_differences(runs, baseline, lambda run: RULES[rule](run).at(points))
-    drawn: dict[str, Any] = {"pairs": pairs, "seed": seed, "items": items}
+    shifts = level_effects((runs, baseline), RULES[rule], points)
+    drawn: dict[str, Any] = {"pairs": pairs, "seed": seed, "items": items, "shifts": shifts}
     gap = difference(scores[0], scores[1], interval, confidence, **drawn)
     band = simultaneous(scores[0], scores[1], confidence, **drawn)
     return GapCurve(points, gap, low, high, band)

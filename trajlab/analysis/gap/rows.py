@@ -35,7 +35,7 @@ _RANGES = (
 _NUMBERS = (
     *("overlap_low", "overlap_high", "onset_loss", "onset_step_baseline", "onset_step", "sign"),
     *("persistence", *_TERM_COLUMNS, "delta_se", "delta_df", "common_loss", "common_loss_low"),
-    *("delta_seed_se", "delta_seed_df", "delta_item_se", *_RANGES),
+    *("delta_seed_se", "delta_seed_df", "delta_item_se", "matched_level_se", *_RANGES),
     *("matched_first_passage", "matched_last_passage", "last_common_step"),
     *("at_equal_steps", "at_equal_steps_low", "at_equal_steps_high"),
 )
@@ -107,10 +107,13 @@ def _scope(
         return ""
     if is_quantity(metric):
         return "over runs"
+    known = any(run.level_error is not None for run in (*runs, *baseline))
+    with_loss = f", with the error of the {options.axis.name}" if known else ""
+    alone = "" if options.interval == "t" else "; the curve over runs alone"
     if not item_unit([*runs, *baseline]):
-        return f"conditional on this {options.split} set"
-    whole = f"over runs and {options.split} items"
-    return whole if options.interval == "t" else f"{whole}; the curve over runs alone"
+        told = f"conditional on this {options.split} set{with_loss}"
+        return told + alone if known else told
+    return f"over runs and {options.split} items{with_loss}{alone}"
 
 
 def _step_columns(stepwise: StepGap | None) -> dict[str, Any]:
@@ -216,6 +219,7 @@ def term_columns(
     columns |= {"delta_se": terms.error[0], "delta_df": terms.freedom[0]}
     columns |= {"delta_seed_se": float(own.error), "delta_seed_df": float(own.freedom)}
     columns |= {"delta_item_se": parts.item_error or np.nan}  # not known, not none
+    columns |= {"matched_level_se": parts.level_error or np.nan}
     columns |= _range("reach_of_runs", parts.own_reach[0])
     columns |= _range("reach_of_baseline", parts.own_reach[1])
     ratio = _range("lowest_loss_ratio", parts.lowest)

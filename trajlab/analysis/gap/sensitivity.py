@@ -13,7 +13,7 @@ from trajlab.analysis.gap.matching import POINTS_PER_DECADE, gap_curve
 from trajlab.analysis.gap.onset import ONSETS
 from trajlab.analysis.gap.options import GapOptions
 from trajlab.analysis.interface.axis import Axis
-from trajlab.analysis.interface.sentence import FEWEST_RUNS, Sentence
+from trajlab.analysis.interface.sentence import FEWEST_RUNS, Row, Sentence, Statement
 from trajlab.analysis.interface.tables import records
 from trajlab.analysis.runs.curve import RULES
 from trajlab.analysis.runs.evaluations import WINDOWS
@@ -40,7 +40,74 @@ def sensitivity_frame(each: Compared, options: GapOptions) -> pd.DataFrame:
         the grid varies.
     """
     readings = pd.DataFrame(_rows(each.runs, each.baseline, options))
-    return each.head.above(readings.assign(metric=each.metric, reason=""))
+    return each.head.above(readings.assign(metric=each.metric, **options.axis.columns, reason=""))
+
+
+def of_sensitivity(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
+    """Yield whether other choices agree with those that were made.
+
+    Parameters
+    ----------
+    table
+        ``sensitivity`` of :func:`trajlab.analysis.gap`.
+    keys
+        Columns that name a group.
+    """
+    if table.empty:
+        return
+    for _, part in table.groupby([*keys, "task", "metric"], sort=False):
+        rows = records(part[part["varied"] != "grid"])
+        few = min(rows[0]["n_runs"], rows[0]["n_baseline"]) < FEWEST_RUNS
+        if few or np.isnan(rows[0]["delta_low"]):  # descriptive
+            continue
+        names = {"delta": "Δ", "matched": f"the gap at equal {Axis.of(rows[0]).short}"}
+        told = [_agreement(rows, name, what) for name, what in names.items()]
+        text = (
+            f"Read in {len(rows)} ways (by each rule, at another {Axis.of(rows[0]).short}, by each "
+            f"window, and without each run): {'; '.join(text for text, _ in told if text)}. The "
+            "intervals are single ones, not adjusted."
+        )
+        numbers = {key: value for _, own in told for key, value in own.items()}
+        yield Sentence(rows[0], str(rows[0]["task"]), (text, {"n_ways": len(rows), **numbers}))
+
+
+def _agreement(rows: Sequence[Row], name: str, what: str) -> Statement:
+    """Say whether all ways to read a number have it above 0, below it, or not told from it.
+
+    Ways that leave out a run have fewer of them, so that only the sign of their number counts.
+    """
+    known = [row for row in rows if np.isfinite(row[name])]
+    if not known:
+        return "", {}
+    ends = min(known, key=lambda row: row[name]), max(known, key=lambda row: row[name])
+    numbers = {f"{name}_least": ends[0][name], f"{name}_most": ends[1][name]}
+    whole = [row for row in known if row["varied"] != "left out"]
+    sure = [bool(row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0) for row in whole]
+    numbers |= {f"{name}_sure": sum(sure), f"{name}_ways_with_all_runs": len(sure)}
+    span = f"from {ends[0][name]:+.3g} ({_way(ends[0])}) to {ends[1][name]:+.3g} ({_way(ends[1])})"
+    if not whole:
+        return f"{what} has a value only without a run, {span}", numbers
+    if not any(sure):
+        return f"no interval over all runs excludes 0 for {what}, {span}", numbers
+    if all(sure) and numbers[f"{name}_least"] * numbers[f"{name}_most"] > 0:
+        side = "above" if numbers[f"{name}_least"] > 0 else "below"
+        return f"they agree that {what} is {side} 0, {span}", numbers
+    return (
+        f"they do not agree on {what}, {span}; {sum(sure)} of {len(sure)} intervals over all runs "
+        "exclude 0",
+        numbers,
+    )
+
+
+def _way(row: Row) -> str:
+    """Name what is changed."""
+    return {
+        "nothing": "as chosen",
+        "rule": f"rule {row['value']}",
+        "common loss": f"at {row['value']} what all share",
+        "window": f"window {row['value']}",
+        "left out": f"without {row['value']}",
+    }[str(row["varied"])]
 
 
 def _rows(runs: Side, baseline: Side, options: GapOptions) -> Iterator[dict[str, Any]]:
@@ -88,35 +155,3 @@ def _row(varied: str, value: str, found: Decomposition, axis: Axis) -> dict[str,
         ends = {"": found.terms.estimate, "_low": found.terms.low, "_high": found.terms.high}
         row |= {name + end: float(values[i]) for end, values in ends.items()}
     return row | {"onset_loss": np.nan}
-
-
-def of_sensitivity(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
-    """Yield whether other choices agree with those that were made.
-
-    Parameters
-    ----------
-    table
-        ``sensitivity`` of :func:`trajlab.analysis.gap`.
-    keys
-        Columns that name a group.
-    """
-    if table.empty:
-        return
-    for _, part in table.groupby([*keys, "task", "metric"], sort=False):
-        rows = records(part[part["varied"] != "grid"])
-        if min(rows[0]["n_runs"], rows[0]["n_baseline"]) < FEWEST_RUNS:
-            continue
-        text, numbers = [], {"n_choices": len(rows)}
-        for name, what in (("delta", "Δ"), ("matched", "the gap at equal loss")):
-            known = [row for row in rows if np.isfinite(row[name])]
-            if not known:
-                continue
-            least, most = min(row[name] for row in known), max(row[name] for row in known)
-            whole = [row for row in known if row["varied"] != "left out"]
-            sure = [row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0 for row in whole]
-            agree = "agree" if least * most > 0 and len(set(sure)) == 1 else "do not agree"
-            excluding = f"{sum(sure)} of {len(sure)} intervals over all runs exclude 0"
-            text.append(f"{what} from {least:+.3g} to {most:+.3g}, {excluding}: they {agree}")
-            numbers |= {f"{name}_least": least, f"{name}_most": most}
-        sentence = f"Over {len(rows)} choices of rule, loss, window and runs: {'; '.join(text)}."
-        yield Sentence(rows[0], str(rows[0]["task"]), (sentence, numbers))

@@ -14,7 +14,14 @@ import numpy as np
 
 from trajlab.analysis.gap.adjustment import adjust
 from trajlab.analysis.gap.apportion import apportion
-from trajlab.analysis.gap.basis import of_left_out, of_lone_run, of_overlap, of_steps
+from trajlab.analysis.gap.basis import (
+    of_left_out,
+    of_lone_run,
+    of_no_logarithm,
+    of_overlap,
+    of_steps,
+    without_logarithm,
+)
 from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.interface.sentence import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement
 from trajlab.analysis.interface.tables import records
@@ -85,6 +92,7 @@ def of_gap(row: Row, margin: float | None, confidence: float) -> Iterator[Statem
     yield from apportion(row, 1 - confidence)
     yield from of_lone_run(row)
     yield from of_overlap(row)
+    yield from of_no_logarithm(row)
     yield from of_steps(row)
     yield from of_left_out(row)
 
@@ -94,9 +102,9 @@ def _described(row: Row, score: str, why: str) -> Statement:
     text = f"Descriptive only ({why}): {score} = {row['delta']:+.3g}"
     numbers = {name: row[name] for name in ("delta", "n_runs", "n_baseline")}
     if not np.isnan(row["matched"]):
-        text += (
-            f"; at {Axis.of(row).equal(row['common_loss'])} the difference is {row['matched']:+.3g}"
-        )
+        above = ", the lowest above 0," if without_logarithm(row) else ""
+        place = f"{Axis.of(row).equal(row['common_loss'])}{above}"
+        text += f"; at {place} the difference is {row['matched']:+.3g}"
         numbers |= {"matched": row["matched"], "common_loss": row["common_loss"]}
     return f"{text}.", numbers
 
@@ -118,7 +126,7 @@ def of_many(rows: Sequence[Row], margin: float | None, confidence: float) -> Sta
         return f"Descriptive only (n = {fewest}): {score} of {len(rows)} tasks {said}.", numbers
     kinds = Counter(kind(row, confidence) for row in rows)
     numbers |= {"n_tasks": len(rows), **{f"n_{name}": number for name, number in kinds.items()}}
-    within = f", {kinds['within']} have none larger than {margin:g}" if margin else ""
+    within = f", in {kinds['within']} Δ is within ±{margin:g}" if margin else ""
     sentence = (
         f"Of {len(rows)} tasks {kinds['improved']} improved and {kinds['lowered']} were lowered"
         f"{within}; of {kinds['unclear']} it cannot be told. {score} {said}; trajlab gap lists all."

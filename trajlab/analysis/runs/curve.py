@@ -106,6 +106,19 @@ def _decreasing(values: FloatArray) -> FloatArray:
     return np.repeat(means, sizes)
 
 
+def passing_step(evaluations: Evaluations, log_loss: float) -> float:
+    """Return the step from which the fitted decreasing loss is at most so low; NaN if never.
+
+    Parameters
+    ----------
+    evaluations, log_loss
+        The run, and log10 of the loss.
+    """
+    placed = evaluations.placed
+    passed = np.flatnonzero(_decreasing(np.log10(placed.train_loss)) <= log_loss + _SAME_LEVEL)
+    return float(placed.step[passed[0]]) if passed.size else np.nan
+
+
 @_once
 def first_passage(evaluations: Evaluations) -> Curve:
     """Keep the evaluations at which the loss is lower than ever before.

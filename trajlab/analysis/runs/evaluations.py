@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
-from trajlab.analysis.runs.placing import diverged, levels, told_at
+from trajlab.analysis.runs.placing import diverged, level_errors, levels, told_at
 from trajlab.analysis.runs.recorded import (
     Steps,
     evaluated,
@@ -21,7 +21,7 @@ from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, items
 
 WINDOWS: Mapping[str, int | None] = {"tenth": None, "ten": 10}  # evaluations that stand for a run
-_COLUMNS = ("step", "train_loss", "score", "selection")
+_COLUMNS = ("step", "train_loss", "score", "selection", "level_error", "correct")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,8 @@ class Evaluations:
         How many of those kept lie between the steps of two losses.
     diverged
         Whether the last training loss is NaN or infinite.
+    level_error
+        (n,) standard error of log10 of `train_loss`, where it was recorded.
     correct
         (n, item) whether each item of the test set was right, where it was recorded.
     """
@@ -59,6 +61,7 @@ class Evaluations:
     no_logarithm: int = 0
     between: int = 0
     diverged: bool = False
+    level_error: FloatArray | None = None
     correct: npt.NDArray[np.bool_] | None = None
 
     @classmethod
@@ -108,9 +111,15 @@ class Evaluations:
         known = int(np.isfinite(self.selection).sum())
         return known > _window(known, number)
 
-    def end_score(self, number: int | None = None) -> FloatArray:
-        """Return the mean score of the last `number` evaluations, or the last tenth of them."""
-        return np.asarray(self.score[-_window(len(self.score), number) :].mean(axis=0))
+    def end_score(self, number: int | None = None, since: float = 0) -> FloatArray:
+        """Return the mean score of the last `number` evaluations, or the last tenth of them.
+
+        Of those from the step `since` on; of the last alone where it is none of them.
+        """
+        last = slice(-_window(len(self.score), number), None)
+        kept = self.step[last] >= since
+        kept[-1] = True
+        return np.asarray(self.score[last][kept].mean(axis=0))
 
     def best(self, number: int | None = None) -> npt.NDArray[np.intp]:
         """Return which evaluations are best on the selection split, earlier first.
@@ -136,14 +145,9 @@ class Evaluations:
         which
             Their places in order, or (step,) whether each is one of them.
         """
-        return replace(
-            self,
-            step=self.step[which],
-            train_loss=self.train_loss[which],
-            score=self.score[which],
-            selection=self.selection[which],
-            correct=None if self.correct is None else self.correct[which],
-        )
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        there = {name: column for name, column in columns.items() if column is not None}
+        return replace(self, **{name: column[which] for name, column in there.items()})
 
     def every(self, distance: float) -> "Evaluations":
         """Return the evaluations nearest to each `distance` steps back from the last.
@@ -227,6 +231,7 @@ def read(
         no_logarithm=int((finite & ~placed).sum()),
         between=int((placed & ~told_at(run, task, joined.step, axis)).sum()),
         diverged=diverged(run, task, axis),
+        level_error=level_errors(run, task, joined.step, axis),
     )
 
 

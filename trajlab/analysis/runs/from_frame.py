@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trajlab.analysis.runs.recorded import Steps
+from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 from trajlab.store import Column, Table, Trajectory
@@ -99,13 +101,21 @@ class _InMemory(Trajectory):
         self.path = Path("-".join(map(str, metadata.values())) or "run")
         self.run_id, self.created, self.status = str(self.path), "", "complete"
         self.metadata = {str(key): value for key, value in metadata.items()}
-        self.tasks, self.shared = [str(task) for task in rows["task"].unique()], []
-        self.provenance, self.problems = {}, ()
-        names = [str(name) for name in rows if name not in (*_AXES, *CLOCKS)]
-        self.tables = tuple(dict.fromkeys(name.rpartition("/")[0] for name in names))
+        self.shared, self.provenance, self.problems = [], {}, ()
+        which, tasks = pd.factorize(rows["task"].to_numpy(object))
+        self.tasks = [str(task) for task in tasks]
+        columns = {str(name): rows[name].to_numpy(float) for name in rows if name not in _AXES}
+        clocks = {name: columns.pop(name) for name in CLOCKS if name in columns}
+        of_tables: dict[str, dict[str, FloatArray]] = {}
+        for name, values in columns.items():
+            table, _, short = name.rpartition("/")
+            of_tables.setdefault(table, {})[short] = values
+        less = {"loss", *(name.rpartition("/")[2] for name in lower)}
+        step = rows["step"].to_numpy(np.int64)
+        self.tables = tuple(of_tables)
         self._views = {
-            table: _Held(table, rows, [n for n in names if n.rpartition("/")[0] == table], lower)
-            for table in self.tables
+            name: _Held(name, step, (which, tasks), own, clocks, less)
+            for name, own in of_tables.items()
         }
 
     def refresh(self) -> None:
@@ -115,22 +125,28 @@ class _InMemory(Trajectory):
 class _Held(View):
     """A table of an :class:`_InMemory` run; rows without any of its values are left out."""
 
-    def __init__(self, name: str, rows: pd.DataFrame, columns: list[str], lower: set[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        step: Steps,
+        task: tuple[npt.NDArray[np.intp], Any],
+        columns: dict[str, FloatArray],
+        clocks: dict[str, FloatArray],
+        less: set[str],
+    ) -> None:
         self.name = name
-        held = rows[_told(rows, columns)]
-        steps, place = np.unique(held["step"].to_numpy(np.int64), return_inverse=True)
-        which, tasks = pd.factorize(rows["task"].to_numpy(object))
-        told = which[_told(rows, columns)]
-        values = held[columns].to_numpy(float)
+        told = _told(step, np.column_stack(list(columns.values())))
+        steps, place = np.unique(step[told], return_inverse=True)
+        which, tasks = task
         self._values = {"step": steps, "task": tasks}
-        for i, column in enumerate(columns):
+        for column, values in columns.items():
             wide = np.full((len(steps), len(tasks)), np.nan)
-            wide[place, told] = values[:, i]
-            self._values[column.rpartition("/")[2]] = wide
-        clocks = [str(name) for name in rows if name in CLOCKS]
-        said = held.groupby("step")[clocks].max()  # what a row says holds for the step
-        self._values |= {clock: said[clock].reindex(steps).to_numpy(float) for clock in clocks}
-        less = {"loss", *(column.rpartition("/")[2] for column in columns if column in lower)}
+            wide[place, which[told]] = values[told]
+            self._values[column] = wide
+        for clock, values in clocks.items():  # what a row says holds for the step
+            said = np.full(len(steps), np.nan)
+            np.fmax.at(said, place, values[told])
+            self._values[clock] = said
         self.declared = Table(
             name,
             tuple(
@@ -139,7 +155,7 @@ class _Held(View):
                 else Column(short, _AXES, attributes={"higher_is_better": short not in less})
                 for short in list(self._values)[2:]
             ),
-            {"task": [str(task) for task in tasks]},
+            {"task": [str(each) for each in tasks]},
         )
 
     def __getitem__(self, name: str) -> Any:
@@ -149,17 +165,17 @@ class _Held(View):
         return f"Table {self.name} in memory: {', '.join(self._values)}"
 
 
-def _told(rows: pd.DataFrame, columns: list[str]) -> npt.NDArray[np.bool_]:
+def _told(step: Steps, values: FloatArray) -> npt.NDArray[np.bool_]:
     """Tell which rows say something: those with a value, and those after the values broke off.
 
     What is not measured at every step has pauses; blanks at the end of a run that are longer than
     any of them are a run that diverged.
     """
-    known = rows[columns].notna().any(axis=1).to_numpy()
-    steps = np.unique(rows["step"])
-    places = np.searchsorted(steps, np.unique(rows["step"][known]))
+    known = ~np.isnan(values).all(axis=1)
+    steps = np.unique(step)
+    places = np.searchsorted(steps, np.unique(step[known]))
     if not places.size:
         return np.ones_like(known)  # evaluated, and never with a value
     pauses = np.diff(places, prepend=-1) - 1
     broken = steps.size - 1 - places[-1] > pauses.max()
-    return np.asarray(known | (broken & (rows["step"].to_numpy() > steps[places[-1]])))
+    return np.asarray(known | (broken & (step > steps[places[-1]])))

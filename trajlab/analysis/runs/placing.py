@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from trajlab.analysis.interface.axis import RUNNING, Axis
 from trajlab.analysis.runs.levels import breaks_off, clock, clock_at, loss_at, running_loss
-from trajlab.analysis.runs.recorded import Steps, task_column
+from trajlab.analysis.runs.recorded import ERROR, Steps, task_column
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.store import Trajectory
 
@@ -40,6 +40,25 @@ def levels(run: Trajectory, task: str, step: Steps, axis: Axis) -> FloatArray:
         return running_loss(run, task, step)
     known, loss = task_column(run, *axis.column, task)
     return loss_at(step, known[known > 0], loss[known > 0])
+
+
+def level_errors(run: Trajectory, task: str, step: Steps, axis: Axis) -> FloatArray | None:
+    """Return the standard errors of log10 of a task's losses at steps; None if none is recorded.
+
+    They are those of the column named after the loss, ``loss_se`` beside ``loss``, and between two
+    of them linear in the step.
+    """
+    if not axis.is_loss or axis.loss == RUNNING:
+        return None
+    table, name = axis.column
+    known, error = task_column(run, table, name + ERROR, task)
+    if not known.size:
+        return None
+    loss = task_column(run, table, name, task)[1]
+    told = np.isfinite(error) & (error >= 0) & (loss > 0)
+    if not told.any():
+        return None
+    return np.asarray(np.interp(step, known[told], error[told] / loss[told] / np.log(10)))
 
 
 def told_at(run: Trajectory, task: str, step: Steps, axis: Axis) -> npt.NDArray[np.bool_]:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.runs.evaluations import Evaluations
-from trajlab.analysis.runs.placing import diverged, levels
+from trajlab.analysis.runs.placing import diverged, level_errors, levels
 from trajlab.analysis.runs.recorded import has_axis
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.store import Trajectory
@@ -57,5 +57,9 @@ def over_axis(run: Trajectory, task: str, name: str, axis: Axis = TRAINING_LOSS)
         return Evaluations.clean([], [], [])
     level = levels(run, task, quantity.step, axis)
     placed = np.isfinite(level) & (level > 0)
-    made = replace(quantity, train_loss=np.where(placed, level, np.nan))
+    made = replace(
+        quantity,
+        train_loss=np.where(placed, level, np.nan),
+        level_error=level_errors(run, task, quantity.step, axis),
+    )
     return replace(made.placed, diverged=diverged(run, task, axis))

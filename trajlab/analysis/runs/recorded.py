@@ -10,9 +10,11 @@ from trajlab.analysis.interface.options import ComparisonOptions
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
+from trajlab.store.view import View
 
 Steps = npt.NDArray[np.int64]
-NOT_METRICS = ("step", "task", "epoch", "items", "correct")  # of a table of evaluations
+ERROR = "_se"  # behind the name of a loss or metric: its standard error
+_NOT_METRICS = ("step", "task", "epoch", "items", "correct")  # of a table of evaluations
 _NO_CLOCKS = ("micro_step", "learning_rate", "loss_scale", "skipped", "reason")
 _AXES = (("step",), ("step", "task"), ("step", "task", "rho"))  # of a quantity
 
@@ -50,6 +52,12 @@ def less_is_better(runs: Iterable[Trajectory], split: str, metric: str) -> bool:
     return any(not higher_is_better(run, split, metric) for run in scored)
 
 
+def _is_metric(table: View, name: str) -> bool:
+    """Tell whether a column of a table of evaluations is a metric, and not the error of one."""
+    of_tasks = name not in _NOT_METRICS and table.axes(name) == ("step", "task")
+    return of_tasks and not (name.endswith(ERROR) and name.removesuffix(ERROR) in table)
+
+
 def table_of(split: str) -> str:
     """Return the name of the table of a split's evaluations."""
     return f"evaluations/{split}"
@@ -76,7 +84,7 @@ def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> 
             continue
         table = run.table(table_of(split))
         for name in table:
-            if name in (*NOT_METRICS, "loss") or table.axes(name) != ("step", "task"):
+            if name == "loss" or not _is_metric(table, name):
                 continue
             if task is None or np.isfinite(task_column(run, table_of(split), name, task)[1]).any():
                 names[name] = None
@@ -201,8 +209,7 @@ def _losses(runs: Sequence[Trajectory]) -> list[str]:
         for table in run.tables:
             kind, _, split = table.partition("/")
             for name in run.table(table) if kind == "evaluations" else ():
-                of_tasks = run.table(table).axes(name) == ("step", "task")
-                if of_tasks and name not in NOT_METRICS and not higher_is_better(run, split, name):
+                if _is_metric(run.table(table), name) and not higher_is_better(run, split, name):
                     names[f"{split}/{name}"] = None
         names |= {RUNNING: None} if RUNNING in run.tables else {}
     return list(names)

@@ -80,5 +80,6 @@ class Side:
 
     def counts(self, suffix: str = "") -> dict[str, int]:
         """Return what was left out, as columns."""
-        names = ("n_incomplete", "n_diverged", "n_excluded", "n_unevaluated", "n_unplaced")
+        told = ("incomplete", "diverged", "excluded", "unevaluated", "unplaced", "no_logarithm")
+        names = [f"n_{name}" for name in told]
         return {name + suffix: getattr(self, name) for name in names}

@@ -39,6 +39,10 @@ class Windows:
         everyone = [run.every(distance) for run in (*runs, *baseline)]
         return cls(number, distance, all(run.selectable(number) for run in everyone))
 
+    def end_since(self, run: Evaluations, step: float) -> FloatArray:
+        """Return E_end of a run, of those of its evaluations that are not before a step."""
+        return run.every(self.distance).end_score(self.number, step)
+
     def scores(self, run: Evaluations) -> tuple[FloatArray, FloatArray]:
         """Return E* and E_end of a run; E* = E_end where none can be chosen."""
         spaced = run.every(self.distance)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from trajlab.analysis.statistics.bootstrap import BOOTSTRAP_SAMPLES
@@ -18,6 +20,7 @@ def simultaneous(
     pairs: bool = False,
     seed: int = 0,
     items: FloatArray | None = None,
+    shifts: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return an approximate band that holds the whole curve of differences at once.
 
@@ -28,7 +31,7 @@ def simultaneous(
     ----------
     runs, baseline
         One row a run, one column a point: shapes (n, g) and (m, g).
-    confidence, pairs, seed, items
+    confidence, pairs, seed, items, shifts
         As in :func:`difference`.
 
     Returns
@@ -41,7 +44,8 @@ def simultaneous(
     J. L. Montiel Olea, M. Plagborg-Møller, "Simultaneous confidence bands", Journal of Applied
     Econometrics 2019: sup-t bands.
     """
-    pointwise = difference(runs, baseline, "t", confidence, pairs=pairs, items=items)
+    other: dict[str, Any] = {"pairs": pairs, "items": items, "shifts": shifts}
+    pointwise = difference(runs, baseline, "t", confidence, **other)
     known = np.isfinite(pointwise.error) & (pointwise.error > 0)
     if not known.any():
         return pointwise.low, pointwise.high
@@ -50,6 +54,8 @@ def simultaneous(
     if items is not None:
         groups.append(items[known].T)
     residuals = np.concatenate([_residuals(g) for g in groups])
+    if shifts is not None:
+        residuals = np.concatenate([residuals, shifts[:, known]])
     draws = np.random.default_rng(seed).normal(size=(BOOTSTRAP_SAMPLES, len(residuals)))
     largest = np.abs(draws @ residuals / pointwise.error[known]).max(axis=1)
     outside = normal_tail(np.quantile(largest, confidence))

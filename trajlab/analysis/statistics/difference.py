@@ -1,13 +1,16 @@
 """The difference of two groups of runs, with the interval that was asked for."""
 
+import numpy as np
+
 from trajlab.analysis.statistics.bootstrap import bootstrap
 from trajlab.analysis.statistics.intervals import (
     Difference,
     FloatArray,
+    item_error,
     mean_interval,
-    over_items,
     two_sd,
     welch,
+    widen,
 )
 
 INTERVALS = ("t", "2sd", "bootstrap")
@@ -22,6 +25,7 @@ def difference(
     pairs: bool = False,
     seed: int = 0,
     items: FloatArray | None = None,
+    shifts: FloatArray | None = None,
 ) -> Difference:
     """Compare two groups of runs.
 
@@ -41,12 +45,19 @@ def difference(
     items
         (…, item) the difference in each item of the test set, for the t interval to tell of other
         test sets too; without, it is conditional on this one.
+    shifts
+        (side, …) what one standard error that all runs of a side share changes the difference by,
+        for the t interval to hold it.
     """
     if interval == "bootstrap":
         return bootstrap(runs, baseline, confidence, pairs=pairs, seed=seed)
     if interval == "2sd":
         return two_sd(runs, baseline, confidence)
-    over_runs = (
+    found = (
         mean_interval(runs - baseline, confidence) if pairs else welch(runs, baseline, confidence)
     )
-    return over_runs if items is None else over_items(over_runs, items, confidence)
+    if items is not None:
+        found = widen(found, item_error(items), items.shape[-1] - 1, confidence)
+    if shifts is not None:
+        found = widen(found, np.linalg.norm(shifts, axis=0), np.inf, confidence)
+    return found

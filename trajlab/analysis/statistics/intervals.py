@@ -105,30 +105,33 @@ def two_sd(runs: FloatArray, baseline: FloatArray, confidence: float = 0.95) -> 
     return Difference(estimate, estimate - half_width, estimate + half_width, unknown, unknown)
 
 
-def over_items(found: Difference, items: FloatArray, confidence: float = 0.95) -> Difference:
-    """Widen an interval over runs by the standard error over test items.
+def widen(
+    found: Difference, error: FloatArray, freedom: float, confidence: float = 0.95
+) -> Difference:
+    """Widen an interval over runs by another standard error, such as that over test items.
 
     Parameters
     ----------
     found
         A difference with its t interval.
-    items
-        (…, item) the difference in each item.
+    error
+        The other standard error, of the estimate's shape.
+    freedom
+        Its degrees of freedom.
     confidence
         Coverage.
 
     Returns
     -------
     Difference
-        Its error is √(error over runs² + error over items²), with Satterthwaite's degrees of
-        freedom. What runs and items do together is in both, so that it is a little too wide.
+        Its error is √(error over runs² + the other²), with Satterthwaite's degrees of freedom. What
+        varies from run to run is in both, so that it is a little too wide.
     """
-    n = items.shape[-1]
-    over_runs, over = found.error**2, item_error(items) ** 2
-    total = over_runs + over
+    over_runs, other = found.error**2, error**2
+    total = over_runs + other
     with np.errstate(divide="ignore", invalid="ignore"):
-        freedom = total**2 / (over_runs**2 / found.freedom + over**2 / (n - 1))
-    return t_interval(found.estimate, np.sqrt(total), freedom, confidence)
+        free = total**2 / (over_runs**2 / found.freedom + other**2 / freedom)
+    return t_interval(found.estimate, np.sqrt(total), free, confidence)
 
 
 def item_error(items: FloatArray) -> FloatArray:

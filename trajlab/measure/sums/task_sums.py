@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from trajlab.measure.graph import refuse_reentrant
 from trajlab.measure.sums.processes import processes, sum_over_processes
 
 Named = Mapping[str, Tensor]
@@ -67,7 +68,13 @@ class TaskSums:
             What the gradients are multiplied by.
         loss_scale : float
             What the losses are multiplied by while they are differentiated.
+
+        Raises
+        ------
+        TrajlabError
+            If a reentrant checkpoint hides parameters.
         """
+        refuse_reentrant(losses)
         for task, loss in enumerate(losses):
             if loss is None:
                 continue

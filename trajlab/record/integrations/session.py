@@ -1,6 +1,7 @@
 """What every framework's callback does: a recorder that lives as long as training does."""
 
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
@@ -66,7 +67,7 @@ class Session:
         self._failures = Failures(bool(settings.get("strict", False)))
         self._begun = self._completed = False
         self._observed = False
-        self._sums: dict[tuple[int, str], tuple[float, float]] = {}  # by data loader and task
+        self._sums: dict[tuple[int, str], list[float]] = {}  # by data loader and task
         self.sample = None if train_sample is None else TrainSample(train_sample)
         self.sampling = False
         self._sampled = -1  # the step at which the sample was evaluated last
@@ -175,8 +176,10 @@ class Session:
         loader = SAMPLE if self.sampling else loader
         for task, loss in losses.items():
             if loss is not None:
-                total, number = self._sums.get((loader, task), (0.0, 0.0))
-                self._sums[loader, task] = (total + examples * float(loss), number + examples)
+                value = float(loss)
+                added = (examples * value, examples, examples * value**2, 1)
+                sums = self._sums.setdefault((loader, task), [0.0] * len(added))
+                self._sums[loader, task] = [old + new for old, new in zip(sums, added, strict=True)]
 
     def evaluate(
         self, split: str, metrics: Mapping[str, Any], step: int, epoch: int, loader: int = 0
@@ -186,13 +189,16 @@ class Session:
         After training the file is opened for this row and closed again. What cannot be recorded,
         such as an evaluation set that is no split, is told once and left out.
         """
-        found = [self._sums.pop((loader, task), (0.0, 0.0)) for task in self._tasks]
+        found = [self._sums.pop((loader, task), [0.0] * 4) for task in self._tasks]
         (sums,) = sum_over_processes([torch.tensor(found, device=self._device)])
         values: dict[str, dict[str, float]] = {}
-        for task, (total, number) in zip(self._tasks, sums.tolist(), strict=True):
+        for task, (total, number, squares, batches) in zip(self._tasks, sums.tolist(), strict=True):
             values[task] = _of_task(task, metrics)
             if number:
                 values[task]["loss"] = total / number
+            if loader == SAMPLE and self.sample is not None and batches > 1:
+                spread = max(squares / number - (total / number) ** 2, 0.0) / (batches - 1)
+                values[task]["loss_se"] = math.sqrt(self.sample.left_out * spread)
         if not any(values.values()) or not self._parts:
             return  # nothing of the tasks, or training has not begun
         reopened = self._recorder is None

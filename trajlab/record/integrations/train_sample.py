@@ -75,6 +75,11 @@ class TrainSample:
         own = Subset(loader.dataset, chosen[rank::ranks])
         self._batches = DataLoader(own, generator=generator, **how)
 
+    @property
+    def left_out(self) -> float:
+        """Share of the training set that is not in it."""
+        return float(1 - self.identity["sample_size"] / max(self.identity["sample_of"], 1))
+
     def run(self, model: nn.Module, step: Callable[[Any, int], None]) -> None:
         """Call `step` with each batch and its number, in evaluation mode and without gradients.
 

@@ -12,7 +12,7 @@ from trajlab.errors import TrajlabError
 from trajlab.record.loop.setup import Setup
 from trajlab.record.loop.shared import discover_shared, losses_by_parameter
 from trajlab.record.loop.wrappers import is_sharded
-from trajlab.store import Column, Table
+from trajlab.store import Column, Table, Trajectory
 
 _logger = logging.getLogger("trajlab")
 CHANGES = Table(
@@ -23,6 +23,7 @@ CHANGES = Table(
     ),
 )
 _Parameters = Mapping[str, nn.Parameter]
+_GONE = nn.Parameter(torch.empty(0))  # one that the model has no more
 
 
 class Following:
@@ -56,6 +57,14 @@ class Following:
         self._fixed = is_sharded(setup.model)  # its modules hold others while they are called
         self._searching = False  # for what became shared, until a batch has enough losses
         self._told: set[tuple[str, ...]] = set()
+        self._recorded: _Parameters | None = None  # by the session before, until the first look
+
+    def resume(self, run: Trajectory, step: int) -> None:
+        """Go on from the parameters that were shared at a step of what was recorded."""
+        names = dict(self._model.named_parameters())
+        recorded = shared_at(run, step)
+        self._recorded = {name: names.get(name, _GONE) for name in recorded}
+        self.ever = tuple(dict.fromkeys([*run.shared, *self.ever]))
 
     def present(self) -> Iterable[Tensor]:
         """Return the shared parameters as the model has them now; all if none is shared now."""
@@ -84,12 +93,14 @@ class Following:
         """
         signature = self._signature if self._fixed else _signature(self._model)
         search = self._searching and len(losses) >= min(2, len(self._tasks))
-        if self.parameters is not None and signature == self._signature and not search:
+        same = signature == self._signature and self._recorded is None
+        if self.parameters is not None and same and not search:
             return [], []
         found = self._find(losses)
         if found is None:
             return [], []  # wait for a batch that tells
-        before, self.parameters, self._signature = self.parameters, found, signature
+        before = self.parameters if self._recorded is None else self._recorded
+        self.parameters, self._signature, self._recorded = found, signature, None
         known = {*self.ever, *found}
         names = [name for name, _ in self._model.named_parameters() if name in known]
         self.ever = (*names, *(name for name in self.ever if name not in names))
@@ -138,6 +149,26 @@ class Following:
         if (sentence, *words) not in self._told:
             self._told.add((sentence, *words))
             _logger.warning(sentence, *words)
+
+
+def shared_at(run: Trajectory, step: int) -> list[str]:
+    """Return the names of the parameters that were shared just before a step of a run."""
+    if CHANGES.name not in run.tables:
+        return list(run.shared)
+    table = run.table(CHANGES.name)
+    events: dict[str, list[tuple[int, bool]]] = {name: [] for name in run.shared}
+    for column, there in (("removed", False), ("added", True)):  # one in both has another shape
+        for at, names in zip(table["step"], table[column], strict=True):
+            for name in filter(None, names.split(", ")):
+                events.setdefault(name, []).append((int(at), there))
+    shared = []
+    for name, changes in events.items():
+        changes.sort()
+        earlier = [there for at, there in changes if at < step]
+        from_the_start = not changes or not changes[0][1]
+        if earlier[-1] if earlier else from_the_start:
+            shared.append(name)
+    return shared
 
 
 def _look_up(

@@ -14,6 +14,7 @@ from trajlab.record.loop.losses import Weights
 from trajlab.record.loop.setup import Setup
 from trajlab.record.loop.shards import Shards
 from trajlab.record.loop.updates import in_backward
+from trajlab.record.loop.wrappers import is_sharded
 from trajlab.record.moment import Moment
 
 _NONE: Mapping[str, nn.Parameter] = {}
@@ -68,10 +69,15 @@ class Loop:
         Raises
         ------
         TrajlabError
-            If `accumulate` is no number of passes, or the shared parameters cannot be found.
+            If `accumulate` is no number of passes, or the model was sharded meanwhile.
         """
         if accumulate < 1:
             raise TrajlabError(f"accumulate={accumulate} is no number of passes; give 1 or more")
+        if not self.clock.begun and is_sharded(self._setup.model) and not self.shards.sharded:
+            raise TrajlabError(
+                "the model was given to fully_shard after the recorder was made; make the recorder "
+                "afterwards"
+            )
         self.clock.begin_pass(step)
         self.shards.close()
         return self.moment(losses, weights, accumulate)

@@ -1,7 +1,7 @@
 """Which optimizer steps make the updates that a step counts."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from weakref import WeakMethod
 
@@ -102,7 +102,8 @@ class Updates:
         if optimizer is not self._leader:
             if not self.passes or not self._holds(optimizer):
                 return  # of other parameters, or around the step that has just been counted
-            if groups_of(optimizer)[0] is not groups_of(self._leader)[0]:  # as inside a wrapper
+            inside = groups_of(optimizer)[0]
+            if not any(inside is group for group in groups_of(self._leader)):
                 self._tell(_FOLLOWS, type(optimizer).__name__)
             self._leader = optimizer
         if in_backward():
@@ -127,7 +128,7 @@ def in_backward() -> bool:
 
 
 def groups_of(optimizer: Any) -> list[dict[str, Any]]:
-    """Return the parameter groups of an optimizer, or of the one that a wrapper holds.
+    """Return the parameter groups of an optimizer, or of those that a wrapper holds.
 
     Raises
     ------
@@ -136,14 +137,22 @@ def groups_of(optimizer: Any) -> list[dict[str, Any]]:
     """
     groups = getattr(optimizer, "param_groups", None)
     if groups is None:
-        inner = (v for v in getattr(optimizer, "__dict__", {}).values() if isinstance(v, Optimizer))
-        groups = getattr(next(inner, None), "param_groups", None)
+        groups = [group for inner in _held(optimizer) for group in inner.param_groups]
     if not groups:
         raise TrajlabError(
             f"optimizer= is {type(optimizer).__name__}, which is no optimizer and holds none; pass "
             "the one whose step() updates the shared parameters"
         )
     return list(groups)
+
+
+def _held(wrapper: Any) -> Iterator[Optimizer]:
+    """Yield the optimizers that an object has as attributes, or in lists and mappings of its."""
+    for value in getattr(wrapper, "__dict__", {}).values():
+        several = value.values() if isinstance(value, Mapping) else value
+        for each in several if isinstance(several, Iterable) else [value]:
+            if isinstance(each, Optimizer):
+                yield each
 
 
 def parameters_of(optimizer: Any) -> list[Tensor]:

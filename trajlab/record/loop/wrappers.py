@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.graph import below_losses
 
 _HIDING = {  # by the name of its node
     "CompiledFunctionBackward": "a compiled graph",
@@ -60,14 +61,5 @@ def is_sharded(model: nn.Module) -> bool:
 
 def hidden_part(losses: Iterable[Tensor]) -> str | None:
     """Return words for a part of the losses' graph that hides its parameters, None if none does."""
-    stack = [loss.grad_fn for loss in losses]
-    seen = set()
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        if node.name() in _HIDING:
-            return _HIDING[node.name()]
-        seen.add(node)
-        stack.extend(following for following, _ in node.next_functions)
-    return None
+    names = (node.name() for node in below_losses(losses))
+    return next((_HIDING[name] for name in names if name in _HIDING), None)

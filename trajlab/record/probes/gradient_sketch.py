@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.graph import refuse_reentrant
 from trajlab.measure.sums.processes import processes
 from trajlab.measure.sums.sketch import Sketch
 from trajlab.measure.sums.task_sums import TaskSums, task_gradient
@@ -71,6 +72,7 @@ class GradientSketch(Probe):
         """Return ``sketch`` (task, k), ``norm`` (task,), ``weights`` (k,), ``weights_norm``."""
         sketch, weights = self._sketched(moment)
         like = weights["weights"]
+        refuse_reentrant(moment.losses.values())
         sketches, norms = [], []
         reached = False
         for task in moment.tasks:

@@ -43,7 +43,7 @@ class Parameters(Probe):
         by_layer: bool = False,
     ) -> None:
         super().__init__(every)
-        self._start = start
+        self._given = self._start = start
         self._by_layer = by_layer
         self._last: dict[str, Tensor] = {}
         self._last_step = -1
@@ -64,11 +64,9 @@ class Parameters(Probe):
         here = self._weights(moment)
         if not here:
             raise TrajlabError("none of the shared parameters is in the model any more")
-        if self._start is None and moment.step == 0:
-            self._start = here
+        if moment.step == 0:  # where training begins, perhaps once more
+            self._start, self._last, self._path = self._given or here, {}, 0.0
         self._complete_start(here)
-        if moment.step == 0:
-            self._path = 0.0
         nothing = dict.fromkeys(group_by_layer(here), nan)
         distances = layer_distances(here, self._start) if self._start else nothing
         moved = layer_distances(here, self._last) if self._last else nothing

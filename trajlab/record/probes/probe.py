@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -62,6 +62,31 @@ class Probe(ABC):
     needs_graph: bool = False
     needs_task_losses: bool = False
     needs_predict: bool = False
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Note what it is made with, to make another one for another run."""
+        probe = super().__new__(cls)
+        probe._made_with = args, kwargs
+        probe._run = None
+        return probe
+
+    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
+    _run: object  # the one that it measures
+
+    def of(self, run: object) -> Self:
+        """Return the probe that measures a run: this one, unless it has measured another.
+
+        What it knows of one run, such as the weights at its start, is none of another's.
+
+        Parameters
+        ----------
+        run : object
+            What the run is told from others by.
+        """
+        args, kwargs = self._made_with
+        probe = self if self._run in (None, run) else type(self)(*args, **kwargs)
+        probe._run = run
+        return probe
 
     @property
     def quantity(self) -> str:

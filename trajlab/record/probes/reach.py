@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.graph import refuse_reentrant
 from trajlab.record.loop.reach import reaches
 from trajlab.record.moment import Moment
 
@@ -67,8 +68,9 @@ class Reach:
         Raises
         ------
         TrajlabError
-            If no loss reaches any of the parameters.
+            If no loss reaches any of the parameters, or a reentrant checkpoint hides some.
         """
+        refuse_reentrant(losses.values())
         parameters = moment.trainable.values()
         tasks = enumerate(moment.tasks)
         reached = [t for t, task in tasks if task in losses and reaches(losses[task], parameters)]

@@ -50,11 +50,11 @@ class GradientSimilarity(Sampled):
     def table(self, moment: Moment) -> Table:
         """Declare ``similarity``."""
         attributes = self.attributes("cross-batch", batches=self._batches)
-        table = standard("similarity", "noise_dominated", task=moment.tasks)
+        table = standard("similarity", "noise_dominated", "reason", task=moment.tasks)
         return replace(table, attributes=attributes)
 
     def measure(self, moment: Moment) -> Mapping[str, Any]:
-        """Return ``cosine`` and ``se``, (task, other_task), ``ceiling``, …, (task,)."""
+        """Return ``cosine`` and ``se``, (task, other_task), ``ceiling``, ``reason``, …, (task,)."""
         sample, task_losses = self.sample(moment), losses_function(moment)
         similarity = CrossBatchSimilarity(len(moment.tasks))
         for entries in sample.rounds():
@@ -78,4 +78,5 @@ class GradientSimilarity(Sampled):
             "ceiling": found.ceiling,
             "cosine_to_update": found.cosine_to_update,
             "noise_dominated": found.noise_dominated,
+            "reason": list(found.reasons),
         }

@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis.interface.tables import records
-from trajlab.plots.style import series
+from trajlab.plots.style import PALETTE, label, placed, series
 
 Spec = dict[str, Any]
 Row = dict[str, Any]
 
-PALETTE = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#949494", "#56b4e9")
 SHAPES = {  # and the signs that stand for them in words
     **{"circle": "●", "square": "■", "triangle-up": "▲", "diamond": "◆"},
     **{"triangle-down": "▼", "cross": "✚"},
@@ -70,11 +69,6 @@ def panels(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str, pd.D
         yield part.label, part.rows
 
 
-def label(row: Mapping[str, Any], keys: Sequence[str]) -> str:
-    """Name the group of a row: the same words, and so the same colour, in every figure."""
-    return " · ".join(str(row[key]) for key in keys if row.get(key))
-
-
 def labelled(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Add the column `series`, the group's name."""
     names = [label(row, keys) for row in records(table)]
@@ -109,11 +103,12 @@ def look(names: Iterable[str], places: Mapping[str, int] | None = None) -> Look:
     places
         Place of each in the palette; by default in order of the names.
     """
-    number = places or {name: place for place, name in enumerate(sorted(set(names)))}
-    kept = sorted(set(names), key=lambda name: number.get(name, 0))
+    names = set(names)
+    number = placed(names, places)
+    kept = sorted(names, key=lambda name: number[name])
 
     def scale(values: Sequence[Any]) -> list[Any]:
-        return [values[number.get(name, 0) % len(values)] for name in kept]
+        return [values[number[name] % len(values)] for name in kept]
 
     def encoding(drawn: list[Any]) -> Spec:
         domain = {"domain": kept, "range": drawn}

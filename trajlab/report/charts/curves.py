@@ -9,9 +9,11 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from trajlab.analysis.interface.axis import Axis
+from trajlab.analysis.runs.groups import group_keys
 from trajlab.analysis.runs.levels import clock
 from trajlab.errors import TrajlabError
-from trajlab.report.charts.base import ZOOM, Panel, Row, Spec, figure, label, look, short, tooltip
+from trajlab.plots.style import label
+from trajlab.report.charts.base import ZOOM, Panel, Row, Spec, figure, look, short, tooltip
 from trajlab.store import Trajectory
 
 MOST_CURVES = 1200  # of a run and task each; beyond, some runs of each group stand for it
@@ -43,20 +45,20 @@ def curves(
     """
     chosen, left_out = _spread(list(runs), keys)
     tables = {
-        (label(run.metadata, keys) or "all runs", run.path.name, task): table
+        (label(group_keys(run, keys), keys) or "all runs", run.path.name, task): table
         for run in chosen
         for task, table in _tables(run)
     }
     if not tables:
         return []
-    present = {name: None for table in tables.values() for name in table}
+    present = {str(name): None for table in tables.values() for name in table}
     axes = [name for name in ("step", _LOSS, *map(_words, _CLOCKS)) if name in present]
     # A dot in a metric's name would be read as a path.
     columns = {f"c{number}": name for number, name in enumerate(present)}
     along = {key: name for axis in axes for key, name in columns.items() if name == axis}
     shown = {key: name for key, name in columns.items() if name not in axes or name == _LOSS}
     own = look((name for name, _, _ in tables), places)
-    at = {
+    at: dict[str, Spec] = {
         "x": {"field": "x", "type": "quantitative", "title": None},
         "y": {"field": "value", "type": "quantitative", "title": None},
     }
@@ -112,7 +114,7 @@ def _spread(runs: list[Trajectory], keys: Sequence[str]) -> tuple[list[Trajector
     """Choose runs of every group alike, and count the others."""
     groups: dict[str, list[Trajectory]] = {}
     for run in runs:
-        groups.setdefault(label(run.metadata, keys), []).append(run)
+        groups.setdefault(label(group_keys(run, keys), keys), []).append(run)
     share = min(1.0, MOST_CURVES / max(1, sum(len(run.tasks) for run in runs)))
     chosen = []
     for group in groups.values():
@@ -139,12 +141,12 @@ def _tables(run: Trajectory) -> Iterable[tuple[str, pd.DataFrame]]:
     clocks = {name: reading for name in _CLOCKS if (reading := _clock(run, name))}
     whole = pd.concat(parts, axis="columns").sort_index()
     for task, rows in whole.groupby("task", sort=False):
-        table = rows.droplevel("task").reset_index().dropna(axis="columns", how="all")
+        own = rows.droplevel("task").reset_index().dropna(axis="columns", how="all")
         read = {
-            _words(name): np.interp(table["step"], *reading, left=np.nan, right=np.nan)
+            _words(name): np.interp(own["step"], *reading, left=np.nan, right=np.nan)
             for name, reading in clocks.items()
         }
-        yield str(task), table.assign(**read)
+        yield str(task), own.assign(**read)
 
 
 def _clock(run: Trajectory, name: str) -> tuple[Any, Any] | None:

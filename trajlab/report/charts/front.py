@@ -11,17 +11,18 @@ from trajlab.report.charts.base import ZOOM, Panel, data, figure, look, panels, 
 def front(result: Front, places: Mapping[str, int]) -> list[Panel]:
     """Return one panel a setting, in its first two objectives.
 
-    Methods, which are compared here, take the palette in order of their names.
+    Methods, which are compared here, have the colours of their groups where they are named so.
     """
-    del places
     objective = list(result.settings["objective"].items())[:2]
     names = [name for name, _ in objective]
     points = result.points.dropna(subset=names) if len(result.points) else result.points
-    return [_panel(title, rows, objective) for title, rows in panels(points, ("setting",))]
+    return [_panel(title, rows, objective, places) for title, rows in panels(points, ("setting",))]
 
 
-def _panel(title: str, rows: pd.DataFrame, objective: list[tuple[str, str]]) -> Panel:
-    own = look(rows["method"])
+def _panel(
+    title: str, rows: pd.DataFrame, objective: list[tuple[str, str]], places: Mapping[str, int]
+) -> Panel:
+    own = look(rows["method"], places)
     x, y = (
         {
             "field": place,  # a dot in an objective's name would be read as a path

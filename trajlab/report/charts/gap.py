@@ -91,7 +91,7 @@ def _panel(
 
 def _finding(rows: pd.DataFrame, axis: Axis) -> str:
     """Say where each curve ends: as far as both sides were trained."""
-    by_series = rows.groupby("series", sort=False)["at"]
+    by_series = rows.dropna(subset=["at"]).groupby("series", sort=False)["at"]
     ends = rows.loc[by_series.idxmin() if axis.is_loss else by_series.idxmax()]
     told = [
         f"{row['series']}: {row['gap']:+.3g} [{row['low']:+.3g}, {row['high']:+.3g}] "

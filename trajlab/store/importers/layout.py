@@ -9,7 +9,7 @@ from trajlab.errors import TrajlabError
 from trajlab.store.importers.cells import Cells
 from trajlab.store.importers.logged import Found, LoggedRun, Unreadable
 from trajlab.store.importers.naming import NamePattern
-from trajlab.store.importers.places import CLOCKS, fields
+from trajlab.store.importers.places import CLOCKS, fields, wizard
 
 _END = 1  # a row without a step is no row before training, which step 0 would be
 _UNKNOWN = f"its steps are not known; its one row is kept as step {_END} (--const step=N tells it)"
@@ -125,6 +125,11 @@ def _runs(
             if value is None or (column in clocks and step in series[which][column]):
                 continue  # a clock says when a step was reached first
             if step in series[which][column]:
+                if steps is None and not layout.keys:
+                    raise TrajlabError(
+                        f"{cells.path} has several rows: name the column of steps (--step), and "
+                        f"the others; {wizard(cells.header)}"
+                    )
                 raise TrajlabError(
                     f"{cells.path} has a second row for one run, step and task in line {line}; "
                     f"name {'the column of steps or ' if steps is None else ''}further metadata "

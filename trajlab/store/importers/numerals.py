@@ -5,7 +5,8 @@ from contextlib import suppress
 
 Label = int | float | str
 
-_BLANK = ("", "NA", "null", "None")  # as R, JSON and Python write that there is nothing
+# as R, JSON, Python, spreadsheets and pandas write that there is nothing; NaN is a number
+_BLANK = ("", "-", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "None")
 
 
 class Numerals:

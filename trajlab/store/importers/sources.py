@@ -10,7 +10,8 @@ from trajlab.store.importers.naming import NamePattern
 
 StrPath = str | os.PathLike[str]
 
-_SUFFIXES = (".csv", ".tsv")
+_SUFFIXES = (".csv", ".tsv", ".jsonl")
+_PACKED = ".gz"
 
 
 def _sources(file: StrPath | Sequence[StrPath]) -> list[str]:
@@ -36,8 +37,9 @@ def named_files(file: StrPath | Sequence[StrPath], pattern: NamePattern | None) 
     for text in _sources(file):
         path = Path(text)
         if path.is_dir():
-            own = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES and p.is_file())
-            named |= {p: p.relative_to(path).with_suffix("").as_posix() for p in own}
+            files = (p for p in path.rglob("*") if p.is_file())
+            own = sorted(p for p in files if _unpacked(p).suffix in _SUFFIXES)
+            named |= {p: _unpacked(p).relative_to(path).with_suffix("").as_posix() for p in own}
         elif glob.has_magic(text) and not path.exists():
             own = [Path(p) for p in sorted(glob.glob(text, recursive=True))]
             single += own
@@ -46,7 +48,7 @@ def named_files(file: StrPath | Sequence[StrPath], pattern: NamePattern | None) 
             single += own
         if not own:
             raise TrajlabError(f"{path} holds no table ({', '.join(_SUFFIXES)}); name another")
-    whole = [p.absolute().with_suffix("") for p in single]
+    whole = [_unpacked(p.absolute()).with_suffix("") for p in single]
     # as many folders as the pattern spans, else those in which the files differ
     root = Path(os.path.commonpath([p.parent for p in whole])) if whole else Path()
     for p, full in zip(single, whole, strict=True):
@@ -54,3 +56,7 @@ def named_files(file: StrPath | Sequence[StrPath], pattern: NamePattern | None) 
             full.parts[-pattern.depth :] if pattern else full.relative_to(root).parts
         )
     return named
+
+
+def _unpacked(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix == _PACKED else path

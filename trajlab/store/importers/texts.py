@@ -1,26 +1,34 @@
 """Files of text, and sentences that say why one cannot be read."""
 
 import codecs
+import gzip
+import zlib
 from pathlib import Path
 
 from trajlab.errors import TrajlabError
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_GZIP = b"\x1f\x8b"
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def read_bytes(file: Path) -> bytes:
-    """Return what a file holds.
+    """Return what a file holds, unpacked where gzip has packed it.
 
     Raises
     ------
     TrajlabError
-        If it cannot be read, is empty, or is a git-LFS pointer to what it should hold.
+        If it cannot be read or unpacked, is empty, or is a git-LFS pointer to what it should hold.
     """
     try:
         data = file.read_bytes()
     except OSError as error:
         raise TrajlabError(f"{file} cannot be read: {error.strerror}") from error
+    if data.startswith(_GZIP):
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise TrajlabError(f"{file} is packed by gzip and torn or damaged: {error}") from error
     if not data.strip():
         raise TrajlabError(f"{file} is empty")
     if data.startswith(_POINTER):
@@ -29,16 +37,19 @@ def read_bytes(file: Path) -> bytes:
 
 
 def read_text(file: Path) -> str:
-    """Return the text in a file of UTF-8.
+    """Return the text in a file of UTF-8, or of UTF-16 that says so by its first two bytes.
 
     Raises
     ------
     TrajlabError
-        As `read_bytes`, and if it is no UTF-8.
+        As `read_bytes`, and if it is no such text.
     """
     data = read_bytes(file)
+    code = "UTF-16" if data[:2] in _UTF_16 else "UTF-8"
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-16" if code == "UTF-16" else "utf-8-sig")
     except UnicodeDecodeError as error:
-        what = "it begins like UTF-16; save it as UTF-8" if data[:2] in _UTF_16 else "save it so"
-        raise TrajlabError(f"{file} is not UTF-8 text (byte {error.start}); {what}") from error
+        raise TrajlabError(
+            f"{file} is not {code} text (byte {error.start}); save it as UTF-8, for example by "
+            "iconv -f WINDOWS-1252 -t UTF-8"
+        ) from error

@@ -59,7 +59,7 @@ def read_table(file: Path) -> Iterator[Found]:
     runs = _charts(cells, charted) if column is None and charted else _groups(cells, column)
     for run in runs:
         try:
-            yield counted(run)
+            yield replace(counted(run), origin=run.origin)
         except TrajlabError as error:
             yield Unreadable(f"{file}: {error}")
 
@@ -101,7 +101,8 @@ def _charts(cells: Cells, charted: list[str]) -> Iterator[LoggedRun]:
             )
         rows = Rows()
         _take(rows, _numbers(cells, others | columns), range(len(cells.lines)))
-        yield rows.run(run, {}, notes)
+        # a chart holds one quantity: the same run in another chart's file is the same run
+        yield replace(rows.run(run, {}, notes), origin=f"charts of {run}")
 
 
 def _groups(cells: Cells, column: str | None) -> Iterator[LoggedRun]:

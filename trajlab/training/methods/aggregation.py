@@ -78,9 +78,9 @@ class Aggregation(Method):
         rows = []
         for task, scale in zip(self.tasks, scales, strict=True):
             heads = list(model.heads[task].parameters())
-            found = torch.autograd.grad(losses[task], [*trunk, *heads], retain_graph=True)
-            rows.append(torch.cat([gradient.flatten() for gradient in found[: len(trunk)]]))
-            for parameter, gradient in zip(heads, found[len(trunk) :], strict=True):
+            gradients = torch.autograd.grad(losses[task], [*trunk, *heads], retain_graph=True)
+            rows.append(torch.cat([gradient.flatten() for gradient in gradients[: len(trunk)]]))
+            for parameter, gradient in zip(heads, gradients[len(trunk) :], strict=True):
                 parameter.grad = scale * gradient
         jacobian = torch.stack(rows)
         update = self._aggregate(jacobian * jacobian.new_tensor(scales)[:, None])
@@ -103,8 +103,8 @@ class Aggregation(Method):
         end in an error of the linear algebra beneath.
         """
         if jacobian.square().sum().isfinite():
-            found: Tensor = self._aggregator(jacobian)
-            return found
+            combined: Tensor = self._aggregator(jacobian)
+            return combined
         self._weights = [nan] * len(self.tasks)
         return torch.full_like(jacobian[0], nan)
 

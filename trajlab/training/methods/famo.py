@@ -46,8 +46,8 @@ class Famo(Method):
         """Return z_k / L_k over their sum."""
         now = self._ordered(losses)
         self._before = now.log()
-        found = self._logits.detach().softmax(0) / now
-        return dict(zip(self.tasks, (found / found.sum()).tolist(), strict=True))
+        shares = self._logits.detach().softmax(0) / now
+        return dict(zip(self.tasks, (shares / shares.sum()).tolist(), strict=True))
 
     def after_update(self, again: Callable[[], Mapping[str, Tensor]]) -> None:
         """Move ξ by how much each loss fell."""

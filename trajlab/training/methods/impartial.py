@@ -37,8 +37,8 @@ class Impartial(Aggregation):
 
     def scales(self, losses: Mapping[str, Tensor]) -> Sequence[float]:
         """Return exp(s_k)."""
-        found: list[float] = self._log_scale.detach().exp().tolist()
-        return found
+        weights: list[float] = self._log_scale.detach().exp().tolist()
+        return weights
 
     def backward(
         self, recorder: Recorder, losses: Mapping[str, Tensor], model: MultiTaskModel

@@ -107,9 +107,9 @@ def one_each(values: Sequence[float] | None, tasks: tuple[str, ...], name: str) 
     TrajlabError
         If there are too few or too many, or one is negative.
     """
-    found = [1 / len(tasks)] * len(tasks) if values is None else list(map(float, values))
-    if len(found) != len(tasks) or min(found) < 0:
+    weights = [1 / len(tasks)] * len(tasks) if values is None else list(map(float, values))
+    if len(weights) != len(tasks) or min(weights) < 0:
         raise TrajlabError(
             f"{name} needs one number a task, none negative, for {', '.join(tasks)}; got {values}"
         )
-    return found
+    return weights

@@ -89,7 +89,7 @@ def implied_weights(gram: Tensor, dot: Tensor) -> Tensor:
     scale = torch.where(norms > 0, 1 / norms, 0.0)
     cosines = gram.double() * scale[:, None] * scale
     tolerance = torch.finfo(gram.dtype).eps * len(gram)
-    found: Tensor = scale * (
+    implied: Tensor = scale * (
         torch.linalg.pinv(cosines, rtol=tolerance, hermitian=True) @ (scale * dot.double())
     )
-    return found
+    return implied

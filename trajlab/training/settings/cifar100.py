@@ -94,17 +94,17 @@ def _build(condition: str, seed: int, root: Path | None = None) -> Problem:
     for name in _tasks(condition):
         index = _tasks.names.index(name)
         classes = np.unique(all_classes[all_superclasses == index])
-        found = {}
+        of_task = {}
         for part, (pixels, superclass, fine) in parts.items():
             own = superclass == index
             labels = torch.from_numpy(np.searchsorted(classes, fine[own]))
-            found[part] = _images(pixels[own]), labels
-        inputs, targets = found["train"]
+            of_task[part] = _images(pixels[own]), labels
+        inputs, targets = of_task["train"]
         rows = np.random.default_rng([seed, index]).permutation(len(targets))
         splits = {
             "train": (inputs[rows[_VALIDATION:]], targets[rows[_VALIDATION:]]),
             "validation": (inputs[rows[:_VALIDATION]], targets[rows[:_VALIDATION]]),
-            "test": found["test"],
+            "test": of_task["test"],
         }
         loss = nn.CrossEntropyLoss(reduction="none")
         tasks[name] = Task(splits, loss, {"accuracy": accuracy}, correct)

@@ -92,10 +92,10 @@ class _Pixels(nn.Module):
 def _scenes(folder: Path, part: str) -> list[str]:
     """Return the names of a part's images, ``part/city/scene``."""
     end = "_leftImg8bit.png"
-    found = sorted((folder / "leftImg8bit" / part).glob(f"*/*{end}"))
-    if not found:
+    paths = sorted((folder / "leftImg8bit" / part).glob(f"*/*{end}"))
+    if not paths:
         raise TrajlabError(f"{folder / 'leftImg8bit' / part} has no images; unpack Cityscapes anew")
-    return [f"{part}/{path.parent.name}/{path.name.removesuffix(end)}" for path in found]
+    return [f"{part}/{path.parent.name}/{path.name.removesuffix(end)}" for path in paths]
 
 
 # A task's folder, the end of its files' names, and how they are read.

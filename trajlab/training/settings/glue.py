@@ -163,8 +163,8 @@ def _read(file: Path, table: _Table) -> tuple[list[list[str]], Tensor]:
             na_values=[""],
             on_bad_lines="skip",
         )[wanted].dropna()
-        found = rows[table.label]
-        numbers = found.map(table.labels.index) if table.labels else found.astype(np.float32)
+        labels = rows[table.label]
+        numbers = labels.map(table.labels.index) if table.labels else labels.astype(np.float32)
     except (KeyError, ValueError) as error:
         raise TrajlabError(f"{file} has not GLUE's columns and labels; get it anew") from error
     # classes are whole numbers; 0 and 1, and scores, are compared with one output

@@ -27,7 +27,7 @@ _tasks = Subsets("multi-fashion", ("left", "right"))
 def _overlay(pixels: Bytes, first: np.ndarray, second: np.ndarray) -> Tensor:
     """Return the overlaid images (n, 1, 28, 28), between 0 and 1."""
     size = pixels.shape[1] + _SHIFT
-    found = torch.empty(len(first), 1, *pixels.shape[1:])
+    overlaid = torch.empty(len(first), 1, *pixels.shape[1:])
     for start in range(0, len(first), 10_000):
         part = slice(start, start + 10_000)
         canvas = np.zeros((len(first[part]), 1, size, size), np.uint8)
@@ -35,8 +35,8 @@ def _overlay(pixels: Bytes, first: np.ndarray, second: np.ndarray) -> Tensor:
         corner = canvas[:, 0, _SHIFT:, _SHIFT:]
         np.maximum(corner, pixels[second[part]], out=corner)
         scaled = torch.from_numpy(canvas).float() / 255
-        found[part] = interpolate(scaled, pixels.shape[1:], mode="bilinear", antialias=True)
-    return found
+        overlaid[part] = interpolate(scaled, pixels.shape[1:], mode="bilinear", antialias=True)
+    return overlaid
 
 
 def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN) -> Problem:
