@@ -98,6 +98,7 @@ def test_the_figure_has_a_line_a_task(tmp_path):
     rng = np.random.default_rng(0)
     run = write(tmp_path / "run.h5", rng.uniform(0.5, 1, (200, 2)))
     ax = plots.weighting(weighting([run]))
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["left", "right"]
+    told = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert told == ["left", "right", "middle 80 % of steps"]
     assert len(ax.lines[0].get_xdata()) == 50
     plt.close("all")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -78,8 +79,23 @@ def test_hovering_shows_the_numbers_of_the_table(browser: Browser, file: Path) -
     chart.scroll_into_view_if_needed()
     mark = chart.locator(".mark-symbol path").last
     mark.hover(force=True)
-    told = page.locator("#vg-tooltip-element.visible").inner_text()
-    assert {"series", "train loss", "gap"} <= set(told.replace("\t", "\n").split("\n"))
+    cells = page.locator("#vg-tooltip-element.visible td").all_inner_texts()
+    told = dict(zip(cells[::2], cells[1::2], strict=True))
+    assert {"series", "train loss", "gap", "low", "high"} == set(told)
+    assert all(digits(told[name]) <= 3 for name in ("train loss", "gap", "low", "high"))
+    with page.expect_download() as saved:
+        page.locator("a[download='gap-summary.csv']").click()
+    ends = pd.read_csv(saved.value.path())[
+        ["common_loss", "matched", "matched_low", "matched_high"]
+    ]
+    shown = [float(told[name]) for name in ("train loss", "gap", "low", "high")]
+    assert np.isclose(ends, shown, rtol=6e-3, atol=0).all(axis=1).any(), (shown, ends)
+
+
+def digits(number: str) -> int:
+    """Count the significant digits of what is written with a point or an exponent."""
+    mantissa = number.lstrip("-").partition("e")[0]
+    return len(mantissa.replace(".", "").lstrip("0")) if "." in mantissa else 1
 
 
 def test_unticking_hides_a_series(browser: Browser, file: Path) -> None:

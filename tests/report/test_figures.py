@@ -7,6 +7,7 @@ from matplotlib import pyplot as plt
 
 from tests.plots.test_gap import result
 from trajlab.analysis import Gap
+from trajlab.plots.key import share
 from trajlab.report.figures import draw, render, svg
 
 
@@ -26,6 +27,27 @@ def test_each_task_has_a_panel_with_its_own_lines() -> None:
         4,
         3,
     ]  # and the key of two bands
+
+
+def test_panels_of_the_same_lines_share_one_key() -> None:
+    made = joined(*(result({"+same": 1, "+noisy": -1}, task=f"task {i}") for i in range(3)))
+    drawn = draw("gap", made)
+    assert not any(axes.get_legend() for axes in drawn.axes)
+    (key,) = drawn.legends
+    bands = ["interval at each loss", "band for the whole curve"]
+    assert [text.get_text() for text in key.get_texts()] == ["+same", "+noisy", *bands]
+    assert key.get_title().get_text() == "against method=single"
+
+
+def test_panels_that_draw_one_name_in_two_ways_keep_their_keys() -> None:
+    for changed in ({"color": "red"}, {"linestyle": "--"}, {"marker": "s"}):
+        figure, panels = plt.subplots(1, 2)
+        for axes, look in zip(panels, ({}, changed), strict=True):
+            axes.plot([0, 1], **{"color": "blue", "label": "a"} | look)
+            axes.legend()
+        assert share(figure) is None
+        assert all(axes.get_legend() for axes in panels)
+        plt.close(figure)
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 4, 7])

@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from tests.analysis.results import made_up
 from trajlab.analysis import Result
-from trajlab.plots.style import LONGEST, MOST_NAMED, PALETTE
+from trajlab.plots.key import MOST_NAMED
+from trajlab.plots.style import LONGEST, PALETTE
 from trajlab.report.figures import draw, palette
 
 LONG = (r"a_name_of_a_task_that_is_long_for_a_figure_$\alpha_1$", "_private", "'$x$' \"$y_z$\"")
@@ -131,7 +133,7 @@ def check(figure: Figure) -> None:
             assert edge.containsy(box.y1), text
     boxes = [axes.get_window_extent() for axes in shown]
     assert min(box.height for box in boxes) > 0.3 * max(box.width for box in boxes)
-    for legend in filter(None, (axes.get_legend() for axes in shown)):
+    for legend in legends(figure):
         box = legend.get_window_extent(renderer)
         assert not any(box.overlaps(other) for other in boxes)
         assert edge.containsx(box.x0), legend
@@ -139,10 +141,23 @@ def check(figure: Figure) -> None:
         assert edge.containsy(box.y0), legend
 
 
+def legends(figure: Figure) -> list[Legend]:
+    return [*filter(None, (axes.get_legend() for axes in figure.axes)), *figure.legends]
+
+
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("number", [1, 6, 40])
 def test_it_stays_inside(name: str, number: int) -> None:
     check(draw(name, FIGURES[name](number)))
+
+
+def test_a_key_of_many_tasks_and_a_long_name_is_not_taller_than_the_panels() -> None:
+    for width in (None, 6.9):
+        figure = draw("weighting", weighting(40), width=width)
+        check(figure)
+        (key,) = legends(figure)  # once for both methods
+        panels = [axes.get_window_extent().height for axes in figure.axes]
+        assert key.get_window_extent().height < 0.8 * min(panels)
 
 
 @pytest.mark.parametrize("number", [1, 40])
@@ -161,10 +176,9 @@ def test_it_has_the_width_of_a_paper(name: str, width: float) -> None:
 
 
 def colours(figure: Figure) -> dict[str, str]:
-    legends = filter(None, (axes.get_legend() for axes in figure.axes))
     return {
         text.get_text().partition(",")[0]: to_hex(handle.get_color())
-        for legend in legends
+        for legend in legends(figure)
         for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)
         if hasattr(handle, "get_color")
     }

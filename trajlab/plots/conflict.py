@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 
 from trajlab.analysis import Conflict
 from trajlab.plots.figure import figure
+from trajlab.plots.key import legend
 from trajlab.plots.layers import layers
-from trajlab.plots.style import INK, Places, Series, legend, say, series
+from trajlab.plots.style import INK, Places, Series, say, series
 
 WINDOWS = 50  # points of a line: a step's cosine is too noisy to be drawn by itself
 DISTINCT = 10  # pairs that can still be told apart

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 
 from trajlab.analysis import Correlation
 from trajlab.plots.figure import figure
-from trajlab.plots.style import Places, Series, fitted, legend, plain, say, series
+from trajlab.plots.key import legend
+from trajlab.plots.style import Places, Series, fitted, plain, say, series
 
 NAMED = 12  # points that have room for their names
 

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 
 from trajlab.analysis import Conflict
 from trajlab.plots.figure import figure
-from trajlab.plots.style import INK, Places, legend, say, series
+from trajlab.plots.key import legend
+from trajlab.plots.style import INK, Places, say, series
 
 
 @figure

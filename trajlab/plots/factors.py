@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from trajlab.analysis import Factors
 from trajlab.analysis.factors.quadrants import factor_names
 from trajlab.plots.figure import figure
-from trajlab.plots.style import INK, Places, fitted, legend, plain, say, series
+from trajlab.plots.key import legend
+from trajlab.plots.style import INK, Places, fitted, plain, say, series
 
 CLEAR = 2  # standard errors
 EDGE = 12  # beyond so many, a mark stands at the edge

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 
 from trajlab.analysis import Front
 from trajlab.plots.figure import figure
-from trajlab.plots.style import Places, Series, legend, plain, say, series
+from trajlab.plots.key import legend
+from trajlab.plots.style import Places, Series, plain, say, series
 
 
 @figure

@@ -10,7 +10,8 @@ from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.interface.tables import records
 from trajlab.analysis.runs.recorded import is_quantity
 from trajlab.plots.figure import figure
-from trajlab.plots.style import INK, Places, Series, fitted, legend, plain, say, series
+from trajlab.plots.key import legend
+from trajlab.plots.style import INK, Places, Series, fitted, plain, say, series
 
 WILD = 4  # times the usual width of an interval, from which on a gap may leave the picture
 _BANDS = {"interval at each loss": 0.18, "band for the whole curve": 0.07}
@@ -23,8 +24,9 @@ def gap(result: Gap, ax: Axes, places: Places | None) -> None:
     Training runs from left to right: the loss that is matched falls along a logarithmic axis, or
     the clock runs along it. A line is one comparison, underlaid where it is significant; the shade
     is the interval at each loss, the paler one around it is to hold the whole curve at once; the
-    large mark is the onset. The upright bar ends the line at the lowest loss that all runs' curves
-    share: the gap there with its interval, which the verdict tells as that at equal loss.
+    large mark is the onset, whose loss the key tells where the figure has one panel. The upright
+    bar ends the line at the lowest loss that all runs' curves share: the gap there with its
+    interval, which the verdict tells as that at equal loss.
 
     References
     ----------
@@ -101,6 +103,7 @@ def _draw(ax: Axes, line: Series, onset: float) -> None:
     significant = np.where(rows["significant"].fillna(False).astype(bool), height, np.nan)
     ax.plot(loss, significant, color=line.color, alpha=0.35, linewidth=6, solid_capstyle="butt")
     begins = np.isfinite(onset)
+    told = f"{line.label}, onset at {onset:.2g}" if begins else f"{line.label}, no onset"
     ax.plot(
         loss,
         height,
@@ -109,7 +112,7 @@ def _draw(ax: Axes, line: Series, onset: float) -> None:
         marker=line.marker,
         markersize=4,
         markevery=max(1, len(loss) // 8),
-        label=f"{line.label}, onset at {onset:.2g}" if begins else f"{line.label}, no onset",
+        label=told if len(ax.figure.axes) == 1 else line.label,  # panels share the key
     )
     if begins:
         at = np.interp(np.log(onset), np.log(loss), height)

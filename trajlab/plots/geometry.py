@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 
 from trajlab.analysis import Geometry
 from trajlab.plots.figure import figure
-from trajlab.plots.style import Places, legend, say, series
+from trajlab.plots.key import legend
+from trajlab.plots.style import Places, say, series
 
 
 @figure

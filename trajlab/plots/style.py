@@ -4,14 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from math import ceil
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch
-from matplotlib.transforms import ScaledTranslation
 
 from trajlab.escapes import inert
 
@@ -22,8 +18,6 @@ PALETTE = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#9
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (10, 2)))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 LONGEST = 24  # letters of a name in a figure: the tables have it in full
-MOST_NAMED = 40  # series that a legend names
-_LETTER, _HANDLE = 0.007, 0.06  # inches of a letter and of a handle, by points of the font
 
 Places = Mapping[str, int]  # a group's name to its place in the palette
 
@@ -138,65 +132,6 @@ def say(ax: Axes, sentence: str) -> None:
     """Write into axes that have nothing to show why that is."""
     ax.set(xticks=[], yticks=[])
     ax.text(0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", color=INK)
-
-
-def legend(ax: Axes, title: str = "", bands: Mapping[str, float] | None = None) -> None:
-    """Put the legend under the axes, where it hides no point; none where nothing is named.
-
-    Parameters
-    ----------
-    ax
-        Axes that were drawn in.
-    title
-        What the series are held against.
-    bands
-        What each shade stands for, and how dark it is.
-    """
-    handles, labels = ax.get_legend_handles_labels()
-    if len(labels) > MOST_NAMED:
-        handles, labels = handles[: MOST_NAMED - 1], labels[: MOST_NAMED - 1]
-        left_out = len(ax.get_legend_handles_labels()[1]) - len(labels)
-        handles.append(Patch(alpha=0))
-        labels.append(f"… and {left_out} more")
-    for name, shade in (bands or {}).items() if labels else ():
-        handles.append(Patch(color=INK, alpha=shade, linewidth=0))
-        labels.append(name)
-    if not labels:
-        return
-    below = ScaledTranslation(0, -_under(ax), ax.figure.dpi_scale_trans)
-    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0)}
-    ax.legend(
-        handles,
-        labels,
-        title=title or None,
-        title_fontsize="small",
-        frameon=False,
-        fontsize="small",
-        ncols=columns(labels, ax.get_window_extent().width / ax.figure.dpi),
-        **place,
-        bbox_transform=ax.transAxes + below,
-    )
-
-
-def columns(labels: Sequence[str], width: float) -> int:
-    """Return in how many columns the labels of a legend find room in so many inches."""
-    size = float(mpl.rcParams["font.size"])
-    widths = [
-        size * (_HANDLE + _LETTER * max(map(len, each.replace(r"\$", "$").split("\n"))))
-        for each in labels
-    ]
-
-    def taken(number: int) -> float:
-        high = ceil(len(widths) / number)
-        return sum(max(widths[first : first + high]) for first in range(0, len(widths), high))
-
-    fitting = [number for number in range(1, len(labels) + 1) if taken(number) <= width]
-    return max(fitting, default=1)
-
-
-def _under(ax: Axes) -> float:
-    """Return the inches that tick labels and the axis label take under the axes."""
-    return 0.45 + 0.2 * ax.get_xlabel().count("\n")
 
 
 def _names(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

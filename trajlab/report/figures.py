@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from trajlab.analysis.interface.result import Result
 from trajlab.analysis.interface.tables import group_columns
 from trajlab.analysis.runs.groups import group_keys
+from trajlab.plots.key import share
 from trajlab.plots.style import Places, fitted, label, plain, series
 from trajlab.report.catalog import ANALYSES
 from trajlab.store import Trajectory
@@ -78,10 +79,13 @@ def draw(
             axes.set_title(_title(title, wide / columns), fontsize="medium")
         for axes in grid[len(drawn) :]:
             axes.set_visible(False)
-        legends = [legend for axes in grid if (legend := axes.get_legend())]
         FigureCanvasAgg(figure)  # lets legends be measured
-        under = max((each.get_window_extent().height for each in legends), default=0)
-        figure.set_figheight(rows * (high + under / figure.dpi))
+        if key := share(figure):
+            under = key.get_window_extent().height
+        else:
+            legends = [legend for axes in grid if (legend := axes.get_legend())]
+            under = rows * max((each.get_window_extent().height for each in legends), default=0)
+        figure.set_figheight(rows * high + under / figure.dpi)
     return figure
 
 

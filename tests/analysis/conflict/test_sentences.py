@@ -27,9 +27,11 @@ def test_batch_cosines_are_told_once_a_group_with_their_limits():
     told = told_of(pair())
     assert told["task"].tolist() == [""]
     assert told["sentence"][0] == (
-        "Batch gradients of left and right: mean cosine over training +0.2 [+0.1, +0.3], negative "
-        "at 0.25 of the recorded steps (n = 5); batch cosines mostly measure noise."
+        "Batch gradients of left and right: mean cosine over training +0.2 [+0.1, +0.3]; of the "
+        "steps recorded, 25 % oppose (n = 5); batch cosines mostly measure noise."
     )
+    (rare,) = told_of(pair(share_conflicting=0.00123456))["sentence"]
+    assert "of the steps recorded, 0.123 % oppose" in rare
     several = told_of(pair(), pair(-0.1, task_b="top"))
     (sentence,) = several["sentence"]
     assert (
@@ -100,6 +102,6 @@ def shares(*values):
 
 def test_the_share_of_the_gradient_norm_is_told():
     (few,) = told_of(tasks=shares(0.25, 0.75))["sentence"]
-    assert few == "Share of the gradient norm over training: t1 0.75, t0 0.25."
+    assert few == "Share of the gradient norm over training: t1 75 %, t0 25 %."
     (many,) = told_of(tasks=shares(*np.full(8, 0.1), 0.2))["sentence"]
-    assert "largest and smallest of 9 tasks: t8 0.2, t7 0.1." in many
+    assert "largest and smallest of 9 tasks: t8 20 %, t7 10 %." in many

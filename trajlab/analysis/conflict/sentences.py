@@ -11,7 +11,7 @@ import numpy as np
 from trajlab.analysis.conflict.corrected import NOISE
 from trajlab.analysis.interface.sentence import FEWEST_RUNS, TOLD_SINGLY, Row, Sentence, Statement
 from trajlab.analysis.interface.tables import records
-from trajlab.analysis.interface.words import estimate, span
+from trajlab.analysis.interface.words import estimate, percent, span
 from trajlab.lazy import pd
 
 _CORRECTED = ("corrected_cosine", "corrected_low", "corrected_high")
@@ -82,8 +82,8 @@ def of_batches(pairs: Sequence[Row]) -> Statement:
         numbers = {name: row[name] for name in names}
         text = (
             f"batch gradients of {row['pair']}: mean cosine over training "
-            f"{estimate(row, 'mean_cosine')}, negative at {row['share_conflicting']:.2g} of the "
-            f"recorded steps (n = {int(row['n_runs'])})"
+            f"{estimate(row, 'mean_cosine')}; of the steps recorded, "
+            f"{percent(row['share_conflicting'])} oppose (n = {int(row['n_runs'])})"
         )
     else:
         said, numbers = span(known, "mean_cosine", "pair")
@@ -103,7 +103,7 @@ def of_shares(tasks: Sequence[Row]) -> Statement:
     """
     ordered = sorted(tasks, key=lambda row: -float(row["norm_share"]))
     shown = ordered if len(ordered) <= TOLD_SINGLY else [ordered[0], ordered[-1]]
-    said = ", ".join(f"{row['task']} {row['norm_share']:.2g}" for row in shown)
+    said = ", ".join(f"{row['task']} {percent(row['norm_share'])}" for row in shown)
     which = "" if shown is ordered else f", largest and smallest of {len(ordered)} tasks"
     numbers = {f"norm_share of {row['task']}": row["norm_share"] for row in shown}
     return f"Share of the gradient norm over training{which}: {said}.", numbers

@@ -29,3 +29,8 @@ def span(rows: Sequence[Row], name: str, label: str = "task") -> tuple[str, dict
     ends = min(rows, key=lambda row: row[name]), max(rows, key=lambda row: row[name])
     first, last = (f"{row[name]:+.3g} ({row[label]})" for row in ends)
     return f"from {first} to {last}", {"lowest": ends[0][name], "highest": ends[1][name]}
+
+
+def percent(share: float) -> str:
+    """Write a share as a reader says it, ``21 %``; what is not nothing is never told as 0 %."""
+    return f"{100 * share:.3g} %"

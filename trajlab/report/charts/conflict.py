@@ -104,8 +104,9 @@ def _layers(rows: pd.DataFrame) -> Spec:
     return figure(
         shown,
         f"Mean cosine of the task gradients by layer, {told}.",
-        mark={"type": "rect", "tooltip": True, "aria": False},
+        mark={"type": "rect", "aria": False},
         encoding={
+            "tooltip": tooltip("layer", "step", "cosine"),
             "x": {"field": "step", "type": "ordinal", "axis": {"labelOverlap": True}},
             "y": {"field": "layer", "type": "nominal", "sort": order, "title": None}
             | {"axis": {"labelOverlap": len(order) > MOST_LAYERS}},

@@ -2,9 +2,16 @@
 "use strict";
 const trajlabDraw = (() => {
   const views = new WeakMap();
+  const written = (value) => {  // three significant digits, as in the tables; a name is text
+    if (typeof value !== "number") return String(value).replace(/&/g, "&amp;").replace(/</g, "&lt;");
+    const size = Math.abs(value);
+    if ((Number.isInteger(value) || size >= 1000) && size < 1e9) return value.toFixed(0);
+    const short = Number(value.toPrecision(3));
+    return size < 1e-4 || size >= 1e9 ? short.toExponential() : String(short);
+  };
   const options = {
     mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false,
-    tooltip: { disableDefaultStyle: true },
+    tooltip: { disableDefaultStyle: true, sanitize: written },
   };
   const hidden = (section) =>
     [...section.querySelectorAll(".series input:not(:checked)")].map((box) => box.value);
