@@ -2,12 +2,15 @@
 
 import time
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from tests.report.test_page import record
+from trajlab.analysis import diagnose
+from trajlab.report.live import state
 from trajlab.report.live.server import application
 from trajlab.report.live.state import Live, Sections
 from trajlab.store import Column, Table, Writer
@@ -94,6 +97,64 @@ def test_a_damaged_file_costs_its_own_row(folder: Path) -> None:
     assert "5 runs" in html["progress"]
     assert f"Cannot be read: {path}" in html["progress"]
     assert "against method=single" in html["overview"]
+
+
+def test_descriptive_only_stands_until_three_seeds_are_complete(tmp_path: Path) -> None:
+    def said(seed: int) -> str:
+        record(tmp_path / f"single{seed}.h5", "single", seed, ["left"])
+        record(tmp_path / f"uniform{seed}.h5", "uniform", seed, ["left", "right"])
+        return settled(live).html["verdict"]
+
+    live = Live([str(tmp_path)], {})
+    said(0)
+    assert "Descriptive only (n = 2 against 2): Δ" in said(1)
+    assert "Descriptive only" not in said(2)
+
+
+def test_runs_are_listed_and_filtered_while_the_verdict_is_being_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, made = Event(), Event(), []
+
+    def slow(*arguments: object, **settings: object) -> object:
+        made.append(arguments)
+        begun.set()
+        assert go_on.wait(60)
+        return diagnose(*arguments, **settings)
+
+    monkeypatch.setattr(state, "diagnose", slow)
+    live = Live([str(folder)], {})
+    live.sections()
+    assert begun.wait(60)
+    record(folder / "single9.h5", "single", 9, ["left"])
+    for where, number in (("", 7), ("method=single", 4), ("method=uniform", 3)):
+        known = live.sections(where)
+        assert list(known.html) == ["progress"]  # the verdict is not there, and nobody waits for it
+        assert f"{number} runs" in known.html["progress"]
+    for _ in range(5):
+        live.sections()
+    assert len(made) == 1  # one is made at a time, however often one looks
+    go_on.set()
+    assert "overview" in settled(live).html
+
+
+def test_what_did_not_change_is_not_made_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def counted(*arguments: object, **settings: object) -> object:
+        made.append(arguments)
+        return diagnose(*arguments, **settings)
+
+    monkeypatch.setattr(state, "diagnose", counted)
+    live = Live([str(folder)], {})
+    settled(live)
+    live._pages[""].again = 0.0  # it has rested
+    for _ in range(3):
+        live.sections()
+        assert not live._pages[""].making
+    assert len(made) == 1
 
 
 def test_only_runs_that_meet_the_conditions_are_shown(folder: Path) -> None:

@@ -125,28 +125,27 @@ def _spread(runs: list[Trajectory], keys: Sequence[str]) -> tuple[list[Trajector
 
 def _tables(run: Trajectory) -> Iterable[tuple[str, pd.DataFrame]]:
     """Yield each task with its evaluations: a row a step, and a column a measure and axis."""
-    parts = []
+    parts: dict[str, list[pd.DataFrame]] = {}
     for name in run.tables:
         if not name.startswith("evaluations/"):
             continue
-        frame, table = run.frame(name), run.table(name)
-        told = [str(column) for column in frame if column not in _ABOUT]
-        of_tasks = [column for column in told if table.axes(column) == ("step", "task")]
-        scores = [column for column in of_tasks if is_numeric_dtype(frame[column])]
-        split = name.removeprefix("evaluations/")
-        words = {score: Axis(loss=f"{split}/{score}").name for score in scores}
-        parts.append(frame.set_index(["task", "step"])[scores].rename(columns=words))
-    if not parts:
-        return
-    clocks = {name: reading for name in _CLOCKS if (reading := _clock(run, name))}
-    whole = pd.concat(parts, axis="columns").sort_index()
-    for task, rows in whole.groupby("task", sort=False):
-        own = rows.droplevel("task").reset_index().dropna(axis="columns", how="all")
+        table, split = run.table(name), name.removeprefix("evaluations/")
+        of_tasks = [each.name for each in table.declared.columns if each.axes == ("step", "task")]
+        scores = [n for n in of_tasks if n not in _ABOUT and is_numeric_dtype(table[n])]
+        told = {Axis(loss=f"{split}/{score}").name: table[score] for score in scores}
+        steps = pd.Index(table["step"], name="step")
+        for place, task in enumerate(table["task"] if told else ()):
+            own = {measure: values[:, place] for measure, values in told.items()}
+            parts.setdefault(str(task), []).append(pd.DataFrame(own, steps))
+    clocks = {name: reading for name in _CLOCKS if parts and (reading := _clock(run, name))}
+    for task, evaluated in parts.items():
+        whole = pd.concat(evaluated, axis="columns").sort_index()
+        known = whole.reset_index().dropna(axis="columns", how="all")
         read = {
-            _words(name): np.interp(own["step"], *reading, left=np.nan, right=np.nan)
+            _words(name): np.interp(known["step"], *reading, left=np.nan, right=np.nan)
             for name, reading in clocks.items()
         }
-        yield str(task), own.assign(**read)
+        yield task, known.assign(**read)
 
 
 def _clock(run: Trajectory, name: str) -> tuple[Any, Any] | None:
