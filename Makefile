@@ -8,13 +8,17 @@ FILE ?= study.toml
 STUDY_RUNS ?= runs/$(STUDY)
 STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
-.PHONY: help datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples test wheel-check crash-test logs-check lint env clean soak
+.PHONY: help datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples bench-view test wheel-check crash-test logs-check lint env clean soak presets-test
 
 help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 datasets: env  ## train and record the runs that come with trajlab, anew (a quarter of an hour)
-	$(BIN)/python datasets/make.py
+	$(BIN)/python examples/packaged_runs/make.py
+
+docs: env  ## build the site into docs/_build/html, offline; every warning and broken link is an error
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	MPLBACKEND=agg $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
@@ -57,6 +61,10 @@ bench-curvature: env  ## accuracy of curvature against products and time, beside
 bench-examples: env  ## what gradients of single examples cost, and the check of a few
 	$(BIN)/python -m benchmarks.examples
 
+bench-view: env  ## trajlab view of 300 runs in Chromium: seconds until it shows, memory of the server
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.view
+
 bench-integrations: env  ## what recording adds to a step in each framework, next to its own logger
 	$(BIN)/python benchmarks/integrations.py
 
@@ -70,6 +78,9 @@ test: lint  ## lint, the examples in docstrings, then the whole test suite (two 
 
 study-test: env  ## two minutes of translation into two languages (apt-get install libreoffice-help-en-us libreoffice-help-de libreoffice-help-fr)
 	TRAJLAB_STUDY=1 $(BIN)/python -m pytest -s tests/study/test_translation.py
+
+presets-test: env  ## light(), paper() and full() on every model of the zoo of single examples, bit for bit
+	TRAJLAB_PRESETS=1 $(BIN)/python -m pytest -n 2 tests/record/test_presets.py
 
 wheel-check: env  ## build wheel and sdist, install in an empty environment, use it; PYTHONS="…", TORCH=--without-torch
 	$(BIN)/python tests/packaging/wheel.py $(TORCH) $(PYTHONS)

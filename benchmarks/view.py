@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.many import record_many
 
@@ -59,7 +59,7 @@ def measure(folder: Path) -> dict[str, float]:
     }
 
 
-def _look(page) -> float:
+def _look(page: Page) -> float:
     """Return the seconds that the server takes to tell what changed, where nothing did."""
     began = time.monotonic()
     page.evaluate("fetch('state?where=').then((answer) => answer.text())")

@@ -7,6 +7,7 @@ Run by ``make wheel-check``; ``PYTHONS="python3.11 python3.13"`` names the inter
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -16,6 +17,36 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_TORCH = "import trajlab.analysis, trajlab.plots, trajlab.cli.main"
+RUNS, FRONTS = "runs/digits-two-tasks", "runs/digits-fronts"
+GRID = "--group-by weight --group-by lr"
+FIRST = f"{RUNS}/single-seed0.h5"
+# what a plain install has to run: every command that `--help` offers and that serves no page
+COMMANDS = f"""
+datasets
+datasets digits-two-tasks
+datasets digits-fronts
+info {RUNS}
+gap {RUNS} --figure gap.png
+conflict {RUNS} --figure conflict.svg
+factors {RUNS}
+geometry {RUNS}
+correlate {FRONTS} --x min_train_loss --y final_metric --group-by stage {GRID}
+front {FRONTS} --metric accuracy {GRID} --fresh stage=fresh
+weighting {FRONTS} --group-by stage {GRID}
+watch {FIRST} --once
+export {RUNS} --table losses --out losses.csv
+check {RUNS}
+repair {FIRST} saved.h5
+view --help
+study --help
+import --help
+merge --help
+"""
+WITH_TORCH = f"""
+diagnose {RUNS}
+quickstart
+diagnose runs/quickstart --force
+"""
 
 
 def say(sentence: str) -> None:
@@ -64,16 +95,28 @@ def try_wheel(wheel: Path, python: str, folder: Path, *, torch: bool) -> None:
         call(*pip, "--no-deps", wheel)
         call(*pip, *(r for r in requirements(wheel) if not r.startswith(("torch", "pyhessian"))))
         call(binaries / "python", "-c", WITHOUT_TORCH)
-        say(f"{version}: installs; analyses, figures and commands load without torch")
+        run(binaries, COMMANDS, folder)
+        say(f"{version}: installs; analyses, figures and commands run without torch")
         return
     # torch first and pinned, as the README says: so no other package chooses its build
     call(*pip, *re.findall(r"^torch==.*", (ROOT / "constraints.txt").read_text(), flags=re.M))
     call(*pip, wheel)
-    for command in (["--help"], ["quickstart"], ["diagnose", "runs/quickstart", "--force"]):
-        call(binaries / "trajlab", *command, cwd=folder)
+    run(binaries, COMMANDS + WITH_TORCH, folder)
     if not (folder / "runs" / "quickstart" / "report.html").stat().st_size:
         sys.exit("the quickstart wrote no page")
-    say(f"{version}: installs; quickstart and diagnose run")
+    say(f"{version}: installs; every command runs")
+
+
+def run(binaries: Path, commands: str, folder: Path) -> None:
+    """Type commands, and see that none that `--help` offers is left out."""
+    for name in ("runs", "gap.png", "conflict.svg", "losses.csv", "saved.h5", "report.html"):
+        shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink(True)
+    offered = re.findall(r"^  ([a-z]+)  ", call(binaries / "trajlab", "--help"), flags=re.M)
+    tried = {line.split()[0] for line in (COMMANDS + WITH_TORCH).split("\n") if line}
+    if left := set(offered) - tried:
+        sys.exit(f"the wheel check leaves out {', '.join(sorted(left))}")
+    for line in filter(None, commands.split("\n")):
+        call(binaries / "trajlab", *line.split(), cwd=folder)
 
 
 def main() -> None:

@@ -249,3 +249,29 @@ def test_sinks_pickle_and_recorders_say_why_they_do_not(tmp_path: Path) -> None:
         for copies in (pickle.dumps, copy.deepcopy):
             with pytest.raises(TrajlabError, match="make it in the process that trains"):
                 copies(recorder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"task_losses": {"left": 1.0}}, "task_losses= is no function"),
+        ({"predict": 3}, "predict= is no function"),
+        ({"shared": ["trunk.0.weight"]}, "'trunk.0.weight', which is no parameter"),
+        ({"sinks": ["tensorboard"]}, "sinks= takes a list of sinks"),
+        ({"sinks": Unreachable(1)}, "sinks= takes a list of sinks"),
+    ],
+)
+def test_settings_of_another_kind_are_refused_before_training(
+    tmp_path: Path, settings: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(TrajlabError, match=sentence):
+        train(tmp_path / "run.h5", **settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_model_and_no_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrajlabError, match="the model is a dict"):
+        Recorder(tmp_path / "run.h5", {}, tasks=TASKS)
+    for data in ("cifar", 5):
+        with pytest.raises(TrajlabError, match="holds no batches; pass a loader"):
+            probes.GradientNoise(1, data)

@@ -1,7 +1,8 @@
 """Runs that come with trajlab, so that everything can be tried before anything is trained.
 
-Documentation, notebooks and examples speak of these. ``datasets/make.py`` of the repository trains
-and records them; ``trajlab datasets NAME`` copies them into a folder of one's own.
+Documentation, notebooks and examples speak of these. ``examples/packaged_runs/make.py`` of the
+repository trains and records them; ``trajlab datasets NAME`` copies them into a folder of one's
+own.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,9 @@ DATASETS: Mapping[str, str] = {
     "digits-two-tasks": (
         "A task alone, beside its like and beside noise, five seeds each, on handwritten digits; "
         "every quantity recorded."
+    ),
+    "fashion-mtl": (
+        "The same design on a tenth of Fashion-MNIST, three seeds each: Mueller et al. (2024)."
     ),
     "digits-fronts": (
         "Two tasks in a narrow trunk: five weightings, two optimizers, two learning rates, and "

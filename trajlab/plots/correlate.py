@@ -1,5 +1,7 @@
 """A correlation, as the points behind it."""
 
+from typing import Any
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -35,7 +37,7 @@ def correlate(result: Correlation, ax: Axes, places: Places | None) -> None:
         middle = points["x_value"].mean()
         for unit, x, y in points[["unit", "x_value", "y_value"]].itertuples(index=False):
             left, ha = (5, "left") if x <= middle else (-5, "right")  # towards the middle
-            place = {"textcoords": "offset points", "fontsize": "small", "ha": ha}
+            place: dict[str, Any] = {"textcoords": "offset points", "fontsize": "small", "ha": ha}
             ax.annotate(plain(fitted(str(unit))), (x, y), (left, 4), **place)
     ax.margins(0.2)
     legend(ax)

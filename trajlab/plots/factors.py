@@ -41,8 +41,7 @@ def factors(result: Factors, ax: Axes, places: Places | None) -> None:
                 label=line.label if ended else None,
             )
     for fill, label in ((INK, "over whole runs"), ("white", "at equal training loss")):
-        style = {"color": INK, "marker": "o", "linestyle": "none", "markerfacecolor": fill}
-        ax.plot([], [], label=label, **style)
+        ax.plot([], [], color=INK, marker="o", linestyle="none", markerfacecolor=fill, label=label)
     ax.set_yticks(range(len(names)), [plain(fitted(name.replace("_", " "))) for name in names])
     ax.set_ylim(-0.6, len(names) - 0.4)
     ax.set_xlim(-EDGE - 1, EDGE + 1)

@@ -180,7 +180,7 @@ def legend(ax: Axes, title: str = "", bands: Mapping[str, float] | None = None) 
 
 def columns(labels: Sequence[str], width: float) -> int:
     """Return in how many columns the labels of a legend find room in so many inches."""
-    size = mpl.rcParams["font.size"]
+    size = float(mpl.rcParams["font.size"])
     widths = [
         size * (_HANDLE + _LETTER * max(map(len, each.replace(r"\$", "$").split("\n"))))
         for each in labels

@@ -22,7 +22,7 @@ from trajlab.record.moment import Moment, Predict, TaskLosses
 from trajlab.record.probes.probe import Probe
 from trajlab.record.recording import Recording, mark_rate, mark_shared, mark_skipped, opened
 from trajlab.record.rows import Rows
-from trajlab.record.sinks import Mirror, Sink
+from trajlab.record.sinks import Mirror, Sink, check_sinks
 from trajlab.store import NullWriter, Trajectory
 from trajlab.store.parts import exists, located
 
@@ -131,6 +131,7 @@ class Recorder(Recording):
         setup = Setup.of(model, tasks, shared, **told)
         self._tasks = setup.tasks
         check_probes(probes, setup)
+        check_sinks(sinks)
         self._earlier = Trajectory(path) if resume and exists(located(path)) else None
         how = {"resume": resume, "from_step": from_step, "allow_changes": allow_changes}
         writer = opened(path, setup, metadata, **how)

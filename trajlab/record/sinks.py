@@ -93,6 +93,18 @@ class WandB(Sink):
         """Do nothing: who began the run ends it."""
 
 
+def check_sinks(sinks: Sequence[Sink]) -> None:
+    """Raise if something else than sinks is given.
+
+    Raises
+    ------
+    TrajlabError
+        Saying what to give.
+    """
+    if isinstance(sinks, Sink) or not all(isinstance(sink, Sink) for sink in sinks):
+        raise TrajlabError("sinks= takes a list of sinks, as [sinks.TensorBoard(folder)]")
+
+
 class Mirror:
     """Passes rows on to sinks.
 

@@ -79,8 +79,8 @@ def draw(
         for axes in grid[len(drawn) :]:
             axes.set_visible(False)
         legends = [legend for axes in grid if (legend := axes.get_legend())]
-        renderer = FigureCanvasAgg(figure).get_renderer()
-        under = max((each.get_window_extent(renderer).height for each in legends), default=0)
+        FigureCanvasAgg(figure)  # lets legends be measured
+        under = max((each.get_window_extent().height for each in legends), default=0)
         figure.set_figheight(rows * (high + under / figure.dpi))
     return figure
 

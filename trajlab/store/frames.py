@@ -136,5 +136,5 @@ def next_frame(file: File, at: int, most: int) -> tuple[int | None, int]:
         else:
             (length,) = _CRC.unpack_from(content[found + 4 :].ljust(4, b"\0"))
             at += found + 1
-            read += min(length, FACTS)
+            read += length if length <= min(FACTS, file.size) else 0
     return None, read

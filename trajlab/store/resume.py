@@ -78,7 +78,8 @@ def _continued(path: Path, earlier: Header, header: Header, allow_changes: bool)
         )
     changed = _differences(earlier.metadata, metadata)
     before, now = set(earlier.shared), set(header.shared)
-    if not before <= now and not now <= before:  # else some were frozen or unfrozen
+    others = not before <= now and not now <= before  # else some were frozen or unfrozen
+    if others:
         changed += _differences(
             {"shared parameters": earlier.shared}, {"shared parameters": header.shared}
         )
@@ -91,7 +92,7 @@ def _continued(path: Path, earlier: Header, header: Header, allow_changes: bool)
         header,
         run_id=earlier.run_id,
         created=earlier.created,
-        shared=tuple(dict.fromkeys([*(() if changed else earlier.shared), *header.shared])),
+        shared=tuple(dict.fromkeys([*(() if others else earlier.shared), *header.shared])),
         metadata=metadata,
         sessions=earlier.sessions + header.sessions,
         last_part=max(earlier.last_part, *parts.numbers(path), 0),

@@ -163,7 +163,7 @@ def decompose(
         for group, side in zip(groups, sides, strict=True)
     ]
     if effects is not None:
-        error = np.linalg.norm([lowest_error(group, RULES[rule]) for group in groups])
+        error = np.asarray(np.linalg.norm([lowest_error(group, RULES[rule]) for group in groups]))
         further = widen(further, error, np.inf, confidence)
         own_reach = [
             widen(own, each, np.inf, confidence)

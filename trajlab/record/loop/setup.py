@@ -73,6 +73,11 @@ class Setup:
             pass.
         """
         names = check_tasks(tasks)
+        if not isinstance(model, nn.Module):
+            raise TrajlabError(f"the model is a {type(model).__name__}; give the nn.Module")
+        for name in ("task_losses", "predict"):
+            if beside.get(name) is not None and not callable(beside[name]):
+                raise TrajlabError(f"{name}= is no function; give fn(model, batch)")
         given = shared if shared is None or isinstance(shared, nn.Module) else list(shared)
         named = None if given is None else name_shared(unwrap(model), given)
         setup = cls(model=model, tasks=names, parameters=named, shared=given, **beside)

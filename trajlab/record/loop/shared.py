@@ -36,6 +36,12 @@ def name_shared(
         If one is not the model's, or none is trainable.
     """
     chosen = list(shared.parameters() if isinstance(shared, nn.Module) else shared)
+    for each in chosen:
+        if not isinstance(each, Tensor):
+            raise TrajlabError(
+                f"shared= holds {each!r}, which is no parameter; give a submodule of the model or "
+                "some of its parameters, not their names"
+            )
     wanted = {id(parameter) for parameter in chosen}
     found = {name: p for name, p in model.named_parameters() if id(p) in wanted}
     if len(found) < len(wanted):

@@ -47,6 +47,11 @@ class Sampled(Probe):
                 f"{type(self).__name__} measures on data of its own; pass data=, a loader or a "
                 "list of batches"
             )
+        if isinstance(data, str) or not isinstance(data, Iterable):
+            raise TrajlabError(
+                f"{type(self).__name__}(data={data!r}) holds no batches; pass a loader or a list "
+                "of them"
+            )
         self._data = data
         self._seed = seed
         self._sample: Sample | None = None

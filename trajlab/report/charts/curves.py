@@ -51,14 +51,14 @@ def curves(
     }
     if not tables:
         return []
-    present = {name: None for table in tables.values() for name in table}
+    present = {str(name): None for table in tables.values() for name in table}
     axes = [name for name in ("step", _LOSS, *map(_words, _CLOCKS)) if name in present]
     # A dot in a metric's name would be read as a path.
     columns = {f"c{number}": name for number, name in enumerate(present)}
     along = {key: name for axis in axes for key, name in columns.items() if name == axis}
     shown = {key: name for key, name in columns.items() if name not in axes or name == _LOSS}
     own = look((name for name, _, _ in tables), places)
-    at = {
+    at: dict[str, Spec] = {
         "x": {"field": "x", "type": "quantitative", "title": None},
         "y": {"field": "value", "type": "quantitative", "title": None},
     }
@@ -141,12 +141,12 @@ def _tables(run: Trajectory) -> Iterable[tuple[str, pd.DataFrame]]:
     clocks = {name: reading for name in _CLOCKS if (reading := _clock(run, name))}
     whole = pd.concat(parts, axis="columns").sort_index()
     for task, rows in whole.groupby("task", sort=False):
-        table = rows.droplevel("task").reset_index().dropna(axis="columns", how="all")
+        own = rows.droplevel("task").reset_index().dropna(axis="columns", how="all")
         read = {
-            _words(name): np.interp(table["step"], *reading, left=np.nan, right=np.nan)
+            _words(name): np.interp(own["step"], *reading, left=np.nan, right=np.nan)
             for name, reading in clocks.items()
         }
-        yield str(task), table.assign(**read)
+        yield str(task), own.assign(**read)
 
 
 def _clock(run: Trajectory, name: str) -> tuple[Any, Any] | None:

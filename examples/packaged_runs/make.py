@@ -13,7 +13,7 @@ from pathlib import Path
 
 from trajlab.study import file, runner
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGED = ROOT / "trajlab" / "datasets"
 EXPERIMENTS = {
     "digits-fronts": "fronts",
@@ -30,7 +30,7 @@ def make(name: str) -> None:
         script = f"examples/experiments/{EXPERIMENTS[name]}.py"
         subprocess.run([sys.executable, script, trained], cwd=ROOT, check=True)
     else:
-        study = replace(file.read(ROOT / "datasets" / f"{name}.toml"), runs=ROOT / trained)
+        study = replace(file.read(Path(__file__).with_name(f"{name}.toml")), runs=ROOT / trained)
         runner.train(study, runner.local(1), runner.Progress())
     shutil.rmtree(PACKAGED / name, ignore_errors=True)
     (PACKAGED / name).mkdir(parents=True)
