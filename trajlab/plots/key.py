@@ -85,8 +85,8 @@ def share(figure: Figure) -> Legend | None:
         return None
     for legend in own:
         legend.remove()
-    return figure.legend(
-        longest.legend_handles,
+    key: Legend = figure.legend(
+        [handle for handle in longest.legend_handles if handle is not None],
         list(looks),
         title=title or None,
         title_fontsize="small",
@@ -95,6 +95,7 @@ def share(figure: Figure) -> Legend | None:
         ncols=columns(list(looks), figure.get_figwidth() - _MARGIN),
         loc="outside lower center",
     )
+    return key
 
 
 def _looks(legend: Legend) -> dict[str, tuple[Any, ...]]:
