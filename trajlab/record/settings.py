@@ -28,7 +28,8 @@ def whole(what: str, value: Any, least: int = 0, below: float = float("inf")) ->
     TrajlabError
         If it is another thing, or out of range.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value < below:
+    kind = isinstance(value, Integral) and not isinstance(value, bool)
+    if not (kind and least <= value < below):
         to = f" to {below - 1}" if isfinite(below) else " on"
         raise TrajlabError(
             f"{what}={value!r} is out of range; give a whole number from {least}{to}"
@@ -77,11 +78,8 @@ def positive(what: str, value: Any) -> float:
     TrajlabError
         If it is another thing.
     """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, Real)
-        or not (value > 0 and isfinite(value))
-    ):
+    kind = isinstance(value, Real) and not isinstance(value, bool)
+    if not (kind and value > 0 and isfinite(value)):
         raise TrajlabError(f"{what}={value!r} is out of range; give a finite number above 0")
     return float(value)
 

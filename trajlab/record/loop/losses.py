@@ -49,10 +49,13 @@ def present_losses(
             )
     for task, weight in (weights or {}).items():
         if not (weight.ndim == 0 if isinstance(weight, Tensor) else isinstance(weight, Real)):
-            told = tuple(weight.shape) if isinstance(weight, Tensor) else repr(weight)
+            told = (
+                f"has shape {tuple(weight.shape)}"
+                if isinstance(weight, Tensor)
+                else f"is {weight!r}"
+            )
             raise TrajlabError(
-                f"the weight of task {task!r} is {told}; give a number or a tensor without "
-                "dimensions"
+                f"the weight of task {task!r} {told}; give a number or a tensor without dimensions"
             )
     present = {task: loss for task, loss in losses.items() if loss is not None}
     for task, loss in present.items():
