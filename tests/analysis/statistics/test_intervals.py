@@ -9,10 +9,11 @@ from trajlab.analysis.statistics.bootstrap import BOOTSTRAP_SAMPLES
 from trajlab.analysis.statistics.difference import difference
 from trajlab.analysis.statistics.intervals import (
     Difference,
+    item_error,
     mean_interval,
-    over_items,
     two_sd,
     welch,
+    widen,
 )
 
 
@@ -61,7 +62,7 @@ def test_the_error_over_items_adds_to_that_over_runs():
     rng = np.random.default_rng(0)
     runs, baseline = rng.normal(size=(2, 5))
     items = np.arange(50.0)
-    alone, both = welch(runs, baseline), over_items(welch(runs, baseline), items)
+    alone, both = welch(runs, baseline), widen(welch(runs, baseline), item_error(items), 49)
     over = items.std(ddof=1) ** 2 / 50
     assert both.error**2 == pytest.approx(alone.error**2 + over)
     freedom = both.error**4 / (alone.error**4 / alone.freedom + over**2 / 49)

@@ -131,6 +131,14 @@ def test_low_rank_in_float32() -> None:
     assert ends.top.value == pytest.approx(v.double().pow(2).sum().item(), rel=1e-5)
 
 
+def test_autocast_left_on_costs_no_precision() -> None:
+    spectrum, start = torch.linspace(-1, 2, 50), torch.ones(50)
+    plain = lanczos(lambda v: spectrum * v, start, tolerance=1e-6, limit=20)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = lanczos(lambda v: spectrum * v, start, tolerance=1e-6, limit=20)
+    assert found == plain
+
+
 def test_infinite_product_is_nan() -> None:
     ends = run(torch.full((3, 3), torch.inf))
     assert np.isnan(ends.top.value)

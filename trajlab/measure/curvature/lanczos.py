@@ -87,10 +87,11 @@ class _Basis:
     def orthogonalised(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return `image` without its parts along the vectors, and what these parts were."""
         along = []
-        for _ in range(2):  # twice is enough
-            for block in self._filled():
-                along.append(block @ image)
-                image = torch.addmv(image, block.mT, along[-1], alpha=-1)
+        with torch.autocast(image.device.type, enabled=False):  # which would halve the precision
+            for _ in range(2):  # twice is enough
+                for block in self._filled():
+                    along.append(block @ image)
+                    image = torch.addmv(image, block.mT, along[-1], alpha=-1)
         return image, torch.cat(along)
 
     def _filled(self) -> Iterator[Tensor]:
