@@ -74,7 +74,7 @@ bench-gram: env  ## what recording task gradients costs, beside others; QUICK=--
 
 test: lint  ## lint, the examples in docstrings, then the whole test suite (two workers)
 	$(BIN)/python -m pytest -q --doctest-modules trajlab
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 study-test: env  ## two minutes of translation into two languages (apt-get install libreoffice-help-en-us libreoffice-help-de libreoffice-help-fr)
 	TRAJLAB_STUDY=1 $(BIN)/python -m pytest -s tests/study/test_translation.py

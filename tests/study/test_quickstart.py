@@ -1,5 +1,6 @@
 """The quickstart: equal seeds give equal runs, finished runs are kept, broken ones go on."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,20 +11,36 @@ from trajlab import load
 from trajlab.study import quickstart
 
 
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def short() -> Iterator[None]:
     plans = quickstart.plans
-    monkeypatch.setattr(
-        quickstart, "plans", lambda seeds: [replace(plan, epochs=2) for plan in plans(seeds)]
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            quickstart, "plans", lambda seeds: [replace(plan, epochs=2) for plan in plans(seeds)]
+        )
+        yield
 
 
-def test_one_file_a_run_with_everything_recorded(tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    paths = quickstart.run(tmp_path, seeds=1, progress=lambda *counts: seen.append(counts))
+@pytest.fixture(scope="module")
+def seen() -> list[tuple[int, int]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def reference(
+    short: None, seen: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory
+) -> Sequence[Path]:
+    """One run a condition, trained to its end at once."""
+    folder = tmp_path_factory.mktemp("whole")
+    return quickstart.run(folder, seeds=1, progress=lambda *counts: seen.append(counts))
+
+
+def test_one_file_a_run_with_everything_recorded(
+    reference: Sequence[Path], seen: list[tuple[int, int]]
+) -> None:
     assert seen == [(done, 3) for done in range(4)]
-    runs = load(tmp_path)
-    assert {run.path for run in runs} == set(paths)
+    runs = load(reference[0].parent)
+    assert {run.path for run in runs} == set(reference)
     assert {(run.metadata["method"], run.metadata["condition"]) for run in runs} == {
         ("single", ""),
         ("uniform", "+same"),
@@ -38,17 +55,16 @@ def test_one_file_a_run_with_everything_recorded(tmp_path: Path) -> None:
         assert run.table("evaluations/test")["accuracy"].shape == (3, len(run.tasks))
 
 
-def test_the_first_task_alone_starts_where_it_starts_beside_others(tmp_path: Path) -> None:
-    quickstart.run(tmp_path, seeds=1)
-    starts = [run.table("losses")["loss"][0, 0] for run in load(tmp_path)]
+def test_the_first_task_alone_starts_where_it_starts_beside_others(
+    reference: Sequence[Path],
+) -> None:
+    starts = [run.table("losses")["loss"][0, 0] for run in load(reference[0].parent)]
     assert starts == [starts[0]] * 3
 
 
 def test_finished_runs_are_kept_and_an_unfinished_one_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference: Sequence[Path], tmp_path: Path
 ) -> None:
-    reference = quickstart.run(tmp_path / "whole", seeds=1)
-
     class InterruptedRunError(Exception):
         pass
 
