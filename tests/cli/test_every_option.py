@@ -50,7 +50,7 @@ def test_factors(trajlab, runs: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain.svg"
     printed(trajlab, "factors", runs, *STL, "--against", "method=MTL+Noisy", "--figure", plain)
     labels = re.findall(r">([^<>]+)</text>", plain.read_text())
-    assert {"sharpness", "fisher", "MTL+Noisy", "MTL+Noisy, at equal loss"} <= set(labels)
+    assert {"sharpness", "fisher", "MTL+Noisy", "at equal training loss"} <= set(labels)
     assert not any("MTL+Fashion" in label for label in labels)
 
 
@@ -92,3 +92,21 @@ def test_gap_of_a_quantity(trajlab, runs: Path, tmp_path: Path) -> None:
     wrong = trajlab("gap", runs, *STL, "--metric", "sharpness/nothing")
     assert wrong.exit_code == 2
     assert "sharpness/value" in wrong.stderr
+
+
+def test_a_figure_has_the_width_that_was_asked_for(trajlab, runs: Path, tmp_path: Path) -> None:
+    figure = tmp_path / "gap.svg"
+    printed(trajlab, "gap", runs, *STL, "--figure", figure, "--width", 3.3)
+    (points,) = re.findall(r'<svg[^>]* width="([\d.]+)pt"', figure.read_text())
+    assert float(points) == pytest.approx(3.3 * 72)
+    wrong = trajlab("gap", runs, *STL, "--figure", tmp_path / "other.svg", "--width", 1.9)
+    assert wrong.exit_code == 2
+    assert "--width" in wrong.stderr
+
+
+def test_a_page_has_the_title_that_was_asked_for(trajlab, runs: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    result = trajlab("diagnose", runs, *STL, "--page", page, "--title", "<b>Mine & yours")
+    assert result.exit_code == 0, result.stderr
+    assert "<title>&lt;b&gt;Mine &amp; yours</title>" in page.read_text()
+    assert "<b>Mine" not in page.read_text()
