@@ -138,6 +138,8 @@ def test_no_number_of_passes_is_one_sentence(tmp_path: Path) -> None:
     model = TwoHeads()
     with (
         Recorder(tmp_path / "run.h5", model, tasks=TASKS, shared=model.trunk) as recorder,
-        pytest.raises(TrajlabError, match="accumulate=0 is no number of passes"),
+        pytest.raises(
+            TrajlabError, match="accumulate=0 is out of range; give a whole number from 1 on"
+        ),
     ):
         recorder.backward(losses(model, batches(1)[0]), accumulate=0)

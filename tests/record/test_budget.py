@@ -170,7 +170,7 @@ def test_a_share_that_is_none_is_told(tmp_path, clock, share: float) -> None:
 def test_several_processes_have_no_common_clock(tmp_path, clock, monkeypatch) -> None:
     monkeypatch.setattr(budget, "processes", lambda: 2)
     with pytest.raises(TrajlabError, match="one process's clock"):
-        _accounts(0.1, tmp_path)
+        train(tmp_path / "a.h5", clock, Slow(clock, lambda _: 1.0), overhead=0.1)
 
 
 def _accounts(share: float, folder: Path, *names: str) -> list[budget.Account]:

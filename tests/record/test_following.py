@@ -1,7 +1,9 @@
 """Shared parameters that are frozen, unfrozen, added and replaced while they are recorded."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -474,12 +476,35 @@ def test_a_sum_over_no_layers_is_no_number(tmp_path: Path) -> None:
     assert np.isnan(run.gram()).all()
 
 
-def test_a_model_that_is_sharded_later_is_refused_at_its_first_pass(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared", [lambda model: model.trunk, lambda model: None])
+def test_a_model_that_is_sharded_later_is_refused_at_its_first_pass(
+    tmp_path: Path, shared: Callable[[TwoHeads], Any]
+) -> None:
     class FSDPModule:
         """As ``fully_shard`` mixes into the classes of modules."""
 
     model = TwoHeads()
-    with Recorder(tmp_path / "run.h5", model, tasks=TASKS, shared=model.trunk) as recorder:
+    with Recorder(tmp_path / "run.h5", model, tasks=TASKS, shared=shared(model)) as recorder:
         model.trunk.__class__ = type("FSDPSequential", (FSDPModule, nn.Sequential), {})
         with pytest.raises(TrajlabError, match="make the recorder afterwards"):
             recorder.backward(losses(model, batches(1)[0]))
+
+
+def test_a_run_that_ended_before_its_first_pass_has_no_parameters_to_differ_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for crashes in (True, False):
+        model = TwoHeads()
+        with (
+            suppress(KeyboardInterrupt),
+            Recorder(tmp_path / "run.h5", model, tasks=TASKS, resume=True) as recorder,
+        ):
+            if crashes:
+                recorder.flush()
+                raise KeyboardInterrupt
+            recorder.backward(losses(model, batches(1)[0]))
+    assert "found 4 shared parameters" in caplog.text
+    assert "other shared parameters" not in caplog.text
+    run = Trajectory(tmp_path / "run.h5")
+    assert "shared_parameters" not in run.tables
+    assert len(run.shared) == 4

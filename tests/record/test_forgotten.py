@@ -18,6 +18,9 @@ from trajlab.record.sinks import Sink, TensorBoard
 TASKS = ["left", "right"]
 
 
+WITHOUT_DATA = (probes.TaskGradients, probes.GradientSketch, probes.Parameters, log_spaced)
+
+
 def train(path: Path, steps: int = 4, **settings: Any) -> TwoHeads:
     torch.manual_seed(0)
     model = TwoHeads()
@@ -31,6 +34,23 @@ def train(path: Path, steps: int = 4, **settings: Any) -> TwoHeads:
             optimizer.zero_grad()
         recorder.evaluate("test", {"left": {"loss": 1.0}, "right": {"loss": 2.0}})
     return model
+
+
+def refused(tmp_path: Path, how: str, sentence: str, weights: Any = None, **given: Any) -> None:
+    """Call a recorder wrongly, and see that it says so, records nothing, and goes on."""
+    torch.manual_seed(0)
+    model = TwoHeads()
+    with Recorder(tmp_path / "run.h5", model, tasks=TASKS, shared=model.trunk) as recorder:
+        left, right = (z.square().mean() for z in model(torch.randn(5, 6)))
+        call = {"losses": {"left": left, "right": right}, "weights": weights}
+        with pytest.raises(TrajlabError, match=sentence):
+            getattr(recorder, how)(**({} if how == "evaluate" else call), **given)
+        assert all(p.grad is None for p in model.parameters())
+        recorder.backward({"left": left, "right": right})
+    run = load(tmp_path / "run.h5")[0]
+    assert list(run.tables) == ["losses"]
+    assert run.table("losses")["step"].tolist() == [0]
+    (tmp_path / "run.h5").unlink()
 
 
 class Unreachable(Sink):
@@ -259,6 +279,17 @@ def test_sinks_pickle_and_recorders_say_why_they_do_not(tmp_path: Path) -> None:
         ({"shared": ["trunk.0.weight"]}, "'trunk.0.weight', which is no parameter"),
         ({"sinks": ["tensorboard"]}, "sinks= takes a list of sinks"),
         ({"sinks": Unreachable(1)}, "sinks= takes a list of sinks"),
+        ({"sinks": 5}, "sinks= takes a list of sinks"),
+        ({"probes": 5}, "give a list of probes"),
+        ({"scaler": True}, "give the torch.amp.GradScaler"),
+        ({"lower_is_better": "mae"}, "lower_is_better='mae' must be a list of names"),
+        ({"lower_is_better": 5}, "lower_is_better=5 must be a list of names"),
+        ({"overhead": 2.0}, "between 0 and 1"),
+        ({"overhead": "absent.h5"}, "does not exist"),
+        ({"overhead": []}, "is no path"),
+        ({"metadata": 5}, "metadata is a int"),
+        ({"resume": True, "from_step": -1}, "cannot go on from step -1"),
+        ({"resume": True, "from_step": "last"}, "cannot go on from step 'last'"),
     ],
 )
 def test_settings_of_another_kind_are_refused_before_training(
@@ -275,3 +306,106 @@ def test_what_is_no_model_and_no_data_is_refused(tmp_path: Path) -> None:
     for data in ("cifar", 5):
         with pytest.raises(TrajlabError, match="holds no batches; pass a loader"):
             probes.GradientNoise(1, data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "sentence"),
+    [
+        (probes.Sharpness, {"rho": -1}, r"Sharpness: rho=-1 is no list"),
+        (probes.Sharpness, {"rho": (0.1, -1.0)}, r"Sharpness: rho=-1.0 is out of range"),
+        (probes.Sharpness, {"rho": (0.1, float("inf"))}, "give a finite number above 0"),
+        (probes.Sharpness, {"rho": ()}, "is empty"),
+        (probes.Sharpness, {"rho": (0.1, 0.1)}, "a number twice"),
+        (probes.Sharpness, {"iterations": 0}, "iterations=0 is out of range"),
+        (probes.Sharpness, {"iterations": 2.5}, "give a whole number from 1 on"),
+        (probes.Sharpness, {"chance": 0.5}, "is no mapping"),
+        (probes.Sharpness, {"chance": {"left": "log 3"}}, "'log 3' for task 'left'"),
+        (probes.GradientNoise, {"population": -5}, "GradientNoise: population=-5"),
+        (probes.GradientNoise, {"seed": 2**32}, "whole number from 0 to 4294967295"),
+        (probes.FisherTrace, {"seed": -1}, "FisherTrace: seed=-1"),
+        (probes.HessianTop, {"trace_probes": -1}, "trace_probes=-1"),
+        (probes.HessianTop, {"trace_probes": 1}, "no scatter"),
+        (probes.HessianDensity, {"runs": 0}, "HessianDensity: runs=0"),
+        (probes.HessianDensity, {"nodes": True}, "HessianDensity: nodes=True"),
+        (probes.PROBES["ExampleConflict"], {"sizes": 4}, "sizes=4 is no list"),
+        (probes.PROBES["ExampleConflict"], {"sizes": (1, 0)}, "sizes=0 is out of range"),
+        (probes.TaskAffinity, {"learning_rate": -0.1}, "learning_rate=-0.1"),
+        (probes.TaskGradients, {"size": 1}, "give a whole number from 2 on"),
+        (probes.TaskGradients, {"memory": "1 GB"}, "memory='1 GB'"),
+        (probes.GradientSketch, {"size": 0}, "GradientSketch: size=0"),
+        (probes.Parameters, {"start": "first.pt"}, "give the weights by name"),
+        (probes.Parameters, {"every": [0, -1]}, "every=-1 is out of range"),
+        (probes.Parameters, {"every": [0.5]}, "every=0.5 is out of range"),
+        (probes.Parameters, {"every": np.arange(3)}, "is no schedule"),
+        (log_spaced, {"per_decade": 0}, "per_decade=0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_where_they_are_given(
+    kind: Any, settings: dict[str, Any], sentence: str
+) -> None:
+    data = {} if kind in WITHOUT_DATA else {"data": [torch.ones(2)]}
+    with pytest.raises(TrajlabError, match=sentence):
+        kind(**data, **settings)
+
+
+def test_numbers_at_the_end_of_their_range_are_taken() -> None:
+    data = [torch.ones(2)]
+    probes.Sharpness(1, data, rho=np.logspace(-3, -1, 3), iterations=1, seed=2**32 - 1)
+    probes.Sharpness(1, data, rho=[np.float32(1e-30)], chance={"left": float("inf")})
+    probes.HessianTop(1, data, trace_probes=2)
+    probes.HessianDensity(1, data, runs=np.int64(1), nodes=1)
+    probes.PROBES["ExampleConflict"](1, data, sizes=[1])
+    probes.GradientNoise(1, data, population=1)
+    probes.TaskGradients(range(3), size=2, memory=0)
+    log_spaced(1)
+
+
+@pytest.mark.parametrize(
+    "weights", ["ab", 3, {"left": "1", "right": 1}, {"left": None, "right": 1}]
+)
+@pytest.mark.parametrize("how", ["backward", "observe"])
+def test_weights_of_another_form_are_refused(tmp_path: Path, how: str, weights: Any) -> None:
+    refused(tmp_path, how, r"the weight.* give a (number|mapping)", weights)
+
+
+@pytest.mark.parametrize("how", ["backward", "observe"])
+def test_weights_of_no_task_are_refused(tmp_path: Path, how: str) -> None:
+    refused(tmp_path, how, "'up' is not declared", {"left": 1.0, "right": 1.0, "up": 1.0})
+
+
+@pytest.mark.parametrize("accumulate", [1.5, 0, -2, True, "2", None])
+@pytest.mark.parametrize("how", ["backward", "observe"])
+def test_accumulate_is_a_number_of_passes(tmp_path: Path, how: str, accumulate: Any) -> None:
+    refused(tmp_path, how, "accumulate=.* whole number from 1 on", accumulate=accumulate)
+
+
+@pytest.mark.parametrize("step", [-1, 0.5, "3"])
+def test_a_step_is_a_whole_number(tmp_path: Path, step: Any) -> None:
+    refused(tmp_path, "observe", "step=.* whole number from 0 on", step=step)
+    values = {"left": {"loss": 1.0}, "right": {"loss": 1.0}}
+    refused(
+        tmp_path,
+        "evaluate",
+        "step=.* whole number from 0 on",
+        split="test",
+        values=values,
+        step=step,
+    )
+
+
+@pytest.mark.parametrize("values", [{}, {"left": {}}, {"left": {}, "right": {}}])
+def test_evaluations_without_a_number_are_refused(tmp_path: Path, values: Any) -> None:
+    refused(tmp_path, "evaluate", "holds no number", split="test", values=values)
+
+
+@pytest.mark.parametrize("value", ["0.5", b"1", "nan", "high", None, [1.0, 2.0]])
+def test_evaluations_take_no_text(tmp_path: Path, value: Any) -> None:
+    values = {"left": {"loss": 1.0}, "right": {"loss": value}}
+    refused(tmp_path, "evaluate", "loss of task 'right' is", split="test", values=values)
+
+
+def test_clocks_and_metrics_of_another_kind_are_refused(tmp_path: Path) -> None:
+    numbered = {"left": {0: 1.0}, "right": {0: 1.0}}
+    refused(tmp_path, "evaluate", "must be a list of names", split="test", values=numbered)
+    values = {"left": {"loss": 1.0}, "right": {"loss": 1.0}}
+    refused(tmp_path, "evaluate", "tokens is '5e9'", split="test", values=values, tokens="5e9")

@@ -2,12 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.models import TwoHeads
 from tests.record.loops import TASKS, batches, losses
-from trajlab import Recorder, load
+from trajlab import Recorder, TrajlabError, load
 from trajlab.store import Trajectory
 
 
@@ -43,3 +44,15 @@ def test_relative_path_survives_another_working_folder(
     record("run.h5", elsewhere)
     assert list(elsewhere.iterdir()) == []
     assert Trajectory(tmp_path / "run.h5").status == "complete"
+
+
+@pytest.mark.parametrize(
+    "path", [5, None, b"run.h5", True, ["run.h5"], "a\0.h5", "~nobody-here/r.h5"]
+)
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    model = TwoHeads()
+    for resume in (False, True):
+        with pytest.raises(TrajlabError, match=r"is no path; give|leads to no home folder"):
+            Recorder(path, model, tasks=TASKS, shared=model.trunk, resume=resume)
+    with pytest.raises(TrajlabError, match=r"is no path; give|leads to no home folder"):
+        Trajectory(path)

@@ -159,7 +159,7 @@ def test_tasks_with_inputs_of_their_own(path: Path, model: TwoHeads) -> None:
         (lambda r, v: r.backward({"left": v["left"].expand(3)}), "not a tensor of one number"),
         (lambda r, v: r.backward({"left": v["left"].detach()}), "need no gradient"),
         (lambda r, v: r.observe({}), "no task has a loss"),
-        (lambda r, v: r.evaluate("dev", {}), "'dev' is no split"),
+        (lambda r, v: r.evaluate("dev", {"left": {"loss": 1.0}}), "'dev' is no split"),
         (lambda r, v: r.evaluate("test", {"middle": {}}), "'middle' is evaluated but not declared"),
         (lambda r, v: r.evaluate("test", {"left": {"loss": "low"}}), "one number"),
         (lambda r, v: r.evaluate("test", {"left": {"loss": torch.ones(2)}}), "one number"),

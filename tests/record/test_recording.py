@@ -116,7 +116,7 @@ def test_resumed_run_supersedes_what_followed_the_checkpoint(path: Path, model: 
     ("make", "sentence"),
     [
         (lambda m: {"tasks": ["a", "a"]}, "distinct names"),
-        (lambda m: {"tasks": "ab"}, "distinct names"),
+        (lambda m: {"tasks": "ab"}, "list of names"),
         (lambda m: {"tasks": ["a"], "shared": nn.Linear(2, 2)}, "not the model's"),
         (lambda m: {"tasks": ["a"], "shared": m.trunk[1]}, "no trainable parameter"),
         (lambda m: {"tasks": ["a"], "shared": m.trunk, "from_step": 3}, "resume=True"),

@@ -51,9 +51,7 @@ class Budget:
     Raises
     ------
     TrajlabError
-        If the share does not lie between 0 and 1, or the run has no table ``budget``, or not of
-        these probes; or if several processes train, which have to measure together and whose clocks
-        differ.
+        As `check_overhead`.
     """
 
     def __init__(self, overhead: Overhead, probes: Sequence[str], rows: Rows) -> None:
@@ -65,15 +63,6 @@ class Budget:
         self._passes = 0
         self._pending: list[tuple[Account, int]] = []
         share = overhead if isinstance(overhead, int | float) else None
-        if share is not None and not 0 < share < 1:
-            raise TrajlabError(
-                f"overhead={overhead} is no share of training time; give one between 0 and 1"
-            )
-        if share is not None and processes() > 1:
-            raise TrajlabError(
-                "overhead= is a matter of one process's clock, and these have to measure together; "
-                "give schedules, or a recorded run for its steps"
-            )
         steps = {} if isinstance(overhead, int | float) else _steps(overhead, probes)
         self.attributes: dict[str, Any] = {"overhead": share or str(overhead)}
         self.accounts = [
@@ -118,6 +107,30 @@ class Budget:
         """Write a row, and what has become of the schedules."""
         self._rows.declare(Table(_BUDGET.name, _BUDGET.columns, {}, self.attributes, _BUDGET.key))
         self._rows.append(_BUDGET.name, row)
+
+
+def check_overhead(overhead: Overhead, probes: Sequence[str]) -> None:
+    """Raise if probes cannot be held to this share of training time, or to that run's steps.
+
+    Raises
+    ------
+    TrajlabError
+        If the share does not lie between 0 and 1, or the run has no table ``budget``, or not of
+        these probes; or if several processes train, which have to measure together and whose clocks
+        differ.
+    """
+    if not isinstance(overhead, int | float):
+        _steps(overhead, probes)
+        return
+    if not 0 < overhead < 1:
+        raise TrajlabError(
+            f"overhead={overhead} is no share of training time; give one between 0 and 1"
+        )
+    if processes() > 1:
+        raise TrajlabError(
+            "overhead= is a matter of one process's clock, and these have to measure together; "
+            "give schedules, or a recorded run for its steps"
+        )
 
 
 class Account:

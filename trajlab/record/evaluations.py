@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
+from trajlab.record.loop.setup import check_names
 from trajlab.record.loop.updates import REMEDY
 from trajlab.record.moment import Moment
 from trajlab.record.rows import Rows
@@ -187,8 +188,8 @@ def evaluation_row(values: Values, tasks: Sequence[str]) -> dict[str, Any]:
     Raises
     ------
     TrajlabError
-        If a task is not declared, a value is not one number or, of ``correct``, not a flat array
-        of flags, or the name of a metric is taken.
+        If there is no number, a task is not declared, a value is not one number or, of
+        ``correct``, not a flat array of flags, or the name of a metric is taken.
     """
     for task, of_task in values.items() if isinstance(values, Mapping) else ((None, values),):
         if not isinstance(of_task, Mapping):
@@ -201,7 +202,12 @@ def evaluation_row(values: Values, tasks: Sequence[str]) -> dict[str, Any]:
                 f"task {task!r} is evaluated but not declared; declare it in tasks=, beside "
                 f"{', '.join(tasks)}"
             )
+    if not any(values.values()):
+        raise TrajlabError(
+            "the evaluation holds no number; give {task: {metric: value}}, or leave the call out"
+        )
     metrics = dict.fromkeys(name for of_task in values.values() for name in of_task)
+    check_names("the evaluation's metrics", metrics)
     for name in _TAKEN & metrics.keys():
         raise TrajlabError(f"{name!r} is a column of trajlab's own; give the metric another name")
     row: dict[str, Any] = {
@@ -255,6 +261,8 @@ def _array(value: Any) -> Any:
 
 def _number(value: Any, metric: str, task: str) -> float:
     try:
+        if isinstance(value, str | bytes):
+            raise TypeError
         return float(value)
     except (TypeError, ValueError, RuntimeError):
         whose = f" of task {task!r}" if task else ""

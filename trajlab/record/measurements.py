@@ -1,14 +1,14 @@
 """All that a recorder measures at the moments of a loop."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
 from trajlab.record.attached import Attached
-from trajlab.record.budget import Account, Budget, Overhead
+from trajlab.record.budget import Account, Budget, Overhead, check_overhead
 from trajlab.record.failures import Failures
 from trajlab.record.loop.setup import Setup
 from trajlab.record.moment import Moment
@@ -143,8 +143,8 @@ class Measurements:
             )
 
 
-def check_probes(probes: Sequence[Probe], setup: Setup) -> None:
-    """Raise if a probe cannot measure in this loop, or two would write one table.
+def check_probes(probes: Sequence[Probe], setup: Setup, overhead: Overhead | None = None) -> None:
+    """Raise if probes cannot measure in this loop or for this time, or two write one table.
 
     Raises
     ------
@@ -153,6 +153,8 @@ def check_probes(probes: Sequence[Probe], setup: Setup) -> None:
     """
     if isinstance(probes, Probe):
         raise TrajlabError(f"probes= is one {type(probes).__name__}; give a list of probes")
+    if not isinstance(probes, Iterable):
+        raise TrajlabError(f"probes={probes!r} is no list; give a list of probes")
     for probe in probes:
         if not isinstance(probe, Probe):
             raise TrajlabError(
@@ -164,3 +166,5 @@ def check_probes(probes: Sequence[Probe], setup: Setup) -> None:
         if quantities.count(probe.quantity) > 1:
             raise TrajlabError(f"two {type(probe).__name__} probes would write one table; give one")
         probe.check(setup)
+    if overhead is not None:
+        check_overhead(overhead, quantities)

@@ -9,13 +9,15 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
+from trajlab.record import settings
 from trajlab.record.attached import Attached
 from trajlab.record.budget import Overhead
 from trajlab.record.evaluations import Evaluations, Values
 from trajlab.record.failures import Failures
 from trajlab.record.loop.loop import Loop
+from trajlab.record.loop.loss_scale import check_scaler
 from trajlab.record.loop.losses import Weights, present_losses, weighted_sum
-from trajlab.record.loop.setup import Setup
+from trajlab.record.loop.setup import Setup, check_names
 from trajlab.record.losses import Losses
 from trajlab.record.measurements import Measurements, check_probes
 from trajlab.record.moment import Moment, Predict, TaskLosses
@@ -85,9 +87,8 @@ class Recorder(Recording):
     Raises
     ------
     TrajlabError
-        If the file exists and `resume` is not set or cannot be written; if task names are not
-        distinct, `shared` is not part of the model, a probe lacks what it needs, or the model is
-        compiled and a graph of it is needed.
+        If the file exists and `resume` is not set or cannot be written; if a setting is of another
+        kind or out of range, a probe lacks what it needs, or a compiled model's graph is needed.
 
     Notes
     -----
@@ -130,17 +131,18 @@ class Recorder(Recording):
         told = {"optimizer": optimizer, "task_losses": task_losses, "predict": predict}
         setup = Setup.of(model, tasks, shared, **told)
         self._tasks = setup.tasks
-        check_probes(probes, setup)
+        check_probes(probes, setup, overhead)
         check_sinks(sinks)
+        check_scaler(scaler)
+        check_names("lower_is_better", lower_is_better)
         self._earlier = Trajectory(path) if resume and exists(located(path)) else None
         how = {"resume": resume, "from_step": from_step, "allow_changes": allow_changes}
         writer = opened(path, setup, metadata, **how)
         created = datetime.fromisoformat(writer.created).timestamp()
         loop = Loop(setup, scaler, created, self._complete)
         failures = Failures(strict)
-        rows = Rows(
-            writer, Mirror(() if isinstance(writer, NullWriter) else sinks, failures), failures
-        )
+        mirrors = () if isinstance(writer, NullWriter) else sinks
+        rows = Rows(writer, Mirror(mirrors, failures), failures)
         super().__init__(writer, loop, rows)
         self._losses = Attached(Losses(loop.scale.active), self._rows, failures)
         own = [probe.of(str(located(path))) for probe in probes]
@@ -173,7 +175,7 @@ class Recorder(Recording):
         Raises
         ------
         TrajlabError
-            If a task is not declared, or the losses cannot be differentiated.
+            If a task is not declared, a setting out of range, or no loss can be differentiated.
         """
         present = present_losses(losses, weights, self._tasks)
         moment = self._begin_pass(present, weights, accumulate, None)
@@ -245,9 +247,9 @@ class Recorder(Recording):
         Raises
         ------
         TrajlabError
-            If the split or a task is unknown, a value is not a number, or ``"correct"`` not a
-            flat array of flags.
+            If the split or a task is unknown, or there is no value, or one of another kind.
         """
+        settings.step(step)
         row = self._evaluations.row(split, values, clocks)
         mark_shared(self._loop, {}, self._rows, self._writer)
         moment = self._loop.evaluate(step)
@@ -270,6 +272,7 @@ class Recorder(Recording):
         step: int | None,
     ) -> Moment:
         """Record the losses of a pass, and return its moment."""
+        self._loop.check_pass(accumulate, step)
         if mark_skipped(self._loop.scale, self._rows):
             self._loop.clock.retry()
         weights = weights or dict.fromkeys(losses, 1.0)

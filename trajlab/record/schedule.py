@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import log10
 
 from trajlab.errors import TrajlabError
+from trajlab.record import settings
 
 Every = int | str | Sequence[int] | Callable[[int], bool]
 
@@ -22,7 +23,7 @@ class Schedule:
     Raises
     ------
     TrajlabError
-        If `every` is none of these.
+        If `every` is none of these, or a step is no whole number from 0 on.
     """
 
     def __init__(self, every: Every) -> None:
@@ -33,8 +34,8 @@ class Schedule:
         elif isinstance(every, int) and not isinstance(every, bool) and every > 0:
             self._at_step = _Multiples(every)
         elif isinstance(every, Sequence) and not isinstance(every, str):
-            self._at_step = frozenset(every).__contains__
-        elif every != "epoch":
+            self._at_step = frozenset(settings.whole("every", step) for step in every).__contains__
+        elif not isinstance(every, str) or every != "epoch":
             raise TrajlabError(
                 f"every={every!r} is no schedule; give a positive number of steps, 'epoch', a list "
                 "of steps, or a function of the step such as log_spaced()"
@@ -70,7 +71,7 @@ def log_spaced(per_decade: int = 10) -> Callable[[int], bool]:
     callable
         True at 0 and at every 10^(j / per_decade), rounded to the nearest step.
     """
-    return _LogSpaced(per_decade)
+    return _LogSpaced(settings.whole("log_spaced: per_decade", per_decade, 1))
 
 
 # Classes, for functions made within functions cannot be pickled, as spawned processes need.

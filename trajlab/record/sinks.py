@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import combinations
 from typing import Any
@@ -101,7 +101,7 @@ def check_sinks(sinks: Sequence[Sink]) -> None:
     TrajlabError
         Saying what to give.
     """
-    if isinstance(sinks, Sink) or not all(isinstance(sink, Sink) for sink in sinks):
+    if not isinstance(sinks, Iterable) or not all(isinstance(sink, Sink) for sink in sinks):
         raise TrajlabError("sinks= takes a list of sinks, as [sinks.TensorBoard(folder)]")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from numbers import Integral
 from typing import Any, cast
 
 import numpy as np
@@ -68,7 +69,7 @@ class Header:
     def rewound(self, step: int) -> "Header":
         """Return the header of a session that went on from the checkpoint of `step`."""
         *earlier, session = self.sessions
-        return replace(self, sessions=(*earlier, replace(session, rewind_to=step)))
+        return replace(self, sessions=(*earlier, replace(session, rewind_to=_step(step))))
 
     def attributes(self) -> dict[str, Any]:
         """Return the root attributes that say the same."""
@@ -104,6 +105,11 @@ def begun(
         As in :class:`Header`.
     provenance, rewind_to
         As in :class:`Session`.
+
+    Raises
+    ------
+    TrajlabError
+        If one of them cannot be stored.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Header(
@@ -113,7 +119,7 @@ def begun(
         tasks=tuple(map(text, tasks)),
         shared=tuple(map(text, shared)),
         metadata=plain({} if metadata is None else metadata),
-        sessions=(Session(now, rewind_to, plain(provenance or {})),),
+        sessions=(Session(now, _step(rewind_to), plain(provenance or {})),),
         trajlab_version=version("trajlab"),
     )
 
@@ -180,6 +186,17 @@ def _check(header: Header, source: str) -> None:
         and all(session.rewind_to is None or type(session.rewind_to) is int for session in sessions)
     ):
         raise TrajlabError(f"{source} is damaged: its header is none; restore it from a copy")
+
+
+def _step(rewind_to: Any) -> int | None:
+    """Return the step that a session goes on from."""
+    if rewind_to is None:
+        return None
+    if isinstance(rewind_to, bool) or not isinstance(rewind_to, Integral) or rewind_to < 0:
+        raise TrajlabError(
+            f"a run cannot go on from step {rewind_to!r}; give a whole number from 0 on"
+        )
+    return int(rewind_to)
 
 
 def plain(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,12 +28,28 @@ def located(path: str | os.PathLike[str]) -> Path:
 
     ``~`` is the home folder.
     """
-    absolute = Path(path).expanduser().absolute()
+    absolute = expanded(path).absolute()
     try:
         # a loop of links is told where the file is opened
         return Path(os.path.realpath(absolute)) if absolute.is_symlink() else absolute
     except OSError as error:
         raise TrajlabError(f"{path} cannot be a file's name ({error.strerror})") from None
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path, with the home folder for ``~``.
+
+    Raises
+    ------
+    TrajlabError
+        If it is no path, or there is no such home folder.
+    """
+    if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
+        raise TrajlabError(f"{path!r} is no path; give a text or a pathlib.Path")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise TrajlabError(f"{path} leads to no home folder: {error}; give another path") from None
 
 
 def folder(path: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from html import escape
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +49,7 @@ class Trajectory:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
+        self.path = parts.expanded(path)
         self._snapshot: Snapshot | None = None
         self.refresh()
 

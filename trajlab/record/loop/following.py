@@ -63,7 +63,8 @@ class Following:
         """Go on from the parameters that were shared at a step of what was recorded."""
         names = dict(self._model.named_parameters())
         recorded = shared_at(run, step)
-        self._recorded = {name: names.get(name, _GONE) for name in recorded}
+        if run.shared:  # it came to know some
+            self._recorded = {name: names.get(name, _GONE) for name in recorded}
         self.ever = tuple(dict.fromkeys([*run.shared, *self.ever]))
 
     def present(self) -> Iterable[Tensor]:

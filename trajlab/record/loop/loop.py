@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 from trajlab.errors import TrajlabError
+from trajlab.record import settings
 from trajlab.record.loop.clock import Clock
 from trajlab.record.loop.following import Following
 from trajlab.record.loop.loss_scale import LossScale
@@ -64,23 +65,27 @@ class Loop:
     def begin_pass(
         self, losses: Mapping[str, Tensor], weights: Weights, accumulate: int, step: int | None
     ) -> Moment:
-        """Begin a backward pass, and return its moment.
+        """Begin a backward pass that was checked, and return its moment."""
+        self.clock.begin_pass(step)
+        self.shards.close()
+        return self.moment(losses, weights, accumulate)
+
+    def check_pass(self, accumulate: int, step: int | None) -> None:
+        """Look whether a pass can begin, before anything of it is recorded.
 
         Raises
         ------
         TrajlabError
-            If `accumulate` is no number of passes, or the model was sharded meanwhile.
+            If `accumulate` is no number of passes, `step` no step, or the model was sharded
+            meanwhile.
         """
-        if accumulate < 1:
-            raise TrajlabError(f"accumulate={accumulate} is no number of passes; give 1 or more")
+        settings.whole("accumulate", accumulate, 1)
+        settings.step(step)
         if not self.clock.begun and is_sharded(self._setup.model) and not self.shards.sharded:
             raise TrajlabError(
                 "the model was given to fully_shard after the recorder was made; make the recorder "
                 "afterwards"
             )
-        self.clock.begin_pass(step)
-        self.shards.close()
-        return self.moment(losses, weights, accumulate)
 
     def moment(self, losses: Mapping[str, Tensor], weights: Weights, accumulate: int = 1) -> Moment:
         """Return the present moment, with the losses of the current batch."""

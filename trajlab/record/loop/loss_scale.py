@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
+from trajlab.errors import TrajlabError
+
 _PASSES = 1024  # more than an update is made of
 
 
@@ -65,3 +67,18 @@ class LossScale:
         """Say whether a fused optimizer has just skipped the update by itself."""
         found = getattr(optimizer, "found_inf", None)
         return found is not None and bool(found)
+
+
+def check_scaler(scaler: object) -> None:
+    """Raise if something else than a `GradScaler` is given.
+
+    Raises
+    ------
+    TrajlabError
+        Saying what to give.
+    """
+    if not isinstance(scaler, GradScaler | None):
+        raise TrajlabError(
+            f"scaler= is {scaler!r}; give the torch.amp.GradScaler that scales the losses, or "
+            "leave it out"
+        )

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from numbers import Real
 
 from torch import Tensor
 
@@ -36,16 +37,25 @@ def present_losses(
             f"the losses are a {type(losses).__name__}; give a mapping of each task to its loss, "
             "{'task': loss, …}"
         )
+    if not isinstance(weights, Mapping | None):
+        raise TrajlabError(
+            f"the weights are a {type(weights).__name__}; give a mapping of each task to its "
+            "weight, {'task': 1.0, …}"
+        )
     for task in (*losses, *(weights or ())):
         if task not in tasks:
             raise TrajlabError(
                 f"task {task!r} is not declared; declare it in tasks=, beside {', '.join(tasks)}"
             )
     for task, weight in (weights or {}).items():
-        if isinstance(weight, Tensor) and weight.ndim:
+        if not (weight.ndim == 0 if isinstance(weight, Tensor) else isinstance(weight, Real)):
+            told = (
+                f"has shape {tuple(weight.shape)}"
+                if isinstance(weight, Tensor)
+                else f"is {weight!r}"
+            )
             raise TrajlabError(
-                f"the weight of task {task!r} has shape {tuple(weight.shape)}; give a number or a "
-                "tensor without dimensions"
+                f"the weight of task {task!r} {told}; give a number or a tensor without dimensions"
             )
     present = {task: loss for task, loss in losses.items() if loss is not None}
     for task, loss in present.items():

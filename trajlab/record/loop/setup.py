@@ -100,6 +100,21 @@ def check_tasks(tasks: Sequence[str]) -> tuple[str, ...]:
     TrajlabError
         If there is none, or they are not distinct.
     """
-    if not tasks or isinstance(tasks, str) or len(set(tasks)) < len(tasks):
+    names = check_names("tasks", tasks)
+    if not names or len(set(names)) < len(names):
         raise TrajlabError(f"tasks={tasks!r} must be a list of distinct names")
-    return tuple(tasks)
+    return names
+
+
+def check_names(what: str, names: object) -> tuple[str, ...]:
+    """Return names that are given as a list.
+
+    Raises
+    ------
+    TrajlabError
+        If they are one text, or another thing.
+    """
+    several = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else (0,)
+    if not all(isinstance(name, str) for name in several):
+        raise TrajlabError(f"{what}={names!r} must be a list of names")
+    return several

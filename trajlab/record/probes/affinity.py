@@ -10,6 +10,7 @@ from torch import Tensor
 from trajlab.errors import TrajlabError
 from trajlab.measure.affinity import task_affinity
 from trajlab.measure.functional import evaluate_at
+from trajlab.record import settings
 from trajlab.record.loop.setup import Setup
 from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import Sampled, losses_function
@@ -38,6 +39,8 @@ class TaskAffinity(Sampled):
         seed: int = 0,
     ) -> None:
         super().__init__(every, data, seed)
+        if learning_rate is not None:
+            settings.positive("TaskAffinity: learning_rate", learning_rate)
         self._learning_rate = learning_rate
 
     def check(self, setup: Setup) -> None:

@@ -1,6 +1,7 @@
 """Conflict between gradients of examples, beside that between gradients of tasks."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from trajlab.measure.examples.conflict import example_gradients, relate
 from trajlab.measure.examples.norms import refuse_batch_statistics
+from trajlab.record import settings
 from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import Sampled, losses_function
 from trajlab.record.sample import Data
@@ -55,7 +57,8 @@ class ExampleConflict(Sampled):
         seed: int = 0,
     ) -> None:
         super().__init__(every, data, seed)
-        self._sizes = tuple(sizes)
+        each = partial(settings.whole, least=1)
+        self._sizes = settings.listed("ExampleConflict: sizes", sizes, each)
 
     def table(self, moment: Moment) -> Table:
         """Declare ``example_conflict``."""

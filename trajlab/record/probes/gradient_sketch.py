@@ -11,6 +11,7 @@ from trajlab.measure.graph import refuse_reentrant
 from trajlab.measure.sums.processes import processes
 from trajlab.measure.sums.sketch import Sketch
 from trajlab.measure.sums.task_sums import TaskSums, task_gradient
+from trajlab.record import settings
 from trajlab.record.moment import Moment
 from trajlab.record.probes.probe import Probe, Row
 from trajlab.record.probes.reach import UNREACHED
@@ -48,10 +49,8 @@ class GradientSketch(Probe):
 
     def __init__(self, every: Every = 100, *, size: int = 1024, seed: int = 0) -> None:
         super().__init__(every)
-        if size < 1:
-            raise TrajlabError(f"GradientSketch(size={size}) holds nothing; give a positive size")
-        self._size = size
-        self._seed = seed
+        self._size = settings.whole("GradientSketch: size", size, 1)
+        self._seed = settings.seed("GradientSketch: seed", seed)
         self._shared: object = None
         self._sketch: Sketch | None = None
         self._sums: TaskSums | None = None

@@ -8,10 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
+from trajlab.errors import TrajlabError
 from trajlab.measure.curvature.product import Loss
 from trajlab.measure.curvature.top_eigenvalue import TopEigenvalue, top_eigenvalue
 from trajlab.measure.curvature.trace import HessianTrace, hessian_trace
 from trajlab.measure.layers import group_by_layer
+from trajlab.record import settings
 from trajlab.record.moment import Moment
 from trajlab.record.probes.second_order import SecondOrder
 from trajlab.record.sample import Data
@@ -66,7 +68,11 @@ class HessianTop(SecondOrder):
         super().__init__(every, [] if data is None else data, seed)
         self.needs_graph = data is None
         self.needs_task_losses = data is not None
-        self._probes = trace_probes
+        self._probes = settings.whole("HessianTop: trace_probes", trace_probes)
+        if trace_probes == 1:
+            raise TrajlabError(
+                "HessianTop(trace_probes=1) has no scatter to tell its error; give 0, or 2 or more"
+            )
         self._by_layer = by_layer
         self._warm_start = warm_start
         self._both_ends = both_ends

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from trajlab.measure.curvature.density import spectral_density
+from trajlab.record import settings
 from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import NO_DATA
 from trajlab.record.probes.second_order import SecondOrder
@@ -40,8 +41,8 @@ class HessianDensity(SecondOrder):
         seed: int = 0,
     ) -> None:
         super().__init__(every, data, seed)
-        self._runs = runs
-        self._nodes = nodes
+        self._runs = settings.whole("HessianDensity: runs", runs, 1)
+        self._nodes = settings.whole("HessianDensity: nodes", nodes, 1)
 
     def table(self, moment: Moment) -> Table:
         """Declare ``hessian_density``."""

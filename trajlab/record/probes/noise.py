@@ -11,6 +11,7 @@ from torch import Tensor
 from trajlab.errors import TrajlabError
 from trajlab.measure.examples.noise import NoiseEstimate, NoiseOverBatches
 from trajlab.measure.examples.norms import sample_norms
+from trajlab.record import settings
 from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import NO_DATA, Checks, Sampled, capture_shared, losses_function
 from trajlab.record.sample import Data
@@ -58,6 +59,8 @@ class GradientNoise(Sampled):
             raise TrajlabError(f"method={method!r}; use 'exact' or 'two-batch'")
         self._exact = method == "exact"
         self._checks = Checks(seed)
+        if population is not None:
+            settings.whole("GradientNoise: population", population, 1)
         self._population = population
 
     def table(self, moment: Moment) -> Table:

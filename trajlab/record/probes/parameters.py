@@ -43,6 +43,11 @@ class Parameters(Probe):
         by_layer: bool = False,
     ) -> None:
         super().__init__(every)
+        if not isinstance(start, Mapping | None):
+            raise TrajlabError(
+                f"Parameters(start=…) is a {type(start).__name__}; give the weights by name, such "
+                "as a state_dict"
+            )
         self._given = self._start = start
         self._by_layer = by_layer
         self._last: dict[str, Tensor] = {}

@@ -11,6 +11,7 @@ from trajlab.measure.examples.capture import Capture
 from trajlab.measure.examples.check import ExampleCheck
 from trajlab.measure.examples.norms import refuse_batch_statistics
 from trajlab.measure.layers import group_by_layer, modules_of
+from trajlab.record import settings
 from trajlab.record.loop.setup import Setup
 from trajlab.record.moment import Moment, TaskLosses
 from trajlab.record.probes.probe import Probe
@@ -53,7 +54,7 @@ class Sampled(Probe):
                 "of them"
             )
         self._data = data
-        self._seed = seed
+        self._seed = settings.seed(f"{type(self).__name__}: seed", seed)
         self._sample: Sample | None = None
         self._reach = Reach()
         self._reached: object = None  # the shared parameters that were looked for

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import nan
+from math import isnan, nan
 from typing import Any, Literal
 
 from trajlab.errors import TrajlabError
 from trajlab.measure.curvature.sharpness import average_sharpness, sharpness
+from trajlab.record import settings
 from trajlab.record.loop.setup import Setup
 from trajlab.record.moment import Moment
 from trajlab.record.probes.sampled import NO_DATA, Sampled, losses_function
@@ -40,7 +41,7 @@ class Sharpness(Sampled):
     Raises
     ------
     TrajlabError
-        If the method is not one of the two.
+        If the method is not one of the two, or a number is out of range.
     """
 
     def __init__(
@@ -55,11 +56,18 @@ class Sharpness(Sampled):
         seed: int = 0,
     ) -> None:
         super().__init__(every, data, seed)
+        if not isinstance(chance, Mapping | None):
+            raise TrajlabError(f"Sharpness: chance={chance!r} is no mapping; give {{task: loss}}")
         if method not in ("worst-case", "average-case"):
             raise TrajlabError(f"method={method!r}; use 'worst-case' or 'average-case'")
-        self._rho = tuple(rho)
+        self._rho = settings.listed("Sharpness: rho", rho, settings.positive)
         self._method = method
-        self._iterations = iterations
+        self._iterations = settings.whole("Sharpness: iterations", iterations, 1)
+        for task, loss in (chance or {}).items():
+            if not isinstance(loss, int | float) or isnan(loss):
+                raise TrajlabError(
+                    f"Sharpness: chance= gives {loss!r} for task {task!r}; give its loss at chance"
+                )
         self._chance = chance
 
     def check(self, setup: Setup) -> None:

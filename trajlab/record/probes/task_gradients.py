@@ -9,6 +9,7 @@ from torch import Tensor
 from trajlab.errors import TrajlabError
 from trajlab.measure.layers import group_by_layer
 from trajlab.measure.sums.processes import processes
+from trajlab.record import settings
 from trajlab.record.loop.setup import Setup
 from trajlab.record.moment import Moment
 from trajlab.record.probes.gradients.one_pass import OnePass
@@ -87,10 +88,9 @@ class TaskGradients(Probe):
             )
         if method == "projected" and scope == "representation":
             raise TrajlabError("gradients of the representation are exact; leave method= out")
-        if size < 2:
-            raise TrajlabError(
-                f"TaskGradients(size={size}) has no scatter to tell its error; give 2 or more"
-            )
+        settings.whole("TaskGradients: size", size, 2)  # one has no scatter to tell its error
+        settings.whole("TaskGradients: memory", memory)
+        settings.seed("TaskGradients: seed", seed)
         if scope not in TABLES:
             raise TrajlabError(
                 f"TaskGradients(scope={scope!r}) is unknown; use one of {', '.join(TABLES)}"
