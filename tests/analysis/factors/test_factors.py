@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trajlab import plots
-from trajlab.analysis import factors
+from trajlab.analysis import factors, verdict
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard
@@ -12,9 +12,9 @@ from trajlab.store.schema import standard
 STEPS = np.arange(60)
 
 
-def make(tmp_path, method, seed, *, scale, shift, sharp=lambda loss: loss):
+def make(tmp_path, method, seed, *, scale, shift, sharp=lambda loss: loss, lower=0.0):
     """Write a run whose loss falls tenfold in 20 steps, and whose covariance follows the loss."""
-    loss = scale * 10.0 ** (-STEPS / 20)
+    loss = scale * 10.0 ** (-STEPS / 20) - lower
     jitter = 1 + 0.01 * np.sin(7 * seed + STEPS)
     path = tmp_path / f"{method}-{seed}.h5"
     metadata = {"setting": "s", "method": method, "seed": seed}
@@ -83,6 +83,58 @@ def test_one_run_a_side_is_descriptive(runs):
     assert np.isnan(row["low"])
     assert "descriptive" in row["reason"]
     assert factors(runs[2:4]).quadrants["total"].sum() == 0
+
+
+LAST = 10.0 ** (-STEPS / 20)[-1]  # loss of the baseline's last evaluation
+
+
+@pytest.mark.parametrize(
+    ("lower", "numbers"),
+    [
+        ((0.0, 0.0), (0, 0)),
+        ((LAST, 0.0), (0, 3)),  # exactly 0 has no logarithm either
+        ((LAST * 0.999, 0.0), (0, 0)),
+        ((0.0, 0.1 * 0.0095), (57, 0)),  # from step 41 on, of 59
+        ((0.0095, 0.1 * 0.0095), (57, 57)),
+    ],
+)
+def test_losses_without_a_logarithm_are_counted_in_the_verdict(tmp_path, lower, numbers):
+    made = [
+        make(tmp_path, method, seed, scale=scale, shift=shift, sharp=abs, lower=below)
+        for method, scale, shift, below in (
+            ("single", 1.0, 0.0, lower[0]),
+            ("multi", 0.1, 0.5, lower[1]),
+        )
+        for seed in range(3)
+    ]
+    result = factors(made, at=[0.5, 0.05])  # counted once, though read twice
+    rows = result.delta[result.delta["at"] != "end"]
+    counts = rows[["n_no_logarithm", "n_no_logarithm_baseline"]]
+    assert [tuple(pair) for pair in counts.to_numpy()] == [numbers] * len(rows)
+    told = verdict([result])["sentence"].tolist()
+    said = [sentence for sentence in told if "logarithm" in sentence]
+    number = sum(numbers)
+    start = f"only losses above 0 are compared; {number} evaluations have one at or below 0"
+    assert [start in sentence for sentence in said] == [True] * (number > 0)
+    least = result.delta.set_index("factor").loc["log10_min_train_loss"]
+    runs = 3 * sum(n > 0 for n in numbers)
+    assert least["n_missing"] == runs
+    assert (f"{runs} of 6 runs left out, whose lowest" in least["reason"]) == (runs > 0)
+
+
+def test_without_any_loss_above_0_factors_are_compared_at_the_end(tmp_path):
+    made = [
+        make(tmp_path, method, seed, scale=1.0, shift=shift, sharp=abs, lower=2.0)
+        for method, shift in (("single", 0.0), ("multi", 0.5))
+        for seed in range(3)
+    ]
+    result = factors(made)
+    rows = result.delta.set_index(["factor", "at"])
+    assert np.isfinite(rows.loc[("gradient_covariance", "end"), "delta"])
+    assert rows.loc[("gradient_covariance", "matched"), "reason"] == (
+        "no training loss is common to all"
+    )
+    assert "354 evaluations have one at or below 0" in verdict([result])["sentence"].iloc[-1]
 
 
 def test_the_reference_has_the_paper_s_factors(reference):

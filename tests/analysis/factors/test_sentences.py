@@ -11,6 +11,7 @@ def factor(task="left", p_value=0.001, delta=0.5, **changes):
     made = {"setting": "digits", "condition": "+x", "method": "uniform", "task": task}
     made |= {"baseline": "method=single", "n_baseline": 5, "n_runs": 5, "factor": "fisher"}
     made |= {"metric": "", "at": "0.001", "delta": delta, "low": delta - 0.1, "high": delta + 0.1}
+    made |= {"n_no_logarithm": 0, "n_no_logarithm_baseline": 0}
     return {**made, "relative": 0.5, "ratio": 1.5, "p_value": p_value, "reason": "", **changes}
 
 

@@ -164,6 +164,22 @@ def test_a_gap_goes_down_to_0_where_some_losses_have_no_logarithm():
         assert ("above 0" in told) == (lowest < 0)
 
 
+def test_a_quantity_at_the_end_needs_no_logarithm_either():
+    for lowest, without in ((0.01, 0), (0.0, 1), (-1.0, 21)):
+        table = frame().rename(columns={"evaluations/validation/loss": "train_loss"})
+        table["train_loss"] = np.where(
+            lowest > 0, 400.01 - table["step"], 1 - table["step"] * (1 - lowest) / 400
+        )
+        late = (table["method"] == "new") & (table["step"] > 200)
+        table["sharpness/value"] = 1.0 + table["seed"] / 100 - 0.3 * late
+        row = compared(table, metric="sharpness/value").summary.iloc[0]
+        assert row["delta"] == pytest.approx(-0.3)
+        assert row["n_no_logarithm"] == row["n_no_logarithm_baseline"] == 3 * without
+        assert row["n_unplaced"] == 3 * without
+        told = f"{6 * without} of 240 evaluations left out at equal training loss: a loss at or"
+        assert (told in row["reason"]) == (without > 0)
+
+
 def test_without_any_loss_above_0_the_scores_are_compared_all_the_same():
     table = frame(gain=0.05).rename(columns={"evaluations/validation/loss": "train_loss"})
     table["train_loss"] = -table["train_loss"]

@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import shlex
+import subprocess
+import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -66,9 +70,85 @@ def test_text_that_says_its_code_is_read(tmp_path, code):
 
 def test_text_of_another_code_is_refused(tmp_path):
     told = refused(write(tmp_path / "a.csv", TABLE.replace("acc", "Güte").encode("cp1252")))
-    assert "is not UTF-8 text (byte 12); save it as UTF-8, for example by iconv" in told
+    assert "is not UTF-8 text (byte 12); if it is WINDOWS-1252, convert it by: gzip" in told
     told = refused(write(tmp_path / "a.csv", TABLE.encode("utf-16")[:-1]))
     assert "is not UTF-16 text" in told
+    assert "it is torn, copy it anew" in told
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("code", ["cp1252", "utf-16-le", "utf-16-be"])
+def test_the_command_that_is_told_converts_the_file(tmp_path, code, pack):
+    content = pack(TABLE.replace("acc", "Güte").encode(code))
+    file = write(tmp_path / "Jim's runs.csv", content)  # a name that a shell would take apart
+    told = refused(file)
+    subprocess.run(told.split("convert it by: ")[1], shell=True, check=True)
+    named = {"train/t/loss": "loss", "test/t/acc": "Güte"}
+    assert read(file, tmp_path / "o", named) == {"loss": LOSS, "acc": ACC}
+    assert [path.name for path in tmp_path.glob("*.csv*")] == [file.name]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".json.gz"])
+@pytest.mark.parametrize(
+    ("around", "before"),
+    [
+        (lambda lists: lists, ""),
+        (lambda lists: {"lr": 0.1, **lists}, ""),  # a number beside the lists is no row
+        (lambda lists: {"history": lists, "params": {"epochs": 3}}, "history/"),
+    ],
+)
+def test_the_command_that_is_told_makes_a_table_of_lists(tmp_path, suffix, around, before):
+    lists = {"loss": [2.5, 1.25, 0.75], "acc": [0.5, 0.625, 0.75]}
+    content = json.dumps(around(lists)).encode()
+    file = write(tmp_path / f"a b{suffix}", gzip.compress(content) if ".gz" in suffix else content)
+    named = {"train/t/loss": f"{before}loss", "test/t/acc": f"{before}acc"}
+    told = refused(file, named, step=None)
+    command = told.split("to be read with --step row, by: ")[1].replace("python", sys.executable, 1)
+    subprocess.run(command, shell=True, check=True)
+    made = read(tmp_path / "a b.csv", tmp_path / "o", named, step="row")
+    assert made == {
+        "loss": list(zip([1, 2, 3], lists["loss"], strict=True)),
+        "acc": list(zip([1, 2, 3], lists["acc"], strict=True)),
+    }
+
+
+def test_lists_of_other_names_and_rows_have_no_command(tmp_path):
+    text = '{"epoch": 1, "loss": 1, "acc": 1, "betas": [0.9, 0.99], "names": ["a"], "none": []}\n'
+    assert read(write(tmp_path / "a.jsonl", text), tmp_path / "o") == {
+        "loss": [(1, 1)],
+        "acc": [(1, 1)],
+    }
+    lists = '{"epoch": 1, "loss": [1, 2], "acc": 1}\n' * 2
+    told = refused(write(tmp_path / "in" / "b.jsonl", lists))
+    assert told.endswith("has a list in line 1, column 'loss', where a number must stand")
+
+
+def test_json_files_of_a_folder_are_named_by_the_pattern_that_is_told(tmp_path):
+    for step in (1, 2):
+        results = {"results": {"t": {"acc,none": step / 4}}, "configs": {"t": {"tags": []}}}
+        write(tmp_path / "in" / "big" / f"step{step}.json", json.dumps(results))
+    how = {"name": "{method}/step[step]", "step": None}
+    named = {"test/t/acc": "results/t/acc,none"}
+    told = refused(tmp_path / "in", named, **how)
+    pattern = shlex.split(told.split("named by a pattern, ")[1])[0]
+    import_csv(pattern, tmp_path / "o", map=named, **{"name": how["name"]})
+    (run,) = load(tmp_path / "o")
+    assert run.table("evaluations/test")["acc"].ravel().tolist() == [0.25, 0.5]
+
+
+def test_a_second_import_of_many_runs_is_told_once(tmp_path):
+    for seed in (1, 2, 3):
+        write(tmp_path / "in" / f"{seed}.csv", TABLE)
+    how = {"name": "{seed}", "step": "epoch"}
+    for map in ({"train/t/loss": "loss"}, {"test/t/acc": "acc"}):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            import_csv(tmp_path / "in", tmp_path / "o", map=map, **how)
+    (sentence,) = [str(one.message) for one in told]
+    first = tmp_path / "o" / "seed1.h5"
+    assert sentence == (
+        f"3 files exist and are added to, as they are the same runs; the first is {first}"
+    )
 
 
 def test_packed_tables_are_read_and_torn_ones_told(tmp_path):

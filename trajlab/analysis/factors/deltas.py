@@ -61,7 +61,8 @@ def delta_rows(
         if alone and factor in _LIKENESS:
             continue
         values = [_column(table, factor) for table in tables]
-        yield _row(comparison, factor, END, values, _better(factor), options, missing)
+        why = missing or (_no_logarithm(tables) if factor == LOG_LOSS else "")
+        yield _row(comparison, factor, END, values, _better(factor), options, why)
     for factor in FACTORS:
         read_runs = [_series(side, comparison.task, factor, options.axis) for side in sides]
         if not any(read_runs):
@@ -70,9 +71,11 @@ def delta_rows(
             values, shifts, reason = _at(read_runs, float(loss), options.rule, options.axis)
             place = f"{loss:.4g}" if np.isfinite(loss) else "matched"
             why = missing or reason
-            yield _row(
+            row = _row(
                 comparison, factor, place, values, _better(factor), options, why, shifts=shifts
             )
+            counts = [sum(run.no_logarithm for run in side) for side in read_runs]
+            yield row | {"n_no_logarithm": counts[0], "n_no_logarithm_baseline": counts[1]}
 
 
 def factor_difference(
@@ -142,7 +145,7 @@ def _row(
     absent = "not recorded often enough" if np.isnan(numbers["delta"]) else ""
     reason = numbers.pop("reason")
     return comparison.head(numbers.pop("n_baseline"), numbers.pop("n_runs")).row(
-        missing or absent or reason,
+        "; ".join(filter(None, (missing, reason))) or absent,
         factor=factor,
         metric=metric,
         at=at,
@@ -150,6 +153,8 @@ def _row(
         **numbers,
         better=better,
         n_missing=left_out,
+        n_no_logarithm=0,
+        n_no_logarithm_baseline=0,
     )
 
 
@@ -198,24 +203,35 @@ def _column(table: pd.DataFrame, factor: str) -> FloatArray:
     return table[factor].to_numpy(float)
 
 
+def _no_logarithm(tables: Sequence[pd.DataFrame]) -> str:
+    """Say how many runs' lowest loss has none; empty if every one has."""
+    losses = pd.concat([table["min_train_loss"] for table in tables])
+    number = int((losses <= 0).sum())
+    why = "whose lowest training loss is at or below 0, which has no logarithm"
+    return f"{number} of {len(losses)} runs left out, {why}" if number else ""
+
+
 def _better(factor: str) -> int:
     """Return 1 where more is better, -1 where less is."""
     return 1 if factor in _LIKENESS else -1
 
 
 def _series(side: Group | None, task: str, factor: str, axis: Axis) -> list[Evaluations]:
-    """Return each run's factor as a score over the axis; runs without one left out."""
+    """Return each run's factor as a score over the axis; runs without the factor left out."""
     runs = side.with_task(task) if side else ()
     every = (over_axis(run, task, FACTORS[factor][0], axis) for run in runs)
-    return [series for series in every if series.placed.step.size and not series.diverged]
+    return [series for series in every if series.step.size and not series.diverged]
 
 
 def _common(sides: Sequence[Sequence[Evaluations]], rule: str, axis: Axis) -> float:
     """Return the lowest loss on all runs' curves, NaN without one or without runs on both sides."""
     if not all(sides):
         return np.nan
-    curves = [[RULES[rule](run) for run in side] for side in sides]
-    return float(axis.value(common_loss(sides, curves).log_loss))
+    placed = [[run for run in side if run.placed.step.size] for side in sides]
+    if not all(placed):
+        return np.nan
+    curves = [[RULES[rule](run) for run in side] for side in placed]
+    return float(axis.value(common_loss(placed, curves).log_loss))
 
 
 def _at(

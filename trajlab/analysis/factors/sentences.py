@@ -16,7 +16,7 @@ from trajlab.lazy import pd
 
 
 def sentences(delta: pd.DataFrame, keys: Sequence[str], confidence: float) -> Iterator[Sentence]:
-    """Yield which factors differ at equal loss, where the metric differs.
+    """Yield which factors differ at equal loss, where the metric differs, and what is not read.
 
     Parameters
     ----------
@@ -36,6 +36,9 @@ def sentences(delta: pd.DataFrame, keys: Sequence[str], confidence: float) -> It
             continue
         for row in differ:
             yield Sentence(row, row["task"], of_factor(row))
+    for _, part in delta.groupby([*keys, "baseline"], sort=False):
+        for statement in of_no_logarithm(part):
+            yield Sentence(records(part)[0], "", statement)
 
 
 def adjust(delta: pd.DataFrame, keys: Sequence[str], level: float) -> pd.DataFrame:
@@ -108,6 +111,28 @@ def of_factors(factor: str, differ: Sequence[Row], total: int) -> Statement:
         f"on {len(differ) - more}; one setting cannot show cause; trajlab factors lists all."
     )
     return sentence, {"n_larger": more, "n_smaller": len(differ) - more, "n_tasks": total}
+
+
+def of_no_logarithm(part: pd.DataFrame) -> Iterator[Statement]:
+    """Say how many values of factors have no place at equal loss, so that not all are read there.
+
+    Parameters
+    ----------
+    part
+        Rows of the table `delta` of a group and its baseline.
+    """
+    # a factor that is read at several losses has a row for each, all with the same counts
+    read = part[part["at"] != END].drop_duplicates(["task", "factor"])
+    counts = read[["n_no_logarithm", "n_no_logarithm_baseline"]].sum(axis=1)
+    if number := int(counts.sum()):
+        left_out = read[counts > 0]
+        names = ", ".join(dict.fromkeys(_name(factor) for factor in left_out["factor"]))
+        axis = Axis.of(records(left_out)[0])
+        yield (
+            f"{names}: at equal {axis.name} only losses above 0 are compared; {number} evaluations "
+            "have one at or below 0, which has no logarithm; --x step compares them all.",
+            {"n_no_logarithm": number},
+        )
 
 
 def _name(factor: str) -> str:

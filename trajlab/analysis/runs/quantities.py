@@ -56,10 +56,12 @@ def over_axis(run: Trajectory, task: str, name: str, axis: Axis = TRAINING_LOSS)
     if not quantity.step.size or not has_axis(run, axis):
         return Evaluations.clean([], [], [])
     level = levels(run, task, quantity.step, axis)
-    placed = np.isfinite(level) & (level > 0)
-    made = replace(
+    finite = np.isfinite(level)
+    placed = finite & (level > 0)
+    return replace(
         quantity,
         train_loss=np.where(placed, level, np.nan),
+        no_logarithm=int((finite & ~placed).sum()),
+        diverged=diverged(run, task, axis),
         level_error=level_errors(run, task, quantity.step, axis),
     )
-    return replace(made.placed, diverged=diverged(run, task, axis))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from trajlab.errors import TrajlabError
-from trajlab.store.importers.json_rows import json_rows
+from trajlab.store.importers.json_rows import is_list, json_rows, unrolled
 from trajlab.store.importers.numerals import Numerals, filled
 from trajlab.store.importers.texts import read_text
 
@@ -50,6 +50,7 @@ class Cells:
         self.lines: list[int] = []
         self.notes: list[str] = []
         self._rows: list[list[str]] = []
+        self._lists = ""  # what to do about lists
         text = read_text(path)
         if (objects := json_rows(path, text)) is None:
             self._read(text, separator)
@@ -57,6 +58,7 @@ class Cells:
         rows, self.notes = objects
         self._numerals = Numerals(".")
         self.header = list(dict.fromkeys(name for row in rows.values() for name in row))
+        self._lists = unrolled(path) if len(rows) == 1 else ""
         self.lines = list(rows)
         self._rows = [[row.get(name, "") for name in self.header] for row in rows.values()]
 
@@ -154,9 +156,12 @@ class Cells:
                 values.append(parse(text))
             except ValueError:
                 found = repr(text) if text else "an empty cell"
+                advice = _advice(text, what)
+                if is_list(text):
+                    found, advice = "a list", self._lists
                 raise TrajlabError(
                     f"{self.path} has {found} in line {line}, column {column!r}, where a {what} "
-                    f"must stand{_advice(text, what)}"
+                    f"must stand{advice}"
                 ) from None
         return values
 

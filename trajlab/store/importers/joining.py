@@ -1,6 +1,5 @@
 """Imported numbers that are added to what a file holds already."""
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from trajlab.store.trajectory import Trajectory
 
 
 def joined(path: Path, run: ImportedRun, force: bool) -> ImportedRun:
-    """Return a run with what its file holds already.
+    """Return a run with what its file holds already; the run itself where that is nothing.
 
     Parameters
     ----------
@@ -51,7 +50,6 @@ def joined(path: Path, run: ImportedRun, force: bool) -> ImportedRun:
         raise TrajlabError(
             f"{path} exists; use force to replace it, or import to another folder ({why})"
         )
-    warnings.warn(f"{path} exists and is added to, as it is the same run", stacklevel=4)
     placed = before | dict(run.placed)
     for where in before.keys() & run.placed.keys():  # clocks, which agree
         series = placed[where].series

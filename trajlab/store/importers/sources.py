@@ -2,6 +2,7 @@
 
 import glob
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,7 +48,11 @@ def named_files(file: StrPath | Sequence[StrPath], pattern: NamePattern | None) 
             own = [path]
             single += own
         if not own:
-            raise TrajlabError(f"{path} holds no table ({', '.join(_SUFFIXES)}); name another")
+            what = "name another"
+            if path.is_dir() and any(path.rglob("*.json")):
+                glob_of_json = shlex.quote(f"{path}/**/*.json")
+                what = f"its JSON files are named by a pattern, {glob_of_json}"
+            raise TrajlabError(f"{path} holds no table ({', '.join(_SUFFIXES)}); {what}")
     whole = [_unpacked(p.absolute()).with_suffix("") for p in single]
     # as many folders as the pattern spans, else those in which the files differ
     root = Path(os.path.commonpath([p.parent for p in whole])) if whole else Path()

@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import shlex
 import zlib
 from pathlib import Path
 
@@ -45,11 +46,19 @@ def read_text(file: Path) -> str:
         As `read_bytes`, and if it is no such text.
     """
     data = read_bytes(file)
-    code = "UTF-16" if data[:2] in _UTF_16 else "UTF-8"
+    marked = data[:2] in _UTF_16
+    if 0 in data[:2]:  # half of a first character that UTF-8 has in one byte
+        code = "UTF-16LE" if data[0] else "UTF-16BE"
+        raise TrajlabError(f"{file} is {code} text without its mark; {_convert(file, code)}")
     try:
-        return data.decode("utf-16" if code == "UTF-16" else "utf-8-sig")
+        return data.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise TrajlabError(
-            f"{file} is not {code} text (byte {error.start}); save it as UTF-8, for example by "
-            "iconv -f WINDOWS-1252 -t UTF-8"
-        ) from error
+        code, do = ("UTF-16", "it is torn, copy it anew") if marked else ("UTF-8", _convert(file))
+        raise TrajlabError(f"{file} is not {code} text (byte {error.start}); {do}") from error
+
+
+def _convert(file: Path, code: str = "WINDOWS-1252") -> str:
+    """Say by which command a file of another code becomes UTF-8, packed by gzip or not."""
+    old, new = shlex.quote(str(file)), shlex.quote(f"{file}.utf8")
+    read = f"gzip -cdf {old} | iconv -f {code} -t UTF-8"  # -f: as it is, where it is not packed
+    return f"if it is {code}, convert it by: {read} > {new} && mv {new} {old}"

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -49,10 +50,16 @@ def write_runs(
     for name in lower_is_better:
         if name not in metrics:
             raise TrajlabError(f"{name!r} is lower_is_better but no metric; map a series to it too")
-    whole = {
-        name: joined(out / name, replace(run, lower_is_better=lower_is_better), force)
-        for name, run in runs.items()
-    }
+    given = {name: replace(run, lower_is_better=lower_is_better) for name, run in runs.items()}
+    whole = {name: joined(out / name, run, force) for name, run in given.items()}
+    if added := [out / name for name, run in given.items() if whole[name] is not run]:
+        told = f"{added[0]} exists and is added to, as it is the same run"
+        if len(added) > 1:
+            told = (
+                f"{len(added)} files exist and are added to, as they are the same runs; "
+                f"the first is {added[0]}"
+            )
+        warnings.warn(told, stacklevel=3)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".import-") as staging:
