@@ -70,7 +70,7 @@ def load(name: str) -> Runs:
     >>> import trajlab
     >>> runs = trajlab.datasets.load("digits-two-tasks")
     >>> len(runs), runs[0].tasks
-    (15, ('first',))
+    (15, ['first'])
     >>> trajlab.analysis.gap(runs).summary[["task", "condition", "sign"]]
         task condition  sign
     0  first    +noisy    -1
