@@ -72,7 +72,10 @@ def load(name: str) -> Runs:
     >>> len(runs), runs[0].tasks
     (15, ['first'])
     >>> trajlab.analysis.gap(runs).summary[["task", "condition", "sign"]]
-        task condition  sign
-    0  first    +noisy    -1
+         task condition  sign
+    0   first    +noisy  -1.0
+    1  second    +noisy   NaN
+    2   first     +same   NaN
+    3  second     +same   NaN
     """
     return load_runs(folder(name))
