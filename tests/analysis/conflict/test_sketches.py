@@ -73,7 +73,7 @@ def test_sketches_that_differ_are_not_compared(tmp_path: Path) -> None:
         similarity_across_time(run, "a", other)
     with pytest.raises(TrajlabError, match="has no task 'c'"):
         similarity_across_time(run, "c")
-    with pytest.raises(TrajlabError, match="positive size"):
+    with pytest.raises(TrajlabError, match="size=0 is out of range; give a whole number from 1 on"):
         probes.GradientSketch(size=0)
 
 

@@ -134,7 +134,7 @@ def test_probe_stores_the_standard_error_and_says_how(tmp_path: Path) -> None:
     ("options", "sentence"),
     [
         ({"method": "sketched"}, "use 'exact' or 'projected'"),
-        ({"method": "projected", "size": 1}, "give 2 or more"),
+        ({"method": "projected", "size": 1}, "give a whole number from 2 on"),
         ({"method": "projected", "scope": "representation"}, "leave method= out"),
     ],
 )
