@@ -13,7 +13,7 @@ STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basenam
 help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
-datasets: env  ## train and record the runs that come with trajlab, anew (a quarter of an hour)
+datasets: env  ## train and record the runs that come with trajlab, anew
 	$(BIN)/python examples/packaged_runs/make.py
 
 docs: env  ## build the site into docs/_build/html, offline; every warning and broken link is an error

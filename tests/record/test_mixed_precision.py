@@ -12,6 +12,7 @@ from tests.record.loops import (
     batches,
     joined,
     losses,
+    recorder,
     recorder_of,
     same,
     total,
@@ -126,3 +127,20 @@ def test_scaler_that_is_off_adds_nothing(tmp_path: Path) -> None:
     ) as r:
         r.backward(losses(model, batches(1)[0]))
     assert "loss_scale" not in Trajectory(tmp_path / "run.h5").table("losses")
+
+
+@pytest.mark.parametrize("method", ["exact", "projected"])
+def test_autocast_around_the_backward_lowers_no_precision(tmp_path: Path, method: str) -> None:
+    """The heads multiply elementwise, so that autograd itself loses nothing under autocast."""
+    grams = []
+    for autocast in (False, True):
+        torch.manual_seed(0)
+        layer, x = torch.nn.Linear(6, 32), torch.randn(16, 6)
+        path = tmp_path / f"{autocast}.h5"
+        chosen = probes.TaskGradients(method=method)
+        with recorder(path, layer, shared=layer, probes=[chosen]) as r:
+            z = layer(x)
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                r.backward({"left": z.square().sum(), "right": z.sin().sum()})
+        grams.append(Trajectory(path).gram())
+    assert np.allclose(*grams, rtol=1e-6)

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -178,3 +179,16 @@ PARTS: tuple[Callable[[Sequence[nn.Module]], AbstractContextManager[None]], ...]
     _numpy_random,
     _python_random,
 )
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Return a context in which autocast, left on, lowers the precision of no product.
+
+    Parameters
+    ----------
+    device : torch.device
+        Of the tensors that are multiplied.
+    """
+    if torch.is_autocast_enabled(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()

@@ -8,6 +8,8 @@ import torch
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
+from trajlab.measure.guard import full_precision
+
 _BLOCK = 8  # so many vectors of a basis lie in one matrix
 # While the Krylov space is small, a small residual may belong to another eigenvalue.
 _LEAST = 5
@@ -87,7 +89,7 @@ class _Basis:
     def orthogonalised(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return `image` without its parts along the vectors, and what these parts were."""
         along = []
-        with torch.autocast(image.device.type, enabled=False):  # which would halve the precision
+        with full_precision(image.device):
             for _ in range(2):  # twice is enough
                 for block in self._filled():
                     along.append(block @ image)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trajlab.measure.gram.blocks import Block, GradientBlock
 from trajlab.measure.gram.products import spread
+from trajlab.measure.guard import full_precision
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class BlockSums:
             self._from_gradients.add(block.layer)
         present = sorted(rows)
         self._reached.update(present)
-        products, variance = block.estimate([rows[t] for t in present])
+        with full_precision(rows[present[0]].device):
+            products, variance = block.estimate([rows[t] for t in present])
         self._add(self._grams, block.layer, products, present)
         if variance is not None:
             self._add(self._variances, block.layer, variance, present)

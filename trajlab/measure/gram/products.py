@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from trajlab.measure.guard import full_precision
+
 _FEW = 4  # rows of which pairs are multiplied one by one, which copies nothing
 _RUN = 2**14  # coordinates that are added in the gradients' precision, of many rows
 _SMALL, _LARGE = 1e-27, 1e32  # squares that float32 holds, with all that counts beside them
@@ -28,7 +30,8 @@ def inner_products(rows: Sequence[Tensor]) -> Tensor:
         precision the gradients are multiplied by powers of two first, which is exact.
     """
     flat = [_coordinates(row) for row in rows]
-    return in_range(_added, flat)
+    with full_precision(flat[0].device):
+        return in_range(_added, flat)
 
 
 def in_range(multiply: Callable[[Sequence[Tensor]], Tensor], rows: Sequence[Tensor]) -> Tensor:
