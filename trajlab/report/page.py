@@ -53,7 +53,7 @@ def render(diagnosis: Diagnosis, runs: Runs, title: str = "", command: str = "")
         The page: verdict, figures, tables, settings, runs and versions.
     """
     listed = inventory(runs)
-    keys = group_columns(diagnosis.settings["group_by"])[1:]
+    keys = diagnosis.options.keys[1:]
     places = palette(runs, diagnosis.settings["group_by"])
     scripts = embed.scripts("page.js")
     return filled(

@@ -7,6 +7,7 @@ import pytest
 
 from trajlab import TrajlabError
 from trajlab.analysis.runs.levels import breaks_off, clock, clock_at, loss_at, running_loss
+from trajlab.store.schema import Column
 
 NAN, INF = np.nan, np.inf
 
@@ -56,10 +57,13 @@ def test_a_clock_is_linear_between_its_readings_and_0_is_no_place():
 
 
 class View(dict):
-    """A table whose columns are one number a step."""
+    """A table whose columns are one number a step, but for the loss: one a step and task."""
 
-    def axes(self, name):
-        return ("step",)
+    @property
+    def declared(self):
+        axes = {"loss": ("step", "task")}
+        names = [name for name in self if name not in ("step", "task")]
+        return SimpleNamespace(columns=[Column(name, axes.get(name, ("step",))) for name in names])
 
 
 def ticking(values):
@@ -76,17 +80,10 @@ def test_a_clock_may_stand_still_but_not_fall():
         clock(ticking([0, 5, 4]), "tokens")
 
 
-class Losses(View):
-    """The table of training losses."""
-
-    def axes(self, name):
-        return ("step", "task") if name == "loss" else ("step",)
-
-
 def training(losses, epochs):
     """Return a run whose batches had these losses, at these epochs."""
     loss = np.array(losses, float)[:, None]
-    view = Losses(step=np.arange(len(losses)), epoch=np.array(epochs), task=["a"], loss=loss)
+    view = View(step=np.arange(len(losses)), epoch=np.array(epochs), task=["a"], loss=loss)
     return SimpleNamespace(tables=["losses"], table=lambda name: view, path="run.h5")
 
 

@@ -226,17 +226,7 @@ def read(
 
 
 def over(run: Trajectory, task: str, evaluations: Evaluations, axis: Axis) -> Evaluations:
-    """Return evaluations with the levels that a task had at their steps.
-
-    Parameters
-    ----------
-    run, task
-        The run, and one of its tasks.
-    evaluations
-        What was recorded, whatever its levels are.
-    axis
-        What stands in the place of the training loss.
-    """
+    """Return a task's evaluations with the levels that its run had on the axis at their steps."""
     level = levels(run, task, evaluations.step, axis)
     finite = np.isfinite(level)
     placed = finite & (level > 0)

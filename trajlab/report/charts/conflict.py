@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis import Conflict
-from trajlab.analysis.interface.tables import group_columns
 from trajlab.plots.conflict import WINDOWS, drawn_pairs, windowed
 from trajlab.report.charts.base import (
     ZERO,
@@ -30,7 +29,7 @@ def conflict(result: Conflict, places: Mapping[str, int]) -> list[Panel]:
     Groups are panels here: pairs take the palette in order of their names.
     """
     del places
-    keys = ("setting", *group_columns(result.options.group_by)[1:])
+    keys = ("setting", *result.options.keys[1:])
     if result.options.layers:
         maps = result.pairs.dropna(subset=["cosine"]).query("layer != 'all'")
         return [Panel(title, _layers(rows), {}) for title, rows in panels(maps, keys)]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from trajlab.analysis import Factors
 from trajlab.analysis.factors.quadrants import factor_names
-from trajlab.analysis.interface.tables import group_columns, records
+from trajlab.analysis.interface.tables import records
 from trajlab.plots.factors import CLEAR, EDGE
 from trajlab.report.charts.base import (
     ZERO,
@@ -28,7 +28,7 @@ _TOLD = ("series", "factor", "when", "delta", "low", "high", "p_value", "z")
 def factors(result: Factors, places: Mapping[str, int]) -> list[Panel]:
     """Return one panel a setting and task."""
     named = result.delta.assign(factor=factor_names(result.delta)).dropna(subset=["z"])
-    table = labelled(named, group_columns(result.options.group_by)[1:])
+    table = labelled(named, result.options.keys[1:])
     table["when"] = np.where(table["at"] == "end", _WHOLE, _EQUAL)
     table["place"] = np.clip(table["z"] * table["better"], -EDGE, EDGE)
     return [_panel(title, rows, places) for title, rows in panels(table, ("setting", "task"))]

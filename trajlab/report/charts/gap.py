@@ -9,7 +9,7 @@ import pandas as pd
 
 from trajlab.analysis import Gap
 from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
-from trajlab.analysis.interface.tables import group_columns, records
+from trajlab.analysis.interface.tables import records
 from trajlab.analysis.runs.recorded import is_quantity
 from trajlab.plots.gap import ends, vertical_range
 from trajlab.report.charts.base import (
@@ -31,7 +31,7 @@ _DRAWN = (*_TOLD, "band_low", "band_high", "onset")
 
 def gap(result: Gap, places: Mapping[str, int]) -> list[Panel]:
     """Return one panel a setting, task and metric."""
-    keys = group_columns(result.options.group_by)[1:]
+    keys = result.options.keys[1:]
     curve = labelled(pd.concat([result.curve.dropna(subset=["gap"]), ends(result)]), keys)
     summary = labelled(result.summary, keys)
     return [
