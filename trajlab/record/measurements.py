@@ -74,8 +74,8 @@ class Measurements:
         """Return a context that watches the training backward for all that were started."""
         with ExitStack() as entered:
             if self._budget is not None:
-                own = [attached.account for attached, _ in started if attached.account]
-                entered.enter_context(self._budget.backward(own))
+                accounts = [attached.account for attached, _ in started if attached.account]
+                entered.enter_context(self._budget.backward(accounts))
             for _, measurement in started:
                 entered.enter_context(measurement.watching)
             return entered.pop_all()

@@ -35,7 +35,7 @@ def factors(result: Factors, places: Mapping[str, int]) -> list[Panel]:
 
 
 def _panel(title: str, rows: pd.DataFrame, places: Mapping[str, int]) -> Panel:
-    own = look(rows["series"], places)
+    style = look(rows["series"], places)
     beyond = f"; marks at ±{EDGE} are beyond" if (rows["z"].abs() > EDGE).any() else ""
     lines_of_title = ["difference in standard errors", f"(right is better{beyond})"]
     x: Spec = {"field": "place", "type": "quantitative", "title": lines_of_title}
@@ -49,7 +49,7 @@ def _panel(title: str, rows: pd.DataFrame, places: Mapping[str, int]) -> Panel:
         "scale": {"domain": [_WHOLE, _EQUAL], "range": [1, 0]},
     }
     point["encoding"] = {"x": x, "y": y, "yOffset": {"field": "series", "type": "nominal"}}
-    point["encoding"] |= {"color": own.color, "shape": own.shape}
+    point["encoding"] |= {"color": style.color, "shape": style.shape}
     point["encoding"] |= {"fillOpacity": opacity, "tooltip": tooltip(*_TOLD)}
     lines = [
         {
@@ -68,4 +68,4 @@ def _panel(title: str, rows: pd.DataFrame, places: Mapping[str, int]) -> Panel:
         layer=[*lines, point],
     )
     tall = {"height": {"step": 16}, "autosize": {"type": "fit-x", "contains": "padding"}}
-    return Panel(title, drawn | tall, own.names)
+    return Panel(title, drawn | tall, style.names)
