@@ -1,8 +1,10 @@
 """What stands for a run."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from trajlab.analysis import runs_from_frame
 from trajlab.analysis.runs.groups import group
 from trajlab.analysis.summary import Counts, largest_mean, late_mean, summarise_runs
 from trajlab.store import Trajectory, Writer
@@ -69,6 +71,15 @@ def test_a_loss_has_its_own_sign_and_is_read_where_validation_is_best(tmp_path, 
     assert row["final_metric"] == pytest.approx(expected)
     assert row["min_train_loss"] == 1
     assert not row["higher_is_better"]
+
+
+def test_a_metric_of_which_more_is_better_is_as_it_was_recorded():
+    accuracy = np.linspace(0.5, 0.9, 20)
+    columns = {"step": np.arange(1, 21), "train_loss": np.linspace(2, 1, 20)}
+    runs = runs_from_frame(pd.DataFrame({**columns, "accuracy": accuracy}), metrics=["accuracy"])
+    (row,) = summarise_runs(group(runs)).to_dict("records")
+    assert row["final_metric"] == pytest.approx(accuracy[-2:].mean())
+    assert row["higher_is_better"]
 
 
 def test_a_run_that_was_not_evaluated_has_no_score(tmp_path):
