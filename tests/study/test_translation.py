@@ -78,7 +78,7 @@ def test_two_languages_are_learned_and_scored(
         told, wanted = _decoded(trained[0], texts[task], f"<{task}>")
         bleu = sacrebleu.corpus_bleu(told, [wanted]).score
         chrf = sacrebleu.corpus_chrf(told, [wanted]).score
-        assert chrf > 0  # two zeros would agree whatever was scored
+        assert min(bleu, chrf) > 0  # two zeros would agree whatever was scored
         assert scores["bleu"][-1, index] == pytest.approx(bleu)
         assert scores["chrf"][-1, index] == pytest.approx(chrf)
         print(f"{task}: {told[:3]} for {wanted[:3]}")
