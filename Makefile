@@ -77,7 +77,7 @@ test: lint  ## lint, the examples in docstrings, then the whole test suite (two 
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 study-test: env  ## two minutes of translation into two languages (apt-get install libreoffice-help-en-us libreoffice-help-de libreoffice-help-fr)
-	TRAJLAB_STUDY=1 $(BIN)/python -m pytest -s tests/study/test_translation.py
+	TRAJLAB_STUDY=1 $(BIN)/python -m pytest -s -rs tests/study/test_translation.py
 
 presets-test: env  ## light(), paper() and full() on every model of the zoo of single examples, bit for bit
 	TRAJLAB_PRESETS=1 $(BIN)/python -m pytest -n 2 tests/record/test_presets.py
