@@ -84,7 +84,7 @@ def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> 
             continue
         table = run.table(table_of(split))
         for name in table:
-            if name == "loss" or not _is_metric(table, name):
+            if name in names or name == "loss" or not _is_metric(table, name):
                 continue
             if task is None or np.isfinite(task_column(run, table_of(split), name, task)[1]).any():
                 names[name] = None
