@@ -31,9 +31,9 @@ page-check: demo  ## look at the demo's page and one of 20 tasks in Chromium (ap
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	TRAJLAB_DEMO=$(RUNS) $(BIN)/python -m pytest tests/browser/check_page.py tests/browser/check_view.py
 
-bench: env  ## all that has a target, in half an hour: one table with dates in benchmarks/README.md
+bench: env  ## all that has a target, in half an hour: one table with dates in benchmarks/README.md; ONLY=light for a part
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench $(addprefix --only ,$(ONLY))
 
 gpu-check:  ## on a GPU: the CUDA tests, Gram, curvature and overhead (under 8 minutes); PYTHON=… has a torch with CUDA
 	$(PYTHON) -m benchmarks.gpu
