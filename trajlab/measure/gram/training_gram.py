@@ -9,15 +9,16 @@ from torch import Tensor, nn
 
 from trajlab.measure.gram.blocks import Block, gradient_block
 from trajlab.measure.gram.formulas import choose_blocks
+from trajlab.measure.gram.interference import Interference
 from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.gram.projection import Projection
 from trajlab.measure.gram.segments import Segment, split
 from trajlab.measure.gram.watch import Arrivals, Watch
 from trajlab.measure.gram.watch_separate import Contributions
 from trajlab.measure.gram.watch_total import Total
-from trajlab.measure.gram.weights import Weight, is_zero, vector
+from trajlab.measure.gram.weights import Weight, is_one, is_zero, vector
 from trajlab.measure.graph import Graph
-from trajlab.measure.guard import guard
+from trajlab.measure.guard import autograd_modes, guard
 from trajlab.measure.layers import group_by_layer
 
 _NEGLIGIBLE = 1e-4  # of the largest norm: below it, total - rest leaves rounding in float32
@@ -33,10 +34,12 @@ class TrainingGram:
     measurement, for the difference cancels where it is small. Where no task's graph meets another's
     (each has inputs of its own), nothing is pulled back at all.
 
-    The first measurement pulls back all tasks, and takes later differences only if the total is
-    their weighted sum: hooks that clip, or a low precision, may prevent it. Nor does it where a
-    loss is NaN or infinite, for then the total is. (On other devices than the CPU that is not known
-    in time, and the one task that was to be derived is NaN too.)
+    The difference needs a total that is the weighted sum. Hooks, functions in Python and other code
+    of the user's may prevent it, at one step and not at another; so all tasks are pulled back, and
+    under guard, where such code is not excluded. So they are at the first measurement, which tells
+    whether the precision is good enough for differences; and where a loss is NaN or infinite, for
+    then the total is. (On other devices than the CPU that is not known in time, and the one task
+    that was to be derived is NaN too.)
 
     Parameters
     ----------
@@ -60,6 +63,7 @@ class TrainingGram:
         self._shares: Tensor | None = None  # (task,), squared norms of w_t g_t
         self._ranking: list[float] = []  # the shares as last read
         self._age = 0
+        self._interference = Interference()
 
     def start(
         self,
@@ -93,9 +97,14 @@ class TrainingGram:
         graph = Graph(losses)
         active = [t for t, loss in enumerate(losses) if loss is not None and loss.requires_grad]
         sums = BlockSums(self._names_by_layer, losses, self._device)
-        apart = self._arrivals(graph) if len(active) > 1 else None
+        own = self._interference.excluded(graph, losses)
+        guarded = autograd_modes if own and not _dispatched() else self._guarded
+        looks_in = own or all(
+            is_one(w) for w, loss in zip(weights, losses, strict=True) if loss is not None
+        )
+        apart = self._arrivals(graph) if len(active) > 1 and looks_in else None
         if apart is not None:
-            return Contributions(apart, losses, weights, sums, self._guarded)
+            return Contributions(apart, losses, weights, sums, guarded)
         blocks = choose_blocks(
             self._names_by_layer, self.parameters, graph, len(losses), projection=projection
         )
@@ -106,15 +115,16 @@ class TrainingGram:
             if self._on_one_device and not graph.compiled
             else [Segment(None, tuple(blocks), None)]
         )
-        derived = self._choose(active, losses, weights)
+        derived = self._choose(active, losses, weights) if own else None
         return Total(
             graph,
             segments,
             losses,
             weights,
             sums,
-            self._guarded,
+            guarded,
             derived=derived,
+            looks_in=looks_in,
             checks=self._linear is None,
             conclude=None if self._linear is False else self._conclude,
         )
@@ -147,14 +157,24 @@ class TrainingGram:
         return max(known, key=lambda t: self._ranking[t], default=None)
 
     def _conclude(self, total: Total) -> None:
-        """Check that the difference, or the linearity that it needs, is sound."""
-        norms = total.sums.squared_norms()
-        self._shares = vector(total.weights, norms.dtype).to(norms.device).square() * norms
+        """Check that the difference, or the precision that it needs, is sound."""
+        self._shares = total.sums.squared_norms()
+        if not all(is_one(weight) for weight in total.weights):
+            self._shares = (
+                self._shares * vector(total.weights, torch.float64).to(self._device).square()
+            )
+        if total.derived is None and self._linear is not None:
+            return
         negligible = self._shares.nan_to_num().amax() * _NEGLIGIBLE**2  # an omitted task has none
         if total.derived is not None:
             total.sums.lose(total.derived, self._shares[total.derived] < negligible)
-        elif self._linear is None and isfinite(residual := float(total.residual)):
+        elif isfinite(residual := float(total.residual)):
             self._linear = residual <= float(negligible)
+
+
+def _dispatched() -> bool:
+    """Say whether a mode hands torch's operations to code in Python."""
+    return bool(torch._C._len_torch_dispatch_stack())
 
 
 def _finite(losses: Sequence[Tensor | None]) -> bool:
