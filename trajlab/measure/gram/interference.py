@@ -70,14 +70,13 @@ class Interference:
 
 def _is_own(node: Node, since: int) -> bool:
     """Say whether a node is torch's own, and new or a leaf, with nothing of others on it."""
-    if (variable := getattr(node, "variable", None)) is not None:
-        return type(variable) in _PLAIN and not variable._backward_hooks
     names = _saved(type(node))
-    return (
-        names is not None
-        and node._sequence_nr() >= since
-        and not any(_is_packed(getattr(node, name)) for name in names)
-    )
+    if names is None:
+        return False
+    if type(node) is torch._C._functions.AccumulateGrad:
+        leaf = node.variable
+        return type(leaf) in _PLAIN and not leaf._backward_hooks
+    return node._sequence_nr() >= since and not any(_is_packed(getattr(node, n)) for n in names)
 
 
 @cache
@@ -90,14 +89,14 @@ def _saved(kind: type) -> Sequence[str] | None:
 
 def _is_packed(saved: Any) -> bool:
     """Say whether saved tensors are packed; older versions of torch do not tell."""
-    if isinstance(saved, Sequence):
+    if isinstance(saved, tuple):
         return any(map(_is_packed, saved))
     return getattr(saved, "unpack_hook", saved) is not None
 
 
 def _is_watched(node: Node) -> bool:
     """Say whether a leaf's node, which outlives its graph, has hooks before it."""
-    if not hasattr(node, "variable"):
+    if type(node) is not torch._C._functions.AccumulateGrad:
         return False
     handle = node.register_prehook(lambda passed: None)
     hooks = handle.hooks_dict_ref()

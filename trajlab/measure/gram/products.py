@@ -49,13 +49,11 @@ def in_range(multiply: Callable[[Sequence[Tensor]], Tensor], rows: Sequence[Tens
     Tensor
         float64, shape (row, row).
     """
-    if at_least_single(rows[0][:0]).dtype == torch.float64:
+    if rows[0].dtype == torch.float64:
         return multiply(rows)
-    on_cpu = rows[0].device.type == "cpu"  # elsewhere a look would wait for all queued work
-    if on_cpu:
+    if rows[0].device.type == "cpu":  # elsewhere a look would wait for all queued work
         products = multiply(rows).double()
-        squares = products.diagonal()
-        if bool(((squares > _SMALL) & (squares < _LARGE)).all()):
+        if all(_SMALL < square < _LARGE for square in products.diagonal().tolist()):
             return products
     rows = [at_least_single(row) for row in rows]
     scales = [_scale(row) for row in rows]

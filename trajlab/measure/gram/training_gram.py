@@ -148,9 +148,10 @@ class TrainingGram:
         """Return the task whose gradient can be derived from the total, if there is one."""
         if not self._linear or self._shares is None or not _finite(losses):
             return None
-        if self._age % _REREAD == 0 or self._shares.device.type == "cpu":
-            self._ranking = self._shares.tolist()
-        self._age += 1
+        if self._device.type != "cpu":
+            if self._age % _REREAD == 0:
+                self._ranking = self._shares.tolist()
+            self._age += 1
         if any(isnan(self._ranking[t]) for t in active):
             return None  # the total holds a task's NaN, and would hand it on
         known = [t for t in active if self._ranking[t] > 0 and not is_zero(weights[t])]
@@ -158,17 +159,19 @@ class TrainingGram:
 
     def _conclude(self, total: Total) -> None:
         """Check that the difference, or the precision that it needs, is sound."""
-        self._shares = total.sums.squared_norms()
-        if not all(is_one(weight) for weight in total.weights):
-            self._shares = (
-                self._shares * vector(total.weights, torch.float64).to(self._device).square()
-            )
-        if total.derived is None and self._linear is not None:
-            return
-        negligible = self._shares.nan_to_num().amax() * _NEGLIGIBLE**2  # an omitted task has none
+        shares = total.sums.squared_norms()
+        if not all(map(is_one, total.weights)):
+            shares = shares * vector(total.weights, torch.float64).to(self._device).square()
+        self._shares = shares
+        if self._device.type == "cpu":
+            self._ranking = shares.tolist()
+            known = [share for share in self._ranking if not isnan(share)]  # an omitted task's is
+            negligible = max(known, default=0.0) * _NEGLIGIBLE**2
+        else:
+            negligible = shares.nan_to_num().amax() * _NEGLIGIBLE**2
         if total.derived is not None:
-            total.sums.lose(total.derived, self._shares[total.derived] < negligible)
-        elif isfinite(residual := float(total.residual)):
+            total.sums.lose(total.derived, shares[total.derived] < negligible)
+        elif self._linear is None and isfinite(residual := float(total.residual)):
             self._linear = residual <= float(negligible)
 
 
