@@ -5,15 +5,19 @@ next one. Every case trains twice, measured and not, and both must end with the 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 from torch.utils.checkpoint import checkpoint
 
 from tests.zoo import reference_gram
 from trajlab.measure import guard
 from trajlab.measure.gram.training_gram import TrainingGram
+from trajlab.measure.sums.sketch import Sketch
+from trajlab.measure.sums.training_sketch import SketchSums
 
 STEPS = 12
 Between = Callable[["Changing", int, Tensor], Tensor]
@@ -46,6 +50,11 @@ class Changing(nn.Module):
 
 def clipped(gradient: Tensor) -> Tensor:
     return gradient.clamp(-1e-3, 1e-3)
+
+
+def drawing(saved: Tensor) -> Tensor:
+    torch.rand(1)
+    return saved
 
 
 class Clip(torch.autograd.Function):
@@ -122,6 +131,15 @@ def hook_on_a_weight_that_wakes(model: Changing, step: int, h: Tensor) -> Tensor
     return torch.tanh(h)
 
 
+def hook_on_a_leaf_node_that_wakes(model: Changing, step: int, h: Tensor) -> Tensor:
+    model.level = 1e9 if step < 9 else 1e-3
+    if step == 0:
+        model.node = get_gradient_edge(model.spare.weight).node
+        clip = lambda g: g.clamp(-model.level, model.level)  # noqa: E731
+        model.node.register_prehook(lambda passed: tuple(clip(g) for g in passed))
+    return torch.tanh(model.spare(h) + torch.tanh(model.spare(h)))  # used twice: by its gradients
+
+
 def hook_that_draws(model: Changing, step: int, h: Tensor) -> Tensor:
     h = torch.tanh(h)
     if step >= 9:
@@ -137,7 +155,7 @@ def function_that_wakes(model: Changing, step: int, h: Tensor) -> Tensor:
 def saved_elsewhere(model: Changing, step: int, h: Tensor) -> Tensor:
     if step < 9:
         return torch.tanh(h)
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: t.float(), lambda t: t.double()):
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t.clone(), drawing):
         return torch.tanh(h)
 
 
@@ -174,6 +192,7 @@ CASES: dict[str, tuple[Between, Callable[[int], list[int]], list[int]]] = {
         hook_on_a_module,
         hook_on_a_weight,
         hook_on_a_weight_that_wakes,
+        hook_on_a_leaf_node_that_wakes,
         hook_that_draws,
         function_that_wakes,
         saved_elsewhere,
@@ -228,3 +247,39 @@ def test_each_step_is_measured_as_it_is(name: str, every: int, weights: list[flo
     assert torch.equal(torch.get_rng_state(), expected)
     for a, b in zip(plain.parameters(), model.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["steady", "hook on an activation", "function that wakes", "a task is skipped", "freezes"],
+)
+def test_sketches_are_of_the_gradients_of_each_step(name: str) -> None:
+    model, optimizer = built(name)
+    shared = model.shared()
+    sketch = Sketch(shared, size=16, seed=1)
+    meter = TrainingGram(model, shared, partial(SketchSums, sketch))
+    weights = [1.0, 0.5, 2.0]
+    for step in range(STEPS):
+        losses = model.losses(step)
+        truth = []
+        for loss in losses:
+            some = {n: p for n, p in shared.items() if loss is not None and p.requires_grad}
+            gradients = (
+                torch.autograd.grad(loss, [*some.values()], retain_graph=True, allow_unused=True)
+                if loss is not None
+                else ()
+            )
+            truth.append(dict(zip(some, gradients, strict=True)))
+        watch = meter.start(losses, weights)
+        with watch:
+            weighted(losses, weights).backward()
+        sketches, norms = watch.sums.sketched()
+        for loss, gradients, found, norm in zip(losses, truth, sketches, norms, strict=True):
+            if loss is None:
+                assert torch.cat([found, norm[None]]).isnan().all()
+                continue
+            expected = sum(g.pow(2).sum() for g in gradients.values() if g is not None) ** 0.5
+            assert torch.allclose(norm, expected, rtol=1e-9)
+            assert torch.allclose(found, sketch(gradients), rtol=1e-4, atol=1e-6)
+        optimizer.step()
+        optimizer.zero_grad()

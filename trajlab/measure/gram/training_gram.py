@@ -1,6 +1,6 @@
 """Gram matrices around the training backward, which supplies what pull-backs then need not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import isfinite, isnan
 
@@ -47,14 +47,22 @@ class TrainingGram:
         The model that is trained; pull-backs leave it as it is.
     parameters : mapping of str to Tensor
         The parameters to differentiate for, by qualified name.
+    sums : callable
+        Makes what the gradients' blocks are added up to, in the place of a Gram matrix.
 
     Attributes
     ----------
     parameters : mapping of str to Tensor
     """
 
-    def __init__(self, model: nn.Module, parameters: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        parameters: Mapping[str, Tensor],
+        sums: Callable[..., BlockSums] = BlockSums,
+    ) -> None:
         self.parameters = parameters
+        self._sums = sums
         self._guarded = partial(guard, model)
         self._names_by_layer = group_by_layer(parameters)
         self._device = next((p.device for p in parameters.values()), torch.device("cpu"))
@@ -96,7 +104,7 @@ class TrainingGram:
         """
         graph = Graph(losses)
         active = [t for t, loss in enumerate(losses) if loss is not None and loss.requires_grad]
-        sums = BlockSums(self._names_by_layer, losses, self._device)
+        sums = self._sums(self._names_by_layer, losses, self._device)
         own = self._interference.excluded(graph, losses)
         guarded = autograd_modes if own and not _dispatched() else self._guarded
         looks_in = own or all(
@@ -105,8 +113,12 @@ class TrainingGram:
         apart = self._arrivals(graph) if len(active) > 1 and looks_in else None
         if apart is not None:
             return Contributions(apart, losses, weights, sums, guarded)
-        blocks = choose_blocks(
-            self._names_by_layer, self.parameters, graph, len(losses), projection=projection
+        blocks = (
+            self._gradient_blocks()
+            if sums.needs_gradients
+            else choose_blocks(
+                self._names_by_layer, self.parameters, graph, len(losses), projection=projection
+            )
         )
         # Elsewhere nothing is pulled back in the midst of the training backward: another device's
         # thread may be accumulating gradients, and a compiled graph may refuse to be retained.
@@ -132,15 +144,20 @@ class TrainingGram:
     def _arrivals(self, graph: Graph) -> dict[Block, Arrivals] | None:
         """Return what arrives at each parameter if all of it can be told apart."""
         arrivals: dict[Block, Arrivals] = {}
-        for layer, names in self._names_by_layer.items():
-            for name in names:
-                parameter = self.parameters[name]
-                if parameter.requires_grad:
-                    block = gradient_block(layer, name, parameter)
-                    arrivals[block] = Arrivals(graph, block.edge)
-                    if parameter._backward_hooks or not arrivals[block].separable:
-                        return None
+        for block in self._gradient_blocks():
+            arrivals[block] = Arrivals(graph, block.edge)
+            hooked = any(self.parameters[name]._backward_hooks for name in block.parameters)
+            if hooked or not arrivals[block].separable:
+                return None
         return arrivals
+
+    def _gradient_blocks(self) -> list[Block]:
+        return [
+            gradient_block(layer, name, self.parameters[name])
+            for layer, names in self._names_by_layer.items()
+            for name in names
+            if self.parameters[name].requires_grad
+        ]
 
     def _choose(
         self, active: Sequence[int], losses: Sequence[Tensor | None], weights: Sequence[Weight]
