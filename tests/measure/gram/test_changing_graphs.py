@@ -17,7 +17,7 @@ from tests.zoo import reference_gram
 from trajlab.measure import guard
 from trajlab.measure.gram.training_gram import TrainingGram
 from trajlab.measure.sums.sketch import Sketch
-from trajlab.measure.sums.training_sketch import SketchSums
+from trajlab.measure.training_sketch import SketchSums
 
 STEPS = 12
 Between = Callable[["Changing", int, Tensor], Tensor]

@@ -14,7 +14,7 @@ from trajlab.measure.graph import refuse_reentrant
 from trajlab.measure.sums.processes import processes
 from trajlab.measure.sums.sketch import Sketch
 from trajlab.measure.sums.task_sums import TaskSums, task_gradient
-from trajlab.measure.sums.training_sketch import SketchSums
+from trajlab.measure.training_sketch import SketchSums
 from trajlab.record import settings
 from trajlab.record.moment import Moment
 from trajlab.record.probes.gradients.compiled import walking_again
