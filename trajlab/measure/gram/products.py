@@ -76,11 +76,11 @@ def _added(flat: Sequence[Tensor]) -> Tensor:
     """Return the inner products of vectors, added run by run."""
     if len(flat[0]) <= _RUN:
         return _product(flat).double()
-    few = len(flat) <= _FEW and flat[0].device.type == "cpu"
-    multiply, length = (_pairs, _LONG_RUN) if few else (_product, _RUN)
+    if len(flat) <= _FEW and flat[0].device.type == "cpu":
+        return _pairs(flat)
     gram = torch.zeros(len(flat), len(flat), dtype=torch.float64, device=flat[0].device)
-    for runs in zip(*(torch.split(row, length) for row in flat), strict=True):
-        gram += multiply(runs)
+    for runs in zip(*(torch.split(row, _RUN) for row in flat), strict=True):
+        gram += _product(runs)
     return gram
 
 
@@ -104,11 +104,17 @@ def _product(rows: Sequence[Tensor]) -> Tensor:
     return stacked @ stacked.mT
 
 
-def _pairs(rows: Sequence[Tensor]) -> Tensor:
-    rows = [at_least_single(row) for row in rows]
-    products = {(s, t): torch.dot(rows[s], rows[t]) for s in range(len(rows)) for t in range(s + 1)}
-    entries = [products[max(s, t), min(s, t)] for s in range(len(rows)) for t in range(len(rows))]
-    return torch.stack(entries).view(len(rows), len(rows))
+def _pairs(flat: Sequence[Tensor]) -> Tensor:
+    """Return the same of a few vectors on a CPU, pair by pair, added in Python's floats."""
+    sums = {(s, t): 0.0 for s in range(len(flat)) for t in range(s + 1)}
+    for runs in zip(*(torch.split(row, _LONG_RUN) for row in flat), strict=True):
+        rows = [at_least_single(row) for row in runs]
+        for s, t in sums:
+            sums[s, t] += torch.dot(rows[s], rows[t]).item()
+    several = range(len(flat))
+    return torch.tensor(
+        [[sums[max(s, t), min(s, t)] for t in several] for s in several], dtype=torch.float64
+    )
 
 
 def _coordinates(gradient: Tensor) -> Tensor:

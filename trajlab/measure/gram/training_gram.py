@@ -1,6 +1,6 @@
 """Gram matrices around the training backward, which supplies what pull-backs then need not."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import isfinite, isnan
 
@@ -114,7 +114,7 @@ class TrainingGram:
         if apart is not None:
             return Contributions(apart, losses, weights, sums, guarded)
         blocks = (
-            self._gradient_blocks()
+            [*self._gradient_blocks()]
             if sums.needs_gradients
             else choose_blocks(
                 self._names_by_layer, self.parameters, graph, len(losses), projection=projection
@@ -151,13 +151,11 @@ class TrainingGram:
                 return None
         return arrivals
 
-    def _gradient_blocks(self) -> list[Block]:
-        return [
-            gradient_block(layer, name, self.parameters[name])
-            for layer, names in self._names_by_layer.items()
-            for name in names
-            if self.parameters[name].requires_grad
-        ]
+    def _gradient_blocks(self) -> Iterator[Block]:
+        for layer, names in self._names_by_layer.items():
+            for name in names:
+                if self.parameters[name].requires_grad:
+                    yield gradient_block(layer, name, self.parameters[name])
 
     def _choose(
         self, active: Sequence[int], losses: Sequence[Tensor | None], weights: Sequence[Weight]
