@@ -283,3 +283,25 @@ def test_sketches_are_of_the_gradients_of_each_step(name: str) -> None:
             assert torch.allclose(found, sketch(gradients), rtol=1e-4, atol=1e-6)
         optimizer.step()
         optimizer.zero_grad()
+
+
+def test_measurements_of_several_kinds_are_no_interference(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = built("steady")
+    shared = model.shared()
+    sketches = partial(SketchSums, Sketch(shared, size=16, seed=1))
+    meters = [TrainingGram(model, shared), TrainingGram(model, shared, sketches)]
+    passes = []
+    original = torch.autograd.grad
+
+    def counted(*arguments: object, **options: object) -> object:
+        passes.append(arguments)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(torch.autograd, "grad", counted)
+    for expected in (6, 4, 4):
+        passes.clear()
+        losses = model.losses(0)
+        first, second = (meter.start(losses, [1.0] * 3) for meter in meters)
+        with first, second:
+            sum(losses).backward()
+        assert len(passes) == expected

@@ -59,7 +59,7 @@ class Interference:
         self._nodes = torch._C._autograd._get_sequence_nr()
         if hooks != (registered := RemovableHandle.next_id - Interference._own):
             self._hooked_leaf = any(map(_is_watched, graph))
-            self._hooks = RemovableHandle.next_id - Interference._own
+            self._hooks = registered
         return (
             hooks == registered
             and not self._hooked_leaf
@@ -73,8 +73,8 @@ def _is_own(node: Node, since: int) -> bool:
     names = _saved(type(node))
     if names is None:
         return False
-    if type(node) is torch._C._functions.AccumulateGrad:
-        leaf = node.variable
+    leaf = getattr(node, "variable", None)
+    if leaf is not None:
         return type(leaf) in _PLAIN and not leaf._backward_hooks
     return node._sequence_nr() >= since and not any(_is_packed(getattr(node, n)) for n in names)
 
@@ -96,9 +96,10 @@ def _is_packed(saved: Any) -> bool:
 
 def _is_watched(node: Node) -> bool:
     """Say whether a leaf's node, which outlives its graph, has hooks before it."""
-    if type(node) is not torch._C._functions.AccumulateGrad:
+    if not hasattr(node, "variable"):
         return False
     handle = node.register_prehook(lambda passed: None)
+    Interference.count_own(1)
     hooks = handle.hooks_dict_ref()
     handle.remove()
     return bool(hooks)
