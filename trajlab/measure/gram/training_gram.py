@@ -181,7 +181,7 @@ class TrainingGram:
         if self._device.type == "cpu":
             self._ranking = shares.tolist()
             known = [share for share in self._ranking if not isnan(share)]  # an omitted task's is
-            negligible = max(known, default=0.0) * _NEGLIGIBLE**2
+            negligible: float | Tensor = max(known, default=0.0) * _NEGLIGIBLE**2
         else:
             negligible = shares.nan_to_num().amax() * _NEGLIGIBLE**2
         if total.derived is not None:
