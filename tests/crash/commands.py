@@ -24,7 +24,6 @@ from trajlab.cli.main import main as trajlab
 SECONDS = 10
 COPY = "copy"
 PIECE = 10  # inputs a line of the log
-WRITES = {"--out", "repair", "merge"}  # what a command shows is not all that it made
 FOLDER = ["--baseline", "method=stl", "--json"]
 
 
@@ -127,7 +126,7 @@ def through_every_command(inputs: Inputs, first: int, count: int) -> dict[str, A
                 answer = forked(arguments)
                 longest, most = max(longest, answer["cpu"]), max(most, answer["MiB"])
                 said = judged(word, answer)
-                if said == "silent" and reads_nothing_damaged(inputs, number, name, Path(out)):
+                if said == "silent" and reads_nothing_damaged(inputs, number, name):
                     said = "fine"
                 outcomes[f"{name}: {said}"] += 1
                 if said not in ("fine", "told"):
@@ -135,18 +134,23 @@ def through_every_command(inputs: Inputs, first: int, count: int) -> dict[str, A
     return facts_of(first, count, outcomes, bad, longest, most)
 
 
-def reads_nothing_damaged(inputs: Inputs, number: int, name: str, out: Path) -> bool:
-    """Tell whether a command says the same of the damaged run and of it as it was.
+def reads_nothing_damaged(inputs: Inputs, number: int, name: str) -> bool:
+    """Tell whether a command says and writes the same of the damaged run and of it as it was.
 
     A column is checked when it is read: a command that does not read it has nothing to tell.
     """
     answers = []
     for put in (inputs.restore, inputs.put):  # it stays damaged
         _, path = put(number)
-        arguments = commands(path.parent, path, out)[name]
-        answer = forked(arguments)
-        answers.append((answer["code"], answer["out"], answer["err"]))
-    return not WRITES & set(arguments) and answers[0] == answers[1]
+        with tempfile.TemporaryDirectory(dir=memory()) as folder:
+            out = Path(folder)
+            shutil.copytree(path.parent, out / COPY)
+            answer = forked(commands(path.parent, path, out)[name])
+            said = (answer[key].replace(folder, "") for key in ("out", "err"))
+            files = [file for file in out.iterdir() if file.is_file() and file.suffix != ".html"]
+            wrote = {file.name: file.read_bytes() for file in files}  # a page tells the hour
+            answers.append((answer["code"], *said, wrote))
+    return answers[0] == answers[1]
 
 
 def prepared(folder: Path) -> Inputs:
