@@ -31,9 +31,9 @@ page-check: demo  ## look at the demo's page and one of 20 tasks in Chromium (ap
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	TRAJLAB_DEMO=$(RUNS) $(BIN)/python -m pytest tests/browser/check_page.py tests/browser/check_view.py
 
-bench: env  ## all that has a target, in half an hour: one table with dates in benchmarks/README.md
+bench: env  ## all that has a target, in half an hour: one table with dates in benchmarks/README.md; ONLY=light for a part
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench $(addprefix --only ,$(ONLY))
 
 gpu-check:  ## on a GPU: the CUDA tests, Gram, curvature and overhead (under 8 minutes); PYTHON=… has a torch with CUDA
 	$(PYTHON) -m benchmarks.gpu
@@ -77,7 +77,7 @@ test: lint  ## lint, the examples in docstrings, then the whole test suite (two 
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 study-test: env  ## two minutes of translation into two languages (apt-get install libreoffice-help-en-us libreoffice-help-de libreoffice-help-fr)
-	TRAJLAB_STUDY=1 $(BIN)/python -m pytest -s tests/study/test_translation.py
+	TRAJLAB_STUDY=1 $(BIN)/python -m pytest -s -rs tests/study/test_translation.py
 
 presets-test: env  ## light(), paper() and full() on every model of the zoo of single examples, bit for bit
 	TRAJLAB_PRESETS=1 $(BIN)/python -m pytest -n 2 tests/record/test_presets.py
