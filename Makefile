@@ -82,7 +82,7 @@ study-test: env  ## two minutes of translation into two languages (apt-get insta
 presets-test: env  ## light(), paper() and full() on every model of the zoo of single examples, bit for bit
 	TRAJLAB_PRESETS=1 $(BIN)/python -m pytest -n 2 tests/record/test_presets.py
 
-wheel-check: env  ## build wheel and sdist, install in an empty environment, use it; PYTHONS="…", TORCH=--without-torch
+wheel-check: env  ## build wheel and sdist, install in empty environments, use it; PYTHONS="3.11 3.13", TORCH=--without-torch
 	$(BIN)/python tests/packaging/wheel.py $(TORCH) $(PYTHONS)
 
 crash-test: env  ## kill, tear and refuse the store on a large scale; KILLS=200 for fewer than 1,000 kills
