@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
+LIBMTL ?= git+https://github.com/median-research-group/LibMTL
 STUDY ?= matched_loss_gap
 FILE ?= study.toml
 STUDY_RUNS ?= runs/$(STUDY)
 STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
-.PHONY: help datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples bench-view test wheel-check crash-test logs-check lint env clean soak presets-test
+.PHONY: help libmtl-check datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples bench-view test wheel-check crash-test logs-check lint env clean soak presets-test
 
 help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -95,6 +96,14 @@ logs-check: env  ## import logs that MLflow, Aim, trackio, Comet and tensorboard
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-logs/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/trajlab.pth"
 	PYTHONPATH=. .venv-logs/bin/python -m pytest tests/store/importers/test_packages.py
 
+libmtl-check: env  ## the example for LibMTL, whose releases no present torch runs; LIBMTL=… is where to have it from
+	test -x .venv-libmtl/bin/python || $(BIN)/python -m venv .venv-libmtl
+	# --no-deps: it asks for torchvision and needs it not; torch_geometric it imports
+	.venv-libmtl/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torch_geometric $(LIBMTL)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-libmtl/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/trajlab.pth"
+	.venv-libmtl/bin/python -W ignore -c 'import LibMTL.trainer'
+	PYTHONPATH=. .venv-libmtl/bin/python -m pytest tests/integration/test_libmtl.py
+
 soak: env  ## record a million steps: memory and cost a step, as docs/soak.svg (half an hour)
 	$(BIN)/python -m tests.crash.soak runs/soak --figure docs/soak.svg
 
@@ -107,7 +116,7 @@ lint: env  ## format, docstrings, types, layers
 env: $(VENV)/.ready  ## build .venv with the exact set of constraints.txt
 
 clean:  ## remove .venv and what was built
-	rm -rf $(VENV) .venv-logs build dist *.egg-info
+	rm -rf $(VENV) .venv-logs .venv-libmtl build dist *.egg-info
 
 # torch comes first and pinned, so that nothing pulls in another build of it.
 $(VENV)/.ready: pyproject.toml constraints.txt
