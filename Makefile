@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 LIBMTL ?= git+https://github.com/median-research-group/LibMTL
+LOWEST := tests/datasets tests/analysis/gap tests/analysis/test_weighting.py tests/plots/test_gap.py tests/measure/examples tests/record/test_recorder.py tests/store/test_roundtrip.py
 STUDY ?= matched_loss_gap
 FILE ?= study.toml
 STUDY_RUNS ?= runs/$(STUDY)
 STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
-.PHONY: help libmtl-check site-check datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples bench-view test wheel-check crash-test logs-check lint env clean soak presets-test
+.PHONY: help libmtl-check lowest-test site-check datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples bench-view test wheel-check crash-test logs-check lint env clean soak presets-test
 
 help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -80,6 +81,13 @@ bench-gram: env  ## what recording task gradients costs, beside others; QUICK=--
 test: lint  ## lint, the examples in docstrings, then the whole test suite (two workers)
 	$(BIN)/python -m pytest -q --doctest-modules trajlab
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# uv alone resolves to the lowest versions; what old packages deprecate is theirs
+lowest-test:  ## a central part of the tests, with the lowest versions that pyproject.toml names
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e . 'pytest>=8' 'hypothesis>=6.100'
+	.venv-lowest/bin/python -m pytest -W default $(LOWEST)
 
 study-test: env  ## two minutes of translation into two languages (apt-get install libreoffice-help-en-us libreoffice-help-de libreoffice-help-fr)
 	TRAJLAB_STUDY=1 $(BIN)/python -m pytest -s tests/study/test_translation.py
