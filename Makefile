@@ -4,19 +4,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 LIBMTL ?= git+https://github.com/median-research-group/LibMTL
-LOWEST := tests/datasets tests/analysis/gap tests/analysis/test_weighting.py tests/plots/test_gap.py tests/measure/examples tests/record/test_recorder.py tests/store/test_roundtrip.py
+LOWEST := tests/datasets tests/analysis/gap tests/analysis/test_weighting.py tests/plots/test_gap.py tests/measure/test_similarity.py tests/measure/curvature tests/record/test_recorder.py tests/record/test_sampled_probes.py tests/store/test_log.py
 STUDY ?= matched_loss_gap
 FILE ?= study.toml
 STUDY_RUNS ?= runs/$(STUDY)
 STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
-.PHONY: help libmtl-check lowest-test site-check datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples bench-view test wheel-check crash-test logs-check lint env clean soak presets-test
+.PHONY: help figures libmtl-check lowest-test site-check datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples bench-view test wheel-check crash-test logs-check lint env clean soak presets-test
 
 help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 datasets: env  ## train and record the runs that come with trajlab, anew
 	$(BIN)/python examples/packaged_runs/make.py
+
+figures: env  ## draw the pictures of README and site anew, in Chromium (apt-get install chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	MPLBACKEND=agg $(BIN)/python docs/figures/make.py
 
 docs: env  ## build the site into docs/_build/html, offline; every warning and broken link is an error
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -116,6 +116,10 @@ def check_contents(wheel: Path, sdist: Path) -> None:
     for file, names in contents.items():
         if missing := sorted(set(tracked) - set(names)):
             sys.exit(f"{file.name} lacks {', '.join(missing)}")
+        if file == sdist:
+            links = re.findall(r"\]\((?!\w+:)([^)#]+)", (ROOT / "README.md").read_text())
+            if missing := sorted(set(links) - set(names)):
+                sys.exit(f"{file.name} lacks what the README links to: {', '.join(missing)}")
         say(f"{file.name}: {file.stat().st_size / 1e6:.2f} MB, complete")
 
 

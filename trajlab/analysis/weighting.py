@@ -77,6 +77,16 @@ def weighting(
     ----------
     D. Xin et al., "Do Current Multi-Task Optimization Methods in Deep Learning Even Help?",
     NeurIPS 2022, find that dynamic weights barely move.
+
+    Examples
+    --------
+    >>> import trajlab
+    >>> runs = trajlab.datasets.load("digits-fronts").select(stage="fresh", method="inverse")
+    >>> found = trajlab.analysis.weighting(runs, group_by=["weight", "lr"]).summary
+    >>> found[["task", "mean_share", "sd_log"]].round(2)
+         task  mean_share  sd_log
+    0   digit        0.11    0.53
+    1  parity        0.89    0.06
     """
     options = IntervalOptions(confidence=confidence, group_by=group_by)
     frames, summaries = [], []
