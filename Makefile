@@ -90,7 +90,7 @@ test: lint  ## lint, the examples in docstrings, then the whole test suite (two 
 lowest-test:  ## a central part of the tests, with the lowest versions that pyproject.toml names
 	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
-	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e . 'pytest>=8' 'hypothesis>=6.100'
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e . 'pytest>=8.2' 'hypothesis>=6.100'
 	.venv-lowest/bin/python -m pytest -W default $(LOWEST)
 
 study-test: env  ## two minutes of translation into two languages (apt-get install libreoffice-help-en-us libreoffice-help-de libreoffice-help-fr)

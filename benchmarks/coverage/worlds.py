@@ -8,7 +8,6 @@ from benchmarks.coverage.sentences import ANY
 from benchmarks.coverage.studies import Method, Study
 
 GAP = 0.8  # points, more than two and a half standard deviations of a run
-CLAIMS = ("improved or lowered", "present", "reach", "checkpoint")
 TERMS = ("present", "the other sign", "reach", "checkpoint")
 
 

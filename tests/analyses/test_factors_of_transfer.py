@@ -31,7 +31,7 @@ TASKS = ("class1", "class2")
 # By which sides of which tasks' differences are large: of multi-task runs to single, then of mgda
 # to uniform. (rise of the factors, gain in accuracy) of each task, and mgda's rise of the loss.
 OPPOSITE = {"class1": (1, 1), "class2": (1, -1)}
-ALIKE, ALIKE_MORE = dict.fromkeys(TASKS, (1, -1)), dict.fromkeys(TASKS, (2, -2))
+ALIKE = dict.fromkeys(TASKS, (1, -1))
 
 
 def recorded(run: Run, uniform: Any, mgda: Any, loss: float) -> Recorded:

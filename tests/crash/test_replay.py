@@ -10,7 +10,7 @@ import pytest
 
 from tests.crash.disk import Record, put, states
 from tests.crash.trainer import TASKS, append, read
-from trajlab.store import Writer, standard
+from trajlab.store import Writer, frames, standard
 
 PATH = "run.h5"
 FULL = "TRAJLAB_KILLS" in os.environ  # set by make crash-test
@@ -80,6 +80,25 @@ def test_every_state_reads_and_recovers(recorded, place, monkeypatch):
     assert good["torn"] > STEPS // 2
     assert good["whole"] == len(operations)
     assert good["power loss"] == POWER_LOSSES * len(operations)
+
+
+def test_a_frame_is_on_disk_before_its_slot_promises_it(recorded):
+    """Of the power losses that would show it, a sample holds few."""
+    _, operations = recorded
+    waiting = Counter()
+    promises = 0
+    for operation in operations:
+        if operation.path.suffix != ".log":
+            continue
+        slot = operation.kind == "write" and 0 < operation.offset < frames.HEAD
+        if slot:
+            promises += 1
+            assert not waiting[operation.path], operation
+        elif operation.kind == "sync":
+            waiting[operation.path] = 0
+        elif operation.kind == "write":
+            waiting[operation.path] += 1
+    assert promises >= STEPS // 2
 
 
 def test_without_fsync_the_same_harness_finds_losses(recorded, place, monkeypatch):

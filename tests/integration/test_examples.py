@@ -84,14 +84,6 @@ def _links(text: str) -> list[str]:
 
 
 def test_fronts_are_measured_on_fresh_seeds(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / "experiments" / "fronts.py"), str(tmp_path)],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parent)},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "signed distance" in done.stdout
-    assert "chosen and measured on the same runs" not in done.stdout
+    printed = said_by([EXAMPLES / "experiments" / "fronts.py", tmp_path], tmp_path)
+    assert "signed distance" in printed
+    assert "chosen and measured on the same runs" not in printed

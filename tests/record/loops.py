@@ -13,6 +13,15 @@ from trajlab.record.probes import Probe
 
 Batch = tuple[Tensor, Tensor]
 TASKS = ["left", "right"]
+SAMPLED = {  # a column of each table whose probe draws a sample of its own
+    "hessian": "top",
+    "hessian_density": "eigenvalue",
+    "noise": "covariance_trace",
+    "similarity": "cosine",
+    "sharpness": "value",
+    "affinity": "affinity",
+    "fisher": "trace",
+}
 
 
 def batches(n: int, size: int = 8, seed: int = 1) -> list[Batch]:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from tests.models import TwoHeads
-from tests.record.loops import TASKS, batches, losses
+from tests.record.loops import TASKS, batches, losses, recorder_of
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.store import Trajectory
 
@@ -259,18 +259,8 @@ def test_lazy_layers_are_measured_once_they_are_made(tmp_path: Path) -> None:
 def train(path: Path, model: nn.Module, change: dict[int, Callable[[nn.Module], None]]) -> None:
     """Train six steps without ``shared=`` a list, strict or not as the default is."""
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
-    with Recorder(
-        path,
-        model,
-        tasks=TASKS,
-        shared=model.trunk,
-        optimizer=optimizer,
-        probes=[
-            probes.TaskGradients(),
-            probes.GradientSketch(every=1, size=64),
-            probes.Parameters(),
-        ],
-    ) as recorder:
+    chosen = probes.TaskGradients(), probes.GradientSketch(every=1, size=64), probes.Parameters()
+    with recorder_of(path, model, optimizer, *chosen) as recorder:
         for step in range(6):
             change.get(step, lambda _: None)(model)
             recorder.backward(losses(model, batches(1)[0]))
@@ -387,14 +377,7 @@ def record_frozen(path: Path, steps: int, unfreezes: int | None) -> None:
     model = TwoHeads().double()
     model.trunk[0].requires_grad_(False)
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
-    with Recorder(
-        path,
-        model,
-        tasks=TASKS,
-        shared=model.trunk,
-        optimizer=optimizer,
-        probes=[probes.TaskGradients()],
-    ) as recorder:
+    with recorder_of(path, model, optimizer, probes.TaskGradients()) as recorder:
         for step in range(steps):
             if step == unfreezes:
                 unfreeze(model)

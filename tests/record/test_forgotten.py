@@ -327,8 +327,8 @@ def test_what_is_no_model_and_no_data_is_refused(tmp_path: Path) -> None:
         (probes.HessianTop, {"trace_probes": 1}, "no scatter"),
         (probes.HessianDensity, {"runs": 0}, "HessianDensity: runs=0"),
         (probes.HessianDensity, {"nodes": True}, "HessianDensity: nodes=True"),
-        (probes.PROBES["ExampleConflict"], {"sizes": 4}, "sizes=4 is no list"),
-        (probes.PROBES["ExampleConflict"], {"sizes": (1, 0)}, "sizes=0 is out of range"),
+        (probes.ExampleConflict, {"sizes": 4}, "sizes=4 is no list"),
+        (probes.ExampleConflict, {"sizes": (1, 0)}, "sizes=0 is out of range"),
         (probes.TaskAffinity, {"learning_rate": -0.1}, "learning_rate=-0.1"),
         (probes.TaskGradients, {"size": 1}, "give a whole number from 2 on"),
         (probes.TaskGradients, {"memory": "1 GB"}, "memory='1 GB'"),
@@ -354,7 +354,7 @@ def test_numbers_at_the_end_of_their_range_are_taken() -> None:
     probes.Sharpness(1, data, rho=[np.float32(1e-30)], chance={"left": float("inf")})
     probes.HessianTop(1, data, trace_probes=2)
     probes.HessianDensity(1, data, runs=np.int64(1), nodes=1)
-    probes.PROBES["ExampleConflict"](1, data, sizes=[1])
+    probes.ExampleConflict(1, data, sizes=[1])
     probes.GradientNoise(1, data, population=1)
     probes.TaskGradients(range(3), size=2, memory=0)
     log_spaced(1)

@@ -113,3 +113,7 @@ def assert_told(table: View, column: str) -> None:
     missing = np.isnan(values.reshape(len(values), -1)).any(1)
     reasons = table["reason"] if "reason" in table else np.full(len(values), "")
     assert (~missing | (reasons.reshape(len(values), -1) != "").any(1)).all(), table.name
+
+
+def test_type_checkers_see_every_probe():
+    assert set(probes.PROBES) <= set(probes.__all__)

@@ -10,22 +10,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tests.models import TwoHeads
-from tests.record.loops import TASKS, batches, recorder_of, same
+from tests.record.loops import SAMPLED, TASKS, batches, recorder_of, same
 from trajlab import probes
 from trajlab.store import Trajectory
 
 SAMPLE = batches(3)
-NUMBERS = {
-    "gradients": "gram",
-    "sketches": "sketch",
-    "hessian": "top",
-    "hessian_density": "eigenvalue",
-    "noise": "covariance_trace",
-    "similarity": "cosine",
-    "sharpness": "value",
-    "affinity": "affinity",
-    "fisher": "trace",
-}
+NUMBERS = {"gradients": "gram", "sketches": "sketch", **SAMPLED}
 
 
 class HalfHidden(TwoHeads):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.models import TwoHeads
-from tests.record.loops import TASKS, batches, recorder_of
+from tests.record.loops import SAMPLED, TASKS, batches, recorder_of
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.record.probes import Probe
 from trajlab.store import Trajectory
@@ -115,17 +115,6 @@ def on_sample(path: Path, detached: Sequence[str]) -> Trajectory:
     ) as recorder:
         recorder.observe(heads_alone(model, []))
     return Trajectory(path)
-
-
-SAMPLED = {
-    "hessian": "top",
-    "hessian_density": "eigenvalue",
-    "noise": "covariance_trace",
-    "similarity": "cosine",
-    "sharpness": "value",
-    "affinity": "affinity",
-    "fisher": "trace",
-}
 
 
 def test_probes_on_data_of_their_own_say_so_too(

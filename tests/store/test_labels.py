@@ -26,6 +26,18 @@ def test_labels_are_ordered_by_their_numbers(labels, ordered):
     assert sorted(places.values()) == list(range(len(labels)))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "times", "below"),
+    [("k", 1e3, ""), ("M", 1e3, "k"), ("B", 1e3, "M"), ("g", 1e3, "m"), ("T", 1e3, "b")],
+)
+def test_a_suffix_is_a_thousand_of_the_one_below_it(suffix, times, below):
+    less, equal, more = (f"{times + moved:g}{below}" for moved in (-1, 0, 1))
+    places = ranks([more, f"1{suffix}", less])
+    assert sorted(places, key=places.__getitem__) == [less, f"1{suffix}", more]
+    for pair in ([equal, f"1{suffix}"], [f"1{suffix}", equal]):  # as they come
+        assert list(ranks(pair)) == pair
+
+
 def test_labels_are_the_same_as_numbers_too():
     assert same("0.001", "1e-3")
     assert same("sgd", "sgd")

@@ -110,7 +110,10 @@ def summarise_runs(
                     numbers = {**scores, **factors, **likeness[task]}
                     values = {key: value for key, (value, _) in numbers.items()}
                     reasons = [reason for _, reason in numbers.values() if reason]
-                    scored = {"metric": name, "higher_is_better": _direction(run, split, name)}
+                    scored = {
+                        "metric": name,
+                        "higher_is_better": higher_is_better(run, split, name),
+                    }
                     reason = "; ".join(dict.fromkeys(reasons))
                     rows.append({**head, **scored, **values, "reason": reason})
     return pd.DataFrame(rows)
@@ -143,10 +146,6 @@ FACTORS: Mapping[str, tuple[str, Callable[[IntArray, FloatArray, Counts], Summar
     "fisher": ("fisher/trace", largest_mean),
     "hessian_top": ("hessian/top", late_mean),
 }
-
-
-def _direction(run: Trajectory, split: str, metric: str) -> bool:
-    return higher_is_better(run, split, metric) if evaluated(run, split) else metric != "loss"
 
 
 def _scores(

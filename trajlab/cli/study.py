@@ -75,9 +75,9 @@ def _estimate(study: Study, workers: int) -> None:
 
     ahead = outlook(study)
     pace = measured(study)
-    for own in ahead.open:
-        if own["setting"] not in pace:
-            pace[own["setting"]] = tried(study, own)
+    for configuration in ahead.open:
+        if configuration["setting"] not in pace:
+            pace[configuration["setting"]] = tried(study, configuration)
     seconds = duration(ahead.open, pace) / workers
     echo(
         f"{ahead.wanted} runs{'' if ahead.known else ' at most'}, {ahead.left} of them to train: "

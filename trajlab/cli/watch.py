@@ -111,21 +111,21 @@ def _run(runs: tuple[str, ...], interval: float, once: bool) -> None:
     watched = Watched(*runs)
     advice = f"In the browser: trajlab view {shlex.join(runs)}"
 
-    def drawn(found: Runs) -> Text:
-        lines = screen(found, console.width, console.height - 2)
+    def drawn(state: Runs) -> Text:
+        lines = screen(state, console.width, console.height - 2)
         return Text.from_ansi("\n".join([*lines, inert(advice)[: console.width]]))
 
-    found = watched.look()
-    if not found:
-        raise TrajlabError(found.skipped[0][1])
+    state = watched.look()
+    if not state:
+        raise TrajlabError(state.skipped[0][1])
     if once:
-        console.print(drawn(found))
+        console.print(drawn(state))
         return
-    with Live(drawn(found), console=console, auto_refresh=False) as live:
-        while any(run.status == "recording" for run in found):
+    with Live(drawn(state), console=console, auto_refresh=False) as live:
+        while any(run.status == "recording" for run in state):
             time.sleep(interval)
-            if found := watched.look():
-                live.update(drawn(found), refresh=True)
+            if state := watched.look():
+                live.update(drawn(state), refresh=True)
 
 
 command = click.Command(

@@ -73,17 +73,17 @@ def share(figure: Figure) -> Legend | None:
         The key; None, and nothing is changed, where fewer than two panels have one, or where the
         longest does not hold all the others, each name drawn alike and under one title.
     """
-    own = [legend for axes in figure.axes if (legend := axes.get_legend())]
-    if len(own) < 2:
+    legends = [legend for axes in figure.axes if (legend := axes.get_legend())]
+    if len(legends) < 2:
         return None
-    longest = max(own, key=lambda legend: len(legend.get_texts()))
+    longest = max(legends, key=lambda legend: len(legend.get_texts()))
     title, looks = longest.get_title().get_text(), _looks(longest)
     if any(
         legend.get_title().get_text() != title or not _looks(legend).items() <= looks.items()
-        for legend in own
+        for legend in legends
     ):
         return None
-    for legend in own:
+    for legend in legends:
         legend.remove()
     key: Legend = figure.legend(
         [handle for handle in longest.legend_handles if handle is not None],

@@ -1,7 +1,7 @@
 """All that a recorder measures at the moments of a loop."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 from torch import Tensor
@@ -64,31 +64,29 @@ class Measurements:
 
     def start(self, moment: Moment, boundary: int) -> list[tuple[Attached, Started]]:
         """Do what comes before the training backward; return what that is to complete."""
-        started = []
-        self._note_first(moment)
-        for attached in self._probes:
-            if attached.idle(moment, boundary):
-                continue
-            if attached.probe.adds_up(moment):
-                attached.add_if_due(moment, boundary)
-            elif not moment.first:
-                self._miss(attached, moment, boundary)
-            elif (measurement := attached.start_if_due(moment, boundary)) is not None:
-                started.append((attached, measurement))
-        return started
+        return [
+            (attached, measurement)
+            for attached in self._measuring(moment, boundary)
+            if (measurement := attached.start_if_due(moment, boundary)) is not None
+        ]
 
     def watching(self, started: Sequence[tuple[Attached, Started]]) -> ExitStack:
         """Return a context that watches the training backward for all that were started."""
         with ExitStack() as entered:
             if self._budget is not None:
-                own = [attached.account for attached, _ in started if attached.account]
-                entered.enter_context(self._budget.backward(own))
+                accounts = [attached.account for attached, _ in started if attached.account]
+                entered.enter_context(self._budget.backward(accounts))
             for _, measurement in started:
                 entered.enter_context(measurement.watching)
             return entered.pop_all()
 
     def observe(self, moment: Moment, boundary: int) -> None:
         """Measure at a pass whose backward belongs to the loop."""
+        for attached in self._measuring(moment, boundary):
+            attached.measure_if_due(moment, boundary)
+
+    def _measuring(self, moment: Moment, boundary: int) -> Iterator[Attached]:
+        """Yield the probes that measure at this pass; the others add it up, or miss it."""
         self._note_first(moment)
         for attached in self._probes:
             if attached.idle(moment, boundary):
@@ -96,7 +94,7 @@ class Measurements:
             if attached.probe.adds_up(moment):
                 attached.add_if_due(moment, boundary)
             elif moment.first:
-                attached.measure_if_due(moment, boundary)
+                yield attached
             else:
                 self._miss(attached, moment, boundary)
 

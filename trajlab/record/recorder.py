@@ -145,8 +145,8 @@ class Recorder(Recording):
         rows = Rows(writer, Mirror(mirrors, failures), failures)
         super().__init__(writer, loop, rows)
         self._losses = Attached(Losses(loop.scale.active), self._rows, failures)
-        own = [probe.of(str(located(path))) for probe in probes]
-        self._measurements = Measurements(own, self._rows, failures, overhead)
+        placed = [probe.of(str(located(path))) for probe in probes]
+        self._measurements = Measurements(placed, self._rows, failures, overhead)
         self._evaluations = Evaluations(self._tasks, lower_is_better, self._rows)
         if self._earlier is not None:
             loop.clock.resume(self._earlier, from_step)

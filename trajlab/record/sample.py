@@ -158,15 +158,15 @@ class Sample:
         TrajlabError
             As `losses` does.
         """
-        found: dict[str, list[BatchLosses]] = {}
+        by_task: dict[str, list[BatchLosses]] = {}
         for entries in self.rounds():
             for wanted, batch in entries:
                 for task, losses in self.losses(wanted, batch, model, task_losses).items():
-                    found.setdefault(task, []).append(losses)
+                    by_task.setdefault(task, []).append(losses)
         return {
             task: torch.cat([part.sums for part in parts]).sum()
             / torch.cat([part.counts for part in parts]).sum()
-            for task, parts in found.items()
+            for task, parts in by_task.items()
         }
 
     def mean_loss_function(

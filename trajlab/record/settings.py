@@ -50,18 +50,7 @@ def step(value: int | None) -> None:
 
 
 def seed(what: str, value: Any) -> int:
-    """Return the seed of a random stream.
-
-    Parameters
-    ----------
-    what, value
-        As for `whole`.
-
-    Raises
-    ------
-    TrajlabError
-        If it is no whole number of 32 bits.
-    """
+    """Return the seed of a random stream, a whole number of 32 bits, or raise as `whole` does."""
     return whole(what, value, 0, _SEEDS)
 
 

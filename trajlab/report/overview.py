@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from trajlab.analysis import Diagnosis, Gap
 from trajlab.analysis.gap.overview import overview
-from trajlab.analysis.interface.tables import group_columns, records
+from trajlab.analysis.interface.tables import records
 from trajlab.plots.style import label
 from trajlab.report.readable import MISSING, text
 
@@ -83,7 +83,7 @@ def forests(diagnosis: Diagnosis) -> list[Forest]:
     gap = diagnosis.results.get("gap")
     if not isinstance(gap, Gap):
         return []
-    keys = group_columns(gap.options.group_by)
+    keys = gap.options.keys
     margin, confidence = diagnosis.options.margin, diagnosis.options.confidence
     table = overview(gap.summary, keys, margin, confidence)
     made = [

@@ -53,7 +53,7 @@ def render(diagnosis: Diagnosis, runs: Runs, title: str = "", command: str = "")
         The page: verdict, figures, tables, settings, runs and versions.
     """
     listed = inventory(runs)
-    keys = group_columns(diagnosis.settings["group_by"])[1:]
+    keys = diagnosis.options.keys[1:]
     places = palette(runs, diagnosis.settings["group_by"])
     scripts = embed.scripts("page.js")
     return filled(
@@ -82,8 +82,8 @@ def render(diagnosis: Diagnosis, runs: Runs, title: str = "", command: str = "")
 def without_verdict(sentence: str, runs: Runs, group_by: Sequence[str]) -> str:
     """Return the sections of runs of which nothing can be said yet: why, and their curves."""
     keys = group_columns(group_by)[1:]
-    own = _interactive(lambda: curves(runs, keys, palette(runs, group_by)))
-    return filled("told.html", sentence=sentence, curves=own)
+    figures = _interactive(lambda: curves(runs, keys, palette(runs, group_by)))
+    return filled("told.html", sentence=sentence, curves=figures)
 
 
 def _title(diagnosis: Diagnosis, runs: Runs) -> str:

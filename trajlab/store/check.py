@@ -96,18 +96,18 @@ def _file(source: Source) -> list[str]:
             return _told(source, found(source.path)["problems"])
         seal.verify(source)
         facts = found(source.path)
-        own, _ = legacy.placed(source.file, lenient=False)
+        rebuilt, _ = legacy.placed(source.file, lenient=False)
     except TrajlabError as error:
         return _told(source, [error])
     problems = list(facts["problems"])
-    if own.header != source.header:
+    if rebuilt.header != source.header:
         problems.append("its root attributes differ from its index")
-    if set(own.tables) != set(source.tables):  # HDF5 keeps many groups in an order of its own
+    if set(rebuilt.tables) != set(source.tables):  # HDF5 keeps many groups in an order of its own
         problems.append("HDF5 finds other tables in it than its index")
-    for name in own.tables.keys() & source.tables.keys():
-        if _declaration(own, name) != _declaration(source, name):
+    for name in rebuilt.tables.keys() & source.tables.keys():
+        if _declaration(rebuilt, name) != _declaration(source, name):
             problems.append(f"table {name} is declared in another way than in its index")
-        elif _checksums(own, name) != _checksums(source, name):
+        elif _checksums(rebuilt, name) != _checksums(source, name):
             problems.append(f"HDF5 finds other numbers in table {name} than its index")
     return _told(source, problems)
 

@@ -39,8 +39,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def _remove_left(path: Path) -> None:
     """Remove the unfinished files of `path` whose process has ended."""
     name = re.compile(re.escape(f".{path.name}.") + r"([\w-]+)\.(\d+)")
-    for found in filter(None, map(name.fullmatch, os.listdir(path.parent))):
-        file, (host, pid) = path.with_name(found[0]), found.groups()
+    for match in filter(None, map(name.fullmatch, os.listdir(path.parent))):
+        file, (host, pid) = path.with_name(match[0]), match.groups()
         if host == _HOST and not _runs(int(pid)):
             _remove(file)
         elif (host, pid) != (_HOST, str(os.getpid())):

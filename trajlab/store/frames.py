@@ -127,14 +127,14 @@ def next_frame(file: File, at: int, most: int) -> tuple[int | None, int]:
     while at < file.size and read < most:
         content = file.read(at, min(size, file.size - at)).tobytes()
         read += len(content)
-        found = content.find(_FRAME)
-        if found < 0:
+        start = content.find(_FRAME)
+        if start < 0:
             at += max(1, len(content) - len(_FRAME) + 1)
             size = min(2 * size, _MOST)
-        elif read_frame(file, at + found) is not None:
-            return at + found, read
+        elif read_frame(file, at + start) is not None:
+            return at + start, read
         else:
-            (length,) = _CRC.unpack_from(content[found + 4 :].ljust(4, b"\0"))
-            at += found + 1
+            (length,) = _CRC.unpack_from(content[start + 4 :].ljust(4, b"\0"))
+            at += start + 1
             read += length if length <= min(FACTS, file.size) else 0
     return None, read

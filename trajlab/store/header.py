@@ -227,7 +227,7 @@ def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a mapping whose keys JSON keeps apart: 1 and "1" are one to it."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(f"two keys among {', '.join(found)} become one")
-    return found
+    header = dict(pairs)
+    if len(header) < len(pairs):
+        raise ValueError(f"two keys among {', '.join(header)} become one")
+    return header

@@ -219,9 +219,9 @@ class LogReader:
             return whole.end
         # who wrote a log to be searched for ever is not
         left = 4 * self._file.size + frames.FACTS - self._searched
-        found, read = frames.next_frame(self._file, at + 1, left)
+        start, read = frames.next_frame(self._file, at + 1, left)
         self._searched += read
-        return found
+        return start
 
     def _problems(self) -> tuple[str, ...]:
         return tuple(
@@ -249,24 +249,24 @@ class LogReader:
         self, at: int, tables: dict[str, Table], stored: dict[str, list[Stored]]
     ) -> int | None:
         """Take over the frame at `at`, and return where it ends; None if it does not check."""
-        found = frames.read_frame(self._file, at)
-        if found is None:
+        frame = frames.read_frame(self._file, at)
+        if frame is None:
             return None
         try:
             header = self._header
-            if "header" in found.facts:
-                header = from_attributes(found.facts["header"].__getitem__, str(self._file.path))
+            if "header" in frame.facts:
+                header = from_attributes(frame.facts["header"].__getitem__, str(self._file.path))
             before = self._header or header
             if header is None or before is None or header.run_id != before.run_id:
                 return None
-            new = [rows.declared(one) for one in found.facts.get("tables", ())]
+            new = [rows.declared(one) for one in frame.facts.get("tables", ())]
             known = {**tables, **{table.name: table for table in new}} if new else tables
             for table in new:
                 rows.require_few(len(known), table)
             blocks = [
-                rows.located(one, known, found.body, found.end) for one in found.facts["rows"]
+                rows.located(one, known, frame.body, frame.end) for one in frame.facts["rows"]
             ]
-            if not self._checks(found, [e for b in blocks for e in b.extents.values()]):
+            if not self._checks(frame, [e for b in blocks for e in b.extents.values()]):
                 return None
         except (TrajlabError, TypeError, ValueError, KeyError, AttributeError, RecursionError):
             return None
@@ -274,21 +274,21 @@ class LogReader:
         tables.update({table.name: table for table in new})
         for block in blocks:
             stored.setdefault(block.table.name, []).append(block)
-        return found.end
+        return frame.end
 
-    def _checks(self, found: frames.Frame, extents: list[Extent]) -> bool:
+    def _checks(self, frame: frames.Frame, extents: list[Extent]) -> bool:
         """Tell whether extents fill the body, one behind the other, and match their checksums."""
-        at = found.body
+        at = frame.body
         for extent in extents:
             if extent.offset != at:
                 return False
             at += extent.size
-        if at != found.end:
+        if at != frame.end:
             return False
-        if found.end - found.body <= _SMALL:
-            body = self._file.read(found.body, found.end - found.body).data
+        if frame.end - frame.body <= _SMALL:
+            body = self._file.read(frame.body, frame.end - frame.body).data
             return all(
-                rows.crc32(body[e.offset - found.body :][: e.size]) == e.crc for e in extents
+                rows.crc32(body[e.offset - frame.body :][: e.size]) == e.crc for e in extents
             )
         return all(self._file.checksum(e.offset, e.size) == e.crc for e in extents)
 

@@ -98,8 +98,8 @@ class View(Mapping[str, Array]):
     def column_attributes(self, column: str) -> dict[str, Any]:
         """Return the facts beside a column, with its units and description."""
         declared = self.declared.column(column)
-        own = {"units": declared.units, "description": declared.description}
-        return {**own, **declared.attributes}
+        facts = {"units": declared.units, "description": declared.description}
+        return {**facts, **declared.attributes}
 
     def portions(self, name: str, size: int = PORTION) -> Iterator[Array]:
         """Yield a column, or ``step``, some rows at a time, so that it need not fit into memory.
@@ -169,8 +169,8 @@ class View(Mapping[str, Array]):
             source, block = self._blocks[which[first]]
             if name in block.extents:
                 place = int(places[first] - ends[which[first]]) + block.length
-                found = source.values(block, name, place, int(last - first))
-                values[first:last] = column.widened(found, shape)
+                stored = source.values(block, name, place, int(last - first))
+                values[first:last] = column.widened(stored, shape)
         return values
 
     def block(self) -> Block:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from trajlab.analysis.front.pareto import non_dominated
+from trajlab.analysis.runs.recorded import higher_is_better
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
@@ -98,7 +99,7 @@ def chosen(run: Trajectory, selection: Selection) -> tuple[int, FloatArray]:
         diverged.
     """
     table = run.table(f"evaluations/{selection.split}")
-    higher = table.column_attributes(selection.metric).get("higher_is_better", False)
+    higher = higher_is_better(run, selection.split, selection.metric)
     values = np.asarray(table[selection.metric], float) * (1 if higher else -1)
     mean = values.mean(1)
     if not np.isfinite(table["loss"][-1]).all() or not np.isfinite(mean).any():

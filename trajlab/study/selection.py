@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from trajlab.analysis.runs.recorded import higher_is_better
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 from trajlab.study.file import Selection, Study
@@ -123,6 +124,6 @@ def score(run: Trajectory, selection: Selection) -> float:
     counted = [tasks.index(selection.task)] if selection.task else list(range(len(tasks)))
     if not np.isfinite(table["loss"][-1, counted]).all():
         return float("nan")
-    higher = table.column_attributes(selection.metric).get("higher_is_better", False)
+    higher = higher_is_better(run, selection.split, selection.metric)
     values = table[selection.metric][:, counted].mean(1) * (1 if higher else -1)
     return float(np.nanmax(values))

@@ -42,9 +42,9 @@ def parallel(language: str, seed: int, root: Path | None = None) -> Mapping[str,
         it.
     """
     home = os.environ.get("TRAJLAB_DATA")
-    own = root or (Path(home) / "translation" if home else None)
-    if own and (own / f"en-{language}").is_dir():
-        return {split: _lines(own / f"en-{language}" / split, language) for split in SPLITS}
+    folder = root or (Path(home) / "translation" if home else None)
+    if folder and (folder / f"en-{language}").is_dir():
+        return {split: _lines(folder / f"en-{language}" / split, language) for split in SPLITS}
     return _help(language, seed, root)
 
 

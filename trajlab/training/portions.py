@@ -126,11 +126,11 @@ def _with_rows(problem: Problem, rows: Mapping[str, Tensor]) -> dict[str, Task]:
     tasks = {}
     for name, task in problem.tasks.items():
         inputs, targets = task.splits["train"]
-        own = rows[name]
-        what = id(inputs), int(own[0]), len(own)
+        chosen = rows[name]
+        what = id(inputs), int(chosen[0]), len(chosen)
         if what not in taken:
-            taken[what] = _take(inputs, own)
-        split: Split = taken[what], _take(targets, own)
+            taken[what] = _take(inputs, chosen)
+        split: Split = taken[what], _take(targets, chosen)
         tasks[name] = replace(task, splits={**task.splits, "train": split})
     return tasks
 

@@ -85,8 +85,8 @@ class Translations(Probe):
         made: list[str] = []
         with torch.no_grad():
             for part in torch.split(rows, _BATCH):
-                own = inputs[part].to(device)
-                source, tag = own[:, : trunk.longest], int(own[0, trunk.longest])
+                batch = inputs[part].to(device)
+                source, tag = batch[:, : trunk.longest], int(batch[0, trunk.longest])
                 tokens = trunk.translate(source, tag, trunk.longest - 1)
                 made += [_text(trunk.words, row) for row in tokens.cpu()]
         return made, [_text(trunk.words, row) for row in targets[rows]]

@@ -108,12 +108,15 @@ def test_one_run_a_side_is_descriptive_in_every_sentence():
     assert told.str.startswith("Descriptive only (n = 1 against 1)").all()
 
 
-def test_metrics_beside_the_loss_are_aligned_and_told():
+@pytest.mark.parametrize("name", ["accuracy", "sharpness/value"])
+def test_what_is_recorded_beside_the_loss_is_aligned_and_told(name):
     table = frame(gain=0.05).rename(columns={"evaluations/validation/loss": "train_loss"})
-    losses = table.drop(columns=["accuracy", "tokens"])
+    table = table.rename(columns={"accuracy": name})
+    losses = table.drop(columns=[name, "tokens"])
     scores = table.drop(columns="train_loss").assign(step=table["step"] + 5)
-    both = pd.concat([losses, scores], ignore_index=True)
-    row = compared(both).summary.iloc[0]
+    metrics = [name] if name == "accuracy" else []
+    runs = runs_from_frame(pd.concat([losses, scores], ignore_index=True), metrics=metrics)
+    row = gap(runs, baseline={"method": "old"}, metric=name).summary.iloc[0]
     # the loss is a power of the step, so its logarithm is not quite linear between two of them
     assert row["matched"] == pytest.approx(0.05, abs=2e-3)
     assert row["n_unplaced"] == 3  # after the last loss

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from tests.analysis.gap.lines import STEPS, line
+from tests.analysis.gap.lines import STEPS, group, line
 from trajlab.analysis.gap.decomposition import TERMS, closed_p, decompose
 from trajlab.analysis.runs.curve import RULES, isotonic
 from trajlab.analysis.runs.evaluations import Evaluations
@@ -35,6 +35,16 @@ def test_what_is_read_inside_a_hole_is_missing(decades, read):
     known = dict(zip(TERMS, np.isfinite(parts.terms.estimate), strict=True))
     assert known == {"delta": True, "matched": read, "reach": read, "selection": True}
     assert np.isfinite([parts.first, parts.last]).tolist() == [read, read]
+
+
+def test_the_terms_at_a_loss_of_ones_own():
+    """Of lines in the logarithm of the loss, E = 90 − 2 log L against 89 − log L."""
+    runs, baseline = group(-2.0, 90.0, end=-5.0), group(-1.0, 89.0, end=-4.0)
+    lowest, higher = decompose(runs, baseline), decompose(runs, baseline, log_loss=-2.0)
+    assert higher.terms.estimate[1] == pytest.approx(3)
+    assert higher.terms.estimate[[0, 3]] == pytest.approx(lowest.terms.estimate[[0, 3]])
+    assert (higher.first, higher.last) == pytest.approx((3, 3))
+    assert higher.common.log_loss == lowest.common.log_loss == pytest.approx(-4)
 
 
 def test_no_curve_is_read_below_itself():

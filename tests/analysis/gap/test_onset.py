@@ -19,6 +19,11 @@ def test_first_is_the_highest_loss_from_which_the_sign_stays():
     assert first(gaps, np.array([False, False, True, True, True])) == 2
     assert first(gaps, np.array([False, False, False, True, True])) is None
     assert first(np.array([1.0, np.nan, 1.0]), np.array([False, False, True])) == 2
+
+
+def test_persistence_counts_known_points_up_to_the_onset():
     significant = np.array([False, True, True])
     assert persistence(np.array([1.0, np.nan, 1.0]), significant, 2) == 0.5
-    assert np.isnan(persistence(gaps, np.full(5, True), None))
+    for beyond in (False, True):
+        assert persistence(np.ones(3), np.array([False, True, beyond]), 1) == 0.5
+    assert np.isnan(persistence(np.ones(5), np.full(5, True), None))

@@ -1,11 +1,14 @@
 """When a comparison is not made, and what its numbers are said to stand on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from trajlab.analysis import gap, runs_from_frame
-from trajlab.analysis.gap.reasons import cadence, in_percent
+from trajlab.analysis.gap.reasons import cadence, in_percent, left_out
+from trajlab.analysis.interface.axis import TRAINING_LOSS
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.sides import Side
 from trajlab.errors import TrajlabError
@@ -34,6 +37,35 @@ def side(*scores, every=1):
 def test_percent_against_fractions(fractions, percent, mixed):
     assert in_percent(side(*fractions), side(*percent)) == mixed
     assert in_percent(side(*percent), side(*fractions)) == mixed
+
+
+def test_what_is_left_out_is_counted_on_both_sides_each_thing_once():
+    runs = replace(
+        side(1, 2, 3), n_unevaluated=1, n_no_logarithm=2, n_unplaced=5, n_between=1, n_excluded=9
+    )
+    baseline = replace(
+        side(1, 2), n_unevaluated=2, n_no_logarithm=3, n_unplaced=4, n_between=3, n_excluded=9
+    )
+    told = left_out(runs, baseline, TRAINING_LOSS).split("; ")
+    assert told == [
+        "3 runs left out that were never evaluated",
+        "5 of 5 evaluations left out at equal training loss: a loss at or below 0 has no logarithm "
+        "(compare at equal steps, --x step)",
+        "4 of 5 evaluations left out at equal training loss, which is not known at their steps",
+        "training loss of 4 evaluations read between the steps at which it was recorded",
+    ]
+    assert left_out(side(1), side(1), TRAINING_LOSS) == ""
+    # a loss at or below 0 has no place, and is told once
+    below = replace(side(1), n_no_logarithm=2, n_unplaced=2)
+    assert "not known at their steps" not in left_out(below, side(1), TRAINING_LOSS)
+
+
+def test_a_run_without_any_known_loss_is_told():
+    nowhere = Side((Evaluations.clean([1, 2], [np.nan, np.nan], [1.0, 2.0]),))
+    for sides in ((nowhere, side(1)), (side(1), nowhere)):
+        assert "a run has no evaluation with a known training loss" in left_out(
+            *sides, TRAINING_LOSS
+        )
 
 
 def test_sides_evaluated_at_other_distances_are_told():

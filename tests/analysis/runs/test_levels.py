@@ -7,6 +7,7 @@ import pytest
 
 from trajlab import TrajlabError
 from trajlab.analysis.runs.levels import breaks_off, clock, clock_at, loss_at, running_loss
+from trajlab.store.schema import Column
 
 NAN, INF = np.nan, np.inf
 
@@ -21,6 +22,7 @@ def test_a_loss_is_read_between_two_at_most_half_a_decade_apart(decades, read):
         assert np.isfinite(at(2, [1, 3], loss)) == read
     assert at(2, [1, 3], [1.0, 0.4]) == pytest.approx(0.4**0.5)  # the logarithm is linear
     assert at(3, [1, 5], [1.0, 0.4]) == pytest.approx(0.4**0.5)
+    assert at(6, [1, 5, 7, 9], [1.0, 0.9, 0.8, 0.7]) == pytest.approx((0.9 * 0.8) ** 0.5)
 
 
 def test_nothing_is_read_outside_and_what_was_recorded_stands():
@@ -56,10 +58,13 @@ def test_a_clock_is_linear_between_its_readings_and_0_is_no_place():
 
 
 class View(dict):
-    """A table whose columns are one number a step."""
+    """A table whose columns are one number a step, but for the loss: one a step and task."""
 
-    def axes(self, name):
-        return ("step",)
+    @property
+    def declared(self):
+        axes = {"loss": ("step", "task")}
+        names = [name for name in self if name not in ("step", "task")]
+        return SimpleNamespace(columns=[Column(name, axes.get(name, ("step",))) for name in names])
 
 
 def ticking(values):
@@ -76,17 +81,25 @@ def test_a_clock_may_stand_still_but_not_fall():
         clock(ticking([0, 5, 4]), "tokens")
 
 
-class Losses(View):
-    """The table of training losses."""
-
-    def axes(self, name):
-        return ("step", "task") if name == "loss" else ("step",)
+@pytest.mark.parametrize(
+    ("tables", "steps"),
+    [
+        (("losses", "evaluations/test", "evaluations/train"), [0, 2, 3]),
+        (("losses", "compute"), [0, 1]),
+    ],
+)
+def test_a_clock_is_read_from_all_evaluations_or_else_from_the_first_table(tables, steps):
+    ends = dict(zip(tables, (1, 2, 3), strict=False))
+    held = {name: View(step=np.array([0, end]), tokens=[0, end]) for name, end in ends.items()}
+    run = SimpleNamespace(tables=tables, table=held.__getitem__, path="run.h5")
+    assert clock(run, "tokens")[0].tolist() == steps
 
 
 def training(losses, epochs):
-    """Return a run whose batches had these losses, at these epochs."""
+    """Return a run whose batches had these losses, at these epochs, if any are told."""
     loss = np.array(losses, float)[:, None]
-    view = Losses(step=np.arange(len(losses)), epoch=np.array(epochs), task=["a"], loss=loss)
+    view = View(step=np.arange(len(losses)), task=["a"], loss=loss)
+    view |= {} if epochs is None else {"epoch": np.array(epochs)}
     return SimpleNamespace(tables=["losses"], table=lambda name: view, path="run.h5")
 
 
@@ -96,6 +109,7 @@ def training(losses, epochs):
         ([0, 0, 0, 0, 1, 1, 1, 1], [0.5, 1.5, 3.5, 5.5]),  # four steps back
         ([0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75], [0.5, 1.5, 3.5, 5.5]),
         ([0] * 8, [0.5, 2.5, 4.5, 6.5]),  # since the step before
+        (None, [0.5, 2.5, 4.5, 6.5]),
     ],
 )
 def test_the_running_loss_is_that_of_the_epoch_before(epochs, expected):

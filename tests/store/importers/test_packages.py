@@ -39,16 +39,6 @@ PACKAGES: dict[str, tuple[str, Reader]] = {
     "trackio": ("trackio", read_trackio),
     "comet": ("comet_ml", read_comet),
 }
-CLOCK = {
-    "tensorboard",
-    "tensorboardx",
-    "wandb",
-    "mlflow",
-    "mlflow_files",
-    "aim",
-    "trackio",
-    "comet",
-}
 READS_ITSELF = {"mlflow": "mlflow", "mlflow_files": "mlflow", "aim": "aim"}
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")

@@ -12,7 +12,6 @@ from trajlab.analysis.conflict.tables import group_tables
 from trajlab.analysis.interface.options import Options
 from trajlab.analysis.interface.result import Family, Result
 from trajlab.analysis.interface.sentence import Sentence
-from trajlab.analysis.interface.tables import group_columns
 from trajlab.analysis.runs.groups import Group, group, one_task
 from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
@@ -61,7 +60,7 @@ class Conflict(Result):
 
     def sentences(self, _: float | None = None, /) -> Iterator[Sentence]:
         """Yield how alike the gradients of each group are, and how much of them each task has."""
-        yield from sentences(self.summary, self.tasks, group_columns(self.options.group_by))
+        yield from sentences(self.summary, self.tasks, self.options.keys)
 
 
 def conflict(

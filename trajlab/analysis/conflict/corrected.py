@@ -53,8 +53,8 @@ def corrected_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     shape = (len(step), len(table["task"]), len(table["task"]))
 
     def read(name: str, absent: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        found = np.concatenate(list(table.thinned(name, every))) if name in table else absent
-        return found.astype(absent.dtype)
+        values = np.concatenate(list(table.thinned(name, every))) if name in table else absent
+        return values.astype(absent.dtype)
 
     cosine, se = (read(name, np.full(shape, np.nan))[pair] for name in ("cosine", "se"))
     ceiling = read("ceiling", np.full(shape[:2], np.nan))

@@ -34,10 +34,10 @@ def example_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     if "example_conflict" not in run.tables:
         return pd.DataFrame(columns=columns)
     table = run.table("example_conflict")
-    own = np.eye(len(tasks), dtype=bool)
-    once = np.triu(np.ones_like(own), 1)
+    alone = np.eye(len(tasks), dtype=bool)
+    once = np.triu(np.ones_like(alone), 1)
     frames = []
-    for between, chosen in ((EXAMPLES, own), (TASKS, once), (SAME, once)):
+    for between, chosen in ((EXAMPLES, alone), (TASKS, once), (SAME, once)):
         values = {
             name: _mean(np.asarray(table[_PREFIX[between] + name], float)[:, :, chosen])
             for name in MEASURES

@@ -148,9 +148,9 @@ def time_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     lags = [2**i for i in range(len(step).bit_length()) if 2**i < len(step)]
     made = []
     for task in tasks:
-        own = _sketches(run, task)
+        sketches = _sketches(run, task)
         for lag in lags:
-            sign, cosine = _mean_at(own, own, lag)
+            sign, cosine = _mean_at(sketches, sketches, lag)
             apart = float(np.median(step[lag:] - step[:-lag]))
             row = {"run": str(run.path), "task": task, "lag": lag, "steps_apart": apart}
             made.append({**row, "cosine": cosine, "sign": sign})

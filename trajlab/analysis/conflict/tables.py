@@ -39,7 +39,7 @@ def summarise(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     """
     known = pairs[pairs["cosine"].notna()].groupby([*PAIR, "run"], sort=False)
     by_run = known[["cosine", "conflicting"]].mean()
-    own = dict(iter(by_run.groupby(level=PAIR, sort=False)))
+    by_pair = dict(iter(by_run.groupby(level=PAIR, sort=False)))
     times = multitask.over_training(pairs, PAIR, ("cosine",), confidence)
     lacking = {
         why: pairs["reason"].eq(why).groupby([pairs[name] for name in PAIR]).sum()
@@ -48,7 +48,7 @@ def summarise(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     rows = []
     for ends in times.itertuples(index=False):
         names = tuple(ends[: len(PAIR)])
-        runs = own.get(names, by_run[:0])
+        runs = by_pair.get(names, by_run[:0])
         mean = mean_interval(runs["cosine"].to_numpy(), confidence)
         rows.append(
             {

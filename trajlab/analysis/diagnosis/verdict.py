@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from trajlab.analysis.interface.result import Result
-from trajlab.analysis.interface.tables import Head, group_columns
+from trajlab.analysis.interface.tables import Head
 from trajlab.lazy import pd
 
 
@@ -37,7 +37,7 @@ def verdict(results: Iterable[Result], *, margin: float | None = None) -> pd.Dat
 
 
 def _rows(result: Result, margin: float | None) -> Iterator[dict[str, Any]]:
-    keys = group_columns(result.options.group_by)
+    keys = result.options.keys
     for about, task, (sentence, numbers) in result.sentences(margin):
         known = {name: value for name, value in numbers.items() if np.isfinite(value)}
         head = Head(

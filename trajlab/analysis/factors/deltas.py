@@ -107,21 +107,21 @@ def factor_difference(
     if not (len(values) and len(baseline)):
         nothing = dict.fromkeys(_NUMBERS, np.nan)
         return {**nothing, "p_value": np.nan, "significant": False, **counts, "reason": ""}
-    found = difference(values, baseline, "t", confidence, shifts=shifts)
+    change = difference(values, baseline, "t", confidence, shifts=shifts)
     means = float(values.mean()), float(baseline.mean())
     size = abs(means[1])
-    delta, error = float(found.estimate), float(found.error)
+    delta, error = float(change.estimate), float(change.error)
     few = min(len(values), len(baseline)) < 2
     flat = not few and bool(np.isnan(error))
     return {
         "delta": delta,
-        "low": float(found.low),
-        "high": float(found.high),
-        "significant": bool(found.significant),
+        "low": float(change.low),
+        "high": float(change.high),
+        "significant": bool(change.significant),
         "relative": delta / size if size else np.nan,
         "ratio": float(means[0] / means[1]) if min(means) > 0 else np.nan,
         "z": np.nan if few or flat else delta / error,
-        "p_value": float(found.p_value),
+        "p_value": float(change.p_value),
         **counts,
         "reason": _FEW if few else "runs of a side do not differ, so no interval" if flat else "",
     }
@@ -168,12 +168,12 @@ def _as_gap_tests_it(
     ]
     if not all(side.runs for side in sides):
         return {}
-    found = final_difference(sides[0], sides[1], options.best, options.confidence)
-    ends = sorted([better * float(found.low), better * float(found.high)])
-    delta, error = better * float(found.estimate), float(found.error)
+    change = final_difference(sides[0], sides[1], options.best, options.confidence)
+    ends = sorted([better * float(change.low), better * float(change.high)])
+    delta, error = better * float(change.estimate), float(change.error)
     return {
         **{"delta": delta, "low": ends[0], "high": ends[1]},
-        **{"significant": bool(found.significant), "p_value": float(found.p_value)},
+        **{"significant": bool(change.significant), "p_value": float(change.p_value)},
         "z": delta / error,
     }
 

@@ -47,8 +47,7 @@ class Factors(Result):
 
     def sentences(self, _: float | None = None, /) -> Iterator[Sentence]:
         """Yield which factors differ at equal training loss."""
-        keys = group_columns(self.options.group_by)
-        yield from sentences(self.delta, keys, self.options.confidence)
+        yield from sentences(self.delta, self.options.keys, self.options.confidence)
 
 
 def factors(
@@ -149,7 +148,7 @@ def factors(
         for comparison in groups.compare(grouped, baseline, against)
         for row in delta_rows(comparison, summaries, options)
     )
-    head = Head(keys=dict.fromkeys(group_columns(options.group_by), ""), task="", n_runs=1)
+    head = Head(keys=dict.fromkeys(options.keys, ""), task="", n_runs=1)
     return Factors(
         options=options,
         runs=head.above(summaries),

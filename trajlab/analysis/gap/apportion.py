@@ -88,14 +88,16 @@ def _of_reach(row: Row) -> Statement:
     axis, improved = Axis.of(row), row["delta"] > 0
     where = axis.equal(row["common_loss"])
     worse = row["baseline"] if improved else f"method={row['method']}"
-    own = "reach_of_baseline" if improved else "reach_of_runs"
-    found = term(row, "reach")
-    keys = [f"{name}{end}" for name in ("lowest_loss_ratio", own) for end in ("", "_low", "_high")]
+    reached = "reach_of_baseline" if improved else "reach_of_runs"
+    text = term(row, "reach")
+    keys = [
+        f"{name}{end}" for name in ("lowest_loss_ratio", reached) for end in ("", "_low", "_high")
+    ]
     numbers = term_numbers(row, "reach") | {key: row[key] for key in keys}
-    if row[f"{own}_high"] < 0:
+    if row[f"{reached}_high"] < 0:
         return (
-            f"The gap appears after {where}: {found}; "
-            f"{worse} got worse after passing it, by {term(row, own)}, as in overfitting.",
+            f"The gap appears after {where}: {text}; "
+            f"{worse} got worse after passing it, by {term(row, reached)}, as in overfitting.",
             numbers,
         )
     ratio = {end: row[f"lowest_loss_ratio{end}"] for end in ("", "_low", "_high")}
@@ -112,12 +114,12 @@ def _of_reach(row: Row) -> Statement:
         if not axis.is_loss:
             lowest, other = "the other side trained for", f"the {axis.name} of {worse}"
         return (
-            f"The gap appears with the difference in attained {attained}: {found}; {lowest} "
+            f"The gap appears with the difference in attained {attained}: {text}; {lowest} "
             f"{times['']:.2g} [{times['_low']:.2g}, {times['_high']:.2g}] times {other}.",
             numbers,
         )
     return (
-        f"The gap appears after {where}: {found}; that "
+        f"The gap appears after {where}: {text}; that "
         "one side went further or the other got worse is not told apart.",
         numbers,
     )

@@ -16,7 +16,6 @@ from trajlab.analysis.interface.axis import LOSS, TRAINING
 from trajlab.analysis.interface.options import BASELINE, ComparisonOptions, Rule
 from trajlab.analysis.interface.result import Family, Result
 from trajlab.analysis.interface.sentence import Sentence
-from trajlab.analysis.interface.tables import group_columns
 from trajlab.analysis.runs import groups
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.recorded import check, unevaluated
@@ -61,7 +60,7 @@ class Gap(Result):
 
     def sentences(self, margin: float | None = None, /) -> Iterator[Sentence]:
         """Yield what each task's difference shows, and where it comes from."""
-        keys = group_columns(self.options.group_by)
+        keys = self.options.keys
         yield from sentences(self.summary, keys, margin, self.options.confidence)
         yield from of_asked(self.at, keys)
         yield from of_overall(self.overall, keys)

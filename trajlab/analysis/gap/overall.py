@@ -66,11 +66,11 @@ def _rows(tasks: Sequence[Compared], options: GapOptions) -> Iterator[dict[str, 
     numbers["delta_m"] = float(relative.estimate)
     reason, shrunken = f"fewer than {FEWEST_RUNS} runs on a side", {}
     if enough:
-        found = mean_over_tasks(score, task, treated, run, options.confidence)
-        reason, shrunken = found.reason, dict(zip(found.tasks, found.effects, strict=True))
-        numbers |= {"mean_effect": found.estimate, "mean_effect_low": found.low}
-        numbers |= {"mean_effect_high": found.high, "mean_effect_p": found.p_value}
-        numbers |= {"between_sd": found.between_sd}
+        mean = mean_over_tasks(score, task, treated, run, options.confidence)
+        reason, shrunken = mean.reason, dict(zip(mean.tasks, mean.effects, strict=True))
+        numbers |= {"mean_effect": mean.estimate, "mean_effect_low": mean.low}
+        numbers |= {"mean_effect_high": mean.high, "mean_effect_p": mean.p_value}
+        numbers |= {"between_sd": mean.between_sd}
         numbers |= {"delta_m_low": float(relative.low), "delta_m_high": float(relative.high)}
     for each in tasks:
         effect = shrunken.get(str(each.head.task), np.nan)

@@ -216,9 +216,9 @@ def term_columns(
         columns[term], columns[f"{term}_p"] = terms.estimate[i], terms.p_value[i]
         columns[f"{term}_low"], columns[f"{term}_high"] = terms.low[i], terms.high[i]
     columns |= {f"{term}_p_closed": p for term, p in zip(TERMS[1:], parts.closed, strict=True)}
-    own = parts.over_runs
+    over_runs = parts.over_runs
     columns |= {"delta_se": terms.error[0], "delta_df": terms.freedom[0]}
-    columns |= {"delta_seed_se": float(own.error), "delta_seed_df": float(own.freedom)}
+    columns |= {"delta_seed_se": float(over_runs.error), "delta_seed_df": float(over_runs.freedom)}
     columns |= {"delta_item_se": parts.item_error or np.nan}  # not known, not none
     columns |= {"matched_level_se": parts.level_error or np.nan}
     columns |= _range("reach_of_runs", parts.own_reach[0])
@@ -231,9 +231,9 @@ def term_columns(
     return columns
 
 
-def _range(name: str, found: Difference, place: int | None = None) -> dict[str, float]:
+def _range(name: str, interval: Difference, place: int | None = None) -> dict[str, float]:
     """Return a number with its interval as columns."""
-    ends = {"": found.estimate, "_low": found.low, "_high": found.high}
+    ends = {"": interval.estimate, "_low": interval.low, "_high": interval.high}
     return {
         name + end: float(value if place is None else value[place]) for end, value in ends.items()
     }

@@ -67,7 +67,7 @@ def of_sensitivity(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentenc
             f"window, and without each run): {'; '.join(text for text, _ in told if text)}. The "
             "intervals are single ones, not adjusted."
         )
-        numbers = {key: value for _, own in told for key, value in own.items()}
+        numbers = {key: value for _, values in told for key, value in values.items()}
         yield Sentence(rows[0], str(rows[0]["task"]), (text, {"n_ways": len(rows), **numbers}))
 
 
@@ -121,9 +121,9 @@ def _rows(runs: Side, baseline: Side, options: GapOptions) -> Iterator[dict[str,
         if rule != options.rule:
             yield _row("rule", rule, decompose(*sides, rule, number=number, **fixed), axis)
     higher = made.common.log_loss + 1
-    found = decompose(*sides, options.rule, number=number, log_loss=higher, **fixed)
+    parts = decompose(*sides, options.rule, number=number, log_loss=higher, **fixed)
     times = "10 times" if axis.is_loss else "a tenth"
-    yield _row("common loss", times, found, axis) | {"common_loss": float(axis.value(higher))}
+    yield _row("common loss", times, parts, axis) | {"common_loss": float(axis.value(higher))}
     for window, other in WINDOWS.items():
         if window != options.window:
             yield _row(
@@ -144,8 +144,8 @@ def _rows(runs: Side, baseline: Side, options: GapOptions) -> Iterator[dict[str,
             ]
             if all(left):
                 rest = left[0], left[1], options.rule, options.confidence
-                found = decompose(*rest, number=number)
-                yield _row("left out", name, found, axis)
+                parts = decompose(*rest, number=number)
+                yield _row("left out", name, parts, axis)
 
 
 def _row(varied: str, value: str, found: Decomposition, axis: Axis) -> dict[str, Any]:

@@ -43,6 +43,11 @@ class Options:
                 raise TrajlabError(f"{name} {value!r} is unknown; use one of {', '.join(choices)}")
 
     @property
+    def keys(self) -> list[str]:
+        """The columns that name a group."""
+        return group_columns(self.group_by)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The options in plain types, to be written next to every number they made."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
@@ -138,7 +143,7 @@ class ComparisonOptions(ScoreOptions):
                 f"{repeated[0]} tells repetitions of a training apart, not trainings: name what is "
                 "compared by another key, such as method"
             )
-        added = [key for key in named if key not in group_columns(self.group_by)]
+        added = [key for key in named if key not in self.keys]
         object.__setattr__(self, "group_by", (*self.group_by, *added))
         if wrong := [value for value in self.at if not (np.isfinite(value) and value > 0)]:
             raise TrajlabError(

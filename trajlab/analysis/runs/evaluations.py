@@ -222,16 +222,21 @@ def read(
         sign * _at(step, *chosen),
         _correct(run, task, split, step) if bits else None,
     )
-    level = levels(run, task, joined.step, axis)
+    return over(run, task, joined, axis)
+
+
+def over(run: Trajectory, task: str, evaluations: Evaluations, axis: Axis) -> Evaluations:
+    """Return a task's evaluations with the levels that its run had on the axis at their steps."""
+    level = levels(run, task, evaluations.step, axis)
     finite = np.isfinite(level)
     placed = finite & (level > 0)
     return replace(
-        joined,
+        evaluations,
         train_loss=np.where(placed, level, np.nan),
         no_logarithm=int((finite & ~placed).sum()),
-        between=int((placed & ~told_at(run, task, joined.step, axis)).sum()),
+        between=int((placed & ~told_at(run, task, evaluations.step, axis)).sum()),
         diverged=diverged(run, task, axis),
-        level_error=level_errors(run, task, joined.step, axis),
+        level_error=level_errors(run, task, evaluations.step, axis),
     )
 
 

@@ -1,13 +1,10 @@
 """Any recorded number of a task, over steps or over training loss, by its name ``table/column``."""
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
 from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
-from trajlab.analysis.runs.evaluations import Evaluations
-from trajlab.analysis.runs.placing import diverged, level_errors, levels
+from trajlab.analysis.runs.evaluations import Evaluations, over
 from trajlab.analysis.runs.recorded import has_axis
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.store import Trajectory
@@ -55,13 +52,4 @@ def over_axis(run: Trajectory, task: str, name: str, axis: Axis = TRAINING_LOSS)
     quantity = Evaluations.clean(step, np.full(step.shape, np.nan), values)
     if not quantity.step.size or not has_axis(run, axis):
         return Evaluations.clean([], [], [])
-    level = levels(run, task, quantity.step, axis)
-    finite = np.isfinite(level)
-    placed = finite & (level > 0)
-    return replace(
-        quantity,
-        train_loss=np.where(placed, level, np.nan),
-        no_logarithm=int((finite & ~placed).sum()),
-        diverged=diverged(run, task, axis),
-        level_error=level_errors(run, task, quantity.step, axis),
-    )
+    return over(run, task, quantity, axis)

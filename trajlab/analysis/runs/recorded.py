@@ -10,13 +10,25 @@ from trajlab.analysis.interface.options import ComparisonOptions
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
-from trajlab.store.view import View
+from trajlab.store.table import Column
 
 Steps = npt.NDArray[np.int64]
 ERROR = "_se"  # behind the name of a loss or metric: its standard error
-_NOT_METRICS = ("step", "task", "epoch", "items", "correct")  # of a table of evaluations
+_NOT_METRICS = ("epoch", "items", "correct")  # of a table of evaluations
 _NO_CLOCKS = ("micro_step", "learning_rate", "loss_scale", "skipped", "reason")
 _AXES = (("step",), ("step", "task"), ("step", "task", "rho"))  # of a quantity
+
+
+def columns(run: Trajectory, table: str) -> dict[str, Column]:
+    """Return the columns of a table as they were declared, by name; none if it has no such table.
+
+    Parameters
+    ----------
+    run, table
+        The run, and what of it.
+    """
+    declared = run.table(table).declared.columns if table in run.tables else ()
+    return {column.name: column for column in declared}
 
 
 def task_column(run: Trajectory, table: str, name: str, task: str) -> tuple[Steps, FloatArray]:
@@ -28,11 +40,10 @@ def task_column(run: Trajectory, table: str, name: str, task: str) -> tuple[Step
         The run, and what of it.
     """
     nothing = np.empty(0, np.int64), np.empty(0)
-    if table not in run.tables:
+    column = columns(run, table).get(name)
+    if column is None or column.axes != ("step", "task"):
         return nothing
     view = run.table(table)
-    if name not in view or view.axes(name) != ("step", "task"):
-        return nothing
     tasks: Sequence[str] = list(view["task"])
     if task not in tasks:
         return nothing
@@ -41,21 +52,26 @@ def task_column(run: Trajectory, table: str, name: str, task: str) -> tuple[Step
 
 def higher_is_better(run: Trajectory, split: str, metric: str) -> bool:
     """Tell a metric's direction, as recorded; without a record only of a loss less is better."""
-    table = run.table(table_of(split))
-    attributes = table.column_attributes(metric) if metric in table else {}
-    return bool(attributes.get("higher_is_better", metric != "loss"))
+    column = columns(run, table_of(split)).get(metric)
+    told = column.attributes if column else {}
+    return bool(told.get("higher_is_better", metric != "loss"))
 
 
 def less_is_better(runs: Iterable[Trajectory], split: str, metric: str) -> bool:
-    """Tell whether any of the runs that were evaluated on a split says so of the metric."""
-    scored = (run for run in runs if evaluated(run, split))
-    return any(not higher_is_better(run, split, metric) for run in scored)
+    """Tell whether any of the runs says so of the metric."""
+    return any(not higher_is_better(run, split, metric) for run in runs)
 
 
-def _is_metric(table: View, name: str) -> bool:
-    """Tell whether a column of a table of evaluations is a metric, and not the error of one."""
-    of_tasks = name not in _NOT_METRICS and table.axes(name) == ("step", "task")
-    return of_tasks and not (name.endswith(ERROR) and name.removesuffix(ERROR) in table)
+def _scores(run: Trajectory, split: str) -> list[str]:
+    """Return the names of a split's metrics, the loss among them, without those of errors."""
+    held = columns(run, table_of(split))
+    return [
+        name
+        for name, column in held.items()
+        if name not in _NOT_METRICS
+        and column.axes == ("step", "task")
+        and not (name.endswith(ERROR) and name.removesuffix(ERROR) in held)
+    ]
 
 
 def table_of(split: str) -> str:
@@ -80,13 +96,10 @@ def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> 
     """
     names: dict[str, None] = {}
     for run in runs:
-        if table_of(split) not in run.tables:
-            continue
-        table = run.table(table_of(split))
-        for name in table:
-            if name == "loss" or not _is_metric(table, name):
-                continue
-            if task is None or np.isfinite(task_column(run, table_of(split), name, task)[1]).any():
+        for name in _scores(run, split):
+            if name != "loss" and (
+                task is None or np.isfinite(task_column(run, table_of(split), name, task)[1]).any()
+            ):
                 names[name] = None
     return list(names) or ["loss"]
 
@@ -103,8 +116,7 @@ def quantities(runs: Iterable[Trajectory]) -> list[str]:
         for name in run.tables:
             if name.startswith("evaluations/"):
                 continue  # metrics, which have a direction and a split of their own
-            table = run.table(name)
-            for column in table.declared.columns:
+            for column in columns(run, name).values():
                 if column.axes in _AXES and column.dtype not in ("str", "bool"):
                     names[f"{name}/{column.name}"] = None
     return list(names)
@@ -115,7 +127,7 @@ def has_axis(run: Trajectory, axis: Axis) -> bool:
     if not axis.is_loss:
         return axis.x == "step" or any(True for _ in clock_columns(run, axis.x))
     table, name = axis.column
-    return table in run.tables and name in run.table(table)
+    return name in columns(run, table)
 
 
 def clock_columns(run: Trajectory, name: str) -> Iterator[tuple[str, str]]:
@@ -129,10 +141,10 @@ def clock_columns(run: Trajectory, name: str) -> Iterator[tuple[str, str]]:
         Of the column alone, or after its table: ``compute/flops``.
     """
     table, _, column = name.rpartition("/")
-    named = [table] if table in run.tables else []
     every = sorted(run.tables, key=lambda each: not each.startswith("evaluations/"))
-    for each in named if table else every:
-        if column in run.table(each) and run.table(each).axes(column) == ("step",):
+    for each in [table] if table else every:
+        declared = columns(run, each).get(column)
+        if declared is not None and declared.axes == ("step",):
             yield each, column
 
 
@@ -208,8 +220,8 @@ def _losses(runs: Sequence[Trajectory]) -> list[str]:
     for run in runs:
         for table in run.tables:
             kind, _, split = table.partition("/")
-            for name in run.table(table) if kind == "evaluations" else ():
-                if _is_metric(run.table(table), name) and not higher_is_better(run, split, name):
+            for name in _scores(run, split) if kind == "evaluations" else ():
+                if not higher_is_better(run, split, name):
                     names[f"{split}/{name}"] = None
         names |= {RUNNING: None} if RUNNING in run.tables else {}
     return list(names)
@@ -221,7 +233,7 @@ def _clocks(runs: Sequence[Trajectory]) -> list[str]:
     for run in runs:
         for table in run.tables:
             short = table == RUNNING or table.startswith("evaluations/")
-            for column in run.table(table).declared.columns:
+            for column in columns(run, table).values():
                 if column.axes == ("step",) and column.name not in _NO_CLOCKS:
                     names[column.name if short else f"{table}/{column.name}"] = None
     return list(names)

@@ -49,15 +49,15 @@ class Side:
         kept = tuple(compress(runs, used))
         return cls(
             kept,
-            len(group.incomplete),
-            sum(run.diverged for run in runs),
-            sum(run.excluded for run in runs),
-            len(every) - len(members),
-            sum(run.no_logarithm for run in kept),
-            sum(int(np.isnan(run.train_loss).sum()) for run in kept),
-            sum(run.between for run in kept),
-            tuple(str(run.metadata.get("pair_id", "")) for run in compress(members, used)),
-            tuple(run.path.stem for run in compress(members, used)),
+            n_incomplete=len(group.incomplete),
+            n_diverged=sum(run.diverged for run in runs),
+            n_excluded=sum(run.excluded for run in runs),
+            n_unevaluated=len(every) - len(members),
+            n_no_logarithm=sum(run.no_logarithm for run in kept),
+            n_unplaced=sum(int(np.isnan(run.train_loss).sum()) for run in kept),
+            n_between=sum(run.between for run in kept),
+            pair_ids=tuple(str(run.metadata.get("pair_id", "")) for run in compress(members, used)),
+            names=tuple(run.path.stem for run in compress(members, used)),
         )
 
     def paired_with(self, other: Self) -> bool:

@@ -13,8 +13,6 @@ from trajlab.analysis.statistics.intervals import (
     widen,
 )
 
-INTERVALS = ("t", "2sd", "bootstrap")
-
 
 def difference(
     runs: FloatArray,
@@ -34,7 +32,7 @@ def difference(
     runs, baseline
         One row a run: shapes (n, …) and (m, …).
     interval
-        One of `INTERVALS`.
+        ``t``, ``2sd`` or ``bootstrap``.
     confidence
         Coverage of the interval.
     pairs

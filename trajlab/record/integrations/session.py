@@ -189,8 +189,8 @@ class Session:
         After training the file is opened for this row and closed again. What cannot be recorded,
         such as an evaluation set that is no split, is told once and left out.
         """
-        found = [self._sums.pop((loader, task), [0.0] * 4) for task in self._tasks]
-        (sums,) = sum_over_processes([torch.tensor(found, device=self._device)])
+        totals = [self._sums.pop((loader, task), [0.0] * 4) for task in self._tasks]
+        (sums,) = sum_over_processes([torch.tensor(totals, device=self._device)])
         values: dict[str, dict[str, float]] = {}
         for task, (total, number, squares, batches) in zip(self._tasks, sums.tolist(), strict=True):
             values[task] = _of_task(task, metrics)

@@ -72,8 +72,8 @@ class TrainSample:
         }
         several = dist.is_available() and dist.is_initialized()
         rank, ranks = (dist.get_rank(), dist.get_world_size()) if several else (0, 1)
-        own = Subset(loader.dataset, chosen[rank::ranks])
-        self._batches = DataLoader(own, generator=generator, **how)
+        share = Subset(loader.dataset, chosen[rank::ranks])
+        self._batches = DataLoader(share, generator=generator, **how)
 
     @property
     def left_out(self) -> float:

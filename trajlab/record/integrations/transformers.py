@@ -103,9 +103,9 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
             if name.endswith("_runtime"):
                 prefix = name[: -len("runtime")]
         split = prefix.removeprefix("eval_").rstrip("_") or self._split
-        own = {n.removeprefix(prefix): v for n, v in metrics.items() if n.startswith(prefix)}
+        scores = {n.removeprefix(prefix): v for n, v in metrics.items() if n.startswith(prefix)}
         reached = state.global_step, _completed(state.epoch)
-        self.session.evaluate(split, own, *reached)
+        self.session.evaluate(split, scores, *reached)
         if self.trainer is not None:
             self.session.evaluate_sample(kwargs["model"], self._compute, *reached)
 

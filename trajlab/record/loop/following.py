@@ -70,8 +70,8 @@ class Following:
     def present(self) -> Iterable[Tensor]:
         """Return the shared parameters as the model has them now; all if none is shared now."""
         known = self._fixed or _signature(self._model) == self._signature
-        found = self.parameters if known or self._look_up is None else self._look_up()
-        return found.values() if found else self._model.parameters()
+        parameters = self.parameters if known or self._look_up is None else self._look_up()
+        return parameters.values() if parameters else self._model.parameters()
 
     def follow(self, losses: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
         """Look at the model once more.
@@ -97,18 +97,18 @@ class Following:
         same = signature == self._signature and self._recorded is None
         if self.parameters is not None and same and not search:
             return [], []
-        found = self._find(losses)
-        if found is None:
+        parameters = self._find(losses)
+        if parameters is None:
             return [], []  # wait for a batch that tells
         before = self.parameters if self._recorded is None else self._recorded
-        self.parameters, self._signature, self._recorded = found, signature, None
-        known = {*self.ever, *found}
+        self.parameters, self._signature, self._recorded = parameters, signature, None
+        known = {*self.ever, *parameters}
         names = [name for name, _ in self._model.named_parameters() if name in known]
         self.ever = (*names, *(name for name in self.ever if name not in names))
         if before is None:
             return [], []
-        added = [name for name, p in found.items() if _shape(before.get(name)) != _shape(p)]
-        removed = [name for name, p in before.items() if _shape(found.get(name)) != _shape(p)]
+        added = [name for name, p in parameters.items() if _shape(before.get(name)) != _shape(p)]
+        removed = [name for name, p in before.items() if _shape(parameters.get(name)) != _shape(p)]
         if added or removed:
             self._tell(added, removed)
         return added, removed

@@ -75,6 +75,6 @@ class Shards:
     def _look(self, module: nn.Module, arguments: Any, output: Any) -> None:
         layer = self._names.get(id(module))
         if layer is not None and torch.is_grad_enabled():
-            for own, parameter in module._parameters.items():
+            for name, parameter in module._parameters.items():
                 if parameter is not None:
-                    self._whole[f"{layer}.{own}" if layer else own] = parameter
+                    self._whole[f"{layer}.{name}" if layer else name] = parameter

@@ -170,8 +170,8 @@ def check_optimizer(optimizer: Any, parameters: Iterable[Tensor]) -> None:
     TrajlabError
         Saying what to pass; also if it is no optimizer.
     """
-    own = {id(p) for p in parameters}
-    if any(id(p) in own for p in parameters_of(optimizer)):
+    identities = {id(p) for p in parameters}
+    if any(id(p) in identities for p in parameters_of(optimizer)):
         return
     sentence = "optimizer= holds none of this model's parameters; pass the one that trains it"
     if type(optimizer).__module__.startswith("torch."):

@@ -7,6 +7,7 @@ from pkgutil import iter_modules
 from trajlab.measure.examples.likelihood import Bernoulli, Categorical, Gaussian
 from trajlab.record.moment import Moment
 from trajlab.record.probes.affinity import TaskAffinity
+from trajlab.record.probes.example_conflict import ExampleConflict
 from trajlab.record.probes.fisher import FisherTrace
 from trajlab.record.probes.gradient_sketch import GradientSketch
 from trajlab.record.probes.hessian import HessianTop
@@ -31,6 +32,7 @@ __all__ = [
     "PROBES",
     "Bernoulli",
     "Categorical",
+    "ExampleConflict",
     "FisherTrace",
     "Gaussian",
     "GradientNoise",

@@ -72,9 +72,9 @@ class TaskAffinity(Sampled):
         rate = moment.learning_rate if self._learning_rate is None else self._learning_rate
 
         def losses(parameters: Mapping[str, Tensor]) -> list[Tensor]:
-            found = evaluate_at(
+            affinity = evaluate_at(
                 parameters, moment.model, lambda model: sample.mean_losses(model, task_losses)
             )
-            return [found.get(task, torch.tensor(nan)) for task in moment.tasks]
+            return [affinity.get(task, torch.tensor(nan)) for task in moment.tasks]
 
         return {"affinity": task_affinity(losses, moment.trainable, learning_rate=rate)}

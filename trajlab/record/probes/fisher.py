@@ -71,12 +71,12 @@ class FisherTrace(Sampled):
                                 check=self._checks[task],
                             )
                         )
-        found = [
+        traces = [
             fisher_trace(norms[t]) if t in norms else TraceEstimate(nan, nan) for t in moment.tasks
         ]
         return {
-            "trace": [trace.value for trace in found],
-            "se": [trace.se for trace in found],
+            "trace": [trace.value for trace in traces],
+            "se": [trace.se for trace in traces],
             "reason": ["" if task in norms else NO_DATA for task in moment.tasks],
         }
 

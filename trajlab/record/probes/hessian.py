@@ -112,18 +112,18 @@ class HessianTop(SecondOrder):
             return self._row(moment, losses)
 
     def _row(self, moment: Moment, losses: Mapping[str, Loss]) -> Mapping[str, Any]:
-        found = [
+        eigenvalues = [
             self._top(task, losses, moment.parameters, both_ends=self._both_ends)
             for task in moment.tasks
         ]
-        self._say_once(moment, found)
+        self._say_once(moment, eigenvalues)
         row: dict[str, Any] = {
-            "top": [result.value for result in found],
-            "bottom": [result.bottom for result in found],
-            "residual": [result.residual for result in found],
-            "converged": [result.converged for result in found],
-            "products": [result.products for result in found],
-            "reason": [result.reason for result in found],
+            "top": [result.value for result in eigenvalues],
+            "bottom": [result.bottom for result in eigenvalues],
+            "residual": [result.residual for result in eigenvalues],
+            "converged": [result.converged for result in eigenvalues],
+            "products": [result.products for result in eigenvalues],
+            "reason": [result.reason for result in eigenvalues],
         }
         if self._probes:
             traces = [
@@ -136,13 +136,13 @@ class HessianTop(SecondOrder):
                 )
                 if not result.reason
                 else HessianTrace(nan, nan, 0)
-                for task, result in zip(moment.tasks, found, strict=True)
+                for task, result in zip(moment.tasks, eigenvalues, strict=True)
             ]
             row["trace"] = [trace.value for trace in traces]
             row["trace_se"] = [trace.se for trace in traces]
             row["products"] = [
                 result.products + trace.products
-                for result, trace in zip(found, traces, strict=True)
+                for result, trace in zip(eigenvalues, traces, strict=True)
             ]
         if self._by_layer:
             row["layer_top"] = [
@@ -153,7 +153,7 @@ class HessianTop(SecondOrder):
                 for task in moment.tasks
             ]
         if self._warm_start:
-            for task, result in zip(moment.tasks, found, strict=True):
+            for task, result in zip(moment.tasks, eigenvalues, strict=True):
                 if result.vector is not None:
                     self._vectors[task] = result.vector
         return row

@@ -74,7 +74,7 @@ class HessianDensity(SecondOrder):
                     continue
                 reasons[t] = ""
                 try:
-                    found = spectral_density(
+                    density = spectral_density(
                         losses[task],
                         moment.parameters,
                         runs=self._runs,
@@ -86,5 +86,5 @@ class HessianDensity(SecondOrder):
                 except RuntimeError as error:
                     reasons[t] = str(error).partition("\n")[0]
                     continue
-                values[t], weights[t] = found.values, found.weights
+                values[t], weights[t] = density.values, density.weights
         return {"eigenvalue": values, "weight": weights, "reason": reasons}

@@ -39,13 +39,13 @@ class SecondOrder(Sampled):
         """
         with sdpa_kernel(SDPBackend.MATH):
             sample, task_losses = self.sample(moment), losses_function(moment)
-            found: dict[str, Loss] = {}
+            functions: dict[str, Loss] = {}
             for task, loss in sample.mean_losses(moment.model, task_losses).items():
                 function = sample.mean_loss_function(task, moment.model, task_losses)
                 if task not in self._by_function:
                     self._by_function[task] = _needs_function(task, loss, function, moment)
-                found[task] = function if self._by_function[task] else loss
-            yield found
+                functions[task] = function if self._by_function[task] else loss
+            yield functions
 
 
 def _needs_function(task: str, graph: Tensor, function: Loss, moment: Moment) -> bool:

@@ -99,20 +99,20 @@ class Sharpness(Sampled):
                 row["reason"].append(NO_DATA)
                 continue
             if self._method == "worst-case":
-                found = sharpness(
+                rise = sharpness(
                     functions[task], moment.trainable, self._rho, iterations=self._iterations
                 )
             else:
-                found = average_sharpness(
+                rise = average_sharpness(
                     functions[task],
                     moment.trainable,
                     self._rho,
                     draws=self._iterations,
                     seed=self._seed,
                 )
-            row["value"].append(list(found.value))
-            row["se"].append(list(found.se))
-            row["reason"].append("" if found.value[0] == found.value[0] else "the loss became NaN")
+            row["value"].append(list(rise.value))
+            row["se"].append(list(rise.se))
+            row["reason"].append("" if rise.value[0] == rise.value[0] else "the loss became NaN")
             if self._chance:
-                saturated.append([loss >= self._chance[task] for loss in found.disturbed])
+                saturated.append([loss >= self._chance[task] for loss in rise.disturbed])
         return row | ({"saturated": saturated} if self._chance else {})

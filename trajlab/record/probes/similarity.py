@@ -70,13 +70,13 @@ class GradientSimilarity(Sampled):
                 ],
                 moment.trainable,
             )
-        found = similarity.result()
-        self._batches = found.batches
+        estimate = similarity.result()
+        self._batches = estimate.batches
         return {
-            "cosine": found.cosine,
-            "se": found.se,
-            "ceiling": found.ceiling,
-            "cosine_to_update": found.cosine_to_update,
-            "noise_dominated": found.noise_dominated,
-            "reason": list(found.reasons),
+            "cosine": estimate.cosine,
+            "se": estimate.se,
+            "ceiling": estimate.ceiling,
+            "cosine_to_update": estimate.cosine_to_update,
+            "noise_dominated": estimate.noise_dominated,
+            "reason": list(estimate.reasons),
         }

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis import Conflict
-from trajlab.analysis.interface.tables import group_columns
 from trajlab.plots.conflict import WINDOWS, drawn_pairs, windowed
 from trajlab.report.charts.base import (
     ZERO,
@@ -30,7 +29,7 @@ def conflict(result: Conflict, places: Mapping[str, int]) -> list[Panel]:
     Groups are panels here: pairs take the palette in order of their names.
     """
     del places
-    keys = ("setting", *group_columns(result.options.group_by)[1:])
+    keys = ("setting", *result.options.keys[1:])
     if result.options.layers:
         maps = result.pairs.dropna(subset=["cosine"]).query("layer != 'all'")
         return [Panel(title, _layers(rows), {}) for title, rows in panels(maps, keys)]
@@ -41,12 +40,12 @@ def conflict(result: Conflict, places: Mapping[str, int]) -> list[Panel]:
 def _panel(title: str, rows: pd.DataFrame, corrected: pd.DataFrame) -> Panel:
     lines = pd.concat([windowed(part).assign(series=pair) for pair, part in rows.groupby("pair")])
     marks = _corrected(rows, corrected)
-    own = look(lines["series"])
+    style = look(lines["series"])
     x = {"field": "step", "type": "quantitative", "title": "step"}
     y: Spec = {"type": "quantitative", "title": "cosine of the task gradients"}
     y["scale"] = {"domain": [-1, 1]}
     at = {"x": x, "y": y | {"field": "cosine"}}
-    alone = {"color": own.color}
+    alone = {"color": style.color}
     band = {
         "transform": [{"filter": "!datum.corrected"}],
         "mark": {"type": "area", "aria": False, "clip": True, "opacity": 0.15},
@@ -55,9 +54,9 @@ def _panel(title: str, rows: pd.DataFrame, corrected: pd.DataFrame) -> Panel:
     line = {
         "transform": [{"filter": "!datum.corrected"}],
         "mark": {"type": "line", "aria": False, "clip": True},
-        "encoding": {**at, **alone, "strokeDash": own.dash},
+        "encoding": {**at, **alone, "strokeDash": style.dash},
     }
-    pointed = {**at, **alone, "shape": own.shape, "tooltip": tooltip(*_TOLD)}
+    pointed = {**at, **alone, "shape": style.shape, "tooltip": tooltip(*_TOLD)}
     points = {
         "transform": [{"filter": "!datum.corrected"}],
         "mark": {"type": "point", "filled": True, "size": 35, "clip": True},
@@ -77,7 +76,7 @@ def _panel(title: str, rows: pd.DataFrame, corrected: pd.DataFrame) -> Panel:
         f"Mean cosine of the task gradients over training. {told}.",
         layer=[ZERO, band, line, points, large],
     )
-    return Panel(title, drawn, own.names)
+    return Panel(title, drawn, style.names)
 
 
 def _corrected(rows: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def curves(
     columns = {f"c{number}": name for number, name in enumerate(present)}
     along = {key: name for axis in axes for key, name in columns.items() if name == axis}
     shown = {key: name for key, name in columns.items() if name not in axes or name == _LOSS}
-    own = look((name for name, _, _ in tables), places)
+    style = look((name for name, _, _ in tables), places)
     at: dict[str, Spec] = {
         "x": {"field": "x", "type": "quantitative", "title": None},
         "y": {"field": "value", "type": "quantitative", "title": None},
@@ -68,8 +68,8 @@ def curves(
         "mark": {"type": "line", "aria": False, "strokeWidth": 1.2, "opacity": 0.7},
         "encoding": {
             **at,
-            "color": own.color,
-            "strokeDash": own.dash,
+            "color": style.color,
+            "strokeDash": style.dash,
             "detail": {"field": "run"},
             "order": {"field": next(iter(along)), "type": "quantitative"},
         },
@@ -79,7 +79,7 @@ def curves(
         "mark": {"type": "point", "filled": True, "size": 20, "opacity": 0.5},
         "encoding": {
             **at,
-            "color": own.color,
+            "color": style.color,
             "tooltip": [*tooltip("series", "run", "task", "value"), *told],
         },
         "params": [ZOOM],
@@ -102,7 +102,7 @@ def curves(
         ],
     )
     title = f"{len(chosen)} of {len(chosen) + left_out} runs" if left_out else ""
-    return [Panel(title, spec, own.names)]
+    return [Panel(title, spec, style.names)]
 
 
 def _select(name: str, options: Mapping[str, str]) -> Spec:
@@ -135,8 +135,8 @@ def _tables(run: Trajectory) -> Iterable[tuple[str, pd.DataFrame]]:
         told = {Axis(loss=f"{split}/{score}").name: table[score] for score in scores}
         steps = pd.Index(table["step"], name="step")
         for place, task in enumerate(table["task"] if told else ()):
-            own = {measure: values[:, place] for measure, values in told.items()}
-            parts.setdefault(str(task), []).append(pd.DataFrame(own, steps))
+            columns = {measure: values[:, place] for measure, values in told.items()}
+            parts.setdefault(str(task), []).append(pd.DataFrame(columns, steps))
     clocks = {name: reading for name in _CLOCKS if parts and (reading := _clock(run, name))}
     for task, evaluated in parts.items():
         whole = pd.concat(evaluated, axis="columns").sort_index()

@@ -15,7 +15,7 @@ _LIBRARY = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 
 
 @cache
-def scripts(*own: str) -> tuple[str, ...]:
+def scripts(*names: str) -> tuple[str, ...]:
     """Return the texts of the scripts that a page runs, in order: the library, and our own.
 
     Parameters
@@ -25,7 +25,7 @@ def scripts(*own: str) -> tuple[str, ...]:
     """
     folder = files("trajlab.report")
     library = [(folder / "vega" / name).read_text("utf-8") for name in _LIBRARY]
-    return (*library, *((folder / "scripts" / name).read_text("utf-8") for name in own))
+    return (*library, *((folder / "scripts" / name).read_text("utf-8") for name in names))
 
 
 def policy(allowed: Sequence[str], connect: str = "'none'") -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from trajlab.analysis import Factors
 from trajlab.analysis.factors.quadrants import factor_names
-from trajlab.analysis.interface.tables import group_columns, records
+from trajlab.analysis.interface.tables import records
 from trajlab.plots.factors import CLEAR, EDGE
 from trajlab.report.charts.base import (
     ZERO,
@@ -28,14 +28,14 @@ _TOLD = ("series", "factor", "when", "delta", "low", "high", "p_value", "z")
 def factors(result: Factors, places: Mapping[str, int]) -> list[Panel]:
     """Return one panel a setting and task."""
     named = result.delta.assign(factor=factor_names(result.delta)).dropna(subset=["z"])
-    table = labelled(named, group_columns(result.options.group_by)[1:])
+    table = labelled(named, result.options.keys[1:])
     table["when"] = np.where(table["at"] == "end", _WHOLE, _EQUAL)
     table["place"] = np.clip(table["z"] * table["better"], -EDGE, EDGE)
     return [_panel(title, rows, places) for title, rows in panels(table, ("setting", "task"))]
 
 
 def _panel(title: str, rows: pd.DataFrame, places: Mapping[str, int]) -> Panel:
-    own = look(rows["series"], places)
+    style = look(rows["series"], places)
     beyond = f"; marks at ±{EDGE} are beyond" if (rows["z"].abs() > EDGE).any() else ""
     lines_of_title = ["difference in standard errors", f"(right is better{beyond})"]
     x: Spec = {"field": "place", "type": "quantitative", "title": lines_of_title}
@@ -49,7 +49,7 @@ def _panel(title: str, rows: pd.DataFrame, places: Mapping[str, int]) -> Panel:
         "scale": {"domain": [_WHOLE, _EQUAL], "range": [1, 0]},
     }
     point["encoding"] = {"x": x, "y": y, "yOffset": {"field": "series", "type": "nominal"}}
-    point["encoding"] |= {"color": own.color, "shape": own.shape}
+    point["encoding"] |= {"color": style.color, "shape": style.shape}
     point["encoding"] |= {"fillOpacity": opacity, "tooltip": tooltip(*_TOLD)}
     lines = [
         {
@@ -68,4 +68,4 @@ def _panel(title: str, rows: pd.DataFrame, places: Mapping[str, int]) -> Panel:
         layer=[*lines, point],
     )
     tall = {"height": {"step": 16}, "autosize": {"type": "fit-x", "contains": "padding"}}
-    return Panel(title, drawn | tall, own.names)
+    return Panel(title, drawn | tall, style.names)

@@ -22,7 +22,7 @@ def front(result: Front, places: Mapping[str, int]) -> list[Panel]:
 def _panel(
     title: str, rows: pd.DataFrame, objective: list[tuple[str, str]], places: Mapping[str, int]
 ) -> Panel:
-    own = look(rows["method"], places)
+    style = look(rows["method"], places)
     x, y = (
         {
             "field": place,  # a dot in an objective's name would be read as a path
@@ -40,10 +40,10 @@ def _panel(
         "encoding": {
             "x": x,
             "y": y,
-            "color": own.color,
-            "shape": own.shape,
+            "color": style.color,
+            "shape": style.shape,
             "fill": {
-                "condition": {"test": "datum.chosen", **own.color},
+                "condition": {"test": "datum.chosen", **style.color},
                 "value": "transparent",
             },
             "tooltip": [
@@ -57,7 +57,7 @@ def _panel(
     line = {
         "transform": [{"filter": "datum.chosen"}],
         "mark": {"type": "line", "aria": False},
-        "encoding": {"x": x, "y": y, "color": own.color, "strokeDash": own.dash},
+        "encoding": {"x": x, "y": y, "color": style.color, "strokeDash": style.dash},
     }
     best = "; ".join(
         f"{method}: {len(chosen)} configurations on its front"
@@ -68,4 +68,4 @@ def _panel(
         f"Configurations in {first} and {second}. {best}.",
         layer=[line, point],
     )
-    return Panel(title, drawn, own.names)
+    return Panel(title, drawn, style.names)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from trajlab.analysis import Gap
 from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
-from trajlab.analysis.interface.tables import group_columns, records
+from trajlab.analysis.interface.tables import records
 from trajlab.analysis.runs.recorded import is_quantity
 from trajlab.plots.gap import ends, vertical_range
 from trajlab.report.charts.base import (
@@ -31,7 +31,7 @@ _DRAWN = (*_TOLD, "band_low", "band_high", "onset")
 
 def gap(result: Gap, places: Mapping[str, int]) -> list[Panel]:
     """Return one panel a setting, task and metric."""
-    keys = group_columns(result.options.group_by)[1:]
+    keys = result.options.keys[1:]
     curve = labelled(pd.concat([result.curve.dropna(subset=["gap"]), ends(result)]), keys)
     summary = labelled(result.summary, keys)
     return [
@@ -43,7 +43,7 @@ def gap(result: Gap, places: Mapping[str, int]) -> list[Panel]:
 def _panel(
     title: str, rows: pd.DataFrame, summary: pd.DataFrame, places: Mapping[str, int], axis: Axis
 ) -> Panel:
-    own = look(rows["series"], places)
+    style = look(rows["series"], places)
     matched = "train_loss" if axis == TRAINING_LOSS else re.sub(r"\W+", "_", axis.short)
     rows = rows.assign(**{matched: rows["at"]})
     x: Spec = {"field": matched, "type": "quantitative"}
@@ -59,7 +59,7 @@ def _panel(
     y["scale"] = {"domain": vertical_range(rows)}
     shade: Spec = {
         "mark": {"type": "area", "aria": False, "clip": True},
-        "encoding": {"x": x, "color": own.color},
+        "encoding": {"x": x, "color": style.color},
     }
 
     def band(low: str, high: str, opacity: float) -> Spec:
@@ -70,11 +70,11 @@ def _panel(
     at: Spec = {"x": x, "y": y | {"field": "gap"}}
     line = {
         "mark": {"type": "line", "aria": False, "clip": True},
-        "encoding": {**at, "color": own.color, "strokeDash": own.dash},
+        "encoding": {**at, "color": style.color, "strokeDash": style.dash},
     }
     points = {
         "mark": {"type": "point", "filled": True, "size": 45, "clip": True},
-        "encoding": {**at, "color": own.color, "shape": own.shape}
+        "encoding": {**at, "color": style.color, "shape": style.shape}
         | {"tooltip": tooltip("series", matched, *_TOLD)},
         "params": [ZOOM],
     }
@@ -86,7 +86,7 @@ def _panel(
     bands = [band("band_low", "band_high", 0.08), band("low", "high", 0.18)]
     shown = data(_with_onsets(rows, summary), ("series", matched, *_DRAWN))
     drawn = figure(shown, _finding(rows, axis), layer=[ZERO, *bands, line, points, onset])
-    return Panel(title, drawn, own.names)
+    return Panel(title, drawn, style.names)
 
 
 def _finding(rows: pd.DataFrame, axis: Axis) -> str:

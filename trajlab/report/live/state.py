@@ -73,8 +73,8 @@ class Live:
             Conditions with blanks between them; empty for all runs.
         """
         with self._looking:
-            found = self._watched.look()
-            runs = Runs([run for run in found if _meets(run, where)], found.skipped)
+            present = self._watched.look()
+            runs = Runs([run for run in present if _meets(run, where)], present.skipped)
             state = [(run.path, run.status, _rows(run)) for run in runs], runs.skipped
             page = self._pages.pop(where, None) or _Page({})
             self._pages[where] = page  # the last one that was asked for

@@ -203,12 +203,12 @@ class Index:
             texts = rows.encoded(self._read_texts(item))
             place = [self._size + len(self._texts), len(texts), crc]
             self._texts += texts
-            found = rows.crc32(texts)
+            actual = rows.crc32(texts)
         else:
             size = item.dtype.itemsize * int(np.prod(item.shape, dtype=object))
             place = [(item.id.get_offset() or 0) if size else 0, size, crc]
-            found = crc if not self._lenient else checksum(item)
-        if found != crc:
+            actual = crc if not self._lenient else checksum(item)
+        if actual != crc:
             raise RefusedError("its checksum does not match")
         return place
 

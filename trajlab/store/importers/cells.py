@@ -155,12 +155,12 @@ class Cells:
             try:
                 values.append(parse(text))
             except ValueError:
-                found = repr(text) if text else "an empty cell"
+                shown = repr(text) if text else "an empty cell"
                 advice = _advice(text, what)
                 if is_list(text):
-                    found, advice = "a list", self._lists
+                    shown, advice = "a list", self._lists
                 raise TrajlabError(
-                    f"{self.path} has {found} in line {line}, column {column!r}, where a {what} "
+                    f"{self.path} has {shown} in line {line}, column {column!r}, where a {what} "
                     f"must stand{advice}"
                 ) from None
         return values

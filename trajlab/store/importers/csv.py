@@ -122,8 +122,8 @@ def import_csv(
         decimal=decimal,
         part={k: v for k, v in (("task", one_task), ("step", one_step)) if v is not None},
     )
-    found = read_tables(named_files(file, pattern), layout, pattern)
-    runs = gather(said(file), found, keys or None, name, {key: key for key in meta or {}}, const)
+    tables = read_tables(named_files(file, pattern), layout, pattern)
+    runs = gather(said(file), tables, keys or None, name, {key: key for key in meta or {}}, const)
     return write_runs(said(file), Path(out), runs, lower_is_better, force)
 
 

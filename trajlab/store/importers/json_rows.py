@@ -35,20 +35,20 @@ def json_rows(path: Path, text: str) -> tuple[dict[int, dict[str, str]], list[st
         objects = whole if isinstance(whole, list) else [whole]
         return _rows(path, dict(enumerate(objects, 1))), []
     lines = {n: line for n, line in enumerate(text.splitlines(), 1) if line.strip()}
-    found: dict[int, Any] = {}
+    rows: dict[int, Any] = {}
     notes = []
     for number, line in lines.items():
         try:
-            found[number] = json.loads(line)
+            rows[number] = json.loads(line)
         except (ValueError, RecursionError) as error:
-            if not found:
+            if not rows:
                 return None
             if number != max(lines):
                 raise TrajlabError(
                     f"{path} has a line {number} that is no JSON: {error}"
                 ) from error
             notes.append(f"line {number} of {path.name}, its last, is torn and left out")
-    return _rows(path, found), notes
+    return _rows(path, rows), notes
 
 
 def _rows(path: Path, objects: dict[int, Any]) -> dict[int, dict[str, str]]:

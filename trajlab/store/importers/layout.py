@@ -108,17 +108,17 @@ def _runs(
         column: cells.all_numbers(column) if column in layout.full else cells.numbers(column)
         for column in wanted
     }
-    found: dict[tuple[str, ...], LoggedRun] = {}
+    logged: dict[tuple[str, ...], LoggedRun] = {}
     series: dict[tuple[str, ...], dict[str, dict[int, float]]] = {}
     for i, line in enumerate(cells.lines):
-        own = {key: texts[i] for key, texts in told.items()}
+        identity = {key: texts[i] for key, texts in told.items()}
         its = {key: texts[i] for key, texts in parts.items()}
-        which = tuple(chain(own.values(), its.values()))
-        if which not in found:
+        which = tuple(chain(identity.values(), its.values()))
+        if which not in logged:
             series[which] = {column: {} for column in wanted}
             notes = [*cells.notes, *([_UNKNOWN] if steps is None else [])]
-            found[which] = LoggedRun(
-                name, own, series[which], notes, its | dict(part), str(cells.path)
+            logged[which] = LoggedRun(
+                name, identity, series[which], notes, its | dict(part), str(cells.path)
             )
         for column in wanted:
             value, step = numbers[column][i], _END if steps is None else steps[i]
@@ -136,7 +136,7 @@ def _runs(
                     f"columns, or remove it"
                 )
             series[which][column][step] = value
-    yield from found.values()
+    yield from logged.values()
 
 
 def _steps(cells: Cells, column: str | None, part: Mapping[str, str]) -> list[int] | None:

@@ -34,8 +34,8 @@ def _read(path: Path, file: Path) -> Iterator[LoggedRun]:
             for step, value in zip(steps, cells.numbers(name), strict=True):
                 if value is not None:
                     rows.add(name, step, value)
-    own = file.parent
-    run = rows.run(called(path, own), hyperparameters(own / HYPERPARAMETERS), cells.notes)
+    folder = file.parent
+    run = rows.run(called(path, folder), hyperparameters(folder / HYPERPARAMETERS), cells.notes)
     yield replace(run, series=updates_completed(run.series))
 
 
@@ -91,9 +91,9 @@ def hyperparameters(file: Path) -> dict[str, Any]:
     except ImportError as error:
         raise TrajlabError("pyyaml is not installed; run pip install pyyaml") from error
     try:
-        found = yaml.load(read_text(file), Loader=yaml.BaseLoader) or {}
+        values = yaml.load(read_text(file), Loader=yaml.BaseLoader) or {}
     except yaml.YAMLError as error:
         raise TrajlabError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict):
+    if not isinstance(values, dict):
         raise TrajlabError(f"{file} holds no names and values")
-    return {key: value for key, value in found.items() if isinstance(value, str)}
+    return {key: value for key, value in values.items() if isinstance(value, str)}

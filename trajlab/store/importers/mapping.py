@@ -50,12 +50,12 @@ def gather(
     runs: dict[tuple[Any, ...], Gathered] = {}
     for i, (run, who) in enumerate(identify(logged, name, meta)):
         whole = who.name if who.part else run.origin or i
-        own = runs.setdefault((whole, *sorted(who.metadata.items())), Gathered(who))
+        gathered = runs.setdefault((whole, *sorted(who.metadata.items())), Gathered(who))
         values = {k: str(v) for k, v in run.metadata.items()} | const | who.metadata
         values |= {**run.part, **who.part}
         for key, wanted in keys.items():
-            own.put(place(key, values), wanted, run.series.get(wanted))
-        own.carry({clock: run.series[clock] for clock in CLOCKS if clock in run.series})
+            gathered.put(place(key, values), wanted, run.series.get(wanted))
+        gathered.carry({clock: run.series[clock] for clock in CLOCKS if clock in run.series})
     fixed = {key: value for key, value in const.items() if key not in used}
     return _files(source, list(runs.values()), fixed)
 

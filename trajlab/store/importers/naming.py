@@ -91,11 +91,11 @@ def _fit(text: str, literals: Sequence[str]) -> list[str] | None:
         return None
     values, position = [], len(first)
     for literal in between:
-        found = text.find(literal, position + 1, end)
-        if found < 0:
+        place = text.find(literal, position + 1, end)
+        if place < 0:
             return None
-        values.append(text[position:found])
-        position = found + len(literal)
+        values.append(text[position:place])
+        position = place + len(literal)
     return [*values, text[position:end]] if position < end else None
 
 

@@ -26,13 +26,13 @@ class Rows:
         if not isinstance(step, int) or isinstance(step, bool) or step < 0:
             self._without += 1
             return
-        own = self._series.setdefault(name, {})
+        values = self._series.setdefault(name, {})
         if name in CLOCKS:  # which say when a step was reached first
-            own.setdefault(step, value)
+            values.setdefault(step, value)
             return
-        if step in own and repr(own[step]) != repr(value):  # NaN is as NaN
+        if step in values and repr(values[step]) != repr(value):  # NaN is as NaN
             self._twice[name] = self._twice.get(name, 0) + 1
-        own[step] = value
+        values[step] = value
         if time is not None:
             self._times[step] = min(time, self._times.get(step, time))
 

@@ -71,10 +71,10 @@ def import_series(
     source = Path(source)
     if not source.exists():
         raise TrajlabError(f"{source} does not exist")
-    found = list(read(source))
+    items = list(read(source))
     if step is not None:
-        found = [_counted(item, step) for item in found]
-    runs = gather(source, found, map, name, meta, const)
+        items = [_counted(item, step) for item in items]
+    runs = gather(source, items, map, name, meta, const)
     return write_runs(source.name, Path(out), runs, lower_is_better, force)
 
 

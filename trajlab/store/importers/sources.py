@@ -39,15 +39,15 @@ def named_files(file: StrPath | Sequence[StrPath], pattern: NamePattern | None) 
         path = Path(text)
         if path.is_dir():
             files = (p for p in path.rglob("*") if p.is_file())
-            own = sorted(p for p in files if _unpacked(p).suffix in _SUFFIXES)
-            named |= {p: _unpacked(p).relative_to(path).with_suffix("").as_posix() for p in own}
+            chosen = sorted(p for p in files if _unpacked(p).suffix in _SUFFIXES)
+            named |= {p: _unpacked(p).relative_to(path).with_suffix("").as_posix() for p in chosen}
         elif glob.has_magic(text) and not path.exists():
-            own = [Path(p) for p in sorted(glob.glob(text, recursive=True))]
-            single += own
+            chosen = [Path(p) for p in sorted(glob.glob(text, recursive=True))]
+            single += chosen
         else:
-            own = [path]
-            single += own
-        if not own:
+            chosen = [path]
+            single += chosen
+        if not chosen:
             what = "name another"
             if path.is_dir() and any(path.rglob("*.json")):
                 glob_of_json = shlex.quote(f"{path}/**/*.json")

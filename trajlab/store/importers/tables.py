@@ -33,15 +33,15 @@ def tables_of(
     """
     clocks = {where.column: item for where, item in placed.items() if not where.table}
     for name in dict.fromkeys(where.table for where in placed if where.table):
-        own = {where: item for where, item in placed.items() if where.table == name}
-        steps = sorted({step for item in own.values() for step in item.values})
+        series = {where: item for where, item in placed.items() if where.table == name}
+        steps = sorted({step for item in series.values() for step in item.values})
         row = {step: i for i, step in enumerate(steps)}
-        table = _table(name, own, clocks, tasks, lower_is_better)
+        table = _table(name, series, clocks, tasks, lower_is_better)
         columns = {
             column.name: np.full((len(steps), *table.shape(column)), np.nan)
             for column in table.columns
         }
-        for where, item in own.items():
+        for where, item in series.items():
             first = tasks.index(where.task)
             second = tasks.index(where.other) if where.other else first
             rows = [row[step] for step in item.values]
@@ -65,7 +65,7 @@ def tables_of(
 
 def _table(
     name: str,
-    own: Mapping[Place, Placed],
+    held: Mapping[Place, Placed],
     clocks: Mapping[str, Placed],
     tasks: Sequence[str],
     lower_is_better: Collection[str],
@@ -74,14 +74,14 @@ def _table(
     table = standard(name, task=tasks, rho=[math.nan])
     known = {column.name: column for column in table.columns}
     columns = []
-    for column in [*clocks, *dict.fromkeys(where.column for where in own)]:
+    for column in [*clocks, *dict.fromkeys(where.column for where in held)]:
         if column in clocks:
             made = _clock(column, clocks[column])
             series = [clocks[column].series]
         else:
             higher = {"higher_is_better": column not in lower_is_better}
             made = known.get(column) or Column(column, ("step", "task"), attributes=higher)
-            series = list(dict.fromkeys(o.series for w, o in own.items() if w.column == column))
+            series = list(dict.fromkeys(o.series for w, o in held.items() if w.column == column))
         columns.append(replace(made, attributes={**made.attributes, _SERIES: series}))
     return replace(table, columns=tuple(columns), key=("step",))
 

@@ -63,39 +63,39 @@ def read_tensorboard(path: Path) -> Iterator[Found]:
     runs: dict[Path, _Run] = {}
     for folder in folders:
         try:
-            own = _read(folder, [file for file in files if file.parent == folder])
+            content = _read(folder, [file for file in files if file.parent == folder])
         except TrajlabError as error:
             yield Unreadable(str(error))
             continue
-        home, names = _home(folder, root, folders, own)
+        home, names = _home(folder, root, folders, content)
         run = runs.setdefault(home, _Run())
-        run.metadata |= own.metadata
-        run.notes += own.notes
-        run.lightning |= own.lightning
-        for name, events in own.events.items():
+        run.metadata |= content.metadata
+        run.notes += content.notes
+        run.lightning |= content.lightning
+        for name, events in content.events.items():
             for step, value, time in events:
                 run.rows.add(names.get(name, name), step, value, time)
     for home, run in runs.items():
-        found = run.rows.run(called(root, home), run.metadata, run.notes)
-        counted = updates_completed(found.series) if run.lightning else found.series
-        yield replace(found, series=counted)
+        logged = run.rows.run(called(root, home), run.metadata, run.notes)
+        counted = updates_completed(logged.series) if run.lightning else logged.series
+        yield replace(logged, series=counted)
 
 
 def _home(
-    folder: Path, root: Path, folders: Iterable[Path], own: _Folder
+    folder: Path, root: Path, folders: Iterable[Path], content: _Folder
 ) -> tuple[Path, Mapping[str, str]]:
     """Return the folder of the run that a folder belongs to, and its series' names there."""
     if folder == root:
         return folder, {}
     if folder.name.lower() in SPLIT_FOLDERS:
-        return folder.parent, {tag: f"{folder.name}/{tag}" for tag in own.events}
+        return folder.parent, {tag: f"{folder.name}/{tag}" for tag in content.events}
     above = [p for p in folder.parents if p in folders and (p == root or root in p.parents)]
-    if own.metadata and not (folder / HYPERPARAMETERS).exists() and above:
+    if content.metadata and not (folder / HYPERPARAMETERS).exists() and above:
         return above[0], {}
     for parent in above:
         below = folder.relative_to(parent).as_posix()
         # PyTorch joins the tag and its part by "_", tensorboardX by "/"
-        parts = {tag: _part(below, tag) for tag in own.events}
+        parts = {tag: _part(below, tag) for tag in content.events}
         if parts and all(parts.values()):
             return parent, {tag: f"{tag}/{part}" for tag, part in parts.items()}
     return folder, {}
@@ -118,21 +118,21 @@ def _read(folder: Path, files: Iterable[Path]) -> _Folder:
     guidance = {"scalars": 0, "tensors": 0}
     source = str(files[0] if len(files) == 1 else folder)
     events = EventAccumulator(source, size_guidance=guidance).Reload()
-    tags, found = events.Tags(), _Folder(notes=notes)
+    tags, content = events.Tags(), _Folder(notes=notes)
     for tag in tags["scalars"]:
-        found.events[tag] = [(e.step, e.value, e.wall_time) for e in events.Scalars(tag)]
+        content.events[tag] = [(e.step, e.value, e.wall_time) for e in events.Scalars(tag)]
     for tag in tags["tensors"]:
         values = [(e.step, make_ndarray(e.tensor_proto), e.wall_time) for e in events.Tensors(tag)]
         if all(value.dtype.kind in "fiu" and value.size == 1 for _, value, _ in values):
-            found.events[tag] = [(step, float(v.reshape(())), time) for step, v, time in values]
+            content.events[tag] = [(step, float(v.reshape(())), time) for step, v, time in values]
     if (folder / HYPERPARAMETERS).exists():  # Lightning's logger
-        found.metadata = hyperparameters(folder / HYPERPARAMETERS)
-        found.lightning = "epoch" in found.events
+        content.metadata = hyperparameters(folder / HYPERPARAMETERS)
+        content.lightning = "epoch" in content.events
     if _HPARAMS in events.summary_metadata:
         data = events.summary_metadata[_HPARAMS].plugin_data.content
         hparams = HParamsPluginData.FromString(data).session_start_info.hparams
-        found.metadata |= {key: _value(value) for key, value in hparams.items()}
-    return found
+        content.metadata |= {key: _value(value) for key, value in hparams.items()}
+    return content
 
 
 def _value(value: Any) -> Any:

@@ -33,10 +33,11 @@ def _read(several: bool, file: Path) -> Iterator[LoggedRun]:
         how = "mode=ro" if file.with_name(f"{file.name}-wal").exists() else "immutable=1"
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True)) as base:
             columns = {row[1] for row in base.execute("PRAGMA table_info(metrics)")}
-            own = "run_id" if "run_id" in columns else "run_name"  # names could not be shared once
-            configs = dict(base.execute(f"SELECT {own}, config FROM configs"))
+            # names could not be shared once
+            identity = "run_id" if "run_id" in columns else "run_name"
+            configs = dict(base.execute(f"SELECT {identity}, config FROM configs"))
             logged = base.execute(
-                f"SELECT {own}, run_name, step, timestamp, metrics FROM metrics ORDER BY id"
+                f"SELECT {identity}, run_name, step, timestamp, metrics FROM metrics ORDER BY id"
             )
             runs: dict[str, tuple[str, Rows]] = {}
             for run, name, step, stamp, text in logged:

@@ -23,24 +23,24 @@ def read_transformers(path: Path) -> Iterator[Found]:
     """
     latest: dict[Path, State] = {}
     for file in [path] if path.is_file() else sorted(path.rglob("trainer_state.json")):
-        own = file.parent.parent if file.parent.name.startswith("checkpoint-") else file.parent
+        home = file.parent.parent if file.parent.name.startswith("checkpoint-") else file.parent
         try:
             state = _state(file)
         except TrajlabError as error:
             yield Unreadable(str(error))
         else:
-            latest[own] = max(latest.get(own, state), state, key=lambda s: s[0])
-    yield from read_each(latest, lambda own: _read(path, own, latest[own]))
+            latest[home] = max(latest.get(home, state), state, key=lambda s: s[0])
+    yield from read_each(latest, lambda home: _read(path, home, latest[home]))
 
 
-def _read(path: Path, own: Path, state: State) -> Iterator[LoggedRun]:
+def _read(path: Path, home: Path, state: State) -> Iterator[LoggedRun]:
     rows = Rows()
     for row in state[2]:
         step = row.pop("step", None)
         for key, value in row.items():
             for series, number in numbers(_TOKENS.get(key, key), value):
                 rows.add(series, step, number)
-    yield rows.run(called(path, own), {})
+    yield rows.run(called(path, home), {})
 
 
 def _state(file: Path) -> State:

@@ -103,27 +103,27 @@ def _key(item: Any) -> str:
 def _take(file: Path, record_type: Any, runs: dict[str, _Offline]) -> None:
     from google.protobuf.message import DecodeError
 
-    own, rows, ended = None, [], False
+    run, rows, ended = None, [], False
     try:
         for data in records(read_bytes(file)):
             record = record_type()
             record.ParseFromString(data)
             if record.HasField("run"):
                 key = record.run.run_id or str(file)
-                own = runs.setdefault(key, _Offline(file.parent.name))
-                own.name = record.run.display_name or record.run.run_id or own.name
-                own.configure(record.run.config)
-            if record.HasField("config") and own:
-                own.configure(record.config)
+                run = runs.setdefault(key, _Offline(file.parent.name))
+                run.name = record.run.display_name or record.run.run_id or run.name
+                run.configure(record.run.config)
+            if record.HasField("config") and run:
+                run.configure(record.config)
             if record.HasField("history"):
                 rows.append(record.history)
             ended |= record.HasField("exit")
-        own = own or runs.setdefault(str(file), _Offline(file.parent.name))
+        run = run or runs.setdefault(str(file), _Offline(file.parent.name))
         if not ended:
-            own.notes.append("a session of it did not end, so that its last rows may be missing")
-        own.begin()
+            run.notes.append("a session of it did not end, so that its last rows may be missing")
+        run.begin()
         for row in rows:
-            own.log(row)
+            run.log(row)
     except (DecodeError, ValueError) as error:
         if isinstance(error, TrajlabError):
             raise

@@ -112,15 +112,15 @@ def _groups(cells: Cells, column: str | None) -> Iterator[LoggedRun]:
     )
     texts = [c for c in cells.header if c and c != column and c not in numeric]
     for name in dict.fromkeys(names):
-        own = [i for i, other in enumerate(names) if other == name]
+        places = [i for i, other in enumerate(names) if other == name]
         rows, notes = Rows(), [*cells.notes]
-        _take(rows, numeric, own)
-        if len(own) == _SAMPLE:
+        _take(rows, numeric, places)
+        if len(places) == _SAMPLE:
             notes.append(
                 f"it has {_SAMPLE} rows, as many as run.history() samples; run.scan_history() "
                 f"returns all"
             )
-        told = {c: {cells.column(c)[i] for i in own} for c in texts}
+        told = {c: {cells.column(c)[i] for i in places} for c in texts}
         same = {c: values.pop() for c, values in told.items() if len(values) == 1}
         yield rows.run(name, {c: v for c, v in same.items() if v}, notes)
 
@@ -129,9 +129,9 @@ def _numbers(cells: Cells, columns: Mapping[str, str]) -> dict[str, Sequence[flo
     return {series: cells.numbers(column) for series, column in columns.items()}
 
 
-def _take(rows: Rows, values: Mapping[str, Sequence[float | None]], own: Iterable[int]) -> None:
+def _take(rows: Rows, values: Mapping[str, Sequence[float | None]], places: Iterable[int]) -> None:
     for series, column in values.items():
-        for i in own:
+        for i in places:
             value = column[i]
             if value is not None:
                 rows.add(series, i, value)

@@ -25,5 +25,5 @@ SETTINGS = {
 
 def setting(name: str) -> Setting:
     """Return a setting by its name, a key of `SETTINGS`."""
-    found: Setting = resolve_name(SETTINGS[name])
-    return found
+    chosen: Setting = resolve_name(SETTINGS[name])
+    return chosen

@@ -75,7 +75,9 @@ _TABLES = {
 }
 GLUE = DataSet(
     name="glue",
-    files={f"{task}/{file}": "" for task, own in _TABLES.items() for file in own.files.values()},
+    files={
+        f"{task}/{file}": "" for task, table in _TABLES.items() for file in table.files.values()
+    },
     url="",
     package="first download and unpack the tasks of https://gluebenchmark.com/tasks side by side",
 )

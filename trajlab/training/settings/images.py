@@ -33,9 +33,9 @@ def ten_classes(
         scaled: Tensor = (torch.from_numpy(inputs).float().unsqueeze(1) - mean) / std
         return scaled, torch.from_numpy(targets).long()
 
-    own = labels[train]
+    trained = labels[train]
     splits = {
-        "train": split(pixels[train], own if label_order is None else own[label_order]),
+        "train": split(pixels[train], trained if label_order is None else trained[label_order]),
         "validation": split(pixels[validation], labels[validation]),
         "test": split(*(array.copy() for array in data["test"])),
     }

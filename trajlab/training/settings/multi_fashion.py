@@ -42,8 +42,8 @@ def _overlay(pixels: Bytes, first: np.ndarray, second: np.ndarray) -> Tensor:
 def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = PLAIN) -> Problem:
     data = images(FASHION_MNIST, root)
     rng = np.random.default_rng(seed)
-    own = rng.permutation(len(data["train"][1]))
-    rows = {"train": own[_VALIDATION:], "validation": own[:_VALIDATION]}
+    order = rng.permutation(len(data["train"][1]))
+    rows = {"train": order[_VALIDATION:], "validation": order[:_VALIDATION]}
     pairs = {split: (chosen, rng.permutation(chosen)) for split, chosen in rows.items()}
     everything = np.arange(len(data["test"][1]))
     pairs["test"] = (everything, np.random.default_rng(_TEST_SEED).permutation(everything))

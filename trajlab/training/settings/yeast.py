@@ -43,8 +43,8 @@ def _build(condition: str, seed: int, root: Path | None = None, shape: Shape = P
         "validation": rest[:_VALIDATION],
         "test": held_out[:_TEST],
     }
-    own = table[rows["train"], :_FEATURES]
-    scaled = (table[:, :_FEATURES] - own.mean(0)) / own.std(0)
+    trained = table[rows["train"], :_FEATURES]
+    scaled = (table[:, :_FEATURES] - trained.mean(0)) / trained.std(0)
     inputs = {split: torch.from_numpy(scaled[chosen]) for split, chosen in rows.items()}
     metrics = {"accuracy": binary_accuracy, "f1": f1, "average_precision": average_precision}
     tasks, heads = {}, {}
