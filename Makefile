@@ -24,6 +24,7 @@ figures: env  ## draw the pictures of README and site anew, in Chromium (apt-get
 
 docs: env  ## build the site into docs/_build/html, offline; every warning and broken link is an error
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	rm -rf docs/_build docs/built docs/api # what is executed depends on code whose changes Sphinx does not see
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 demo: env  ## train on bundled real data, record, analyse, and write the page
