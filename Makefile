@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
+LIBMTL ?= git+https://github.com/median-research-group/LibMTL
+LOWEST := tests/datasets tests/analysis/gap tests/analysis/test_weighting.py tests/plots/test_gap.py tests/measure/test_similarity.py tests/measure/curvature tests/record/test_recorder.py tests/record/test_sampled_probes.py tests/store/test_log.py
 STUDY ?= matched_loss_gap
 FILE ?= study.toml
 STUDY_RUNS ?= runs/$(STUDY)
 STUDY_OUT ?= analyses/$(STUDY)/results$(addprefix /,$(filter-out study,$(basename $(FILE))))
 
-.PHONY: help datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples bench-view test wheel-check crash-test logs-check lint env clean soak presets-test
+.PHONY: help figures libmtl-check lowest-test site-check datasets docs study study-test demo page-check gpu-check bench bench-scale bench-light bench-gram bench-coverage bench-store bench-resampling bench-integrations bench-curvature bench-examples bench-view test wheel-check crash-test logs-check lint env clean soak presets-test
 
 help:  ## print the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -16,9 +18,14 @@ help:  ## print the targets and what they do
 datasets: env  ## train and record the runs that come with trajlab, anew
 	$(BIN)/python examples/packaged_runs/make.py
 
+figures: env  ## draw the pictures of README and site anew, in Chromium (apt-get install chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	MPLBACKEND=agg $(BIN)/python docs/figures/make.py
+
 docs: env  ## build the site into docs/_build/html, offline; every warning and broken link is an error
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
-	MPLBACKEND=agg $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+	rm -rf docs/_build docs/built docs/api # what is executed depends on code whose changes Sphinx does not see
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 demo: env  ## train on bundled real data, record, analyse, and write the page
 	$(BIN)/trajlab quickstart $(RUNS)
@@ -30,6 +37,10 @@ study: env  ## train one of analyses/ and evaluate it: STUDY=… names the folde
 page-check: demo  ## look at the demo's page and one of 20 tasks in Chromium (apt-get install chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	TRAJLAB_DEMO=$(RUNS) $(BIN)/python -m pytest tests/browser/check_page.py tests/browser/check_view.py
+
+site-check: docs  ## look at the site in Chromium: widths, search, links (apt-get install chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	$(BIN)/python -m pytest tests/browser/check_site.py
 
 bench: env  ## all that has a target, in half an hour: one table with dates in benchmarks/README.md; ONLY=light for a part
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
@@ -76,13 +87,20 @@ test: lint  ## lint, the examples in docstrings, then the whole test suite (two 
 	$(BIN)/python -m pytest -q --doctest-modules trajlab
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# uv alone resolves to the lowest versions; what old packages deprecate is theirs
+lowest-test:  ## a central part of the tests, with the lowest versions that pyproject.toml names
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e . 'pytest>=8.2' 'hypothesis>=6.100'
+	.venv-lowest/bin/python -m pytest -W default $(LOWEST)
+
 study-test: env  ## two minutes of translation into two languages (apt-get install libreoffice-help-en-us libreoffice-help-de libreoffice-help-fr)
 	TRAJLAB_STUDY=1 $(BIN)/python -m pytest -s -rs tests/study/test_translation.py
 
 presets-test: env  ## light(), paper() and full() on every model of the zoo of single examples, bit for bit
 	TRAJLAB_PRESETS=1 $(BIN)/python -m pytest -n 2 tests/record/test_presets.py
 
-wheel-check: env  ## build wheel and sdist, install in an empty environment, use it; PYTHONS="…", TORCH=--without-torch
+wheel-check: env  ## build wheel and sdist, install in empty environments, use it; PYTHONS="3.11 3.13", TORCH=--without-torch
 	$(BIN)/python tests/packaging/wheel.py $(TORCH) $(PYTHONS)
 
 crash-test: env  ## kill, tear and refuse the store on a large scale; KILLS=200 for fewer than 1,000 kills
@@ -94,6 +112,14 @@ logs-check: env  ## import logs that MLflow, Aim, trackio, Comet and tensorboard
 	.venv-logs/bin/python -m pip install --quiet --disable-pip-version-check mlflow aim trackio comet_ml tensorboardX
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-logs/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/trajlab.pth"
 	PYTHONPATH=. .venv-logs/bin/python -m pytest tests/store/importers/test_packages.py
+
+libmtl-check: env  ## the example for LibMTL, whose releases no present torch runs; LIBMTL=… is where to have it from
+	test -x .venv-libmtl/bin/python || $(BIN)/python -m venv .venv-libmtl
+	# --no-deps: it asks for torchvision and needs it not; torch_geometric it imports
+	.venv-libmtl/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torch_geometric $(LIBMTL)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-libmtl/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/trajlab.pth"
+	.venv-libmtl/bin/python -W ignore -c 'import LibMTL.trainer'
+	PYTHONPATH=. .venv-libmtl/bin/python -m pytest tests/integration/test_libmtl.py
 
 soak: env  ## record a million steps: memory and cost a step, as docs/soak.svg (half an hour)
 	$(BIN)/python -m tests.crash.soak runs/soak --figure docs/soak.svg
@@ -107,7 +133,7 @@ lint: env  ## format, docstrings, types, layers
 env: $(VENV)/.ready  ## build .venv with the exact set of constraints.txt
 
 clean:  ## remove .venv and what was built
-	rm -rf $(VENV) .venv-logs build dist *.egg-info
+	rm -rf $(VENV) .venv-logs .venv-libmtl build dist *.egg-info
 
 # torch comes first and pinned, so that nothing pulls in another build of it.
 $(VENV)/.ready: pyproject.toml constraints.txt

@@ -27,7 +27,9 @@ exclude_patterns = [
 ]
 default_role = "code"  # docstrings have names in single backticks
 
+templates_path = ["_templates"]
 html_theme = "furo"
+html_show_copyright = False
 html_title = "trajlab"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

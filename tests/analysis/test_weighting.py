@@ -37,7 +37,7 @@ def test_shares_and_their_spread_are_as_put_in(tmp_path):
     found = weighting(runs)
     own = found.weights[found.weights["run"] == str(runs[0].path)]
     assert own["share"].tolist() == [0.5, 0.5, 0.75, 0.25, 0.25, 0.75]
-    assert own["weight"].tolist() == np.ravel(first).tolist()
+    assert own["recorded"].tolist() == np.ravel(first).tolist()
     summary = found.summary.set_index("task")
     expected = np.std(np.log([0.5, 0.75, 0.25]), ddof=1)
     assert summary.loc["left", "sd_log"] == pytest.approx(expected / 2)  # of two runs, one still
@@ -102,3 +102,15 @@ def test_the_figure_has_a_line_a_task(tmp_path):
     assert told == ["left", "right", "middle 80 % of steps"]
     assert len(ax.lines[0].get_xdata()) == 50
     plt.close("all")
+
+
+def test_a_key_is_not_mixed_up_with_a_column_of_its_name(tmp_path):
+    given = [[1.0, 3.0]] * 3
+    runs = [write(tmp_path / f"{i}.h5", given, weight=f"w{i}", share=i) for i in (0, 1)]
+    found = weighting(runs, group_by=["weight"]).weights
+    assert set(zip(found["weight"], found["run"], strict=True)) == {
+        ("w0", str(runs[0].path)),
+        ("w1", str(runs[1].path)),
+    }
+    with pytest.raises(TrajlabError, match="metadata share cannot tell groups apart"):
+        weighting(runs, group_by=["weight", "share"])

@@ -1,7 +1,7 @@
 """Every code block of README and docs runs, and every command in them means something.
 
-Lines of a block marked ``sh`` are typed one after the other in a new folder, where `trajlab
-datasets` brings their runs; those of other blocks, and commands in running text, are parsed.
+The blocks of a page marked ``python`` and ``sh`` are typed one after the other, in a new folder;
+the lines of other blocks, and commands in running text, are parsed.
 """
 
 import re
@@ -30,14 +30,12 @@ TESTED_ELSEWHERE = {"logs"}  # with logs of each kind: tests/store/importers/tes
 PLACEHOLDERS = str.maketrans(dict.fromkeys("…[]"))
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.M | re.S)
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return re.findall(r"^```(python|sh)\n(.*?)^```", page.read_text(), flags=re.M | re.S)
 
 
 @pytest.fixture
-def given(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, Any]:
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the pages' examples take as given: a model, its data, runs and a table."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
@@ -54,7 +52,7 @@ def given(
     columns = ["method", "seed", "step", "task", "train_loss", "accuracy", "sharpness/value"]
     pd.concat(rows)[columns].to_csv("mine.csv", index=False)
 
-    tasks = ["digit", "parity"] if request.node.callspec.id == "tutorial" else ["left", "right"]
+    tasks = ["left", "right"]
 
     def task_losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
         outputs = model(batch[0])
@@ -71,28 +69,19 @@ def given(
     }
 
 
-@pytest.mark.parametrize(
-    "page", [p for p in PAGES if blocks(p, "python")], ids=lambda page: page.stem
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda p: p.stem)
 @pytest.mark.filterwarnings("default")  # what examples warn of is theirs
-def test_every_python_block_runs(page: Path, given: dict[str, Any]) -> None:
-    if page.stem in TESTED_ELSEWHERE:
-        pytest.skip("its files are made by the tests of the importers")
-    for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), given)
+def test_every_block_runs(page: Path, given: dict[str, Any]) -> None:
+    for language, block in blocks(page):
+        if language == "sh":
+            for line in block.splitlines():
+                program, *arguments = shlex.split(line, comments=True)
+                assert program == "trajlab"
+                result = call(*arguments)
+                assert result.exit_code == 0, (line, result.output)
+        elif page.stem not in TESTED_ELSEWHERE:
+            exec(compile(block, str(page), "exec"), given)
     plt.close("all")
-
-
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "sh")], ids=lambda page: page.stem)
-def test_every_line_that_is_to_be_typed_runs(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for line in "".join(blocks(page, "sh")).splitlines():
-        program, *arguments = shlex.split(line, comments=True)
-        assert program == "trajlab"
-        result = call(*arguments)
-        assert result.exit_code == 0, (line, result.output)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

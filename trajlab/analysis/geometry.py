@@ -92,6 +92,13 @@ def geometry(
     ----------
     E. Lorch (2016), "Visualizing deep network training trajectories with PCA". J. Antognini,
     J. Sohl-Dickstein, NeurIPS 2018: the components of a random walk are cosines.
+
+    Examples
+    --------
+    >>> import trajlab
+    >>> found = trajlab.analysis.geometry(trajlab.datasets.load("digits-two-tasks"))
+    >>> found.projection[["run", "step", "component_1", "component_2"]].shape
+    (120, 4)
     """
     options = GeometryOptions(components=components, group_by=group_by)
     members: dict[str, list[_Path]] = {}

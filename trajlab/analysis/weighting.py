@@ -32,7 +32,7 @@ class Weighting(Result):
     Attributes
     ----------
     weights
-        One row a run, recorded step and task: its weight, and its share of the step's weights.
+        One row a run, recorded step and task: the weight `recorded`, and its share of the step's.
     summary
         One row a group and task: the mean share, and the standard deviation of the share's
         logarithm along a run, both averaged over runs.
@@ -77,6 +77,16 @@ def weighting(
     ----------
     D. Xin et al., "Do Current Multi-Task Optimization Methods in Deep Learning Even Help?",
     NeurIPS 2022, find that dynamic weights barely move.
+
+    Examples
+    --------
+    >>> import trajlab
+    >>> runs = trajlab.datasets.load("digits-fronts").select(stage="fresh", method="inverse")
+    >>> found = trajlab.analysis.weighting(runs, group_by=["weight", "lr"]).summary
+    >>> found[["task", "mean_share", "sd_log"]].round(2)
+         task  mean_share  sd_log
+    0   digit        0.11    0.53
+    1  parity        0.89    0.06
     """
     options = IntervalOptions(confidence=confidence, group_by=group_by)
     frames, summaries = [], []
@@ -158,7 +168,7 @@ def summarise(rows: pd.DataFrame, tasks: Sequence[str], confidence: float) -> pd
 
 def _frame(run: Trajectory | None, tasks: Sequence[str]) -> pd.DataFrame:
     """Return a run's rows of `weights`; its tasks may be stored in another order."""
-    columns = ["run", "step", "task", "weight", "share", "origin"]
+    columns = ["run", "step", "task", "recorded", "share", "origin"]
     origin, step, values = weights_of(run) if run else ("", np.empty(0, int), np.empty((0, 0)))
     if run is None or not len(step):
         return pd.DataFrame(columns=columns)
@@ -169,7 +179,7 @@ def _frame(run: Trajectory | None, tasks: Sequence[str]) -> pd.DataFrame:
         "run": str(run.path),
         "step": np.repeat(step, len(tasks)),
         "task": np.tile(np.array(tasks, dtype=object), len(step)),
-        "weight": values.ravel(),
+        "recorded": values.ravel(),
         "share": shares.ravel(),
         "origin": origin,
     }

@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from trajlab.analysis import gap, runs_from_frame
 from trajlab.analysis.gap.reasons import cadence, in_percent, left_out
 from trajlab.analysis.interface.axis import TRAINING_LOSS
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.sides import Side
+from trajlab.errors import TrajlabError
 
 
 def side(*scores, every=1):
@@ -70,3 +73,12 @@ def test_sides_evaluated_at_other_distances_are_told():
     assert cadence(runs, other).startswith("evaluated every 2 steps against every 3;")
     assert cadence(other, other) == ""
     assert cadence(side(1).runs, other) == ""  # one evaluation has no distance
+
+
+@pytest.mark.parametrize("key", ["loss", "window", "baseline", "n_runs"])
+def test_a_key_that_has_the_name_of_a_column_is_refused(key):
+    rows = {"step": [1, 2], "task": "lm", "train_loss": [2.0, 1.0], "accuracy": [1.0, 2.0]}
+    frames = [pd.DataFrame(rows | {key: own}) for own in ("focal", "plain")]
+    runs = runs_from_frame(pd.concat(frames), metrics=["accuracy"])
+    with pytest.raises(TrajlabError, match=f"metadata {key} cannot tell groups apart"):
+        gap(runs, baseline={key: "plain"})

@@ -97,6 +97,15 @@ def conflict(
     TrajlabError
         If runs cannot be grouped, no run recorded the gradients of two tasks, or runs of a group
         differ in their shared parameters.
+
+    Examples
+    --------
+    >>> import trajlab
+    >>> found = trajlab.analysis.conflict(trajlab.datasets.load("digits-two-tasks")).summary
+    >>> found[["condition", "mean_cosine", "share_conflicting"]].round(2)
+      condition  mean_cosine  share_conflicting
+    0    +noisy         0.14               0.17
+    1     +same         0.07               0.40
     """
     options = ConflictOptions(layers=layers, confidence=confidence, group_by=group_by)
     parts = [group_tables(each, options) for each in group(runs, group_by)]

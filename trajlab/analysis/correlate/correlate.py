@@ -125,6 +125,22 @@ def correlate(
     TrajlabError
         If there are both or neither of runs and table, a column is missing or not numeric, an
         option is unknown, or the table cannot be read.
+
+    Examples
+    --------
+    >>> import trajlab
+    >>> runs = trajlab.datasets.load("digits-fronts")
+    >>> keys = ["stage", "weight", "lr"]
+    >>> axes = {"x": "min_train_loss", "y": "final_metric"}
+    >>> found = trajlab.analysis.correlate(runs, **axes, group_by=keys).correlations
+    >>> found[["task", "statistic", "estimate"]].round(2)
+         task statistic  estimate
+    0   digit   pearson     -0.99
+    1   digit  spearman     -0.97
+    2   digit   kendall     -0.88
+    3  parity   pearson     -0.97
+    4  parity  spearman     -0.85
+    5  parity   kendall     -0.81
     """
     if (runs is None) == (table is None):
         raise TrajlabError("give either runs or a table to correlate")

@@ -113,6 +113,13 @@ def diagnose(
     ------
     TrajlabError
         If the runs cannot be grouped, none is complete, or several groups have no baseline.
+
+    Examples
+    --------
+    >>> import trajlab
+    >>> found = trajlab.analysis.diagnose(trajlab.datasets.load("digits-two-tasks"))
+    >>> print(found.verdict["sentence"].iloc[0].partition(":")[0])
+    Lowered
     """
     options = DiagnosisOptions(
         baseline=baseline,

@@ -112,6 +112,18 @@ def factors(
     References
     ----------
     D. Mueller, M. Dredze, N. Andrews, TMLR 2024: the run summaries, and the quadrants.
+
+    Examples
+    --------
+    >>> import trajlab
+    >>> found = trajlab.analysis.factors(trajlab.datasets.load("digits-two-tasks")).delta
+    >>> found = found[(found["factor"] == "sharpness") & (found["task"] == "first")]
+    >>> found[["condition", "at", "delta"]].round(3)
+       condition        at  delta
+    2     +noisy       end  0.033
+    6     +noisy  0.008609  0.027
+    22     +same       end -0.000
+    26     +same  0.001328  0.000
     """
     options = FactorOptions(
         baseline=baseline,

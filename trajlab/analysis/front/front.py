@@ -133,6 +133,17 @@ def front(
     ----------
     D. Xin et al., "Do Current Multi-Task Optimization Methods in Deep Learning Even Help?",
     NeurIPS 2022.
+
+    Examples
+    --------
+    >>> import trajlab
+    >>> runs = trajlab.datasets.load("digits-fronts")
+    >>> keys, fresh = ["weight", "lr"], {"stage": "fresh"}
+    >>> found = trajlab.analysis.front(runs, metric="accuracy", group_by=keys, fresh=fresh)
+    >>> found.distance[["method", "signed_distance"]].round(1)
+        method  signed_distance
+    0  inverse            -12.8
+    1   pcgrad             -0.1
     """
     if (runs is None) == (table is None):
         raise TrajlabError("give either runs or a table to make fronts of")

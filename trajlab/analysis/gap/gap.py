@@ -161,6 +161,15 @@ def gap(
     ----------
     D. Mueller, M. Dredze, N. Andrews, "Can Optimization Trajectories Explain Multi-Task
     Transfer?", TMLR 2024: generalization compared at equal training loss.
+
+    Examples
+    --------
+    >>> import trajlab
+    >>> found = trajlab.analysis.gap(trajlab.datasets.load("digits-two-tasks")).summary
+    >>> found.dropna(subset="delta")[["condition", "delta", "onset_loss"]].round(2)
+      condition  delta  onset_loss
+    0    +noisy  -1.29        0.02
+    2     +same   1.20         NaN
     """
     options = GapOptions(
         baseline=baseline,

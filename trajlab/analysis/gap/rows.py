@@ -49,8 +49,7 @@ def comparison_tables(
     split = "" if is_quantity(metric) else options.split
     head = {**each.head.columns, "metric": metric, "split": split}
     on = {**head, **options.axis.columns}
-    row = {
-        **on,
+    own = {
         "beside": each.beside,
         "higher_is_better": each.higher_is_better,
         "rule": options.rule,
@@ -66,6 +65,8 @@ def comparison_tables(
         **baseline.counts("_baseline"),
         "reason": each.reason,
     }
+    each.head.check_beside({"metric", "split", *options.axis.columns, *own})
+    row = {**on, **own}
     matched = stepwise = asked = None
     if not row["reason"]:
         pairs = runs.paired_with(baseline)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trajlab.errors import TrajlabError
 from trajlab.lazy import pd
 
 GROUP_KEYS = ("setting", "condition", "method")
@@ -53,12 +54,25 @@ class Head:
         counts = {"n_baseline": self.n_baseline, "n_runs": self.n_runs}
         return {**self.keys, **task, "baseline": self.baseline, **counts}
 
+    def check_beside(self, columns: Iterable[str]) -> None:
+        """Raise `TrajlabError` if a key of the group has the name of one of a table's columns."""
+        own = {*columns, "task", "baseline", "n_baseline", "n_runs", "reason"}
+        if taken := own & set(self.keys) - set(GROUP_KEYS):
+            names = " and ".join(sorted(taken))
+            raise TrajlabError(
+                f"metadata {names} cannot tell groups apart, since a column of the table has that "
+                "name; record or import it under another, such as "
+                f"{sorted(taken)[0]}_setting"
+            )
+
     def row(self, reason: str = "", **columns: Any) -> dict[str, Any]:
         """Return a row: the head, its own columns, and the reason why some are missing."""
+        self.check_beside(columns)
         return {**self.columns, **columns, "reason": reason}
 
     def above(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table with the head in front; columns that it has itself keep their values."""
+        self.check_beside(frame)
         head = self.columns
         beside = {name: value for name, value in head.items() if name not in frame}
         return frame.assign(**beside)[list(dict.fromkeys([*head, *frame]))]
