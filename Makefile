@@ -42,9 +42,9 @@ site-check: docs  ## look at the site in Chromium: widths, search, links (apt-ge
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	$(BIN)/python -m pytest tests/browser/check_site.py
 
-bench: env  ## all that has a target, in half an hour: one table with dates in benchmarks/README.md
+bench: env  ## all that has a target, in half an hour: one table with dates in benchmarks/README.md; ONLY=light for a part
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench $(addprefix --only ,$(ONLY))
 
 gpu-check:  ## on a GPU: the CUDA tests, Gram, curvature and overhead (under 8 minutes); PYTHON=… has a torch with CUDA
 	$(PYTHON) -m benchmarks.gpu
@@ -95,7 +95,7 @@ lowest-test:  ## a central part of the tests, with the lowest versions that pypr
 	.venv-lowest/bin/python -m pytest -W default $(LOWEST)
 
 study-test: env  ## two minutes of translation into two languages (apt-get install libreoffice-help-en-us libreoffice-help-de libreoffice-help-fr)
-	TRAJLAB_STUDY=1 $(BIN)/python -m pytest -s tests/study/test_translation.py
+	TRAJLAB_STUDY=1 $(BIN)/python -m pytest -s -rs tests/study/test_translation.py
 
 presets-test: env  ## light(), paper() and full() on every model of the zoo of single examples, bit for bit
 	TRAJLAB_PRESETS=1 $(BIN)/python -m pytest -n 2 tests/record/test_presets.py

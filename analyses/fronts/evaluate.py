@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from trajlab import analysis
+from trajlab import analysis, plots
 from trajlab.analysis.interface.result import Result
 from trajlab.errors import TrajlabError
 from trajlab.store import Runs, Trajectory
@@ -43,7 +43,10 @@ def label(run: Trajectory) -> str:
 
 
 def points(found: Runs, selection: Selection, *, fresh: bool) -> pd.DataFrame:
-    """Return two rows a run, validation and test, with a column a task; NaN where it diverged."""
+    """Return a row a run and split, with a column a task; NaN where it diverged.
+
+    In training it is the last evaluation, for what a method can fit.
+    """
     rows = []
     for run in found:
         own = {
@@ -53,6 +56,10 @@ def points(found: Runs, selection: Selection, *, fresh: bool) -> pd.DataFrame:
         for split in (selection.split, "test"):
             values = dict(zip(run.tasks, reached(run, selection, split), strict=True))
             rows.append({**head, "seed": run.metadata["seed"], "split": split, **values})
+        fitted = np.asarray(run.table("evaluations/train")[selection.metric][-1], float)
+        kept = np.where(np.isfinite(chosen(run, selection)[1]), fitted, np.nan)
+        values = dict(zip(run.tasks, kept, strict=True))
+        rows.append({**head, "seed": run.metadata["seed"], "split": "train", **values})
     return pd.DataFrame(rows)
 
 
@@ -188,27 +195,45 @@ def optimistic(small: pd.Series) -> str:
     return "not supported" if small["high"] < NEGLIGIBLE else NOT
 
 
-def draw(front: Result, moved: pd.DataFrame, by_rate: pd.DataFrame, path: Path) -> None:
-    """Draw chosen points on test, the movement of weights, and differences over learning rate."""
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
-    shown = front.points[front.points["chosen"]]
-    tasks = list(front.settings["objective"])
-    for (method, own), marker in zip(shown.groupby("method"), "os^DvP*X", strict=False):
-        axes[0].plot(own[tasks[0]], own[tasks[1]], marker, ms=6, mfc="none", label=method)
-    axes[0].set(xlabel=f"{tasks[0]}: test accuracy", ylabel=f"{tasks[1]}: test accuracy")
-    axes[0].legend(fontsize=7)
+def ranks(utility: pd.DataFrame) -> pd.DataFrame:
+    """Return the rank of every method by utility: a row a weight of the first task."""
+    other = utility["baseline"].str.removeprefix("method=")
+    turned = utility.assign(method=other, difference=-utility["difference"])
+    both = pd.concat([utility[other == BASE], turned[utility["method"] == BASE]])
+    weight = both["weights"].str.extract(r"=([0-9.]+)")[0].astype(float)
+    table = both.assign(weight=weight).pivot_table(
+        index="weight", columns="method", values="difference", dropna=False
+    )
+    return table.assign(**{BASE: 0.0}).rank(axis=1, ascending=False)
+
+
+def draw(found: Result, fresh: Runs, moved: pd.DataFrame, by_rate: pd.DataFrame, out: Path) -> None:
+    """Draw fronts in training and on test, weights and their movement, and who is better where."""
+    figure, axes = plt.subplots(2, 3, figsize=(15, 9), layout="constrained")
+    plots.training_front(found, axes[0, 0])
+    plots.front(found, axes[0, 1])
+    own = Runs([run for run in fresh if label(run) in ADAPTIVE])
+    plots.weighting(analysis.weighting(own, group_by=["method"]), axes[0, 2])
+    for (method, rank), marker in zip(ranks(found.flips).items(), "os^DvP*X", strict=False):
+        axes[1, 1].plot(rank.index, rank, marker=marker, ms=4, label=method)
+    axes[1, 1].legend(fontsize=7)
+    axes[1, 1].invert_yaxis()
+    axes[1, 1].set(
+        xlabel=f"utility: weight of {fresh[0].tasks[0]}", ylabel="rank by utility on test"
+    )
     place = np.arange(len(moved))
     error = np.array([moved["mean"] - moved["low"], moved["high"] - moved["mean"]])
-    axes[1].errorbar(moved["mean"], place, xerr=error, fmt="o", ms=4)
-    axes[1].set_yticks(place, moved["method"])
-    axes[1].axvline(STILL, color="k", ls="--", lw=1)
-    axes[1].set_xlabel("standard deviation of log weight along the run")
+    axes[1, 0].errorbar(moved["mean"], place, xerr=error, fmt="o", ms=4)
+    axes[1, 0].set_yticks(place, moved["method"])
+    axes[1, 0].axvline(STILL, color="k", ls="--", lw=1)
+    axes[1, 0].set_xlabel("standard deviation of log weight along the run")
     for (one, other), own in by_rate.groupby(["method", "baseline"]):
-        axes[2].fill_between(own["learning_rate"], own["low"], own["high"], alpha=0.3)
-        axes[2].plot(own["learning_rate"], own["mean"], "o-", ms=3, label=f"{one} above {other}")
-    axes[2].axhline(0, color="k", lw=1)
-    axes[2].set(xscale="log", xlabel="learning rate", ylabel="points of mean accuracy")
-    figure.savefig(path, dpi=120)
+        axes[1, 2].fill_between(own["learning_rate"], own["low"], own["high"], alpha=0.3)
+        axes[1, 2].plot(own["learning_rate"], own["mean"], "o-", ms=3, label=f"{one} above {other}")
+        axes[1, 2].legend(fontsize=7)
+    axes[1, 2].axhline(0, color="k", lw=1)
+    axes[1, 2].set(xscale="log", xlabel="learning rate", ylabel="points of mean accuracy")
+    figure.savefig(out / "fronts.png", dpi=120)
     plt.close(figure)
 
 
@@ -253,7 +278,7 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
         held.withhold(pd.DataFrame([{"claim": claim, "verdict": verdict, "effect": effect}]))
         for held, claim, verdict, effect in told
     ]
-    draw(found, moved, by_rate, out / "fronts.png")
+    draw(found, fresh.runs, moved, by_rate, out)
     return {
         "verdicts": pd.concat(verdicts, ignore_index=True),
         "points": found.points,

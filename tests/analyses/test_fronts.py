@@ -95,6 +95,8 @@ def test_without_a_whole_front_there_is_one_sentence(evaluate: Evaluate) -> None
     )
     assert found.code == 1
     assert "no seed is finished on every front" in found.said
+    lacking = found.table("cost").set_index("stage").loc["mgda"]
+    assert lacking[["wanted", "finished"]].tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -166,6 +168,21 @@ def test_differences_over_rates_are_paired_and_a_diverged_rate_has_none() -> Non
     assert found["mean"][0] == pytest.approx(-2)
     assert found["high"][0] < 0
     assert found[["mean", "low", "high"]].iloc[1].isna().all()
+
+
+def test_ranks_are_by_utility_whichever_of_a_pair_the_weights_are() -> None:
+    weights = [f"left={own}, right={1 - own}" for own in (0.2, 0.8)]
+    rows = [
+        ("scalarization", "method=mgda", weights[0], -1.0),  # MGDA is better
+        ("scalarization", "method=mgda", weights[1], 2.0),
+        ("imtl", "method=scalarization", weights[0], -3.0),
+        ("imtl", "method=scalarization", weights[1], 0.5),
+        ("mgda", "method=imtl", weights[0], 9.0),  # of no weights: told by the others
+    ]
+    table = pd.DataFrame(rows, columns=["method", "baseline", "weights", "difference"])
+    found = module(NAME).ranks(table)
+    assert found.loc[0.2].to_dict() == {"mgda": 1, "scalarization": 2, "imtl": 3}
+    assert found.loc[0.8].to_dict() == {"imtl": 1, "scalarization": 2, "mgda": 3}
 
 
 @pytest.mark.parametrize(

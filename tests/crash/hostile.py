@@ -206,11 +206,17 @@ class Inputs:
 
     def put(self, number: int) -> tuple[str, Path]:
         """Damage a run, and return in which way and where it lies; the others are intact."""
-        kind, path, file, damage = self._kinds[number % len(self._kinds)]
+        kind, path = self.restore(number)
+        _, _, file, damage = self._kinds[number % len(self._kinds)]
+        file.write_bytes(damage(self._intact[file], random.Random(number)))
+        return kind, path
+
+    def restore(self, number: int) -> tuple[str, Path]:
+        """Undo all damage, and return in which way and where `put` damages a run."""
         for intact, content in self._intact.items():
             if intact.stat().st_size != len(content) or intact.read_bytes() != content:
                 intact.write_bytes(content)
-        file.write_bytes(damage(self._intact[file], random.Random(number)))
+        kind, path, _, _ = self._kinds[number % len(self._kinds)]
         return kind, path
 
 

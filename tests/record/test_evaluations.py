@@ -56,6 +56,18 @@ def test_evaluations_hold_metrics_and_their_direction(path: Path, model: TwoHead
         assert attributes["higher_is_better"] == higher
 
 
+def test_one_number_of_one_task_is_an_evaluation_and_none_is_not(
+    path: Path, model: TwoHeads
+) -> None:
+    with recorder(path, model, shared=model.trunk) as r:
+        with pytest.raises(TrajlabError, match="the evaluation holds no number"):
+            r.evaluate("test", {"left": {}, "right": {}})
+        r.evaluate("test", {"left": {}, "right": {"loss": 0.5}})
+    np.testing.assert_array_equal(
+        Trajectory(path).table("evaluations/test")["loss"], [[np.nan, 0.5]]
+    )
+
+
 def test_flags_of_items_are_recorded_for_the_tasks_that_have_them(
     path: Path, model: TwoHeads
 ) -> None:

@@ -96,6 +96,45 @@ def test_so_many_tables_or_columns_that_they_take_minutes_are_refused(tmp_path, 
         Trajectory(sealed)
 
 
+def test_facts_are_as_long_as_a_reader_takes_at_most(tmp_path, monkeypatch):
+    told = {"header": "x" * 100}
+    length = len(json.dumps(told))
+    for limit in (length, length - 1):
+        monkeypatch.setattr(frames, "FACTS", limit)
+        if limit == length:
+            (tmp_path / "log").write_bytes(frames.frame(told, b"body"))
+        else:
+            with pytest.raises(TrajlabError, match="labels, attributes and metadata take"):
+                frames.frame(told, b"body")
+        read = frames.read_frame(File(tmp_path / "log"), 0)
+        assert (read is not None) == (limit == length)
+
+
+@pytest.mark.parametrize(
+    ("content", "length", "texts"),
+    [
+        (b"a\0b", 2, ["a", "b"]),
+        (b"\0", 2, ["", ""]),
+        (b"", 1, [""]),
+        (b"", 0, []),
+        (b"a\0b", 1, None),
+        (b"a\0b", 3, None),
+        (b"a", 0, None),
+        (b"", 2, None),
+        (b"\xff", 1, None),
+    ],
+)
+def test_texts_are_as_many_as_the_rows(content, length, texts):
+    if texts is None:
+        with pytest.raises(TrajlabError, match="the log is damaged"):
+            list(rows.text_portions(content, length, (), "the log"))
+    else:
+        read = [
+            text for part in rows.text_portions(content, length, (), "the log") for text in part
+        ]
+        assert read == texts
+
+
 BEGIN = b"\x02tlf"
 
 

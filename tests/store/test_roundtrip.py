@@ -219,3 +219,14 @@ def test_a_mutated_array_changes_no_row(tmp_path):
     loss[:] = 9
     writer.close()
     assert Trajectory(writer.path).table("losses")["loss"].tolist() == [[1, 2]]
+
+
+def test_some_columns_of_a_table_keep_their_labels_and_what_they_are_known_by():
+    axes = {"a": ("step", "task"), "b": ("step", "layer"), "c": ("step",)}
+    columns = tuple(Column(name, of) for name, of in axes.items())
+    table = Table("t", columns, {"task": ["x"], "layer": ["y", "z"]}, key=("step", "c"))
+    assert table.only("a", "c").key == ("step", "c")
+    assert table.only("a").key == ("step",)
+    assert table.only("a").coordinates == {"task": ("x",)}
+    assert table.only("b").coordinates == {"layer": ("y", "z")}
+    assert [column.name for column in table.only("c", "a").columns] == ["c", "a"]

@@ -1,6 +1,5 @@
 """Training a study: kept runs, choices, interruptions, failures."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.study.failing import Fatal, Raising
 from trajlab import load
 from trajlab.errors import TrajlabError
 from trajlab.study import runner
@@ -187,38 +187,50 @@ def test_a_full_disk_at_a_checkpoint_fails_one_run_and_loses_nothing(study: Make
     assert_equal(made.runs, twin.runs)
 
 
-# So long that no run ends while a process does.
-KILLED = "[[stage]]\ncondition = ['', '+same', '+noisy']\nepochs = 100\n"
+# The second run is so long that it does not end while a process does.
+KILLED = """
+[[stage]]
+condition = ""
+[[stage]]
+condition = "+same"
+epochs = 150
+[[stage]]
+condition = "+noisy"
+"""
 
 
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
-def test_a_study_that_is_killed_finishes_later_as_if_it_had_not_been(
-    study: Make, kind: signal.Signals, tmp_path: Path
-) -> None:
-    whole, halves = study(KILLED), study(KILLED, "halves")
-    command = [sys.executable, "-m", "trajlab", "study", "run", str(halves.file), "--workers", "1"]
+def test_a_study_that_is_stopped_and_then_killed_ends_as_if_it_had_not_been(study: Make) -> None:
+    whole, parts = study(KILLED), study(KILLED, "parts")
+    first, second, third = (run for stage in parts.stages for run in runs(parts, stage) or [])
+    reached = checkpoint.file(second.path)
+    code, said = _ended(parts, signal.SIGINT, reached.exists)
+    assert code == 130
+    assert "Stopped; run the study again" in said
+    before = first.path.stat().st_mtime_ns
+    stopped = reached.stat().st_mtime_ns
+    code, _ = _ended(parts, signal.SIGKILL, lambda: reached.stat().st_mtime_ns > stopped)
+    assert code == -signal.SIGKILL
+    assert first.trajectory()
+    assert not second.trajectory()
+    assert train(parts).trained == [second.path, third.path]
+    assert first.path.stat().st_mtime_ns == before
+    train(whole)
+    assert_equal(whole.runs, parts.runs)
+
+
+def _ended(made: Study, kind: signal.Signals, when: Callable[[], bool]) -> tuple[int, str]:
+    """Run a study until it is time to end it; return its exit status and what it said."""
+    command = [sys.executable, "-m", "trajlab", "study", "run", str(made.file), "--workers", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    wanted = runs(halves, halves.stages[0]) or []
     deadline = time.monotonic() + 120
-    while not list(halves.runs.glob("*.checkpoint")) or not wanted[0].trajectory():
+    while not when():
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(kind)
     _, said = process.communicate(timeout=60)
-    finished = [run.path for run in wanted if run.trajectory()]
-    assert 0 < len(finished) < len(wanted)
-    if kind == signal.SIGINT:
-        assert process.returncode == 130
-        assert "Stopped; run the study again" in said
-    before = [path.stat().st_mtime_ns for path in finished]
-    _wait_until_free(halves)
-    seen = train(halves)
-    assert not {*seen.trained} & {*finished}
-    assert len(seen.trained) + len(finished) == len(wanted)
-    assert [path.stat().st_mtime_ns for path in finished] == before
-    train(whole)
-    assert_equal(whole.runs, halves.runs)
+    _wait_until_free(made)
+    return process.returncode, said
 
 
 def _wait_until_free(made: Study) -> None:
@@ -228,18 +240,6 @@ def _wait_until_free(made: Study) -> None:
     for lock in made.runs.glob("*.lock"):
         with lock.open() as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-
-
-class Fatal(Run):
-    """A run whose worker dies in the first attempt."""
-
-    def train(self) -> float:
-        mark = self.folder / "died"
-        if not mark.exists():
-            self.folder.mkdir(exist_ok=True)
-            mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().train()
 
 
 def test_a_lost_worker_costs_one_retry(study: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,22 +285,6 @@ def test_a_failing_run_is_told_and_the_others_go_on(
     assert len(failed) == 1
     for way in ("root", "TRAJLAB_DATA", "Debian package", "download it from"):
         assert way in sentence
-
-
-class Raising(Run):
-    """A run that raises what no sentence tells how to mend, where its rate is the largest."""
-
-    def _train(self) -> float:
-        if self.plan.learning_rate == 0.2:
-            raise UnpicklableError(1, 2)
-        return super()._train()
-
-
-class UnpicklableError(RuntimeError):
-    """An error that does not survive the way to another process."""
-
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__(f"the algorithm failed to converge {one} {two}\nwith more lines")
 
 
 RAISING = """
@@ -388,10 +372,15 @@ def test_a_run_that_takes_its_workers_along_fails_alone(
 def test_a_dask_cluster_gives_the_same_runs_and_a_killed_worker_costs_one_retry(
     study: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    distributed = pytest.importorskip("distributed")
+    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
     made, twin = study(GRID), study(GRID, "twin")
     monkeypatch.setattr("trajlab.study.selection.Run", Fatal)
-    with distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
+    # as in a study's own processes: from a server that has loaded torch
+    method = {"distributed.worker.multiprocessing-method": "forkserver"}
+    with (
+        dask.config.set(method),
+        distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster,
+    ):
         seen = train(made, runner.cluster(cluster.scheduler_address))
         distributed.default_client().close()
     assert len(seen.trained) == 4

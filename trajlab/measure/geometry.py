@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import sqrt
 
 import torch
 from torch import Tensor
 
 from trajlab.measure.layers import group_by_layer
+
+_RUN = 2**16  # coordinates whose difference stays in a CPU's cache
 
 
 def layer_distances(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> dict[str, float]:
@@ -22,18 +25,26 @@ def layer_distances(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> 
     dict of str to float
         Distances by layer; the root of their summed squares is the distance of the whole.
     """
-    return {
-        layer: sum(
-            torch.linalg.vector_norm(_precise(here[name]) - _precise(there[name])).item() ** 2
-            for name in names
-        )
-        ** 0.5
-        for layer, names in group_by_layer(here).items()
-    }
+    squares = {name: _squared_distance(weight, there[name]) for name, weight in here.items()}
+    layers = group_by_layer(here)
+    sums = [sum(squares[name].cpu() for name in names) for names in layers.values()]
+    return {layer: sqrt(total) for layer, total in zip(layers, sums, strict=True)}
 
 
-def _precise(weight: Tensor) -> Tensor:
-    return weight.detach().to(torch.complex128 if weight.is_complex() else torch.float64)
+def _squared_distance(here: Tensor, there: Tensor) -> Tensor:
+    """Return ‖here - there‖² in float64, in which no difference of two weights is lost."""
+    total = torch.zeros((), dtype=torch.float64, device=here.device)
+    a, b = _coordinates(here), _coordinates(there)
+    length = _RUN if a.device.type == "cpu" else max(len(a), 1)
+    for part, other in zip(a.split(length), b.split(length), strict=True):  # type: ignore[no-untyped-call]
+        difference = part.to(torch.float64, copy=True).sub_(other)
+        total += torch.dot(difference, difference)
+    return total
+
+
+def _coordinates(weight: Tensor) -> Tensor:
+    weight = weight.detach()
+    return (torch.view_as_real(weight) if weight.is_complex() else weight).reshape(-1)
 
 
 @dataclass(frozen=True)

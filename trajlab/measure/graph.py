@@ -57,6 +57,10 @@ class Graph:
         """Say whether a backward pass comes to the node."""
         return node in self._users
 
+    def __iter__(self) -> Iterator[Node]:
+        """Yield each node once."""
+        return iter(self._users)
+
     def is_loss(self, node: Node) -> bool:
         """Say whether the node made one of the losses."""
         return node in self._roots

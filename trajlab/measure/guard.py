@@ -149,10 +149,13 @@ def _python_random(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def _autograd_modes(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Set what `torch.autocast` sets, for entering that costs more than all other parts."""
+def autograd_modes() -> Iterator[None]:
+    """Enable gradients, and have autocast and inference mode off: all that torch's own code needs.
+
+    It sets what `torch.autocast` sets, for entering that costs more than all other parts.
+    """
     if torch.is_inference_mode_enabled():
-        with torch.inference_mode(False), _autograd_modes(modules):
+        with torch.inference_mode(False), autograd_modes():
             yield
         return
     gradients = torch.is_grad_enabled()
@@ -166,6 +169,10 @@ def _autograd_modes(modules: Sequence[nn.Module]) -> Iterator[None]:
         torch.set_grad_enabled(gradients)
         for device, enabled in autocast.items():
             torch.set_autocast_enabled(device, enabled)
+
+
+def _autograd_modes(modules: Sequence[nn.Module]) -> AbstractContextManager[None]:
+    return autograd_modes()
 
 
 PARTS: tuple[Callable[[Sequence[nn.Module]], AbstractContextManager[None]], ...] = (

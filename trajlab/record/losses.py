@@ -1,7 +1,6 @@
 """The training losses and weights of every step; always on."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,8 +16,8 @@ _SCALED = ("loss_scale", "skipped")
 class Losses(Probe):
     """Training loss and weight of each task, at every backward pass.
 
-    Values are copied and stay on their device until the recorder hands rows to the file: reading
-    one there would wait for all the work that is queued. NaN and infinite losses are recorded as
+    Values are copied, and those on a GPU stay there until the recorder hands rows to the file:
+    reading one would wait for all the work that is queued. NaN and infinite losses are recorded as
     they are, an omitted task as NaN. They are means over the processes of a distributed training.
 
     Parameters
@@ -50,25 +49,30 @@ class Losses(Probe):
         return row | {"loss_scale": moment.loss_scale, "skipped": False} if self._scaled else row
 
 
-def _mean(losses: Tensor, moment: Moment) -> Tensor:
+def _mean(losses: Tensor | list[float], moment: Moment) -> Tensor | list[float]:
     """Return the losses' mean over the processes that did not omit the task."""
     if processes() == 1:
         return losses
+    losses = torch.as_tensor(losses, dtype=torch.float64)
     present = torch.tensor([float(task in moment.losses) for task in moment.tasks]).to(losses)
     total, number = sum_over_processes([torch.where(present > 0, losses, 0.0), present])
     return total / number
 
 
-def _along_tasks(values: Mapping[str, float | Tensor], tasks: tuple[str, ...]) -> Any:
-    """Return the values in the order of the tasks: numbers as a list, else one tensor."""
+def _along_tasks(
+    values: Mapping[str, float | Tensor], tasks: tuple[str, ...]
+) -> Tensor | list[float]:
+    """Return the values in the order of the tasks: numbers, or one tensor on another device."""
     ordered = [values.get(task, torch.nan) for task in tasks]
-    like = next((value for value in ordered if isinstance(value, Tensor)), None)
+    like = next((v for v in ordered if isinstance(v, Tensor) and v.device.type != "cpu"), None)
     if like is None:
-        return ordered
+        return [v.item() if isinstance(v, Tensor) else v for v in ordered]
     with torch.no_grad():
         return torch.stack(
             [
-                v if isinstance(v, Tensor) else like.new_full((), v, dtype=torch.float64)
+                v.to(like.device)
+                if isinstance(v, Tensor)
+                else like.new_full((), v, dtype=torch.float64)
                 for v in ordered
             ]
         )

@@ -1,8 +1,7 @@
 """What a probe sees: one moment of a training loop."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -12,8 +11,7 @@ TaskLosses = Callable[[Any, Any], Mapping[str, Tensor | tuple[Tensor, Tensor]]]
 Predict = Callable[[Any, Any], Mapping[str, Tensor | Likelihood]]
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """The state of training at one measurement.
 
     Attributes

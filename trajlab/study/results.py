@@ -170,15 +170,20 @@ def command(evaluate: Evaluate, folder: Path) -> click.Command:
         with warnings.catch_warnings():
             warnings.showwarning = lambda text, *_, **__: click.echo(f"Warning: {text}", err=True)
             try:
-                tables = {**evaluate(study, trained, out), "cost": cost_table(study, trained)}
+                # first, for where runs are missing it says which
+                _tell("cost", cost_table(study, trained), out)
+                tables = evaluate(study, trained, out)
             except (TrajlabError, OSError) as error:
                 raise click.ClickException(str(error)) from error
         for name, table in tables.items():
-            file = out / f"{name}.csv"
-            table.to_csv(file, index=False, float_format="%.4g")
-            shown = table.to_string(index=False, float_format="{:.3g}".format, na_rep="")
-            click.echo(
-                f"\n{name}\n{shown if len(table) <= SHOWN else f'{len(table)} rows: {file}'}"
-            )
+            _tell(name, table, out)
 
     return main
+
+
+def _tell(name: str, table: pd.DataFrame, out: Path) -> None:
+    """Write a table, and print it."""
+    file = out / f"{name}.csv"
+    table.to_csv(file, index=False, float_format="%.4g")
+    shown = table.to_string(index=False, float_format="{:.3g}".format, na_rep="")
+    click.echo(f"\n{name}\n{shown if len(table) <= SHOWN else f'{len(table)} rows: {file}'}")

@@ -168,7 +168,9 @@ def local(workers: int) -> Engine:
     workers
         Runs trained at a time.
     """
-    context = multiprocessing.get_context("spawn")
+    # A worker starts from a server that has loaded torch, no thread and no CUDA.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([Run.__module__])
     return Engine(lambda: ProcessPoolExecutor(workers, context, _begin))
 
 

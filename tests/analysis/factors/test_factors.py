@@ -1,10 +1,11 @@
 """Factors of runs, and of the reference."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from trajlab import plots
-from trajlab.analysis import factors, verdict
+from trajlab.analysis import factors, runs_from_frame, verdict
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard
@@ -223,3 +224,18 @@ def test_of_similarity_more_is_better_and_of_others_less(tmp_path):
     }
     signs = result.signs[result.signs["at"] == "end"].iloc[0]
     assert (signs["similarity"], signs["gradient_covariance"]) == ("better", "worse")
+
+
+def test_a_factor_that_one_side_alone_recorded_has_a_reason():
+    step = np.arange(1, 31)
+    columns = {"step": step, "train_loss": 1 / step, "accuracy": np.log(step)}
+    parts = [
+        pd.DataFrame({**columns, "method": method, "seed": seed, "sharpness/value": value})
+        for method, value in (("single", np.nan), ("uniform", 2.0))
+        for seed in range(2)
+    ]
+    table = factors(runs_from_frame(pd.concat(parts), metrics=["accuracy"])).delta
+    told = table[(table["factor"] == "sharpness") & (table["at"] != "end")]
+    assert told["reason"].tolist() == ["not recorded on both sides"]
+    assert told["delta"].isna().all()
+    assert not (table["factor"] == "fisher").any()  # which no side did

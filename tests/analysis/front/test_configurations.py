@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trajlab.analysis.front.configurations import Configurations, distance_row
+from trajlab.analysis.front.configurations import Configurations, distance_row, flip_rows
 from trajlab.analysis.front.pareto import (
     set_distance,
     signed_distance,
@@ -55,3 +55,35 @@ def test_a_front_of_the_same_runs_grows_with_trials():
             points = sampled(rng, trials, 1).validation
             share.append((signed_distance(sampled(rng, 9, 1).validation, points) < 0).mean())
     assert np.mean(shares[54]) > np.mean(shares[6]) + 0.15
+
+
+def alone(*runs):
+    """Return a method with one configuration, which has these runs."""
+    measured = np.array(runs, float).reshape(len(runs), 2)
+    return Configurations((("only",),), np.ones((1, 2)), (measured,), 1)
+
+
+@pytest.mark.parametrize("few", [0, 1])
+def test_an_interval_needs_two_runs_on_each_side(few):
+    several, one = alone([3, 1], [5, 1]), alone([2, 2])
+    for sides, known in (
+        ((several, several), True),
+        ((several, one)[:: 1 if few else -1], False),
+    ):
+        means = [side.runs[0].mean(axis=0) for side in sides]
+        row = distance_row(*sides, 0.95, 0)
+        assert np.isfinite([row["low"], row["high"]]).tolist() == [known] * 2
+        assert (row["reason"] == "") == known
+        for share, flip in zip(
+            np.arange(11) / 10, flip_rows(*sides, ["x", "y"], 0.95, 0), strict=True
+        ):
+            weights = np.array([share, 1 - share])
+            assert flip["difference"] == pytest.approx((means[0] - means[1]) @ weights)
+            assert np.isfinite([flip["low"], flip["high"]]).tolist() == [known] * 2
+            assert flip["reason"] == row["reason"]
+
+
+def test_what_was_not_measured_is_no_flip():
+    for flip in flip_rows(alone(), alone([1, 2], [2, 1]), ["x", "y"], 0.95, 0):
+        assert np.isnan([flip["difference"], flip["low"], flip["high"]]).all()
+        assert flip["reason"] == "no configuration was measured"

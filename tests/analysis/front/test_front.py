@@ -6,6 +6,7 @@ import pytest
 
 from trajlab import plots
 from trajlab.analysis import front
+from trajlab.analysis.front.pareto import hypervolume
 from trajlab.analysis.front.rows import scores
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.errors import TrajlabError
@@ -42,6 +43,10 @@ def test_a_table_gives_every_table(tmp_path):
     assert set(result.points.loc[result.points["non_dominated"], "method"]) == {"pcgrad"}
     volume = result.hypervolume.set_index("method")["hypervolume"]
     assert volume["pcgrad"] > volume["scalarization"]
+    best = result.points[["left", "right"]] * [1, -1]  # the most of everything
+    reference = (best.min() - 0.1 * (best.max() - best.min())).to_numpy()
+    for method, part in best[result.points["chosen"]].groupby(result.points["method"]):
+        assert volume[method] == pytest.approx(hypervolume(part.to_numpy(), reference))
     assert result.flips["difference"].to_numpy() == pytest.approx(-0.2, abs=0.06)
     assert not result.flips["flips"].any()
     fresh = pd.read_csv(file).query("split == 'test' and fresh")

@@ -319,6 +319,14 @@ def test_sensitivity_reads_every_choice_and_leaves_out_each_run(reference):
     assert own.iloc[0]["matched"] == pytest.approx(made["matched"])
     twenty = own[own["value"] == "20 points a decade"]
     assert twenty["onset_loss"].tolist() == [made["onset_loss"]]
+    ways = own.set_index("varied")
+    assert ways.loc["common loss", "common_loss"] == pytest.approx(10 * made["common_loss"])
+    for _, left_out in ways.loc["left out"].iloc[[0, -1]].iterrows():  # one on each side
+        rest = [run for run in reference if run.path.stem != left_out["value"]]
+        assert len(rest) == len(reference) - 1
+        again = gap(rest, baseline={"method": "STL"}).summary.set_index("method").loc["MTL+Noisy"]
+        for name in ("delta", "matched", "common_loss"):
+            assert left_out[name] == pytest.approx(again[name]), name
     assert gap(reference, baseline={"method": "STL"}).sensitivity.empty
 
 

@@ -1,7 +1,10 @@
 """The mean effect over tasks, and Δm, against cases by hand and simulation."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from statsmodels.regression import mixed_linear_model
 
 from trajlab.analysis.statistics.mixed import mean_over_tasks
 from trajlab.analysis.statistics.relative import mean_relative_change
@@ -43,6 +46,27 @@ def test_two_tasks_are_too_few():
     assert mean_over_tasks(*world).reason == "fewer than 3 tasks"
     world, _ = study(np.random.default_rng(0), tasks=3)
     assert np.isfinite(mean_over_tasks(*world).estimate)
+
+
+class Model:
+    """A mixed model whose fits end as they are told to."""
+
+    def __init__(self, converged, error):
+        self.fitted = SimpleNamespace(converged=converged, bse_fe=[error], llf=0.0)
+
+    def fit(self, **how):
+        if self.fitted.bse_fe == [None]:
+            raise np.linalg.LinAlgError
+        return self.fitted
+
+
+@pytest.mark.parametrize(("converged", "error"), [(False, 1.0), (True, np.nan), (True, None)])
+def test_a_fit_that_is_none_says_so(monkeypatch, converged, error):
+    monkeypatch.setattr(mixed_linear_model, "MixedLM", lambda *a, **k: Model(converged, error))
+    world, _ = study(np.random.default_rng(0))
+    made = mean_over_tasks(*world)
+    assert made.reason == "the mixed model of tasks and runs did not converge"
+    assert np.isnan([made.estimate, made.low, made.p_value, *made.effects]).all()
 
 
 def test_relative_changes_by_hand():

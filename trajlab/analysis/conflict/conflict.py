@@ -113,7 +113,9 @@ def conflict(
     if not known:
         raise TrajlabError(f"{_NOT_RECORDED}; record them with probes.TaskGradients")
     tables = {
-        name: pd.concat([part[name] for part in known], ignore_index=True) for name in known[0]
+        # each part goes as it is joined: those of a long run take much memory
+        name: pd.concat([part.pop(name) for part in known], ignore_index=True)
+        for name in list(known[0])
     }
     return Conflict(options=options, **tables)
 

@@ -93,9 +93,12 @@ def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFra
                 f"{runs[0].path} and {run.path} share different parameters, so their gradients "
                 "cannot be averaged; group by what tells them apart"
             )
-    read = [run_frames(run, group.tasks, options.layers) for run in runs]
-    pairs = pd.concat([frames[0] for frames in read], ignore_index=True)
-    similarities = pd.concat([frames[1] for frames in read], ignore_index=True)
+    pairs, similarities = (
+        pd.concat(frames, ignore_index=True)
+        for frames in zip(
+            *(run_frames(run, group.tasks, options.layers) for run in runs), strict=True
+        )
+    )
     corrected = pd.concat(
         [
             pd.DataFrame() if cosines_alone(run) else corrected_frame(run, group.tasks)

@@ -44,20 +44,16 @@ def overall_frame(compared: Sequence[Compared], options: GapOptions) -> pd.DataF
 
 
 def _rows(tasks: Sequence[Compared], options: GapOptions) -> Iterator[dict[str, Any]]:
-    parts = []
+    rows: list[tuple[float, str, bool, str]] = []
     for each in tasks:
         windows = Windows.of(each.runs.runs, each.baseline.runs, WINDOWS[options.window])
-        for side in (each.runs, each.baseline):
-            scores = [float(windows.scores(run)[0]) for run in side.runs]
-            columns = {"score": scores, "run": side.names, "treated": side is each.runs}
-            frame = pd.DataFrame(columns)
-            parts.append(frame.assign(task=each.head.task))
-    rows = pd.concat(parts, ignore_index=True)
-    rows["run"] = rows["run"] + np.where(rows["treated"], "", " of the baseline")
-    score, task, treated, run = (
-        rows[name].to_numpy() for name in ("score", "task", "treated", "run")
-    )
-    enough = rows.groupby(["task", "treated"]).size().min() >= FEWEST_RUNS
+        for side, told in ((each.runs, ""), (each.baseline, " of the baseline")):
+            scores = (float(windows.scores(run)[0]) for run in side.runs)
+            own = zip(scores, side.names, strict=True)
+            rows += [(value, str(each.head.task), not told, name + told) for value, name in own]
+    kinds = float, object, bool, object
+    score, task, treated, run = map(np.array, zip(*rows, strict=True), kinds)
+    enough = min(len(side.runs) for each in tasks for side in (each.runs, each.baseline))
     numbers: dict[str, Any] = dict.fromkeys(
         f"{name}{end}" for name in ("mean_effect", "delta_m") for end in ("", "_low", "_high")
     )
@@ -65,7 +61,7 @@ def _rows(tasks: Sequence[Compared], options: GapOptions) -> Iterator[dict[str, 
     relative = mean_relative_change(score, task, treated, run, options.confidence)
     numbers["delta_m"] = float(relative.estimate)
     reason, shrunken = f"fewer than {FEWEST_RUNS} runs on a side", {}
-    if enough:
+    if enough >= FEWEST_RUNS:
         mean = mean_over_tasks(score, task, treated, run, options.confidence)
         reason, shrunken = mean.reason, dict(zip(mean.tasks, mean.effects, strict=True))
         numbers |= {"mean_effect": mean.estimate, "mean_effect_low": mean.low}

@@ -78,7 +78,8 @@ def comparison_tables(
         matched = gap_curve(*sides, options.rule, *interval, **drawn)
         stepwise = step_gap(*sides, *interval, **drawn)
         points = options.axis.log_level(options.at)
-        asked = gap_curve(*sides, options.rule, *interval, **drawn, at=points.tolist())
+        if points.size:
+            asked = gap_curve(*sides, options.rule, *interval, **drawn, at=points.tolist())
         row |= {"pairs": pairs, "scope": _scope(metric, options, *sides)}
         row |= _onset_columns(matched, options, *sides)
         row |= term_columns(*sides, options, pairs=pairs)

@@ -7,6 +7,7 @@ a function of the loss needs a rule. Each rule turns evaluations into a :class:`
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -61,18 +62,18 @@ class Curve:
 
 
 Rule = Callable[[Evaluations], Curve]
+Made = TypeVar("Made")
 
 
-def _once(rule: Rule) -> Rule:
-    """Let a rule turn the same evaluations into a curve once; it is kept as long as they are."""
-    known: WeakKeyDictionary[Evaluations, Curve] = WeakKeyDictionary()
+def _once(rule: Callable[[Evaluations], Made]) -> Callable[[Evaluations], Made]:
+    """Let a rule read the same evaluations once; what it made is kept as long as they are."""
+    known: WeakKeyDictionary[Evaluations, Made] = WeakKeyDictionary()
 
     @wraps(rule)
-    def read(evaluations: Evaluations) -> Curve:
-        curve = known.get(evaluations)
-        if curve is None:
-            curve = known[evaluations] = rule(evaluations)
-        return curve
+    def read(evaluations: Evaluations) -> Made:
+        if evaluations not in known:
+            known[evaluations] = rule(evaluations)
+        return known[evaluations]
 
     return read
 
@@ -80,13 +81,18 @@ def _once(rule: Rule) -> Rule:
 @_once
 def isotonic(evaluations: Evaluations) -> Curve:
     """Decreasing isotonic regression of log loss over steps; mean log loss and score a block."""
-    evaluations = evaluations.placed
-    log_loss = np.log10(evaluations.train_loss)
-    fitted = _decreasing(log_loss)
+    placed = evaluations.placed
+    log_loss = np.log10(placed.train_loss)
+    fitted = _fitted(evaluations)
     # Levels that differ by rounding alone are one block: a curve has no two knots at one loss.
     starts = np.flatnonzero(np.diff(fitted, prepend=np.inf) < -_SAME_LEVEL)
-    means = [_block_means(values, starts) for values in (log_loss, evaluations.score)]
+    means = [_block_means(values, starts) for values in (log_loss, placed.score)]
     return Curve(means[0][::-1], means[1][::-1])
+
+
+@_once
+def _fitted(evaluations: Evaluations) -> FloatArray:
+    return _decreasing(np.log10(evaluations.placed.train_loss))
 
 
 def _decreasing(values: FloatArray) -> FloatArray:
@@ -114,9 +120,8 @@ def passing_step(evaluations: Evaluations, log_loss: float) -> float:
     evaluations, log_loss
         The run, and log10 of the loss.
     """
-    placed = evaluations.placed
-    passed = np.flatnonzero(_decreasing(np.log10(placed.train_loss)) <= log_loss + _SAME_LEVEL)
-    return float(placed.step[passed[0]]) if passed.size else np.nan
+    passed = np.flatnonzero(_fitted(evaluations) <= log_loss + _SAME_LEVEL)
+    return float(evaluations.placed.step[passed[0]]) if passed.size else np.nan
 
 
 @_once

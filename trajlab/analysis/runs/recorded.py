@@ -97,9 +97,9 @@ def metrics(runs: Iterable[Trajectory], split: str, task: str | None = None) -> 
     names: dict[str, None] = {}
     for run in runs:
         for name in _scores(run, split):
-            if name != "loss" and (
-                task is None or np.isfinite(task_column(run, table_of(split), name, task)[1]).any()
-            ):
+            if name in names or name == "loss":
+                continue
+            if task is None or np.isfinite(task_column(run, table_of(split), name, task)[1]).any():
                 names[name] = None
     return list(names) or ["loss"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,11 +57,16 @@ def simultaneous(
     residuals = np.concatenate([_residuals(g) for g in groups])
     if shifts is not None:
         residuals = np.concatenate([residuals, shifts[:, known]])
-    draws = np.random.default_rng(seed).normal(size=(BOOTSTRAP_SAMPLES, len(residuals)))
-    largest = np.abs(draws @ residuals / pointwise.error[known]).max(axis=1)
+    deviations = (residuals / pointwise.error[known]).T @ _draws(len(residuals), seed)
+    largest = np.abs(deviations, out=deviations).max(axis=0)
     outside = normal_tail(np.quantile(largest, confidence))
     half_width = -t_quantile(outside, pointwise.freedom) * pointwise.error
     return pointwise.estimate - half_width, pointwise.estimate + half_width
+
+
+@lru_cache(maxsize=4)  # many comparisons are of as many runs
+def _draws(rows: int, seed: int) -> FloatArray:
+    return np.random.default_rng(seed).normal(size=(BOOTSTRAP_SAMPLES, rows)).T
 
 
 def _residuals(group: FloatArray) -> FloatArray:

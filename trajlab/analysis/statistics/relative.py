@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlab.analysis.statistics.intervals import Difference, FloatArray, t_interval
-from trajlab.lazy import pd
 
 
 def mean_relative_change(
@@ -41,23 +40,32 @@ def mean_relative_change(
     K.-K. Maninis, I. Radosavovic, I. Kokkinos, "Attentive Single-Tasking of Multiple Tasks", CVPR
     2019: Δm.
     """
-    rows = pd.DataFrame({"score": score, "task": task, "treated": treated, "run": run})
-    means = rows.groupby(["task", "treated"])["score"].mean().unstack("treated")
-    base = means[False].abs()
+    tasks, of_task = np.unique(np.asarray(task), return_inverse=True)
+    runs, of_run = np.unique(np.asarray(run), return_inverse=True)
+    cell = np.asarray(treated, np.intp), of_task
+    count, total = np.zeros((2, 2, len(tasks)))
+    np.add.at(count, cell, 1)
+    np.add.at(total, cell, score)
+    baseline, mean = total / count
+    base = np.abs(baseline)
     if (base == 0).any():
         return Difference(*np.full((5,), np.nan))
-    slope = 100 / len(means) / base
-    estimate = float((slope * (means[True] - means[False])).sum())
+    slope = 100 / len(tasks) / base
+    estimate = float((slope * (mean - baseline)).sum())
     # d/d baseline of (treated − baseline) / |baseline|
-    slopes = {True: slope, False: -slope * np.sign(means[False]) * means[True] / base}
+    slopes = np.array([-slope * np.sign(baseline) * mean / base, slope])
+    part = (score - (total / count)[cell]) * (slopes / count)[cell]
     variances: list[tuple[float, float]] = []
-    for side, own in rows.groupby("treated"):
-        count = own.groupby("task")["score"].transform("size")
-        centred = own["score"] - own.groupby("task")["score"].transform("mean")
-        part = centred * own["task"].map(slopes[bool(side)]) / count
-        totals = part.groupby(own["run"]).sum()
-        trained = own.groupby("run")["task"].agg(lambda names: "\0".join(sorted(names)))
-        for _, alike in totals.groupby(trained):
+    for side in (False, True):
+        trained, own = np.zeros((2, len(runs), len(tasks)))
+        of_side = np.asarray(treated) == side
+        np.add.at(trained, (of_run[of_side], of_task[of_side]), 1)
+        np.add.at(own, (of_run[of_side], of_task[of_side]), part[of_side])
+        there = trained.any(axis=1)
+        kinds, kind = np.unique(trained[there], axis=0, return_inverse=True)
+        totals = own[there].sum(axis=1)
+        for number in range(len(kinds)):
+            alike = totals[kind == number]
             n = len(alike)
             spread = np.nan if n < 2 else n * float(alike.var(ddof=1))
             variances.append((spread, n - 1))

@@ -50,7 +50,14 @@ class BlockSums:
         Scalars, one a task.
     device : torch.device
         Device of the result.
+
+    Attributes
+    ----------
+    needs_gradients : bool
+        Whether each block must be one parameter's gradient, and no formula will do.
     """
+
+    needs_gradients = False
 
     def __init__(
         self,

@@ -49,13 +49,11 @@ def in_range(multiply: Callable[[Sequence[Tensor]], Tensor], rows: Sequence[Tens
     Tensor
         float64, shape (row, row).
     """
-    if at_least_single(rows[0][:0]).dtype == torch.float64:
+    if rows[0].dtype == torch.float64:
         return multiply(rows)
-    on_cpu = rows[0].device.type == "cpu"  # elsewhere a look would wait for all queued work
-    if on_cpu:
+    if rows[0].device.type == "cpu":  # elsewhere a look would wait for all queued work
         products = multiply(rows).double()
-        squares = products.diagonal()
-        if bool(((squares > _SMALL) & (squares < _LARGE)).all()):
+        if all(_SMALL < square < _LARGE for square in products.diagonal().tolist()):
             return products
     rows = [at_least_single(row) for row in rows]
     scales = [_scale(row) for row in rows]
@@ -78,11 +76,11 @@ def _added(flat: Sequence[Tensor]) -> Tensor:
     """Return the inner products of vectors, added run by run."""
     if len(flat[0]) <= _RUN:
         return _product(flat).double()
-    few = len(flat) <= _FEW and flat[0].device.type == "cpu"
-    multiply, length = (_pairs, _LONG_RUN) if few else (_product, _RUN)
+    if len(flat) <= _FEW and flat[0].device.type == "cpu":
+        return _pairs(flat)
     gram = torch.zeros(len(flat), len(flat), dtype=torch.float64, device=flat[0].device)
-    for runs in zip(*(torch.split(row, length) for row in flat), strict=True):
-        gram += multiply(runs)
+    for runs in zip(*(torch.split(row, _RUN) for row in flat), strict=True):
+        gram += _product(runs)
     return gram
 
 
@@ -106,11 +104,17 @@ def _product(rows: Sequence[Tensor]) -> Tensor:
     return stacked @ stacked.mT
 
 
-def _pairs(rows: Sequence[Tensor]) -> Tensor:
-    rows = [at_least_single(row) for row in rows]
-    products = {(s, t): torch.dot(rows[s], rows[t]) for s in range(len(rows)) for t in range(s + 1)}
-    entries = [products[max(s, t), min(s, t)] for s in range(len(rows)) for t in range(len(rows))]
-    return torch.stack(entries).view(len(rows), len(rows))
+def _pairs(flat: Sequence[Tensor]) -> Tensor:
+    """Return the same of a few vectors on a CPU, pair by pair, added in Python's floats."""
+    sums = {(s, t): 0.0 for s in range(len(flat)) for t in range(s + 1)}
+    for runs in zip(*(torch.split(row, _LONG_RUN) for row in flat), strict=True):
+        rows = [at_least_single(row) for row in runs]
+        for s, t in sums:
+            sums[s, t] += torch.dot(rows[s], rows[t]).item()
+    several = range(len(flat))
+    return torch.tensor(
+        [[sums[max(s, t), min(s, t)] for t in several] for s in several], dtype=torch.float64
+    )
 
 
 def _coordinates(gradient: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 from torch.utils.hooks import RemovableHandle
 
+from trajlab.measure.gram.interference import Interference
 from trajlab.measure.gram.layer_sums import BlockSums
 from trajlab.measure.graph import Graph
 
@@ -68,6 +69,7 @@ class Watch(ABC):
 
     def __enter__(self) -> Self:
         self._handles = list(self._hooks())
+        Interference.count_own(len(self._handles))
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:

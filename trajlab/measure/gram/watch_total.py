@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 from torch.utils.hooks import RemovableHandle
@@ -44,6 +45,9 @@ class Total(Watch):
         Returns a context for pull-backs.
     derived : int, optional
         The task whose gradient is (total - Σ others) / weight; by default all are pulled back.
+    looks_in : bool
+        Whether what arrives at the trunk's output in the training backward is each task's gradient,
+        times its weight; if not, all are pulled back from the losses.
     checks : bool
         Whether to compare the total with the weighted sum, if no task is derived.
     conclude : callable, optional
@@ -67,6 +71,7 @@ class Total(Watch):
         guarded: Guarded,
         *,
         derived: int | None = None,
+        looks_in: bool = True,
         checks: bool = False,
         conclude: Callable[["Total"], None] | None = None,
     ) -> None:
@@ -89,7 +94,7 @@ class Total(Watch):
         self._carried: dict[int, Tensor] = {}  # gradients at the edge where the next one begins
         first = segments[0].following if not segments[0].blocks else None
         self._lost = {t for t, weight in enumerate(weights) if is_zero(weight)}
-        arrivals = None if first is None else Arrivals(graph, first)
+        arrivals = Arrivals(graph, first) if first is not None and looks_in else None
         self._arrivals = arrivals if arrivals is not None and arrivals.separable else None
         self._pull_back(
             segments[0],
@@ -159,16 +164,18 @@ class Total(Watch):
             rest = self._rest(total, rows).abs().double()
             self.residual = self.residual + rest.square().sum()
         if self.derived is not None and block in self._derivable:
-            rows[self.derived] = self._rest(total, rows).div_(self.weights[self.derived])
+            rest, weight = self._rest(total, rows), self.weights[self.derived]
+            rows[self.derived] = rest if is_one(weight) else rest.div_(weight)
         self.sums.add(block, rows)
 
     def _rest(self, total: Tensor, rows: Mapping[int, Tensor]) -> Tensor:
         """Return total - Σ w g as a new tensor."""
-        rest = total.to_dense().clone()
+        total = rest = total.to_dense()
         for t, row in rows.items():
-            weight = self.weights[t]
+            weight, row = self.weights[t], row.to_dense()
+            into = None if rest is total else rest
             if isinstance(weight, Tensor):
-                rest.sub_(row.to_dense() * weight)
+                rest = torch.sub(rest, row * weight, out=into)
             else:
-                rest.sub_(row.to_dense(), alpha=weight)
-        return rest
+                rest = torch.sub(rest, row, alpha=weight, out=into)
+        return total.clone() if rest is total else rest

@@ -1,7 +1,7 @@
 """Linear sketches: short vectors whose inner products estimate those of long ones."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -73,15 +73,38 @@ class Sketch:
         """
         device = next(iter(self._signs.values())).device
         total = torch.zeros(self.size, dtype=torch.float32, device=device)
-        columns = torch.arange(self.size, device=device)
-        for name, signs in self._signs.items():
+        for name in self._signs:
             tensor = tensors.get(name)
-            if tensor is None:
-                continue
-            flat = tensor.detach().to_dense().reshape(-1).float() * signs
-            flat = torch.nn.functional.pad(flat, (0, -len(flat) % self.size))
-            chunks = flat.view(-1, self.size).split(_ROWS)  # type: ignore[no-untyped-call]
-            for blocks, rotation in zip(chunks, self._rotations[name].split(_ROWS), strict=True):  # type: ignore[no-untyped-call]
-                index = (columns - rotation[:, None].to(columns)) % self.size
-                total += blocks.gather(1, index).sum(0).to(device)
+            if tensor is not None:
+                total += self.part(name, [tensor])[0].to(device)
         return total
+
+    def part(self, name: str, tensors: Sequence[Tensor]) -> Tensor:
+        """Sketch several vectors that are zero but for one parameter.
+
+        Parameters
+        ----------
+        name : str
+            The parameter.
+        tensors : sequence of Tensor
+            Real tensors of its shape.
+
+        Returns
+        -------
+        Tensor
+            float32, shape (tensor, size).
+        """
+        signs, rotations = self._signs[name], self._rotations[name]
+        columns = torch.arange(self.size, device=signs.device)
+        rotated = columns.repeat(2).unfold(0, self.size, 1)  # at k - r: by r; no copies
+        flat = [tensor.detach().to_dense().reshape(-1) for tensor in tensors]
+        sums = torch.zeros(len(flat), self.size, dtype=torch.float32, device=signs.device)
+        length = _ROWS * self.size
+        for first, rotation in enumerate(rotations.split(_ROWS)):  # type: ignore[no-untyped-call]
+            here = slice(first * length, (first + 1) * length)
+            index, sign = rotated[self.size - rotation], signs[here].float()
+            for total, numbers in zip(sums, flat, strict=True):
+                signed = numbers[here].float() * sign
+                signed = torch.nn.functional.pad(signed, (0, -len(signed) % self.size))
+                total += signed.view(-1, self.size).gather(1, index).sum(0)
+        return sums

@@ -2,18 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
+from trajlab.measure.gram.products import inner_products
+from trajlab.measure.gram.training_gram import TrainingGram
 from trajlab.measure.graph import refuse_reentrant
 from trajlab.measure.sums.processes import processes
 from trajlab.measure.sums.sketch import Sketch
 from trajlab.measure.sums.task_sums import TaskSums, task_gradient
+from trajlab.measure.training_sketch import SketchSums
 from trajlab.record import settings
 from trajlab.record.moment import Moment
-from trajlab.record.probes.probe import Probe, Row
+from trajlab.record.probes.gradients.compiled import walking_again
+from trajlab.record.probes.gradients.scope import scaled_losses, weights
+from trajlab.record.probes.probe import Probe, Row, Started
 from trajlab.record.probes.reach import UNREACHED
 from trajlab.record.schedule import Every
 from trajlab.store import Table, standard
@@ -33,7 +39,7 @@ class GradientSketch(Probe):
     Parameters
     ----------
     every : int, "epoch", sequence of int or callable
-        When to measure. It costs a pull-back a task.
+        When to measure. It costs a pull-back a task, but for one that `Recorder.backward` supplies.
     size : int
         Numbers in a sketch; a cosine c has the standard error (1 - c²) / √size.
     seed : int
@@ -54,6 +60,7 @@ class GradientSketch(Probe):
         self._shared: object = None
         self._sketch: Sketch | None = None
         self._sums: TaskSums | None = None
+        self._meter: TrainingGram | None = None
         self._weights: Row = {}
 
     @property
@@ -69,8 +76,8 @@ class GradientSketch(Probe):
 
     def measure(self, moment: Moment) -> Row:
         """Return ``sketch`` (task, k), ``norm`` (task,), ``weights`` (k,), ``weights_norm``."""
-        sketch, weights = self._sketched(moment)
-        like = weights["weights"]
+        sketch, own = self._sketched(moment)
+        like = own["weights"]
         refuse_reentrant(moment.losses.values())
         sketches, norms = [], []
         reached = False
@@ -84,7 +91,25 @@ class GradientSketch(Probe):
         if not reached:
             raise TrajlabError(UNREACHED)
         norm = torch.stack(norms)
-        return {"sketch": torch.stack(sketches), "norm": norm, "norm_se": 0 * norm, **weights}
+        return {"sketch": torch.stack(sketches), "norm": norm, "norm_se": 0 * norm, **own}
+
+    def start(self, moment: Moment) -> Started:
+        """Pull back all tasks but the one that the training backward supplies."""
+        sketch, own = self._sketched(moment)
+        if self._meter is None or self._meter.parameters is not moment.parameters:
+            made = partial(SketchSums, sketch)
+            self._meter = TrainingGram(moment.model, moment.parameters, made)
+        with walking_again():
+            watch = self._meter.start(scaled_losses(moment), weights(moment))
+
+        def row() -> Row:
+            assert isinstance(watch.sums, SketchSums)
+            if not watch.sums.reached:
+                raise TrajlabError(UNREACHED)
+            sketches, norm = (found / moment.loss_scale for found in watch.sums.sketched())
+            return {"sketch": sketches, "norm": norm, "norm_se": 0 * norm, **own}
+
+        return Started(row, watch)
 
     def adds_up(self, moment: Moment) -> bool:
         """Say whether gradients of several passes or processes make up the update."""
@@ -122,9 +147,9 @@ class GradientSketch(Probe):
         if self._sketch is None or self._shared is not moment.parameters:
             self._shared = moment.parameters
             self._sketch = Sketch(moment.parameters, size=self._size, seed=self._seed)
-        weights = {name: parameter.detach() for name, parameter in moment.parameters.items()}
-        sketch = self._sketch(weights)
-        return self._sketch, {"weights": sketch, "weights_norm": _norm(weights, sketch)}
+        own = {name: parameter.detach() for name, parameter in moment.parameters.items()}
+        sketch = self._sketch(own)
+        return self._sketch, {"weights": sketch, "weights_norm": _norm(own, sketch)}
 
 
 def _gradient(loss: Tensor, moment: Moment) -> dict[str, Tensor]:
@@ -134,5 +159,5 @@ def _gradient(loss: Tensor, moment: Moment) -> dict[str, Tensor]:
 def _norm(tensors: Mapping[str, Tensor], like: Tensor) -> Tensor:
     total = torch.zeros((), dtype=torch.float64, device=like.device)
     for tensor in tensors.values():
-        total += torch.linalg.vector_norm(tensor, dtype=torch.float64).square().to(like.device)
+        total += inner_products([tensor])[0, 0].to(like.device)
     return total.sqrt()

@@ -70,7 +70,7 @@ class Parameters(Probe):
         if not here:
             raise TrajlabError("none of the shared parameters is in the model any more")
         if moment.step == 0:  # where training begins, perhaps once more
-            self._start, self._last, self._path = self._given or here, {}, 0.0
+            self._start, self._last, self._path = self._given or _copied(here, {}), {}, 0.0
         self._complete_start(here)
         nothing = dict.fromkeys(group_by_layer(here), nan)
         distances = layer_distances(here, self._start) if self._start else nothing
@@ -79,7 +79,7 @@ class Parameters(Probe):
             self._path += _total(moved)
         if moment.step != self._last_step + 1:
             moved = nothing
-        self._last, self._last_step = here, moment.step
+        self._last, self._last_step = _copied(here, self._last), moment.step
         row: dict[str, Any] = {
             "distance_from_start": _total(distances),
             "update_norm": _total(moved),
@@ -91,10 +91,10 @@ class Parameters(Probe):
         return row
 
     def _weights(self, moment: Moment) -> dict[str, Tensor]:
-        """Return copies of all weights that were shared so far, frozen ones too."""
+        """Return all weights that were shared so far, frozen ones too."""
         known = {*self._last, *moment.parameters}
         present = moment.model.named_parameters()
-        return {name: p.detach().clone() for name, p in present if name in known}
+        return {name: p.detach() for name, p in present if name in known}
 
     def _complete_start(self, here: Mapping[str, Tensor]) -> None:
         """Let what is shared only now, or has another shape, begin where it is."""
@@ -102,12 +102,22 @@ class Parameters(Probe):
             new = [name for name, weight in here.items() if not _fits(self._start, name, weight)]
             if new and not self._last:
                 raise TrajlabError(f"start= lacks the weights of {new[0]}; give all of step 0")
-            self._start = {**self._start, **{name: here[name] for name in new}}
+            self._start = {**self._start, **{name: here[name].clone() for name in new}}
         if self._last:
             self._last = {
-                name: self._last[name] if _fits(self._last, name, weight) else weight
+                name: self._last[name] if _fits(self._last, name, weight) else weight.clone()
                 for name, weight in here.items()
             }
+
+
+def _copied(weights: Mapping[str, Tensor], into: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return copies, in the room of former ones where these are of the same kind."""
+    return {
+        name: into[name].copy_(weight)
+        if name in into and into[name].dtype == weight.dtype and into[name].device == weight.device
+        else weight.clone()
+        for name, weight in weights.items()
+    }
 
 
 def _fits(weights: Mapping[str, Tensor], name: str, weight: Tensor) -> bool:
