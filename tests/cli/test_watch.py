@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Trajlab
 from tests.runs import write
-from trajlab.cli.watch import LISTED, screen
+from trajlab.cli.watch import LISTED, panels, screen
 from trajlab.store import load, standard
 
 ESCAPE = re.compile(r"\x1b\[[\d;]*m")
@@ -59,6 +59,18 @@ def test_what_records_comes_first_and_is_drawn(tmp_path: Path) -> None:
     assert re.match(r"a\.h5 +recording +step 59 +loss 59\.5, 2", lines[0])
     assert lines[1].startswith("b.h5 ")
     assert lines[2].endswith("a.h5  recording")
+
+
+def test_curves_have_the_tasks_of_their_table(tmp_path: Path) -> None:
+    """A probe may have been asked for some tasks, or have found one that the run did not name."""
+    declared = [standard("losses", task=TASKS), standard("hessian", task=["right"])]
+    rows = ({"hessian": {"step": step, "top": [step]}} for step in range(3))
+    write(tmp_path / "run.h5", TASKS, declared, rows)
+    (run,) = load(tmp_path)
+    drawn = {title: lines for title, _, lines in panels(run)}
+    assert list(drawn["training loss"]) == TASKS
+    assert drawn["top Hessian eigenvalue"]["right"].tolist() == [0, 1, 2]
+    assert list(drawn["top Hessian eigenvalue"]) == ["right"]
 
 
 def test_what_has_no_room_is_named(tmp_path: Path) -> None:

@@ -142,3 +142,14 @@ def test_texts_that_are_stored_once_and_told_many_times_are_refused(tmp_path, la
         Trajectory(path)
     assert any("texts" in sentence for sentence in repair(path, tmp_path / "saved.h5"))
     assert ("losses", "loss") in values(tmp_path / "saved.h5")
+
+
+def test_a_header_that_names_a_task_twice_is_refused(tmp_path):
+    path = tmp_path / "run.h5"
+    Writer(path, ["a", "b"]).close()
+    content = path.read_bytes()
+    facts, offset = index_of(content)
+    facts["header"]["tasks"] = ["a", "a"]
+    path.write_bytes(resealed(content[:offset], facts))
+    with pytest.raises(TrajlabError, match="its header is none"):
+        Trajectory(path)

@@ -20,6 +20,7 @@ from trajlab.escapes import inert
 from trajlab.store import Runs, Trajectory
 from trajlab.store.rows import Array
 from trajlab.store.runs import find
+from trajlab.store.view import View
 from trajlab.store.watched import Watched
 
 MOST = 10_000  # cosines of a pair that are drawn
@@ -32,26 +33,32 @@ def panels(run: Trajectory) -> Iterator[tuple[str, Array, Lines]]:
     """Yield what there is to draw: a title, the steps, and a line a task or pair of tasks."""
     if "losses" in run.tables:
         table = run.table("losses")
-        yield "training loss", table["step"], dict(zip(run.tasks, table["loss"].T, strict=True))
+        yield "training loss", table["step"], _by_task(table, table["loss"])
     if "gradients" in run.tables and run.table("gradients").attributes.get("complete") is not False:
-        steps = run.table("gradients")["step"]
+        table = run.table("gradients")
+        steps, tasks = table["step"], table["task"]
         every = -(-len(steps) // MOST) or 1
         cosines = cosine(run.gram(every=every))
-        first, second = np.triu_indices(len(run.tasks), 1)
+        first, second = np.triu_indices(len(tasks), 1)
         yield (
             "cosine of task gradients",
             steps[::every],
             {
-                f"{run.tasks[i]}, {run.tasks[j]}": cosines[:, i, j]
+                f"{tasks[i]}, {tasks[j]}": cosines[:, i, j]
                 for i, j in zip(first, second, strict=True)
             },
         )
     for name, column in (("sharpness", "value"), ("hessian", "top")):
         if name in run.tables:
             table = run.table(name)
-            values = table[column].reshape(len(table["step"]), len(run.tasks), -1)[:, :, -1]
+            values = table[column].reshape(len(table["step"]), len(table["task"]), -1)[:, :, -1]
             title = "sharpness" if name == "sharpness" else "top Hessian eigenvalue"
-            yield title, table["step"], dict(zip(run.tasks, values.T, strict=True))
+            yield title, table["step"], _by_task(table, values)
+
+
+def _by_task(table: View, values: Array) -> Lines:
+    """Return a line a task of the table, which may have others than the run."""
+    return dict(zip(table["task"], values.T, strict=True))
 
 
 def screen(runs: Runs, width: int, height: int) -> list[str]:

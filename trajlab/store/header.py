@@ -178,6 +178,7 @@ def _check(header: Header, source: str) -> None:
     sessions = header.sessions
     if not (
         all(isinstance(item, str) for item in texts)
+        and len(set(header.tasks)) == len(header.tasks)
         and type(header.last_part) is int
         and header.last_part >= 0
         and isinstance(header.metadata, dict)
