@@ -72,7 +72,7 @@ class Head:
 
     def above(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table with the head in front; columns that it has itself keep their values."""
-        self.check_beside(frame)
+        self.check_beside(map(str, frame))
         head = self.columns
         beside = {name: value for name, value in head.items() if name not in frame}
         return frame.assign(**beside)[list(dict.fromkeys([*head, *frame]))]
