@@ -78,6 +78,12 @@ def write_commands(app: Any) -> None:
     Path(app.srcdir, "commands.md").write_text("\n\n".join(parts) + "\n")
 
 
+def skip_fields(app: Any, what: str, name: str, item: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out the fields of a named tuple, which its docstring has told."""
+    return True if (item.__doc__ or "").startswith("Alias for field number") else None
+
+
 def setup(app: Any) -> None:
     """Have the page of commands written first."""
     app.connect("builder-inited", write_commands)
+    app.connect("autodoc-skip-member", skip_fields)

@@ -54,7 +54,7 @@ def over_training(
     Parameters
     ----------
     rows
-        One row a run, step and key, with columns ``run``, ``step`` and the measures.
+        One row a run, step and key, with columns `run`, `step` and the measures.
     keys
         Columns whose values get a row each; none for one row.
     measures

@@ -104,7 +104,7 @@ def gap_curve(
 
 @dataclass(frozen=True)
 class StepGap:
-    """Score of one group of runs minus another's, at equal steps; ``step`` may be empty."""
+    """Score of one group of runs minus another's, at equal steps; `step` may be empty."""
 
     step: npt.NDArray[np.int64]
     gap: Difference

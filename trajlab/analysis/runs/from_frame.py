@@ -32,12 +32,12 @@ def runs_from_frame(
     Parameters
     ----------
     frame
-        One row a run, step and task: columns ``step``, ``task`` (one task without it),
-        ``train_loss`` (the loss on the whole training set), the `metrics`, and quantities by
-        their name as ``table/column``: ``sharpness/value``, ``evaluations/validation/accuracy``,
-        ``losses/loss`` (of the batches trained on). `epoch`, `tokens`, `samples`, `wall_time` and
-        `flops` are clocks: what a run had spent by the step. Every other column is metadata, such
-        as `method` and `seed`: equal values make a run.
+        One row a run, step and task: columns `step`, `task` (one task without it), `train_loss`
+        (the loss on the whole training set), the `metrics`, and quantities by their name as
+        ``table/column``: ``sharpness/value``, ``evaluations/validation/accuracy``, ``losses/loss``
+        (of the batches trained on). `epoch`, `tokens`, `samples`, `wall_time` and `flops` are
+        clocks: what a run had spent by the step. Every other column is metadata, such as `method`
+        and `seed`: equal values make a run.
     metrics
         Columns that are metrics on `split`.
     lower_is_better
