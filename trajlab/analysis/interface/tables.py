@@ -72,7 +72,12 @@ class Head:
 
     def above(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table with the head in front; columns that it has itself keep their values."""
-        self.check_beside(map(str, frame))
+        same = {
+            name
+            for name, value in self.keys.items()
+            if name in frame and set(map(str, frame[name])) <= {value}
+        }
+        self.check_beside(str(name) for name in frame if name not in same)
         head = self.columns
         beside = {name: value for name, value in head.items() if name not in frame}
         return frame.assign(**beside)[list(dict.fromkeys([*head, *frame]))]
