@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlab.analysis.conflict.rows import has_cosines, run_frames
+from trajlab.analysis.interface.tables import Head
 from trajlab.analysis.runs.evaluations import read
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import recorded
@@ -115,6 +116,7 @@ def summarise_runs(
                         "higher_is_better": higher_is_better(run, split, name),
                     }
                     reason = "; ".join(dict.fromkeys(reasons))
+                    Head(keys=group.keys).check_beside({**scored, **values})
                     rows.append({**head, **scored, **values, "reason": reason})
     return pd.DataFrame(rows)
 

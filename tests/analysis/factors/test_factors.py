@@ -239,3 +239,18 @@ def test_a_factor_that_one_side_alone_recorded_has_a_reason():
     assert told["reason"].tolist() == ["not recorded on both sides"]
     assert told["delta"].isna().all()
     assert not (table["factor"] == "fisher").any()  # which no side did
+
+
+@pytest.mark.parametrize("key", ["sharpness", "final_metric", "lr"])
+def test_a_key_is_refused_that_is_measured_too_and_no_other(key):
+    rows = {"step": [1, 2], "task": "lm", "train_loss": [2.0, 1.0], "accuracy": [1.0, 2.0]}
+    runs = runs_from_frame(
+        pd.concat([pd.DataFrame(rows | {key: own}) for own in ("focal", "plain")]),
+        metrics=["accuracy"],
+    )
+    if key == "lr":
+        found = factors(runs, baseline={key: "plain"}, group_by=[key])
+        assert sorted(found.runs[key]) == ["focal", "plain"]
+    else:
+        with pytest.raises(TrajlabError, match=f"metadata {key} cannot tell groups apart"):
+            factors(runs, baseline={key: "plain"}, group_by=[key])
