@@ -6,15 +6,13 @@ the folder of ``TRAJLAB_PICTURES``, to be looked at.
 
 import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.browser.many import record_many
 from trajlab.analysis import diagnose
@@ -23,14 +21,6 @@ from trajlab.store import load
 
 PICTURES = Path(os.environ.get("TRAJLAB_PICTURES", "runs/pictures"))
 LARGEST = 3_000_000  # bytes of the page of 20 tasks × 3 methods
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "Chromium is missing: apt-get install chromium"
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
 
 
 @pytest.fixture(scope="module", params=["demo", "many"])

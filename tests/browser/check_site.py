@@ -4,7 +4,6 @@ Run by ``make site-check``. Pictures are left in the folder of ``TRAJLAB_PICTURE
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,20 +13,12 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 from lxml import html
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 SITE = Path(__file__).parents[2] / "docs" / "_build" / "html"
 PICTURES = Path(os.environ.get("TRAJLAB_PICTURES", "runs/pictures"))
 PAGES = ["index", "tutorial", "recording", "built/index", "notebooks/gap", "api/trajlab.Recorder"]
 WORDS = ["conflict", "onset", "fisher", "how many seeds", "wandb"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "Chromium is missing: apt-get install chromium"
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
 
 
 @pytest.fixture(scope="module")

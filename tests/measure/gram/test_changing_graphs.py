@@ -285,23 +285,15 @@ def test_sketches_are_of_the_gradients_of_each_step(name: str) -> None:
         optimizer.zero_grad()
 
 
-def test_measurements_of_several_kinds_are_no_interference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measurements_of_several_kinds_are_no_interference(pull_backs: list[object]) -> None:
     model, _ = built("steady")
     shared = model.shared()
     sketches = partial(SketchSums, Sketch(shared, size=16, seed=1))
     meters = [TrainingGram(model, shared), TrainingGram(model, shared, sketches)]
-    passes = []
-    original = torch.autograd.grad
-
-    def counted(*arguments: object, **options: object) -> object:
-        passes.append(arguments)
-        return original(*arguments, **options)
-
-    monkeypatch.setattr(torch.autograd, "grad", counted)
     for expected in (6, 4, 4):
-        passes.clear()
+        pull_backs.clear()
         losses = model.losses(0)
         first, second = (meter.start(losses, [1.0] * 3) for meter in meters)
         with first, second:
             sum(losses).backward()
-        assert len(passes) == expected
+        assert len(pull_backs) == expected

@@ -148,10 +148,10 @@ def factors(
         for comparison in groups.compare(grouped, baseline, against)
         for row in delta_rows(comparison, summaries, options)
     )
-    head = Head(keys=dict.fromkeys(options.keys, ""), task="", n_runs=1)
+    rows = Head(keys={}, task="", n_runs=1).above(summaries)  # each tells its keys itself
     return Factors(
         options=options,
-        runs=head.above(summaries),
+        runs=rows[list(dict.fromkeys([*options.keys, *rows]))],
         delta=delta,
         quadrants=quadrant_frame(delta, confidence, group_by=options.group_by),
         signs=sign_frame(delta, options.group_by),

@@ -71,12 +71,8 @@ class Head:
         return {**self.columns, **columns, "reason": reason}
 
     def above(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return a table with the head in front; columns that it has itself keep their values.
-
-        So a key without a value is one that each row of the table tells of itself.
-        """
-        own = {name for name, value in self.keys.items() if not value}  # a row's own keys
-        self.check_beside(str(name) for name in frame if name not in own)
+        """Return a table with the head in front; columns that it has itself keep their values."""
+        self.check_beside(map(str, frame))
         head = self.columns
         beside = {name: value for name, value in head.items() if name not in frame}
         return frame.assign(**beside)[list(dict.fromkeys([*head, *frame]))]
