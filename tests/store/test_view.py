@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.runs import finish
+from trajlab.errors import TrajlabError
 from trajlab.store import Column, Table, Trajectory, Writer
 from trajlab.store.table import AbsentError
 
@@ -129,3 +130,30 @@ def test_a_table_without_rows_has_columns_without_rows(tmp_path):
         writer = Writer(tmp_path / "run.h5", TASKS, resume=True)
         writer.declare(TABLE)
     finish(writer, close=True)
+
+
+@pytest.mark.parametrize(
+    "axes", [("task",), ("task", "step"), (), ("step", "task", "task"), ("step", "step")]
+)
+def test_a_column_s_axes_are_distinct_and_begin_with_step(axes):
+    assert Column("x", ("step", "task")).axes == ("step", "task")
+    with pytest.raises(TrajlabError, match="give distinct axes that begin with step"):
+        Column("x", axes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("a", [1, 2], True),
+        ("a", [[1, 2]], False),
+        ("a", 1 + 2j, False),
+        ("units", "m", False),
+        ("a", True, True),
+    ],
+)
+def test_facts_beside_a_column_are_flat_and_under_names_of_their_own(name, value, kept):
+    if kept:
+        assert Column("x", attributes={name: value}).attributes == {name: value}
+        return
+    with pytest.raises(TrajlabError, match="give text, a number, a flag or a flat list"):
+        Column("x", attributes={name: value})
