@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.regression import mixed_linear_model
 
 from trajlab.analysis.statistics.mixed import mean_over_tasks
@@ -131,3 +132,29 @@ def test_tasks_of_one_run_move_the_relative_change_together():
         variance += 3 * moved.var(ddof=1)
     made = mean_relative_change(TaskScores(score, task, treated, run))
     assert made.error == pytest.approx(variance**0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_of_tasks_that_share_no_network_the_mean_has_the_t_interval_of_their_differences(
+    confidence,
+):
+    """Balanced tasks trained alone: the mixed model is a t test of the tasks' differences."""
+    rng, tasks, runs = np.random.default_rng(7), 5, 4
+    task = np.tile(np.repeat(np.arange(tasks), runs), 2)
+    treated = np.repeat([True, False], tasks * runs)
+    own = np.array([3.0, -1.0, 2.0, 4.0, 0.5])
+    score = 10.0 * task + treated * own[task] + rng.normal(0, 0.3, task.size)
+    found = mean_over_tasks(
+        TaskScores(score, task.astype(str), treated, np.arange(task.size).astype(str)), confidence
+    )
+    differences = [
+        score[(task == k) & treated].mean() - score[(task == k) & ~treated].mean()
+        for k in range(tasks)
+    ]
+    expected = stats.ttest_1samp(differences, 0)
+    ends = expected.confidence_interval(confidence)
+    assert found.estimate == pytest.approx(np.mean(differences))
+    assert (found.low, found.high) == pytest.approx((ends.low, ends.high), abs=2e-3)  # of the fit
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-3)
+    noise = 0.3**2 * 2 / runs
+    assert found.between_sd**2 + noise == pytest.approx(np.var(differences, ddof=1), rel=0.05)
