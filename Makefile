@@ -64,7 +64,7 @@ bench-coverage: env  ## how often intervals hold the truth, and tests find what 
 	$(BIN)/python -m benchmarks.coverage --pieces
 
 bench-resampling: env  ## how long permutations and bootstraps take, next to SciPy
-	$(BIN)/python benchmarks/resampling.py
+	$(BIN)/python -m benchmarks.resampling
 
 bench-curvature: env  ## accuracy of curvature against products and time, beside PyHessian and curvlinops
 	$(BIN)/python -m benchmarks.curvature --figure benchmarks/curvature.png

@@ -61,12 +61,11 @@ def sign_error(
     G. K. Dziugaite et al., "In Search of Robust Measures of Generalization", NeurIPS 2020.
     """
     configurations = _Configurations.of(x, y, axes)
-    n = len(configurations.members)
-    if nothing := missing(x, y, configurations.axes):
+    n, pairs = len(configurations.members), one_axis_pairs(configurations.axes)
+    if nothing := missing(x, y, n, pairs):
         return nothing
     if test_size is not None and (y.min() < 0 or y.max() > 1):
         return Association(n=n, reason="Hoeffding's weights need y between 0 and 1")
-    pairs = one_axis_pairs(configurations.axes)
     errors, _ = configurations.errors(pairs.first, pairs.second, test_size)
     known = np.isfinite(errors)
     if not known.any():
