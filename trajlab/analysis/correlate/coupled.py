@@ -171,7 +171,7 @@ class _Configurations:
 
     @classmethod
     def of(cls, x: FloatArray, y: FloatArray, axes: pd.DataFrame) -> _Configurations:
-        number = pd.factorize(pd.MultiIndex.from_frame(axes))[0]
+        number = axes.groupby(list(axes), sort=False, dropna=False).ngroup().to_numpy()
         members = [np.flatnonzero(number == i) for i in range(int(number.max(initial=-1)) + 1)]
         return cls(x, y, members, axes.iloc[[runs[0] for runs in members]])
 
