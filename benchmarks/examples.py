@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from benchmarks.gram import WORKLOADS
+from benchmarks.workloads import WORKLOADS
 from trajlab.measure.examples.capture import Capture
 from trajlab.measure.examples.check import ExampleCheck
 from trajlab.measure.examples.norms import sample_norms

@@ -27,7 +27,7 @@ def curvature(tasks: int = 3, rounds: int = 15) -> None:
     import torch
 
     from benchmarks.clock import now
-    from benchmarks.gram import WORKLOADS
+    from benchmarks.workloads import WORKLOADS
     from trajlab.measure import top_eigenvalue
 
     print("| workload | products | ms a product | two backward passes, ms | ratio |")

@@ -6,18 +6,22 @@ the peak of the process, of ``plain`` or of a probe.
 """
 
 import argparse
+import contextlib
 import copy
 import logging
 import random
 import statistics
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.clock import now
-from benchmarks.gram import Mean, Model, high_water
+from benchmarks.peak import high_water
+from benchmarks.workloads import Mean, Model
 from trajlab import Recorder, probes
 
 TASKS = ["a", "b", "c"]
@@ -71,36 +75,51 @@ def main() -> None:
     given = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    model, x = transformer()
-    names = [given.peak] if given.peak else ["plain", *(given.names or [*LANES][1:])]
-    with tempfile.TemporaryDirectory() as folder:
-        made = {name: lane(name, model, x, folder) for name in names}
-        if given.peak:
+    if given.peak:
+        with lanes([given.peak]) as steps:
             before = high_water()
             for _ in range(3):
-                made[given.peak][0]()
+                steps[given.peak]()
             print((high_water() - before) / 1024)
-        else:
-            compare({name: step for name, (step, _) in made.items()}, given.rounds)
+        return
+    print("| probe | time / plain (quartiles) |\n|---|---|")
+    for name, (low, middle, high) in compare(given.names or [*LANES][1:], given.rounds).items():
+        print(f"| {name} | {middle:.2f} ({low:.2f}–{high:.2f}) |")
+
+
+@contextlib.contextmanager
+def lanes(names: list[str]) -> Iterator[dict[str, Callable[[], float]]]:
+    """Make a lane a name, and close what it recorded."""
+    torch.manual_seed(0)
+    model, x = transformer()
+    with tempfile.TemporaryDirectory() as folder:
+        made = {name: lane(name, model, x, folder) for name in names}
+        yield {name: step for name, (step, _) in made.items()}
         for _, recorders in made.values():
             for recorder in recorders:
                 recorder.close()
 
 
-def compare(steps: dict[str, Callable[[], float]], rounds: int) -> None:
-    """Time all steps in random order, round by round."""
-    for step in steps.values():  # the first measurements take longer
-        step(), step()
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name in random.sample([*steps], len(steps)):
-            seconds[name].append(steps[name]())
-    print("| probe | time / plain (quartiles) |\n|---|---|")
-    for name, own in seconds.items():
-        ratios = [a / b for a, b in zip(own, seconds["plain"], strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        print(f"| {name} | {middle:.2f} ({low:.2f}–{high:.2f}) |")
+def compare(names: list[str], rounds: int) -> dict[str, list[float]]:
+    """Return quartiles of time over that of the plain step, all steps in random order by round."""
+    with lanes(["plain", *names]) as steps:
+        for step in steps.values():  # the first measurements take longer
+            step(), step()
+        seconds: dict[str, list[float]] = {name: [] for name in steps}
+        for _ in range(rounds):
+            for name in random.sample([*steps], len(steps)):
+                seconds[name].append(steps[name]())
+    paired = {
+        name: [a / b for a, b in zip(seconds[name], seconds["plain"], strict=True)]
+        for name in names
+    }
+    return {name: statistics.quantiles(ratios, n=4) for name, ratios in paired.items()}
+
+
+def memory(name: str) -> float:
+    """Return by how many MiB three steps of a lane raise the peak of a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.large", "--peak", name]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ hundredth of the steps.
 """
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.peak import high_water
 from trajlab.store import Writer, standard
 
 TASKS = ["a", "b", "c"]
@@ -125,8 +125,7 @@ def child(arguments: list[str]) -> None:
     from trajlab.cli.main import main as command
 
     command([*arguments, "--csv", "/dev/null", "--force"], standalone_mode=False)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{peak:.0f}", file=sys.stderr)
+    print(f"{high_water() / 1024:.0f}", file=sys.stderr)
 
 
 def main() -> None:
@@ -137,22 +136,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--only", nargs="*", choices=list(TARGETS), default=list(TARGETS))
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     runs, steps = (60, STEPS // 100) if given.quick else (given.runs, given.steps)
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
-        found = {}
         print("| analysis | of | CPU s | target | peak MiB |\n|---|---|---|---|---|")
         for name in given.only:
             source = long_run(folder, steps) if name == "conflict" else study(folder, runs)
-            found[name] = measured(name, source, folder)
+            found = measured(name, source, folder)
             of = f"{steps} steps × 30 layers × 8 tasks" if name == "conflict" else f"{runs} runs"
-            cost = "{seconds:.1f}".format(**found[name])
-            peak = "{mib:.0f}".format(**found[name])
+            cost = "{seconds:.1f}".format(**found)
+            peak = "{mib:.0f}".format(**found)
             print(f"| `{name}` | {of} | {cost} | {TARGETS[name]} | {peak} |", flush=True)
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
