@@ -88,10 +88,10 @@ def _saved(kind: type) -> Sequence[str] | None:
 
 
 def _is_packed(saved: Any) -> bool:
-    """Say whether saved tensors are packed."""
+    """Say whether saved tensors are packed; older versions of torch do not tell."""
     if isinstance(saved, tuple):
         return any(map(_is_packed, saved))
-    return saved.unpack_hook is not None
+    return getattr(saved, "unpack_hook", saved) is not None
 
 
 def _is_watched(node: Node) -> bool:

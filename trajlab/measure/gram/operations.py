@@ -51,7 +51,8 @@ class Operation:
         None where it is packed, by a checkpoint or to be kept elsewhere: to unpack it may take a
         forward pass; and where it is no plain tensor of real numbers.
         """
-        if getattr(self.node, f"_raw_saved_{name}").unpack_hook is not None:
+        raw = getattr(self.node, f"_raw_saved_{name}")
+        if getattr(raw, "unpack_hook", raw) is not None:  # older versions of torch do not tell
             return None
         tensor = cast(Tensor, getattr(self.node, f"_saved_{name}")).detach()
         plain = type(tensor) is Tensor and tensor.layout == torch.strided
