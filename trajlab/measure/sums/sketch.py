@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from trajlab.errors import TrajlabError
-
-_ROWS = 256  # blocks that are rotated together; the indices of 1,024 columns take 2 MiB
+from trajlab.measure.sums.rotations import Rotations
 
 
 class Sketch:
@@ -43,7 +42,7 @@ class Sketch:
     def __init__(self, parameters: Mapping[str, Tensor], *, size: int, seed: int) -> None:
         self.size = size
         self._signs: dict[str, Tensor] = {}
-        self._rotations: dict[str, Tensor] = {}
+        self._rotations: dict[str, Rotations] = {}
         for name, parameter in parameters.items():
             if parameter.is_complex():
                 raise TrajlabError(
@@ -53,10 +52,11 @@ class Sketch:
             digest = hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
             generator = torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
             blocks = -(-parameter.numel() // size)
-            signs = torch.randint(0, 2, (parameter.numel(),), generator=generator)
+            count = (parameter.numel(),)
+            signs = torch.randint(0, 2, count, generator=generator, dtype=torch.int8)
             rotations = torch.randint(0, size, (blocks,), generator=generator)
-            self._signs[name] = (2 * signs - 1).to(parameter.device, torch.int8)
-            self._rotations[name] = rotations.to(parameter.device)
+            self._signs[name] = signs.mul_(2).sub_(1).to(parameter.device)
+            self._rotations[name] = Rotations(rotations.to(parameter.device), size)
 
     def __call__(self, tensors: Mapping[str, Tensor | None]) -> Tensor:
         """Sketch one vector.
@@ -94,17 +94,5 @@ class Sketch:
         Tensor
             float32, shape (tensor, size).
         """
-        signs, rotations = self._signs[name], self._rotations[name]
-        columns = torch.arange(self.size, device=signs.device)
-        rotated = columns.repeat(2).unfold(0, self.size, 1)  # at k - r: by r; no copies
         flat = [tensor.detach().to_dense().reshape(-1) for tensor in tensors]
-        sums = torch.zeros(len(flat), self.size, dtype=torch.float32, device=signs.device)
-        length = _ROWS * self.size
-        for first, rotation in enumerate(rotations.split(_ROWS)):  # type: ignore[no-untyped-call]
-            here = slice(first * length, (first + 1) * length)
-            index, sign = rotated[self.size - rotation], signs[here].float()
-            for total, numbers in zip(sums, flat, strict=True):
-                signed = numbers[here].float() * sign
-                signed = torch.nn.functional.pad(signed, (0, -len(signed) % self.size))
-                total += signed.view(-1, self.size).gather(1, index).sum(0)
-        return sums
+        return self._rotations[name].added(flat, self._signs[name])
