@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs/quickstart
 LIBMTL ?= git+https://github.com/median-research-group/LibMTL
-LOWEST := tests/datasets tests/analysis/gap tests/analysis/test_weighting.py tests/plots/test_gap.py tests/measure/test_similarity.py tests/measure/curvature tests/record/test_recorder.py tests/record/test_sampled_probes.py tests/store/test_log.py
+LOWEST := tests/datasets tests/analysis tests/cli tests/measure tests/plots tests/record/test_recorder.py tests/record/test_sampled_probes.py tests/store/test_log.py
 STUDY ?= matched_loss_gap
 FILE ?= study.toml
 STUDY_RUNS ?= runs/$(STUDY)
@@ -64,7 +64,7 @@ bench-coverage: env  ## how often intervals hold the truth, and tests find what 
 	$(BIN)/python -m benchmarks.coverage --pieces
 
 bench-resampling: env  ## how long permutations and bootstraps take, next to SciPy
-	$(BIN)/python benchmarks/resampling.py
+	$(BIN)/python -m benchmarks.resampling
 
 bench-curvature: env  ## accuracy of curvature against products and time, beside PyHessian and curvlinops
 	$(BIN)/python -m benchmarks.curvature --figure benchmarks/curvature.png
@@ -91,7 +91,7 @@ test: lint  ## lint, the examples in docstrings, then the whole test suite (two 
 lowest-test:  ## a central part of the tests, with the lowest versions that pyproject.toml names
 	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
-	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e . 'pytest>=8.2' 'hypothesis>=6.100'
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[export]' 'pytest>=8.2' 'hypothesis>=6.100'
 	.venv-lowest/bin/python -m pytest -W default $(LOWEST)
 
 study-test: env  ## two minutes of translation into two languages (apt-get install libreoffice-help-en-us libreoffice-help-de libreoffice-help-fr)
@@ -116,7 +116,7 @@ logs-check: env  ## import logs that MLflow, Aim, trackio, Comet and tensorboard
 libmtl-check: env  ## the example for LibMTL, whose releases no present torch runs; LIBMTL=… is where to have it from
 	test -x .venv-libmtl/bin/python || $(BIN)/python -m venv .venv-libmtl
 	# --no-deps: it asks for torchvision and needs it not; torch_geometric it imports
-	.venv-libmtl/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torch_geometric $(LIBMTL)
+	.venv-libmtl/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torch_geometric $(LIBMTL) || { echo '$(LIBMTL) cannot be installed: give a clone of LibMTL, make libmtl-check LIBMTL=/path/to/LibMTL' >&2; exit 1; }
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-libmtl/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/trajlab.pth"
 	.venv-libmtl/bin/python -W ignore -c 'import LibMTL.trainer'
 	PYTHONPATH=. .venv-libmtl/bin/python -m pytest tests/integration/test_libmtl.py

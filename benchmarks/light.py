@@ -1,7 +1,7 @@
 """What `probes.light()` costs on average: CPU time of training with it, to training without.
 
 Both train the models of `benchmarks.workloads` at T = 3, ten steps of each in turn; the ratio is of
-the whole, measured steps and all others. ``--quick`` takes 300 steps in place of 1,000.
+the whole, measured steps and all others. ``--quick`` takes 400 steps in place of 1,000.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def lane(workload: str, recorded: bool, folder: Path) -> tuple[Callable[[], None
 
 def ratios(workload: str, quick: bool) -> tuple[float, float]:
     """Return the ratio of a whole run, and that of its steps from 100 on."""
-    steps = 300 if quick else 1_000
+    steps = 400 if quick else 1_000
     with tempfile.TemporaryDirectory() as folder:
         lanes = [lane(workload, recorded, Path(folder)) for recorded in (False, True)]
         seconds = np.zeros((steps // TURN, 2))

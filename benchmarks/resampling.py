@@ -1,19 +1,19 @@
 """How long resampling takes for 1,000 runs of 200 checkpoints, next to SciPy's own.
 
-    python benchmarks/resampling.py [--quick] [--json]
+    python -m benchmarks.resampling [--quick] [--json]
 
 Both sides of a pair get the same data and number of resamples, take turns, and are timed in process
 time; the ratio is SciPy's time over ours, its median and quartiles over rounds.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from time import process_time
 
 import numpy as np
 from scipy import stats
 
+from benchmarks.results import tell
 from trajlab.analysis.correlate.association import associate
 from trajlab.analysis.statistics.resampling import DRAWS, bootstrap_means, permutation_test
 
@@ -78,13 +78,7 @@ def main() -> None:
             lambda: [associate(x, column, "spearman") for column in columns]
         ),
     }
-    if given.json:
-        print(json.dumps(rows, indent=1))
-        return
-    for name, row in rows.items():
-        print(name)
-        for key, value in row.items():
-            print(f"  {key:70s} {value:8.2f}")
+    tell(rows, lambda key, value: f"  {key:70s} {value:8.2f}", as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Process time a step, interleaved; medians with quartiles. ``--quick`` for a look
 
 import argparse
 import csv
-import json
 import os
 import shutil
 import sqlite3
@@ -20,6 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from benchmarks.results import tell
 from trajlab.store import Trajectory, Writer, load, standard
 
 TASKS = [f"task {i}" for i in range(8)]
@@ -302,13 +302,11 @@ def main() -> None:
             "flushes of 10 rows and close of a run, s": whole_runs(folder, repeats),
             "refresh() of 1 GB with nothing new, ms": refreshing(folder, repeats),
         }
-    if options.json:
-        print(json.dumps(found, indent=1))
-        return
-    for title, rows in found.items():
-        print(title)
-        for way, s in rows.items():
-            print(f"  {way:22} {s['median']:10.3g}  ({s['low']:.3g} to {s['high']:.3g})")
+    tell(found, _line, as_json=options.json)
+
+
+def _line(way: str, s: dict[str, float]) -> str:
+    return f"  {way:22} {s['median']:10.3g}  ({s['low']:.3g} to {s['high']:.3g})"
 
 
 if __name__ == "__main__":

@@ -651,6 +651,9 @@ ATTACKS: dict[str, Case] = {
     ),
 }
 
+if not hasattr(nn, "LinearCrossEntropyLoss"):  # torch 2.10 has none
+    del LAYERS["linear cross entropy"]
+
 CASES: dict[str, Case] = LAYERS | MIXING | ARGUMENTS | HOOKS | SHARED | GRADIENTS | ATTACKS
 
 

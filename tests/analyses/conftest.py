@@ -1,6 +1,6 @@
 """Studies whose runs are made up, so that the right verdict is known."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -25,9 +25,21 @@ YEAST_PAIR = """
 setting = "yeast"
 condition = "class1+class2"
 epochs = 3
-[select]
-metric = "accuracy"
+select = { metric = "accuracy" }
 """
+
+
+def intervals(**ends: Sequence[tuple[float, float]]) -> pytest.MarkDecorator:
+    """Give a test `low`, `high` and the verdict that they allow; one that is not known has none.
+
+    Parameters
+    ----------
+    **ends
+        Intervals by verdict, with ``_`` for its spaces.
+    """
+    ends["undecided"] = [*ends["undecided"], (np.nan, np.nan)]
+    cases = [(*pair, name.replace("_", " ")) for name, pairs in ends.items() for pair in pairs]
+    return pytest.mark.parametrize(("low", "high", "verdict"), cases)
 
 
 def module(name: str) -> ModuleType:

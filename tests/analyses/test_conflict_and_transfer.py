@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 from trajlab.study.run import Run
 
-from .conftest import Evaluate, Evaluated, Recorded, module
+from .conftest import Evaluate, Evaluated, Recorded, intervals, module
 
 NAME = "conflict_and_transfer"
 TARGETS = ("class7", "class13")
@@ -173,15 +173,10 @@ def test_a_sign_counts_below_the_level(numbers: tuple[Any, ...], c7: str, c8: st
     assert (script.worsens(rows(*numbers)), script.no_consistent_sign(rows(*numbers))) == (c7, c8)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [
-        (0.501, 0.9, "supported"),
-        (0.499, 0.9, "undecided"),
-        (-0.2, 0.499, "not supported"),
-        (-0.2, 0.501, "undecided"),
-        (np.nan, np.nan, "undecided"),
-    ],
+@intervals(
+    supported=[(0.501, 0.9)],
+    undecided=[(0.499, 0.9), (-0.2, 0.501)],
+    not_supported=[(-0.2, 0.499)],
 )
 def test_strong_is_an_interval_beside_one_half(low: float, high: float, verdict: str) -> None:
     sure = (0.9, 0.8, 0.95, 0.001)

@@ -13,15 +13,10 @@ from .conftest import Evaluate, Recorded, jitter, module
 NAME = "examples_and_tasks"
 STUDY = """
 epochs = 3
-[[stage]]
-name = "fashion"
-setting = "multi-fashion"
-seed = [0, 1, 2]
-[[stage]]
-name = "yeast"
-setting = "yeast"
-condition = "class1+class2"
-seed = [0, 1, 2]
+stage = [
+    { name = "fashion", setting = "multi-fashion", seed = [0, 1, 2] },
+    { name = "yeast", setting = "yeast", condition = "class1+class2", seed = [0, 1, 2] },
+]
 """
 
 

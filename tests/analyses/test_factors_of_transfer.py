@@ -8,7 +8,7 @@ import pytest
 
 from trajlab.study.run import Run
 
-from .conftest import Evaluate, Recorded, jitter, module
+from .conftest import Evaluate, Recorded, intervals, jitter, module
 
 NAME = "factors_of_transfer"
 STUDY = """
@@ -79,22 +79,10 @@ def test_what_is_made_up_is_found(
     assert (found.out / "quadrants.png").exists()
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [
-        (0.36, 0.64, "supported"),
-        (0.7, 1.0, "not supported"),
-        (0.0, 0.3, "not supported"),
-        (0.3, 0.6, "undecided"),
-        (np.nan, np.nan, "undecided"),
-        (0.35, 0.65, "supported"),
-        (0.349, 0.65, "undecided"),
-        (0.35, 0.651, "undecided"),
-        (0.65, 0.9, "undecided"),
-        (0.651, 0.9, "not supported"),
-        (0.1, 0.349, "not supported"),
-        (0.1, 0.35, "undecided"),
-    ],
+@intervals(
+    supported=[(0.36, 0.64), (0.35, 0.65)],
+    undecided=[(0.3, 0.6), (0.349, 0.65), (0.35, 0.651), (0.65, 0.9), (0.1, 0.35)],
+    not_supported=[(0.7, 1.0), (0.0, 0.3), (0.651, 0.9), (0.1, 0.349)],
 )
 def test_a_share_near_one_half(low: float, high: float, verdict: str) -> None:
     assert module(NAME).of_share(low, high) == verdict

@@ -8,7 +8,7 @@ import pytest
 
 from trajlab.study.run import Run
 
-from .conftest import YEAST_PAIR, Evaluate, Recorded, module
+from .conftest import YEAST_PAIR, Evaluate, Recorded, intervals, module
 
 NAME = "fronts"
 WEIGHTS = [[0.2, 0.8], [0.5, 0.5], [0.8, 0.2]]
@@ -185,15 +185,10 @@ def test_ranks_are_by_utility_whichever_of_a_pair_the_weights_are() -> None:
     assert found.loc[0.8].to_dict() == {"imtl": 1, "scalarization": 2, "mgda": 3}
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [
-        (0.01, 0.5, "supported"),
-        (-0.01, 0.5, "undecided"),
-        (-0.01, 0.09, "not supported"),
-        (-0.01, 0.11, "undecided"),
-        (np.nan, np.nan, "undecided"),
-    ],
+@intervals(
+    supported=[(0.01, 0.5)],
+    undecided=[(-0.01, 0.5), (-0.01, 0.11)],
+    not_supported=[(-0.01, 0.09)],
 )
 def test_optimism_on_either_side(low: float, high: float, verdict: str) -> None:
     assert module(NAME).optimistic(pd.Series({"low": low, "high": high})) == verdict

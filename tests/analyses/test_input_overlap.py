@@ -17,16 +17,11 @@ TASKS = [f"class{n}" for n in range(1, 7)]
 STUDY = f"""
 setting = "yeast"
 epochs = 3
-[select]
-metric = "loss"
-[[stage]]
-name = "pairs"
-condition = {PAIRS}
-overlap = [0.0, 0.5, 1.0]
-[[stage]]
-name = "alone"
-condition = {TASKS}
-overlap = 0.0
+select = {{ metric = "loss" }}
+stage = [
+    {{ name = "pairs", condition = {PAIRS}, overlap = [0.0, 0.5, 1.0] }},
+    {{ name = "alone", condition = {TASKS}, overlap = 0.0 }},
+]
 """
 
 

@@ -13,29 +13,18 @@ from .conftest import Evaluate, Recorded, jitter, module
 NAME = "low_resource"
 WEIGHTS = [[0.9, 0.1], [0.5, 0.5], [0.1, 0.9]]
 SAMPLING = ", ".join(f'{{ name = "sampling", weights = {own} }}' for own in WEIGHTS)
+RATES = [0.03, 0.1, 0.3]
+BEST = '{ best = "mnists tried", per = ["method"] }'
 STUDY = f"""
 setting = "mnists"
 epochs = 3
-[select]
-metric = "loss"
-[[stage]]
-name = "mnists tried"
-method = [{SAMPLING}]
-learning_rate = [0.03, 0.1, 0.3]
-seed = 100
-[[stage]]
-name = "mnists weights"
-method = [{SAMPLING}]
-learning_rate = {{ best = "mnists tried", per = ["method"] }}
-seed = [0, 1, 2]
-[[stage]]
-name = "mnists uniform"
-method = "uniform"
-seed = 100
-[[stage]]
-name = "mnists methods"
-best = ["mnists uniform"]
-seed = [0, 1, 2]
+select = {{ metric = "loss" }}
+stage = [
+    {{ name = "mnists tried", method = [{SAMPLING}], learning_rate = {RATES}, seed = 100 }},
+    {{ name = "mnists weights", method = [{SAMPLING}], learning_rate = {BEST}, seed = [0, 1, 2] }},
+    {{ name = "mnists uniform", method = "uniform", seed = 100 }},
+    {{ name = "mnists methods", best = ["mnists uniform"], seed = [0, 1, 2] }},
+]
 """
 
 

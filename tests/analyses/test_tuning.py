@@ -8,32 +8,20 @@ import pytest
 
 from trajlab.study.run import Run
 
-from .conftest import YEAST_PAIR, Evaluate, Recorded, module
+from .conftest import YEAST_PAIR, Evaluate, Recorded, intervals, module
 
 NAME = "tuning"
 RATES = [0.01, 0.02, 0.1, 0.2, 1.0, 2.0]  # two sparse grids of three
 METHODS = ["mgda", "pcgrad"]
+CHOSEN = ["yeast uniform", "yeast mgda", "yeast pcgrad"]
 STUDY = f"""{YEAST_PAIR}
-[[stage]]
-name = "rates"
-learning_rate = {RATES}
-seed = [0, 1, 2]
-[[stage]]
-name = "yeast uniform"
-seed = 100
-learning_rate = [0.1, 0.3]
-[[stage]]
-name = "yeast mgda"
-method = "mgda"
-seed = 100
-[[stage]]
-name = "yeast pcgrad"
-method = "pcgrad"
-seed = 100
-[[stage]]
-name = "yeast chosen"
-best = ["yeast uniform", "yeast mgda", "yeast pcgrad"]
-seed = [10, 11, 12, 13]
+stage = [
+    {{ name = "rates", learning_rate = {RATES}, seed = [0, 1, 2] }},
+    {{ name = "yeast uniform", learning_rate = [0.1, 0.3], seed = 100 }},
+    {{ name = "yeast mgda", method = "mgda", seed = 100 }},
+    {{ name = "yeast pcgrad", method = "pcgrad", seed = 100 }},
+    {{ name = "yeast chosen", best = {CHOSEN}, seed = [10, 11, 12, 13] }},
+]
 """
 
 
@@ -120,15 +108,10 @@ def test_without_runs_there_is_one_sentence(evaluate: Evaluate) -> None:
     assert "no seed is finished in any stage" in found.said
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [
-        (1.01, 9.0, "supported"),
-        (0.99, 9.0, "undecided"),
-        (0.0, 1.01, "undecided"),
-        (0.0, 0.99, "not supported"),
-        (np.nan, np.nan, "undecided"),
-    ],
+@intervals(
+    supported=[(1.01, 9.0)],
+    undecided=[(0.99, 9.0), (0.0, 1.01)],
+    not_supported=[(0.0, 0.99)],
 )
 def test_a_ratio_on_either_side_of_one(low: float, high: float, verdict: str) -> None:
     assert module(NAME).matters_more(low, high) == verdict

@@ -7,6 +7,7 @@ import pytest
 from trajlab.analysis import runs_from_frame
 from trajlab.analysis.runs.groups import group
 from trajlab.analysis.summary import Counts, largest_mean, late_mean, summarise_runs
+from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard
 
@@ -94,3 +95,10 @@ def test_a_run_that_diverged_says_so(tmp_path):
     (row,) = summarise_runs(group([run(tmp_path, [2.0, 1.0, np.nan])])).to_dict("records")
     assert np.isnan([row["final_metric"], row["min_train_loss"]]).all()
     assert row["reason"] == "diverged"
+
+
+def test_a_metric_that_no_run_recorded_is_refused_and_without_one_all_are_read(tmp_path):
+    groups = group([run(tmp_path, [2.0, 1.0])])
+    assert summarise_runs(groups)["metric"].tolist() == ["loss"]
+    with pytest.raises(TrajlabError, match="f1"):
+        summarise_runs(groups, "f1")

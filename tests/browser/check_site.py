@@ -20,6 +20,16 @@ PICTURES = Path(os.environ.get("TRAJLAB_PICTURES", "runs/pictures"))
 PAGES = ["index", "tutorial", "recording", "built/index", "notebooks/gap", "api/trajlab.Recorder"]
 WORDS = ["conflict", "onset", "fisher", "how many seeds", "wandb"]
 
+# of each table: columns, left edge of the first and, when scrolled, right edge of the last, and if
+# it is wider than what it stands in; those that a notebook's cell gave are as wide as they are
+TABLES = """() => [...document.querySelectorAll('article table')].map(table => {
+    const of = table.rows[0].cells, left = of[0].getBoundingClientRect().left
+    const given = table.closest('.cell_output')
+    const wide = !given && table.offsetWidth > table.parentElement.clientWidth
+    table.closest('.cell_output, .table-wrapper')?.scrollTo(1e6, 0)
+    return [of.length, left, of[of.length - 1].getBoundingClientRect().right, wide]
+})"""
+
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[str]:
@@ -49,6 +59,20 @@ def test_page_fits_the_window(browser: Browser, page: str, width: int) -> None:
     name = f"site-{page.replace('/', '-')}-{width}.png"
     tab.screenshot(path=PICTURES / name, full_page=True)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_tables_fit_a_phone_or_scroll_by_themselves(browser: Browser) -> None:
+    """One of up to four columns is in sight whole; of a wider one the last column is reached."""
+    tab = browser.new_context(viewport={"width": 400, "height": 900}).new_page()
+    faults, seen = [], 0
+    for file in sorted(SITE.rglob("*.html")):
+        tab.goto(file.as_uri())
+        for columns, left, right, wide in tab.evaluate(TABLES):
+            seen += 1
+            if left < 0 or right > 400 or (wide and columns <= 4):
+                faults.append(f"{file.relative_to(SITE)}: {columns} columns, {left} to {right}")
+    assert seen > 50
+    assert faults == []
 
 
 @pytest.mark.parametrize("word", WORDS)

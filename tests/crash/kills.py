@@ -23,18 +23,10 @@ LATEST = 0.01  # seconds after the victim has reached what was waited for
 
 @dataclass
 class Outcome:
-    """What became of the run of one chain.
+    """What became of the run of one chain."""
 
-    Parameters
-    ----------
-    places
-        Kills by what the victim was doing.
-    lost
-        Rows at most that were recorded, and not acknowledged, when a kill took them.
-    """
-
-    places: Counter[str] = field(default_factory=Counter)
-    lost: int = 0
+    places: Counter[str] = field(default_factory=Counter)  # kills by what the victim was doing
+    lost: int = 0  # rows at most that were recorded, and not acknowledged, when a kill took them
 
 
 def chain(folder: Path, number: int, kills: int = CHAIN) -> Outcome:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, Trainer, TrainingArguments
 
 from tests.integration.failing import Broken, Unreachable
+from tests.models import TINY
 from trajlab import TrajlabError, probes
 from trajlab.record.integrations.transformers import RecorderCallback, total_loss
 from trajlab.store import Trajectory
@@ -25,13 +26,7 @@ class TwoHeads(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         config = BertConfig(
-            vocab_size=50,
-            hidden_size=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
+            vocab_size=50, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **TINY
         )
         self.encoder = BertModel(config, add_pooling_layer=False)
         self.topic = nn.Linear(16, 3)

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,12 @@ import torch
 from tests.models import TwoHeads
 from tests.record.loops import batches, losses, recorder
 from trajlab import Recorder, TrajlabError
+from trajlab.record.evaluations import (
+    Evaluations,
+    clock_row,
+    evaluation_row,
+    evaluation_table,
+)
 from trajlab.store import Trajectory
 
 
@@ -125,3 +132,115 @@ def test_what_is_no_sum_of_what_was_spent_is_one_sentence(
     with recorder(path, model) as r, pytest.raises(TrajlabError, match=sentence):
         r.evaluate("test", {"left": {"loss": 1.0}}, **clocks)
     assert "evaluations/test" not in Trajectory(path).tables
+
+
+def test_a_task_that_lacks_is_told_once_of_each_split_and_set_of_tasks(
+    path: Path, model: TwoHeads, caplog: pytest.LogCaptureFixture
+) -> None:
+    both = {"left": {"loss": 1.0}, "right": {"loss": 1.0}}
+    told = []
+    with recorder(path, model) as r:
+        for split, tasks in (
+            ("test", ["left", "right"]),
+            ("test", ["left"]),
+            ("test", ["left"]),
+            ("train", ["left"]),
+            ("test", ["right"]),
+        ):
+            caplog.clear()
+            r.backward(losses(model, batches(1)[0]))
+            r.evaluate(split, {task: both[task] for task in tasks})
+            told.append([m for m in caplog.messages if "lacks" in m])
+    assert [len(messages) for messages in told] == [0, 1, 0, 1, 1]
+    assert told[1][0].startswith("an evaluation on test lacks right, whose numbers are NaN")
+
+
+def rows_of(evaluations: list[tuple[int, float, int]]) -> tuple[list[Any], list[str]]:
+    """Record a loss of one task at (step, loss, backward passes since); return rows and causes."""
+    written: list[Any] = []
+    told: list[str] = []
+    rows: Any = SimpleNamespace(
+        declare=lambda table: table, append=lambda table, row: written.append((table, row))
+    )
+    made = Evaluations(["left"], (), rows)
+    made._warn = lambda cause, *_: told.append(cause)  # type: ignore[method-assign]
+    for step, loss, waiting in evaluations:
+        moment: Any = SimpleNamespace(step=step, epoch=0, wall_time=0.0)
+        made.record("test", made.row("test", {"left": {"loss": loss}}), moment, waiting)
+    return written, told
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "causes"),
+    [
+        ([(1, 0.5, 0), (2, 0.5, 0)], []),
+        ([(1, 0.5, 0), (1, 0.5, 0)], []),
+        ([(1, 0.5, 0), (1, 0.4, 0)], ["again"]),
+        ([(1, 0.5, 0), (1, 0.5, 1)], ["stands"]),  # weights seem to stand still
+        ([(1, 0.5, 2), (1, 0.5, 2)], []),
+        ([(1, 0.5, 2), (1, 0.4, 2)], ["again"]),
+        ([(1, 0.5, 2), (1, 0.4, 1)], ["again"]),
+        ([(1, 0.5, 2), (1, 0.5, 1), (1, 0.5, 2)], ["stands"]),  # since the last one
+        ([(1, 0.5, 2), (2, 0.5, 3)], []),
+    ],
+)
+def test_an_evaluation_at_the_step_of_the_last_is_told_for_what_it_is(
+    evaluations: list[tuple[int, float, int]], causes: list[str]
+) -> None:
+    written, told = rows_of(evaluations)
+    assert told == causes
+    assert [(table, row["step"], row["loss"]) for table, row in written] == [
+        ("evaluations/test", step, [loss]) for step, loss, _ in evaluations
+    ]
+
+
+def test_that_one_takes_another_s_place_is_said_once_of_a_cause_and_split(
+    path: Path, model: TwoHeads, caplog: pytest.LogCaptureFixture
+) -> None:
+    with recorder(path, model) as r:
+        for split in ("test", "test", "test", "train", "train"):
+            r.evaluate(split, {task: {"loss": np.random.rand()} for task in ("left", "right")})  # noqa: NPY002
+    told = [message for message in caplog.messages if "takes the place of another" in message]
+    assert [message.split()[3] for message in told] == ["test", "train"]
+    assert "at the same step 0 (said once): give all tasks and metrics" in told[0]
+
+
+def test_a_row_holds_a_number_a_task_and_nan_where_one_is_lacking() -> None:
+    values = {"right": {"loss": torch.tensor([2.0]), "f1": 1}, "left": {"loss": np.float32(0.5)}}
+    row = evaluation_row(values, ["left", "right", "top"])
+    assert row.keys() == {"loss", "f1"}
+    assert row["loss"] == pytest.approx([0.5, 2.0, math.nan], nan_ok=True)
+    assert row["f1"] == pytest.approx([math.nan, 1.0, math.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"left": 0.5}, "the evaluation of task 'left' is 0.5; give {task: {metric: value}}"),
+        (0.5, "the evaluation is 0.5; give {task: {metric: value}}"),
+        ({"top": {"loss": 1.0}}, "task 'top' is evaluated but not declared; .*beside left, right"),
+        ({"left": {"step": 1.0}}, "'step' is a column of trajlab's own"),
+        ({"left": {"item_byte": 1.0}}, "'item_byte' is a column of trajlab's own"),
+        ({"left": {"loss": "0.5"}}, "loss of task 'left' is '0.5'; give one number a task and"),
+        ({"left": {"loss": b"1"}}, "loss of task 'left' is b'1'; give one number a task and"),
+        ({"left": {"loss": torch.ones(2)}}, "loss of task 'left' is tensor.*; give one number"),
+        ({"left": {"loss": None}}, "loss of task 'left' is None; give one number a task"),
+    ],
+)
+def test_what_is_no_evaluation_is_one_sentence(values: Any, sentence: str) -> None:
+    with pytest.raises(TrajlabError, match=sentence):
+        evaluation_row(values, ["left", "right"])
+
+
+def test_a_split_is_one_of_three() -> None:
+    for split in ("train", "validation", "test"):
+        assert evaluation_table(split, ["left"], {"loss": [1.0]}, ()).name == f"evaluations/{split}"
+    with pytest.raises(TrajlabError, match="'dev' is no split; evaluate on train, validation, tes"):
+        evaluation_table("dev", ["left"], {"loss": [1.0]}, ())
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan, -1e-9])
+def test_what_was_spent_is_finite_and_from_0_on(value: float) -> None:
+    assert clock_row({"tokens": 0}, {}) == {"tokens": 0.0}
+    with pytest.raises(TrajlabError, match="give what was spent since training began"):
+        clock_row({"tokens": value}, {})

@@ -10,7 +10,7 @@ import pytest
 from tests.analysis.gap.test_sentences import row
 from tests.analysis.results import made_up
 from trajlab.analysis.diagnosis.diagnose import Diagnosis, DiagnosisOptions
-from trajlab.report.overview import WIDTH, forests
+from trajlab.report.overview import WIDTH, _drawn, _edge, forests
 
 
 def made(*rows, **changes) -> Diagnosis:
@@ -74,3 +74,38 @@ def test_each_metric_has_a_table_of_its_own():
         "digits: test accuracy",
         "digits: test loss",
     ]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ends", "arrows"),
+    [
+        (-1.0, 2.0, (0.25, 1.0), 0),  # as far as the axis goes
+        (-1.0, 2.01, (0.25, 1.0), 1),
+        (-2.01, 1.0, (0.0, 0.75), 1),
+        (-8.0, 8.0, (0.0, 1.0), 2),
+        (np.nan, 1.0, None, 0),
+        (-1.0, np.inf, None, 0),
+    ],
+)
+def test_ends_stand_where_their_numbers_do_and_beyond_the_axis_is_an_arrow(low, high, ends, arrows):
+    svg = str(_drawn(1.0, low, high, 2.0))
+    assert centre(svg) == pytest.approx(0.75 * WIDTH, abs=0.1)
+    found = re.search('class="interval" x1="([^"]*)" x2="([^"]*)"', svg)
+    assert (found is None) == (ends is None)
+    if ends:
+        places = [float(found[1]) / WIDTH, float(found[2]) / WIDTH]
+        assert places == pytest.approx(ends, abs=1e-3)
+    tips = [float(x) for x in re.findall('points="([^,]*),', svg)]
+    assert len(tips) == arrows
+    assert all(0 < tip < WIDTH for tip in tips)
+
+
+@pytest.mark.parametrize(
+    ("ends", "edge"),
+    [([1, 2, -4], 4), ([1, 1, -4], 3), ([1, np.nan, np.nan], 1), ([np.nan] * 3, 1 / 1.05)],
+)
+def test_the_axis_goes_to_the_end_or_thrice_the_median(ends, edge):
+    table = pd.DataFrame([ends], columns=["delta", "delta_low", "delta_high"])
+    assert _edge(table) == pytest.approx(1.05 * edge)
+    nothing = pd.DataFrame([[0.0] * 3], columns=table.columns)
+    assert _edge(nothing) == 1.0

@@ -165,3 +165,35 @@ def test_a_missing_hyper_parameter_and_an_unknown_condition_are_told(
     made = study("condition = '+fashion'\n")
     with pytest.raises(TrajlabError, match=r"digits has no condition '\+fashion'; choose among"):
         runs(made, made.stages[0])
+
+
+def test_what_a_list_names_twice_is_one_configuration(study: Make) -> None:
+    made = study(
+        "select.metric = 'accuracy'\n[[stage]]\nname = 'a'\nseed = [0, 0, 1]\n"
+        "[[stage]]\nname = 'b'\nseed = [1, 2]\n"
+        "[[stage]]\nfront = ['a', 'b']\nseed = [7, 8, 7]\n"
+        "[[stage]]\nname = 'best'\nbest = ['a', 'b']\nseed = [7]\n"
+    )
+    found = [[c["seed"] for c in stage.configurations()] for stage in made.stages]
+    assert found == [[0, 1], [1, 2], [7, 8], [7]]
+
+
+def test_of_stages_tried_a_front_keeps_all_configurations_and_the_best_one_each(
+    study: Make,
+) -> None:
+    rates = "learning_rate = [0.1, 0.2]\ncondition = '+same'\n"
+    made = study(
+        f"[[stage]]\nname = 'a'\nepochs = 3\n{rates}[[stage]]\nname = 'b'\nepochs = 5\n{rates}"
+        "[[stage]]\nfront = ['a', 'b']\nseed = [7, 8]\n"
+        "[[stage]]\nname = 'best'\nbest = ['a', 'b']\nseed = [7, 8]\n"
+    )
+    tried, _, front, best = made.stages
+    assert [(c["epochs"], c["learning_rate"], c["seed"]) for c in front.configurations()] == [
+        (epochs, rate, seed) for seed in (7, 8) for epochs in (3, 5) for rate in (0.1, 0.2)
+    ]
+    assert [(c["epochs"], c["seed"]) for c in best.configurations()] == [
+        (epochs, seed) for seed in (7, 8) for epochs in (3, 5)
+    ]
+    tasks = len(tried.configurations()) * 3 * 2  # of two tasks, for three epochs
+    assert tried.cost == tasks
+    assert front.cost == 2 * 2 * 2 * (3 + 5)

@@ -20,20 +20,12 @@ Make = Callable[..., Study]
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5)
 GRID = f"""
 condition = "+same"
-[select]
-metric = "accuracy"
-[[stage]]
-name = "tried"
-learning_rate = {list(RATES)}
-seed = [0, 1]
-[[stage]]
-name = "again"
-front = "tried"
-seed = [7, 8, 9]
-[[stage]]
-name = "once more"
-best = "tried"
-seed = 7
+select = {{ metric = "accuracy" }}
+stage = [
+    {{ name = "tried", learning_rate = {list(RATES)}, seed = [0, 1] }},
+    {{ name = "again", front = "tried", seed = [7, 8, 9] }},
+    {{ name = "once more", best = "tried", seed = 7 }},
+]
 """
 # Both tasks' accuracy by learning rate: the second is dominated, the fifth has diverged.
 ACCURACY: Mapping[float, tuple[float, float]] = {

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from trajlab import load
+from trajlab.store import Writer
 from trajlab.study import quickstart
 
 
@@ -84,3 +85,14 @@ def test_finished_runs_are_kept_and_an_unfinished_one_goes_on(
             one, other = whole.frame(table), halves.frame(table)
             columns = one.columns.difference(["wall_time", "seconds"])
             assert one[columns].equals(other[columns])
+
+
+@pytest.mark.parametrize(
+    ("status", "finished"), [("complete", True), ("recording", False), (None, False)]
+)
+def test_a_run_is_finished_where_its_file_says_so(
+    tmp_path: Path, status: str | None, finished: bool
+) -> None:
+    if status:
+        Writer(tmp_path / "run.h5", ["left"]).close(status)
+    assert quickstart._finished(tmp_path / "run.h5") == finished

@@ -288,17 +288,11 @@ def test_a_failing_run_is_told_and_the_others_go_on(
 
 
 RAISING = """
-[[stage]]
-name = "tuning"
-learning_rate = [0.01, 0.05, 0.2]
-[[stage]]
-name = "front"
-front = "tuning"
-seed = 5
-[[stage]]
-name = "own"
-learning_rate = { best = "tuning" }
-seed = 7
+stage = [
+    { name = "tuning", learning_rate = [0.01, 0.05, 0.2] },
+    { name = "front", front = "tuning", seed = 5 },
+    { name = "own", learning_rate = { best = "tuning" }, seed = 7 },
+]
 """
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from PIL import Image
 from scipy.io import savemat
 
+from tests.models import TINY
 from trajlab.training.settings.celeba import ATTRIBUTES
 
 EXAM_COLUMNS = "rownames,school,normexam,schgend,schavg,vr,intake,standLRT,sex,type,student"
@@ -234,11 +235,8 @@ def roberta(folder: Path) -> None:
     ).save_pretrained(folder)
     config = RobertaConfig(
         vocab_size=len(words),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
         max_position_embeddings=140,
         type_vocab_size=1,
+        **TINY,
     )
     RobertaModel(config).save_pretrained(folder)

@@ -21,16 +21,7 @@ from trajlab.training.settings import setting
 from trajlab.training.settings.digits import digits
 from trajlab.training.trainer import Trainer
 
-PLAN = Plan(
-    setting=digits,
-    condition="+same",
-    method="uniform",
-    seed=2,
-    epochs=3,
-    batch_size=64,
-    learning_rate=0.05,
-    momentum=0.9,
-)
+PLAN = Plan(digits, "+same", "uniform", 2, 3, 64, 0.05, 0.9)
 
 
 class Interrupted(Exception):  # noqa: N818

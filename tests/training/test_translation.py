@@ -18,17 +18,7 @@ from trajlab.training.settings.translation import TokenLoss
 from trajlab.training.transformer import END, PAD, Translator
 from trajlab.training.translations import Translations
 
-PLAN = Plan(
-    setting=setting("translation"),
-    condition="",
-    method="uniform",
-    seed=0,
-    epochs=12,
-    batch_size=16,
-    learning_rate=0.01,
-    momentum=0.0,
-    optimizer="adam",
-)
+PLAN = Plan(setting("translation"), "", "uniform", 0, 12, 16, 0.01, 0.0, optimizer="adam")
 
 
 def test_pages_are_aligned_by_element_and_split_by_file(data: Path) -> None:

@@ -101,7 +101,9 @@ def _clipped_tables(modules: Sequence[nn.Module]) -> Iterator[None]:
         if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.max_norm is not None
     ]
     saved = [table.detach().clone() for table in tables]
-    with _unsafe_preserve_version_counter(tuple(tables)):
+    with ExitStack() as uncounted:
+        for table in tables:  # one at a time, as torch 2.6 takes them
+            uncounted.enter_context(_unsafe_preserve_version_counter(table))
         try:
             yield
         finally:

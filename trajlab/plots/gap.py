@@ -134,7 +134,7 @@ def _end(ax: Axes, line: Series, end: pd.DataFrame) -> None:
     last = line.rows.nsmallest(1, "at") if axis.is_loss else line.rows.nlargest(1, "at")
     joined = pd.concat([last, end])
     ax.plot(joined["at"], joined["gap"], color=line.color)
-    bar = (end["gap"] - end["low"], end["high"] - end["gap"])
+    bar = [(end["gap"] - end["low"]).tolist(), (end["high"] - end["gap"]).tolist()]
     ax.errorbar(
         *(end["at"], end["gap"], bar),
         **{"fmt": "none", "ecolor": line.color, "capsize": 4, "elinewidth": 1.4, "zorder": 3},

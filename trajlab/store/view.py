@@ -164,6 +164,8 @@ class View(Mapping[str, Array]):
         ends = np.cumsum([block.length for _, block in self._blocks])
         which = np.searchsorted(ends, places, side="right")
         values = self._filled(name, len(places))
+        if not len(places):
+            return values
         apart = np.flatnonzero((np.diff(places) != 1) | (np.diff(which) != 0)) + 1
         for first, last in zip([0, *apart], [*apart, len(places)], strict=True):
             source, block = self._blocks[which[first]]

@@ -74,7 +74,6 @@ def _help(language: str, seed: int, root: Path | None) -> Mapping[str, Pairs]:
     data = DataSet(
         name="libreoffice-help",
         files={f"en-US/{_PAGE}": "", f"{language}/{_PAGE}": ""},
-        url="",
         package=f"install the Debian packages: apt-get install {packages}",
         system=_SYSTEM,
     )

@@ -25,10 +25,10 @@ class DataSet:
         Its folder below ``$TRAJLAB_DATA``.
     files
         File names, each with the hash of its download, ``md5:…``.
-    url
-        Where they are downloaded from, ending in ``/``; empty where trajlab cannot do that.
     package
         How to get what brings them, as an imperative.
+    url
+        Where they are downloaded from, ending in ``/``; empty where trajlab cannot do that.
     system
         Where a system package installs them.
     module
@@ -37,8 +37,8 @@ class DataSet:
 
     name: str
     files: Mapping[str, str]
-    url: str
     package: str
+    url: str = ""
     system: Path | None = None
     module: tuple[str, str] | None = None
 

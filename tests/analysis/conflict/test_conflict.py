@@ -56,6 +56,7 @@ def test_tables_of_two_runs(tmp_path):
     assert row["low"] == pytest.approx(means.mean() - half_width)
     assert row["high"] == pytest.approx(means.mean() + half_width)
     assert row["share_conflicting"] == pytest.approx((expected < 0).mean())
+    assert row["reason"] == ""
     named = row[["setting", "condition", "method", "task_a", "task_b", "layer", "n_runs"]].tolist()
     assert named == ["digits", "", "uniform", "left", "right", "all", 2]
     assert list(result.tables()) == [

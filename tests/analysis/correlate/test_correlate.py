@@ -12,6 +12,9 @@ from scipy import stats
 
 from trajlab.analysis import correlate
 from trajlab.analysis.correlate.association import associate
+from trajlab.analysis.correlate.coupled import environments, sign_error
+from trajlab.analysis.correlate.granulation import granulated_kendall
+from trajlab.analysis.correlate.information import conditional_information
 from trajlab.analysis.summary import largest_mean, late_mean
 from trajlab.errors import TrajlabError
 
@@ -205,3 +208,61 @@ def test_summaries_need_twenty_late_values():
     assert largest_mean(np.arange(60), values[::-1]) == (pytest.approx(49.5), "")
     assert late_mean(np.arange(19), values[:19])[1] == "fewer than 20 values"
     assert "first half" in late_mean(2 ** np.arange(40), values[:40])[1]
+
+
+def test_of_a_grid_each_statistic_is_that_of_its_task_with_the_options_given():
+    """Of two tasks, four seeds a point; a test set's size weighs pairs of error rates."""
+    rng = np.random.default_rng(5)
+    rows = [
+        {"task": task, "lr": lr, "width": width, "seed": seed}
+        for task in ("a", "b")
+        for lr in (1, 2, 3)
+        for width in (1, 2, 3)
+        for seed in range(4)
+    ]
+    table = pd.DataFrame(rows).assign(
+        x=rng.normal(size=len(rows)), error=rng.uniform(0, 1, size=len(rows))
+    )
+    options = {"x": "x", "y": "error", "axes": ["lr", "width"], "test_size": 20_000}
+    result = correlate(table=table, **options)
+    found = result.correlations.set_index(["task", "statistic", "given"])["estimate"]
+    for task, part in table.groupby("task"):
+        axes = part[["lr", "width"]]
+        runs = part["x"].to_numpy(), part["error"].to_numpy(), axes
+        one = part.groupby(["lr", "width"], as_index=False)[["x", "error"]].mean()
+        units = one["x"].to_numpy(), one["error"].to_numpy(), one[["lr", "width"]]
+        every = "lr, width"
+        assert found[task, "sign_error", every] == pytest.approx(
+            sign_error(*runs, test_size=20_000).estimate
+        )
+        assert found[task, "sign_error", every] != sign_error(*runs).estimate
+        assert found[task, "granulated_kendall", every] == pytest.approx(
+            granulated_kendall(*units).estimate
+        )
+        for held in ((), ("lr",), ("width",)):
+            expected = conditional_information(*units, given=held).estimate
+            name = "conditional_information_given"
+            assert found[task, name, ", ".join(held)] == pytest.approx(expected)
+        known = result.environments[result.environments["task"] == task]
+        expected = environments(*runs, test_size=20_000)["sign_error"]
+        np.testing.assert_allclose(known["sign_error"], expected)
+
+
+def test_what_is_held_fixed_is_a_number_or_text_that_is_one_in_a_unit():
+    rng = np.random.default_rng(6)
+    table = pd.DataFrame({"x": rng.normal(size=12), "unit": np.repeat(list("abcdef"), 2)})
+    table["y"] = table["x"] + rng.normal(size=12)
+    table["k"] = np.arange(12.0)
+    table["text"] = np.repeat(["p", "q"], 6)
+    options = {"x": "x", "y": "y", "unit": "unit"}
+    of_text = correlate(table=table, given="text", **options).points
+    assert of_text["given_value"].tolist() == ["p"] * 3 + ["q"] * 3
+    of_number = correlate(table=table, given="k", **options).points
+    assert of_number["given_value"].tolist() == [0.5, 2.5, 4.5, 6.5, 8.5, 10.5]
+    table.loc[1, "text"] = "q"
+    with pytest.raises(TrajlabError, match="'text' varies within a unit; name a finer unit"):
+        correlate(table=table, given="text", **options)
+    table.loc[1, "k"] = np.inf
+    points = correlate(table=table, given="k", **options).points
+    assert points["n_excluded"].tolist() == [1, 0, 0, 0, 0, 0]
+    assert points["given_value"].tolist()[0] == 0

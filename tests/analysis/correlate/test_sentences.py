@@ -23,6 +23,12 @@ def correlation(**changes):
             "Whether mean cosine and final metric go together over 10 units cannot be told (Spear",
         ),
         ({"p_adjusted": 0.01}, "Mean cosine and final metric go together over 10 units (Spearman "),
+        ({"p_adjusted": 0.049}, "Mean cosine and final metric go together over 10 units (Spearman"),
+        ({"p_adjusted": 0.051}, "Whether mean cosine and final metric go together over 10 units"),
+        (
+            {"p_adjusted": 0.01, "metric": "accuracy"},
+            "Mean cosine and final metric (accuracy) go together",
+        ),
         (
             {"p_adjusted": 0.01, "estimate": -0.5},
             "Mean cosine and final metric go against each oth",

@@ -1,9 +1,11 @@
 """What is said of factors."""
 
 import pandas as pd
+import pytest
 
 from tests.analysis.results import made_up
 from trajlab.analysis import verdict
+from trajlab.analysis.factors.sentences import of_no_logarithm
 from trajlab.analysis.interface.sentence import TOLD_SINGLY
 
 
@@ -73,3 +75,28 @@ def test_factors_of_several_tasks_are_one_family():
     for p_value, said in ((0.024, 1), (0.026, 0)):
         rows = [metric(), metric("right"), factor(p_value=p_value), factor("right", 0.5)]
         assert len(told_of(*rows)) == said
+
+
+@pytest.mark.parametrize(
+    ("counts", "number", "names"),
+    [
+        ([(0, 0), (0, 0)], 0, ""),
+        ([(1, 0), (0, 0)], 1, "Fisher trace"),
+        ([(0, 0), (0, 3)], 3, "Sharpness"),
+        ([(1, 2), (4, 0)], 7, "Fisher trace, Sharpness"),
+    ],
+)
+def test_values_whose_loss_has_no_logarithm_are_counted_once_a_factor(counts, number, names):
+    """Each factor is read at two losses, with the same counts; at the end all have a place."""
+    rows = [
+        factor(factor=name, at=at, n_no_logarithm=own, n_no_logarithm_baseline=other)
+        | {"x": "loss", "loss": "train/loss"}
+        for name, (own, other) in zip(("fisher", "sharpness"), counts, strict=True)
+        for at in ("0.001", "0.01")
+    ]
+    at_end = factor(factor="hessian_top", at="end", n_no_logarithm=9)
+    told = list(of_no_logarithm(pd.DataFrame([*rows, at_end])))
+    assert [values["n_no_logarithm"] for _, values in told] == [number] * bool(number)
+    for text, _ in told:
+        assert text.startswith(f"{names}: at equal training loss only losses above 0 are compared")
+        assert f"; {number} evaluations have one at or below 0" in text

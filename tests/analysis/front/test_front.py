@@ -39,6 +39,7 @@ def test_a_table_gives_every_table(tmp_path):
     assert row["low"] < 0.2 < row["high"]
     assert (row["n_trials"], row["n_trials_baseline"], row["reason"]) == (12, 12, "")
     assert result.points["n_runs"].eq(3).all()
+    assert result.points["configuration"].tolist() == [f"lr={lr}" for lr in (1, 2, 3, 4)] * 2
     assert result.points["right"].lt(0).all()
     assert set(result.points.loc[result.points["non_dominated"], "method"]) == {"pcgrad"}
     volume = result.hypervolume.set_index("method")["hypervolume"]

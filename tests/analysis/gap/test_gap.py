@@ -346,3 +346,30 @@ def test_a_run_that_was_never_evaluated_is_left_out_and_counted(make_run):
     row = compare(make_run, [whole] * 2, [whole, whole, torn]).summary.iloc[0]
     assert (row["n_runs"], row["n_unevaluated"], row["n_unevaluated_baseline"]) == (2, 1, 0)
     assert "1 runs left out that were never evaluated" in row["reason"]
+
+
+def test_the_end_at_equal_steps_is_the_last_row_of_its_table(make_run):
+    made = [splits(accuracy=80 + s + np.linspace(0, 3, 40) ** 2) for s in (0.0, 0.3, 0.5)]
+    result = compare(make_run, [shifted(0.0), shifted(0.2), shifted(0.1)], made)
+    row, last = result.summary.iloc[0], result.steps.iloc[-1]
+    assert row["last_common_step"] == last["step"] == result.steps["step"].max()
+    found = row[["at_equal_steps", "at_equal_steps_low", "at_equal_steps_high"]].tolist()
+    assert np.isfinite(found).all()
+    assert found == last[["gap", "low", "high"]].tolist()
+    assert result.steps["gap"].nunique() > 1
+
+
+def test_a_key_that_has_a_column_s_name_is_refused_and_others_are_not(make_run):
+    runs = [make_run(splits(), method=m, note="a", onset_loss="b") for m in ("single", "uniform")]
+    assert gap(runs, group_by=["note"]).summary["note"].tolist() == ["a"]
+    with pytest.raises(TrajlabError, match="metadata onset_loss cannot tell groups apart"):
+        gap(runs, group_by=["onset_loss"])
+
+
+@pytest.mark.parametrize("at", [(), (0.1,), (0.1, 0.01)])
+def test_the_gap_is_read_at_the_losses_asked_for_and_no_others(make_run, at):
+    result = compare(make_run, [splits()] * 2, [shifted(1.0), shifted(2.0)], at=at)
+    assert len(result.at) == len(at)
+    if at:
+        assert result.at["at"].tolist() == pytest.approx(list(at))
+        assert result.at["gap"].tolist() == pytest.approx([1.5] * len(at))

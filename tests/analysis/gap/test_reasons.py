@@ -1,5 +1,6 @@
 """When a comparison is not made, and what its numbers are said to stand on."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -40,12 +41,10 @@ def test_percent_against_fractions(fractions, percent, mixed):
 
 
 def test_what_is_left_out_is_counted_on_both_sides_each_thing_once():
-    runs = replace(
-        side(1, 2, 3), n_unevaluated=1, n_no_logarithm=2, n_unplaced=5, n_between=1, n_excluded=9
-    )
-    baseline = replace(
-        side(1, 2), n_unevaluated=2, n_no_logarithm=3, n_unplaced=4, n_between=3, n_excluded=9
-    )
+    counts = Counter(unevaluated=1, no_logarithm=2, unplaced=5, between=1, excluded=9)
+    runs = replace(side(1, 2, 3), left_out=counts)
+    counts = Counter(unevaluated=2, no_logarithm=3, unplaced=4, between=3, excluded=9)
+    baseline = replace(side(1, 2), left_out=counts)
     told = left_out(runs, baseline, TRAINING_LOSS).split("; ")
     assert told == [
         "3 runs left out that were never evaluated",
@@ -56,7 +55,7 @@ def test_what_is_left_out_is_counted_on_both_sides_each_thing_once():
     ]
     assert left_out(side(1), side(1), TRAINING_LOSS) == ""
     # a loss at or below 0 has no place, and is told once
-    below = replace(side(1), n_no_logarithm=2, n_unplaced=2)
+    below = replace(side(1), left_out=Counter(no_logarithm=2, unplaced=2))
     assert "not known at their steps" not in left_out(below, side(1), TRAINING_LOSS)
 
 

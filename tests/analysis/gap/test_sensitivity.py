@@ -20,7 +20,7 @@ def told(*, n=5, **changed):
         for name in ("delta", "matched"):
             row |= {name: read, f"{name}_low": read - half, f"{name}_high": read + half}
         rows.append({**head, **row})
-    found = list(of_sensitivity(pd.DataFrame(rows), ["method"]))
+    found = list(of_sensitivity(pd.DataFrame(rows)))
     return found[0].statement[0] if found else ""
 
 

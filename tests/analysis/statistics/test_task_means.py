@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.regression import mixed_linear_model
 
 from trajlab.analysis.statistics.mixed import mean_over_tasks
 from trajlab.analysis.statistics.relative import mean_relative_change
+from trajlab.analysis.statistics.task_scores import TaskScores
 
 
 def study(rng, tasks=6, runs=5, effect=0.3, between=0.3):
@@ -21,7 +23,7 @@ def study(rng, tasks=6, runs=5, effect=0.3, between=0.3):
         [f"network {i}" for i in run], [f"{i} of {k}" for i, k in zip(run, task, strict=True)]
     )
     score, treated = np.append(several, single), np.repeat([True, False], task.size)
-    return (score, np.tile(task, 2).astype(str), treated, names), own
+    return TaskScores(score, np.tile(task, 2).astype(str), treated, names), own
 
 
 def test_the_mean_effect_is_covered_and_shrunken_estimates_lie_closer():
@@ -29,7 +31,7 @@ def test_the_mean_effect_is_covered_and_shrunken_estimates_lie_closer():
     covered, closer = [], []
     for _ in range(60):
         world, own = study(rng)
-        found = mean_over_tasks(*world)
+        found = mean_over_tasks(world)
         covered.append(found.low <= 0.3 <= found.high)
         score, task, treated, _ = world
         raw = [
@@ -43,9 +45,9 @@ def test_the_mean_effect_is_covered_and_shrunken_estimates_lie_closer():
 
 def test_two_tasks_are_too_few():
     world, _ = study(np.random.default_rng(0), tasks=2)
-    assert mean_over_tasks(*world).reason == "fewer than 3 tasks"
+    assert mean_over_tasks(world).reason == "fewer than 3 tasks"
     world, _ = study(np.random.default_rng(0), tasks=3)
-    assert np.isfinite(mean_over_tasks(*world).estimate)
+    assert np.isfinite(mean_over_tasks(world).estimate)
 
 
 class Model:
@@ -64,7 +66,7 @@ class Model:
 def test_a_fit_that_is_none_says_so(monkeypatch, converged, error):
     monkeypatch.setattr(mixed_linear_model, "MixedLM", lambda *a, **k: Model(converged, error))
     world, _ = study(np.random.default_rng(0))
-    made = mean_over_tasks(*world)
+    made = mean_over_tasks(world)
     assert made.reason == "the mixed model of tasks and runs did not converge"
     assert np.isnan([made.estimate, made.low, made.p_value, *made.effects]).all()
 
@@ -72,15 +74,13 @@ def test_a_fit_that_is_none_says_so(monkeypatch, converged, error):
 def test_relative_changes_by_hand():
     """Task a rises from 80 by 10 %; the loss of b falls from 2 by half: Δm = 30 %."""
     score = np.array([88.0, -1, 80, -2])
-    found = mean_relative_change(
-        score, ["a", "b"] * 2, np.array([True, True, False, False]), ["m", "m", "s", "t"]
-    )
+    treated = np.array([True, True, False, False])
+    scores = TaskScores(score, ["a", "b"] * 2, treated, ["m", "m", "s", "t"])
+    found = mean_relative_change(scores)
     assert found.estimate == pytest.approx(30)
     assert np.isnan(found.low)
-    zero = mean_relative_change(
-        np.array([1.0, 0.0]), ["a", "a"], np.array([True, False]), ["m", "s"]
-    )
-    assert np.isnan(zero.estimate)
+    nothing = scores._replace(score=np.array([88.0, -1, 80, 0]))
+    assert np.isnan(mean_relative_change(nothing).estimate)
 
 
 def test_the_interval_of_the_relative_change_covers_it():
@@ -88,7 +88,7 @@ def test_the_interval_of_the_relative_change_covers_it():
     for _ in range(200):
         world, own = study(rng, between=0)
         truth = 100 * np.mean(own / (80 + np.arange(6)))
-        found = mean_relative_change(*world)
+        found = mean_relative_change(world)
         covered.append(found.low <= truth <= found.high)
     assert 0.91 <= np.mean(covered) <= 0.99
 
@@ -104,7 +104,8 @@ def test_the_error_of_a_relative_change_is_that_of_the_delta_method(level):
     ]
     score = np.concatenate([baseline, treated])
     side = np.arange(7) >= 3
-    made = mean_relative_change(score, np.full(7, "a"), side, np.arange(7).astype(str))
+    scores = TaskScores(score, np.full(7, "a"), side, np.arange(7).astype(str))
+    made = mean_relative_change(scores)
     assert made.estimate == pytest.approx(100 * (t - b) / abs(b))
     assert made.error == pytest.approx(sum(variances) ** 0.5)
     freedom = sum(variances) ** 2 / (variances[0] ** 2 / 2 + variances[1] ** 2 / 3)
@@ -120,7 +121,7 @@ def test_tasks_of_one_run_move_the_relative_change_together():
     treated = np.repeat([False, True], 6)
 
     def change(values):
-        return float(mean_relative_change(values, task, treated, run).estimate)
+        return float(mean_relative_change(TaskScores(values, task, treated, run)).estimate)
 
     slopes = [(change(score + h) - change(score - h)) / 2e-4 for h in 1e-4 * np.eye(12)]
     variance = 0.0
@@ -129,5 +130,31 @@ def test_tasks_of_one_run_move_the_relative_change_together():
         centred = of_side - of_side.mean(axis=0)
         moved = (centred * np.array(slopes)[treated == side].reshape(3, 2)).sum(axis=1)
         variance += 3 * moved.var(ddof=1)
-    made = mean_relative_change(score, task, treated, run)
+    made = mean_relative_change(TaskScores(score, task, treated, run))
     assert made.error == pytest.approx(variance**0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_of_tasks_that_share_no_network_the_mean_has_the_t_interval_of_their_differences(
+    confidence,
+):
+    """Balanced tasks trained alone: the mixed model is a t test of the tasks' differences."""
+    rng, tasks, runs = np.random.default_rng(7), 5, 4
+    task = np.tile(np.repeat(np.arange(tasks), runs), 2)
+    treated = np.repeat([True, False], tasks * runs)
+    own = np.array([3.0, -1.0, 2.0, 4.0, 0.5])
+    score = 10.0 * task + treated * own[task] + rng.normal(0, 0.3, task.size)
+    found = mean_over_tasks(
+        TaskScores(score, task.astype(str), treated, np.arange(task.size).astype(str)), confidence
+    )
+    differences = [
+        score[(task == k) & treated].mean() - score[(task == k) & ~treated].mean()
+        for k in range(tasks)
+    ]
+    expected = stats.ttest_1samp(differences, 0)
+    ends = expected.confidence_interval(confidence)
+    assert found.estimate == pytest.approx(np.mean(differences))
+    assert (found.low, found.high) == pytest.approx((ends.low, ends.high), abs=2e-3)  # of the fit
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-3)
+    noise = 0.3**2 * 2 / runs
+    assert found.between_sd**2 + noise == pytest.approx(np.var(differences, ddof=1), rel=0.05)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 from torch.utils.checkpoint import checkpoint
 
+from tests.measure.gram.readable import readable
 from tests.zoo import reference_gram
 from trajlab.measure import guard
 from trajlab.measure.gram.training_gram import TrainingGram
@@ -285,6 +286,7 @@ def test_sketches_are_of_the_gradients_of_each_step(name: str) -> None:
         optimizer.zero_grad()
 
 
+@readable
 def test_measurements_of_several_kinds_are_no_interference(pull_backs: list[object]) -> None:
     model, _ = built("steady")
     shared = model.shared()

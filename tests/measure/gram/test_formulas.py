@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.measure.gram.readable import readable
 from tests.zoo import build
 from trajlab.measure.gram.blocks import GradientBlock
 from trajlab.measure.gram.formulas import choose_blocks
@@ -25,6 +26,7 @@ from trajlab.measure.layers import group_by_layer
         ("embedding of many rows, by frequency", ("trunk.table",)),
     ],
 )
+@readable
 def test_parameters_go_by_their_use_on_the_graph(
     case: str, from_gradients: tuple[str, ...]
 ) -> None:
@@ -60,6 +62,7 @@ def by_gradients(losses: list[Tensor], parameters: dict[str, Tensor]) -> Tensor:
 
 
 @pytest.mark.parametrize("shape", [(30,), (2, 30), (1, 30)])
+@readable
 def test_what_is_added_to_a_product_is_a_bias_if_each_row_gets_it(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 40, dtype=torch.float64)  # few rows: products go by them
@@ -74,6 +77,7 @@ def test_what_is_added_to_a_product_is_a_bias_if_each_row_gets_it(shape: tuple[i
 
 
 @pytest.mark.parametrize("padding", [None, 2, 7])
+@readable
 def test_a_padded_row_of_a_table_counts_nowhere(padding: int | None) -> None:
     """Where it is looked up its gradient is dropped; row 7 is looked up by nobody."""
     torch.manual_seed(0)

@@ -4,12 +4,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.measure.gram.readable import readable
 from trajlab.measure.gram.operations import only_use
 from trajlab.measure.graph import Graph
 
 X = torch.randn(5, 3)
 
 
+@readable
 def test_a_linear_layer_is_a_product_with_a_sum() -> None:
     layer = nn.Linear(3, 2)
     use = only_use(Graph([layer(X).sum()]), layer.weight)

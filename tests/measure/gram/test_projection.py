@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.measure.gram.readable import readable
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.measure.gram.layer_sums import TaskGram
 from trajlab.measure.gram.projection import Projection
@@ -40,6 +41,7 @@ def measure(layer: nn.Module, x: Tensor, drawn: Projection | None) -> TaskGram:
 
 
 @pytest.mark.parametrize("case", CASES)
+@readable
 def test_estimates_are_unbiased_and_their_errors_are_as_told(case: str) -> None:
     torch.manual_seed(0)
     layer, x = (part.double() for part in CASES[case]())
@@ -56,6 +58,7 @@ def test_estimates_are_unbiased_and_their_errors_are_as_told(case: str) -> None:
     assert ((covered > 0.905) & (covered < 0.975)).all()  # 91 to 97 %, as docs/gradients.md says
 
 
+@readable
 def test_no_weight_gradient_is_computed_and_the_rest_is_exact() -> None:
     torch.manual_seed(0)
     model = nn.ModuleDict({"a": nn.Conv2d(8, 12, 3), "b": nn.Conv2d(6, 6, 3, groups=3)})
@@ -76,6 +79,7 @@ def test_no_weight_gradient_is_computed_and_the_rest_is_exact() -> None:
     assert weight.from_gradients == ()
 
 
+@readable
 def test_training_gram_divides_errors_by_weights_too() -> None:
     layer, x = (part.double() for part in CASES["linear"]())
     model = nn.Sequential(layer)
@@ -94,6 +98,7 @@ def test_training_gram_divides_errors_by_weights_too() -> None:
         assert torch.allclose(found.standard_error, plain.standard_error, rtol=1e-9)
 
 
+@readable
 def test_probe_stores_the_standard_error_and_says_how(tmp_path: Path) -> None:
     torch.manual_seed(0)
     trunk = nn.Sequential(

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.measure.gram.readable import readable
 from tests.models import TwoHeads
 from trajlab.measure.gram.task_gram import task_gram
 from trajlab.measure.gram.training_gram import TrainingGram
@@ -32,6 +33,7 @@ def truth(model: TwoHeads, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("factor", [1e20, 1e-22])
+@readable
 def test_losses_of_any_scale_have_their_cosines(factor: float) -> None:
     torch.manual_seed(0)
     model, x = TwoHeads(16, trunk), torch.randn(4, 64)
@@ -60,6 +62,7 @@ def assert_relative(found: Tensor, expected: Tensor) -> None:
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("first", [0, 1, 2])
 @pytest.mark.parametrize("task", [0, 1, 2])
+@readable
 def test_a_task_that_is_no_number_spoils_its_own_row_only(
     bad: float, first: int, task: int
 ) -> None:

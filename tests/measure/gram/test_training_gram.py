@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from tests.measure.gram.readable import readable
 from tests.zoo import build, reference_gram
 from trajlab import TrajlabError
 from trajlab.measure import guard
@@ -53,6 +54,7 @@ def test_symmetric_semidefinite_bilinear_and_permutation_equivariant(
         assert ((gram - expected).abs() <= 1e-10 * expected.abs().amax()).all()
 
 
+@readable
 def test_second_measurement_pulls_back_one_task_less(pull_backs: list[object]) -> None:
     model = build("mlp", torch.float64)
     meter = TrainingGram(model, model.shared())
@@ -71,6 +73,7 @@ def test_own_inputs_need_no_pull_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.allclose(found.gram.sum(0), expected, rtol=1e-10)
 
 
+@readable
 def test_linear_layers_get_no_weight_gradient_where_that_pays() -> None:
     model = build("conv then linear", torch.float32)
     found = measure(TrainingGram(model, model.shared()), model, [1.0, 1.0, 1.0])
@@ -90,6 +93,7 @@ def test_layer_that_the_derived_task_skips_is_exactly_zero() -> None:
         assert (gram[1, 1] == 0).all()
 
 
+@readable
 def test_row_that_is_all_rounding_is_nan_for_one_step() -> None:
     model = build("mlp", torch.float32)
     meter = TrainingGram(model, model.shared())

@@ -75,7 +75,7 @@ def over_training(
     }
     over = {end: _over_runs(means[end], keys) for end in ("early", "late")}
     made = []
-    parts = means[""].groupby(level=keys, sort=False) if keys else [((), means[""])]
+    parts = means[""].groupby(keys, sort=False) if keys else [((), means[""])]
     for names, part in parts:
         row: dict[str, Any] = dict(zip(keys, names, strict=True))
         for name in measures:

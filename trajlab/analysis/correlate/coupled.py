@@ -61,12 +61,11 @@ def sign_error(
     G. K. Dziugaite et al., "In Search of Robust Measures of Generalization", NeurIPS 2020.
     """
     configurations = _Configurations.of(x, y, axes)
-    n = len(configurations.members)
-    if nothing := missing(x, y, configurations.axes):
+    n, pairs = len(configurations.members), one_axis_pairs(configurations.axes)
+    if nothing := missing(x, y, n, pairs):
         return nothing
     if test_size is not None and (y.min() < 0 or y.max() > 1):
         return Association(n=n, reason="Hoeffding's weights need y between 0 and 1")
-    pairs = one_axis_pairs(configurations.axes)
     errors, _ = configurations.errors(pairs.first, pairs.second, test_size)
     known = np.isfinite(errors)
     if not known.any():
@@ -172,7 +171,7 @@ class _Configurations:
 
     @classmethod
     def of(cls, x: FloatArray, y: FloatArray, axes: pd.DataFrame) -> _Configurations:
-        number = pd.factorize(pd.MultiIndex.from_frame(axes))[0]
+        number = axes.groupby(list(axes), sort=False, dropna=False).ngroup().to_numpy()
         members = [np.flatnonzero(number == i) for i in range(int(number.max(initial=-1)) + 1)]
         return cls(x, y, members, axes.iloc[[runs[0] for runs in members]])
 

@@ -81,9 +81,9 @@ def granulated_kendall(
     Y. Jiang et al., "Fantastic Generalization Measures and Where to Find Them", ICLR 2020,
     equations 3 and 4.
     """
-    if nothing := missing(x, y, axes):
+    n, pairs = len(x), one_axis_pairs(axes)
+    if nothing := missing(x, y, n, pairs):
         return nothing
-    pairs = one_axis_pairs(axes)
     axis_of = np.unique(np.column_stack([pairs.cell, pairs.axis]), axis=0)[:, 1]
     cells, size = np.bincount(axis_of), np.bincount(pairs.cell)
     weight = 1 / (size[pairs.cell] * cells[pairs.axis] * np.count_nonzero(cells))
@@ -93,30 +93,30 @@ def granulated_kendall(
         moved = np.sign(x[index[:, pairs.first]] - x[index[:, pairs.second]])
         return np.asarray(moved @ signs)
 
-    n = len(x)
     return association_of(
         permutation_test(statistic, np.zeros(n, np.intp), seed, width=len(signs)), n
     )
 
 
-def missing(x: FloatArray, y: FloatArray, axes: pd.DataFrame) -> Association | None:
+def missing(x: FloatArray, y: FloatArray, n: int, pairs: Pairs) -> Association | None:
     """Say why there is nothing to compare, or None.
 
     Parameters
     ----------
     x, y
         Values.
-    axes
-        (n, m) values of the hyper-parameters of each unit.
+    n
+        Number of units.
+    pairs
+        Those of them that differ in one hyper-parameter alone.
     """
-    n = len(axes)
     why = {
         f"fewer than {FEWEST} units": n < FEWEST,
         "x is constant": len(x) > 0 and np.ptp(x) == 0,
         "y is constant": len(y) > 0 and np.ptp(y) == 0,
     }
     reason = next((sentence for sentence, holds in why.items() if holds), "")
-    if not reason and not one_axis_pairs(axes).first.size:
+    if not reason and not pairs.first.size:
         reason = "no two units differ in one of the axes alone"
     return Association(n=n, reason=reason) if reason else None
 

@@ -8,7 +8,13 @@ from itertools import combinations
 import numpy as np
 
 from trajlab.analysis.correlate.association import Association
-from trajlab.analysis.correlate.granulation import association_of, codes, missing, numbered
+from trajlab.analysis.correlate.granulation import (
+    association_of,
+    codes,
+    missing,
+    numbered,
+    one_axis_pairs,
+)
 from trajlab.analysis.statistics.intervals import FloatArray
 from trajlab.analysis.statistics.resampling import IntArray, permutation_test
 from trajlab.lazy import pd
@@ -61,9 +67,9 @@ def conditional_information(
     Y. Jiang et al., "Fantastic Generalization Measures and Where to Find Them", ICLR 2020,
     equations 6 to 8.
     """
-    if nothing := missing(x, y, axes):
-        return nothing
     n = len(x)
+    if nothing := missing(x, y, n, one_axis_pairs(axes)):
+        return nothing
     first, second = (ends[~np.eye(n, dtype=bool)] for ends in np.indices((n, n)))
     order = 1 + np.sign(y[first] - y[second]).astype(np.intp)
     wanted = conditioning_sets(axes) if given is None else [tuple(given)]

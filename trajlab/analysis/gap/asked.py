@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -13,22 +13,17 @@ from trajlab.analysis.interface.words import estimate
 from trajlab.lazy import pd
 
 
-def of_asked(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
+def of_asked(part: pd.DataFrame) -> Iterator[Sentence]:
     """Yield the gap at each loss that was asked for; of many tasks only the table tells.
 
     Parameters
     ----------
-    table
-        ``at`` of :func:`trajlab.analysis.gap`.
-    keys
-        Columns that name a group.
+    part
+        Rows of one group and metric in ``at`` of :func:`trajlab.analysis.gap`.
     """
-    if table.empty:
-        return
-    for _, part in table.groupby([*keys, "metric"], sort=False):
-        if part["task"].nunique() <= TOLD_SINGLY:
-            for row in records(part):
-                yield Sentence(row, row["task"], of_value(row))
+    if part["task"].nunique() <= TOLD_SINGLY:
+        for row in records(part):
+            yield Sentence(row, row["task"], of_value(row))
 
 
 def of_value(row: Row) -> Statement:

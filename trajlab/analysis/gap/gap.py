@@ -16,6 +16,7 @@ from trajlab.analysis.interface.axis import LOSS, TRAINING
 from trajlab.analysis.interface.options import BASELINE, ComparisonOptions, Rule
 from trajlab.analysis.interface.result import Family, Result
 from trajlab.analysis.interface.sentence import Sentence
+from trajlab.analysis.interface.tables import parts
 from trajlab.analysis.runs import groups
 from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.recorded import check, unevaluated
@@ -62,9 +63,12 @@ class Gap(Result):
         """Yield what each task's difference shows, and where it comes from."""
         keys = self.options.keys
         yield from sentences(self.summary, keys, margin, self.options.confidence)
-        yield from of_asked(self.at, keys)
-        yield from of_overall(self.overall, keys)
-        yield from of_sensitivity(self.sensitivity, keys)
+        for part in parts(self.at, [*keys, "metric"]):
+            yield from of_asked(part)
+        for part in parts(self.overall, [*keys, "baseline", "metric"]):
+            yield from of_overall(part)
+        for part in parts(self.sensitivity, [*keys, "task", "metric"]):
+            yield from of_sensitivity(part)
 
 
 def gap(

@@ -16,6 +16,7 @@ from trajlab.analysis.runs.evaluations import WINDOWS
 from trajlab.analysis.runs.windows import Windows
 from trajlab.analysis.statistics.mixed import FEWEST_TASKS, mean_over_tasks
 from trajlab.analysis.statistics.relative import mean_relative_change
+from trajlab.analysis.statistics.task_scores import TaskScores
 from trajlab.lazy import pd
 
 
@@ -48,21 +49,21 @@ def _rows(tasks: Sequence[Compared], options: GapOptions) -> Iterator[dict[str, 
     for each in tasks:
         windows = Windows.of(each.runs.runs, each.baseline.runs, WINDOWS[options.window])
         for side, told in ((each.runs, ""), (each.baseline, " of the baseline")):
-            scores = (float(windows.scores(run)[0]) for run in side.runs)
-            own = zip(scores, side.names, strict=True)
+            values = (float(windows.scores(run)[0]) for run in side.runs)
+            own = zip(values, side.names, strict=True)
             rows += [(value, str(each.head.task), not told, name + told) for value, name in own]
     kinds = float, object, bool, object
-    score, task, treated, run = map(np.array, zip(*rows, strict=True), kinds)
+    scores = TaskScores(*map(np.array, zip(*rows, strict=True), kinds))
     enough = min(len(side.runs) for each in tasks for side in (each.runs, each.baseline))
     numbers: dict[str, Any] = dict.fromkeys(
         f"{name}{end}" for name in ("mean_effect", "delta_m") for end in ("", "_low", "_high")
     )
     numbers = dict.fromkeys([*numbers, "mean_effect_p", "between_sd"], np.nan)
-    relative = mean_relative_change(score, task, treated, run, options.confidence)
+    relative = mean_relative_change(scores, options.confidence)
     numbers["delta_m"] = float(relative.estimate)
     reason, shrunken = f"fewer than {FEWEST_RUNS} runs on a side", {}
     if enough >= FEWEST_RUNS:
-        mean = mean_over_tasks(score, task, treated, run, options.confidence)
+        mean = mean_over_tasks(scores, options.confidence)
         reason, shrunken = mean.reason, dict(zip(mean.tasks, mean.effects, strict=True))
         numbers |= {"mean_effect": mean.estimate, "mean_effect_low": mean.low}
         numbers |= {"mean_effect_high": mean.high, "mean_effect_p": mean.p_value}
@@ -73,26 +74,21 @@ def _rows(tasks: Sequence[Compared], options: GapOptions) -> Iterator[dict[str, 
         yield each.head.row(reason, metric=each.metric, shrunken=effect, **numbers)
 
 
-def of_overall(overall: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
-    """Yield the mean over tasks of each group; an estimate, and no finding of its own.
+def of_overall(part: pd.DataFrame) -> Iterator[Sentence]:
+    """Yield the mean over tasks of a group; an estimate, and no finding of its own.
 
     Parameters
     ----------
-    overall
-        Of :func:`trajlab.analysis.gap`.
-    keys
-        Columns that name a group.
+    part
+        Rows of one group, baseline and metric in ``overall`` of :func:`trajlab.analysis.gap`.
     """
-    if overall.empty:
+    row = records(part)[0]
+    if np.isnan(row["mean_effect"]):
         return
-    for _, part in overall.groupby([*keys, "baseline", "metric"], sort=False):
-        row = records(part)[0]
-        if np.isnan(row["mean_effect"]):
-            continue
-        names = ("mean_effect", "mean_effect_low", "mean_effect_high", "between_sd", "delta_m")
-        text = (
-            f"Over {len(part)} tasks, taken for a sample of tasks, the mean of Δ is estimated at "
-            f"{term(row, 'mean_effect')}, with SD {row['between_sd']:.2g} between tasks; "
-            f"Δm = {term(row, 'delta_m')} %, of these tasks alone. No finding of its own."
-        )
-        yield Sentence(row, "", (text, {name: row[name] for name in names}))
+    names = ("mean_effect", "mean_effect_low", "mean_effect_high", "between_sd", "delta_m")
+    text = (
+        f"Over {len(part)} tasks, taken for a sample of tasks, the mean of Δ is estimated at "
+        f"{term(row, 'mean_effect')}, with SD {row['between_sd']:.2g} between tasks; "
+        f"Δm = {term(row, 'delta_m')} %, of these tasks alone. No finding of its own."
+    )
+    yield Sentence(row, "", (text, {name: row[name] for name in names}))

@@ -11,7 +11,7 @@ from trajlab.analysis.interface.options import ComparisonOptions
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.runs.groups import Comparison
 from trajlab.analysis.runs.recorded import is_quantity
-from trajlab.analysis.runs.sides import Side
+from trajlab.analysis.runs.sides import LEFT_OUT, Side
 from trajlab.analysis.runs.windows import distances
 
 HOLE = "neighbouring evaluations more than half a decade apart"
@@ -42,11 +42,11 @@ def missing(
         if not side.runs and is_quantity(metric):
             return f"no complete run of {name} recorded {metric} and its {axis.name}"
         if not side.runs:
-            return (
-                f"no usable run of {name}: {side.n_incomplete} incomplete, {side.n_diverged} "
-                f"diverged, {side.n_unevaluated} never evaluated, {side.n_excluded} "
-                "evaluations without finite values"
+            text = (
+                "no usable run of {}: {incomplete} incomplete, {diverged} diverged, {unevaluated} "
+                "never evaluated, {excluded} evaluations without finite values"
             )
+            return text.format(name, **{reason: side.left_out[reason] for reason in LEFT_OUT})
     if in_percent(runs, baseline):
         return (
             f"{metric} lies between 0 and 1 on one side and goes up to 100 on the other: percent "
@@ -81,10 +81,9 @@ def left_out(runs: Side, baseline: Side, axis: Axis) -> str:
     axis
         What they are compared at.
     """
-    unevaluated = runs.n_unevaluated + baseline.n_unevaluated
-    no_logarithm = runs.n_no_logarithm + baseline.n_no_logarithm
-    unplaced = runs.n_unplaced + baseline.n_unplaced - no_logarithm
-    between = runs.n_between + baseline.n_between
+    both = runs.left_out + baseline.left_out
+    unevaluated, no_logarithm = both["unevaluated"], both["no_logarithm"]
+    unplaced, between = both["unplaced"] - no_logarithm, both["between"]
     everywhere = sum(run.step.size for run in (*runs.runs, *baseline.runs))
     nowhere = any(not run.placed.step.size for run in (*runs.runs, *baseline.runs))
     told = {

@@ -43,32 +43,27 @@ def sensitivity_frame(each: Compared, options: GapOptions) -> pd.DataFrame:
     return each.head.above(readings.assign(metric=each.metric, **options.axis.columns, reason=""))
 
 
-def of_sensitivity(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[Sentence]:
-    """Yield whether other choices agree with those that were made.
+def of_sensitivity(part: pd.DataFrame) -> Iterator[Sentence]:
+    """Yield whether other choices agree with those that were made; nothing of too few runs.
 
     Parameters
     ----------
-    table
-        ``sensitivity`` of :func:`trajlab.analysis.gap`.
-    keys
-        Columns that name a group.
+    part
+        Rows of one comparison and metric in ``sensitivity`` of :func:`trajlab.analysis.gap`.
     """
-    if table.empty:
+    rows = records(part[part["varied"] != "grid"])
+    few = min(rows[0]["n_runs"], rows[0]["n_baseline"]) < FEWEST_RUNS
+    if few or np.isnan(rows[0]["delta_low"]):  # descriptive
         return
-    for _, part in table.groupby([*keys, "task", "metric"], sort=False):
-        rows = records(part[part["varied"] != "grid"])
-        few = min(rows[0]["n_runs"], rows[0]["n_baseline"]) < FEWEST_RUNS
-        if few or np.isnan(rows[0]["delta_low"]):  # descriptive
-            continue
-        names = {"delta": "Δ", "matched": f"the gap at equal {Axis.of(rows[0]).short}"}
-        told = [_agreement(rows, name, what) for name, what in names.items()]
-        text = (
-            f"Read in {len(rows)} ways (by each rule, at another {Axis.of(rows[0]).short}, by each "
-            f"window, and without each run): {'; '.join(text for text, _ in told if text)}. The "
-            "intervals are single ones, not adjusted."
-        )
-        numbers = {key: value for _, values in told for key, value in values.items()}
-        yield Sentence(rows[0], str(rows[0]["task"]), (text, {"n_ways": len(rows), **numbers}))
+    names = {"delta": "Δ", "matched": f"the gap at equal {Axis.of(rows[0]).short}"}
+    told = [_agreement(rows, name, what) for name, what in names.items()]
+    text = (
+        f"Read in {len(rows)} ways (by each rule, at another {Axis.of(rows[0]).short}, by each "
+        f"window, and without each run): {'; '.join(text for text, _ in told if text)}. The "
+        "intervals are single ones, not adjusted."
+    )
+    numbers = {key: value for _, values in told for key, value in values.items()}
+    yield Sentence(rows[0], str(rows[0]["task"]), (text, {"n_ways": len(rows), **numbers}))
 
 
 def _agreement(rows: Sequence[Row], name: str, what: str) -> Statement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,3 +81,17 @@ class Head:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a table; their values keep their types."""
     return [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)]
+
+
+def parts(table: pd.DataFrame, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Yield the rows that are equal in `columns`, in order of appearance; an empty table has none.
+
+    Parameters
+    ----------
+    table
+        Rows; where there are some, with all of `columns`.
+    columns
+        Names of columns.
+    """
+    if not table.empty:
+        yield from (part for _, part in table.groupby(list(columns), sort=False))

@@ -1,6 +1,7 @@
 """The two sides of a comparison: which runs each has, and what was left out."""
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import Any, Self
 
@@ -12,19 +13,26 @@ from trajlab.analysis.runs.groups import Group
 from trajlab.analysis.runs.quantities import over_axis
 from trajlab.analysis.runs.recorded import evaluated, has_axis, is_quantity
 
+LEFT_OUT = ("incomplete", "diverged", "excluded", "unevaluated", "unplaced", "no_logarithm")
+
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: the runs it uses, and how much was left out."""
+    """One side of a comparison: the runs it uses, and how much was left out.
+
+    Attributes
+    ----------
+    runs
+        What is used of each run.
+    left_out
+        How many runs and evaluations were, by the reasons of `LEFT_OUT`; and as `between`, how many
+        evaluations are used whose loss was read between two steps.
+    pair_ids, names
+        What pairs each run with one of the other side, and its file's name.
+    """
 
     runs: tuple[Evaluations, ...]
-    n_incomplete: int = 0
-    n_diverged: int = 0
-    n_excluded: int = 0
-    n_unevaluated: int = 0
-    n_no_logarithm: int = 0
-    n_unplaced: int = 0
-    n_between: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
     pair_ids: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
@@ -49,13 +57,15 @@ class Side:
         kept = tuple(compress(runs, used))
         return cls(
             kept,
-            n_incomplete=len(group.incomplete),
-            n_diverged=sum(run.diverged for run in runs),
-            n_excluded=sum(run.excluded for run in runs),
-            n_unevaluated=len(every) - len(members),
-            n_no_logarithm=sum(run.no_logarithm for run in kept),
-            n_unplaced=sum(int(np.isnan(run.train_loss).sum()) for run in kept),
-            n_between=sum(run.between for run in kept),
+            Counter(
+                incomplete=len(group.incomplete),
+                diverged=sum(run.diverged for run in runs),
+                excluded=sum(run.excluded for run in runs),
+                unevaluated=len(every) - len(members),
+                unplaced=sum(int(np.isnan(run.train_loss).sum()) for run in kept),
+                no_logarithm=sum(run.no_logarithm for run in kept),
+                between=sum(run.between for run in kept),
+            ),
             pair_ids=tuple(str(run.metadata.get("pair_id", "")) for run in compress(members, used)),
             names=tuple(run.path.stem for run in compress(members, used)),
         )
@@ -80,6 +90,4 @@ class Side:
 
     def counts(self, suffix: str = "") -> dict[str, int]:
         """Return what was left out, as columns."""
-        told = ("incomplete", "diverged", "excluded", "unevaluated", "unplaced", "no_logarithm")
-        names = [f"n_{name}" for name in told]
-        return {name + suffix: getattr(self, name) for name in names}
+        return {f"n_{name}{suffix}": self.left_out[name] for name in LEFT_OUT}

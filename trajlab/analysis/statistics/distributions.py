@@ -15,8 +15,10 @@ def t_quantile(p: npt.ArrayLike, freedom: npt.ArrayLike) -> _Array:
     """Return where Student's distribution reaches a probability, ``scipy.stats.t.ppf``."""
     from scipy.special import stdtrit
 
-    # the sign is p's: at p = 0 the kernel gives the upper end
-    return _array(np.copysign(stdtrit(_array(freedom), _array(p)), _array(p) - 0.5))
+    p, freedom = _array(p), _array(freedom)
+    # at p = 0 and 1 the kernel gives the upper end, and NaN before SciPy 1.17
+    end = ((p == 0) | (p == 1)) & (freedom > 0)
+    return _array(np.where(end, np.copysign(np.inf, p - 0.5), stdtrit(freedom, p)))
 
 
 def t_tail(x: npt.ArrayLike, freedom: npt.ArrayLike) -> _Array:

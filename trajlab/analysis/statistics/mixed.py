@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from trajlab.analysis.statistics.distributions import t_quantile, t_tail
 from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.analysis.statistics.task_scores import TaskScores
 from trajlab.lazy import pd
 
 if TYPE_CHECKING:
@@ -53,13 +54,7 @@ class TaskMean:
     reason: str = ""
 
 
-def mean_over_tasks(
-    score: FloatArray,
-    task: npt.ArrayLike,
-    treated: npt.NDArray[np.bool_],
-    run: npt.ArrayLike,
-    confidence: float = 0.95,
-) -> TaskMean:
+def mean_over_tasks(scores: TaskScores, confidence: float = 0.95) -> TaskMean:
     """Estimate the mean effect over tasks by restricted maximum likelihood.
 
     score = task + treated · (mean effect + the task's own) + the run's own + residual; a run has a
@@ -68,14 +63,8 @@ def mean_over_tasks(
 
     Parameters
     ----------
-    score
-        (n,) finite, one a run and task, in one unit.
-    task
-        (n,) names.
-    treated
-        (n,) whether the run is of the group, not of the baseline.
-    run
-        (n,) names; scores of one name are of one network.
+    scores
+        Those of three or more tasks.
     confidence
         Coverage.
 
@@ -89,6 +78,7 @@ def mean_over_tasks(
     N. M. Laird, J. H. Ware (1982), Biometrics 38, 963-974; F. E. Satterthwaite (1946), Biometrics
     Bulletin 2, 110-114.
     """
+    score, task, treated, run = scores
     tasks, column = np.unique(np.asarray(task), return_inverse=True)
     names = tuple(str(name) for name in tasks)
     nothing = TaskMean(np.nan, np.nan, np.nan, np.nan, np.nan, np.full(len(names), np.nan), names)

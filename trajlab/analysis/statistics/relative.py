@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from trajlab.analysis.statistics.intervals import Difference, FloatArray, t_interval
+from trajlab.analysis.statistics.intervals import Difference, t_interval
+from trajlab.analysis.statistics.task_scores import TaskScores
 
 
-def mean_relative_change(
-    score: FloatArray,
-    task: npt.ArrayLike,
-    treated: npt.NDArray[np.bool_],
-    run: npt.ArrayLike,
-    confidence: float = 0.95,
-) -> Difference:
+def mean_relative_change(scores: TaskScores, confidence: float = 0.95) -> Difference:
     """Return Δm in percent: the mean over tasks of (score − baseline's) / |baseline's|.
 
     The interval is over runs, conditional on these tasks, by the delta method: each run adds what a
@@ -22,12 +16,10 @@ def mean_relative_change(
 
     Parameters
     ----------
-    score
-        (n,) finite, one a run and task; more is better.
-    task
-        (n,) names; a metric of a task counts as a task.
-    treated, run, confidence
-        As in :func:`trajlab.analysis.statistics.mixed.task_mean`.
+    scores
+        Scores of which more is better; a metric of a task counts as a task.
+    confidence
+        Coverage.
 
     Returns
     -------
@@ -40,6 +32,7 @@ def mean_relative_change(
     K.-K. Maninis, I. Radosavovic, I. Kokkinos, "Attentive Single-Tasking of Multiple Tasks", CVPR
     2019: Δm.
     """
+    score, task, treated, run = scores
     tasks, of_task = np.unique(np.asarray(task), return_inverse=True)
     runs, of_run = np.unique(np.asarray(run), return_inverse=True)
     cell = np.asarray(treated, np.intp), of_task

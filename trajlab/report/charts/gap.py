@@ -12,41 +12,30 @@ from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.interface.tables import records
 from trajlab.analysis.runs.recorded import is_quantity
 from trajlab.plots.gap import ends, vertical_range
-from trajlab.report.charts.base import (
-    ZERO,
-    ZOOM,
-    Panel,
-    Spec,
-    data,
-    figure,
-    labelled,
-    look,
-    panels,
-    tooltip,
-)
+from trajlab.report.charts import base
 
 _TOLD = ("gap", "low", "high")
 _DRAWN = (*_TOLD, "band_low", "band_high", "onset")
 
 
-def gap(result: Gap, places: Mapping[str, int]) -> list[Panel]:
+def gap(result: Gap, places: Mapping[str, int]) -> list[base.Panel]:
     """Return one panel a setting, task and metric."""
     keys = result.options.keys[1:]
-    curve = labelled(pd.concat([result.curve.dropna(subset=["gap"]), ends(result)]), keys)
-    summary = labelled(result.summary, keys)
+    curve = base.labelled(pd.concat([result.curve.dropna(subset=["gap"]), ends(result)]), keys)
+    summary = base.labelled(result.summary, keys)
     return [
         _panel(title, rows, summary, places, result.options.axis)
-        for title, rows in panels(curve, ("setting", "task", "metric"))
+        for title, rows in base.panels(curve, ("setting", "task", "metric"))
     ]
 
 
 def _panel(
     title: str, rows: pd.DataFrame, summary: pd.DataFrame, places: Mapping[str, int], axis: Axis
-) -> Panel:
-    style = look(rows["series"], places)
+) -> base.Panel:
+    style = base.look(rows["series"], places)
     matched = "train_loss" if axis == TRAINING_LOSS else re.sub(r"\W+", "_", axis.short)
     rows = rows.assign(**{matched: rows["at"]})
-    x: Spec = {"field": matched, "type": "quantitative"}
+    x: base.Spec = {"field": matched, "type": "quantitative"}
     x["scale"] = {"type": "log", "reverse": axis.is_loss, "nice": False}
     x["axis"] = {
         "title": f"{axis.name} (falls from left to right)" if axis.is_loss else axis.name,
@@ -55,19 +44,19 @@ def _panel(
     }
     score = rows["metric"].iloc[0]
     better = "up is larger" if is_quantity(score) else "up is better"
-    y: Spec = {"title": f"gap in {score} ({better})", "type": "quantitative"}
+    y: base.Spec = {"title": f"gap in {score} ({better})", "type": "quantitative"}
     y["scale"] = {"domain": vertical_range(rows)}
-    shade: Spec = {
+    shade: base.Spec = {
         "mark": {"type": "area", "aria": False, "clip": True},
         "encoding": {"x": x, "color": style.color},
     }
 
-    def band(low: str, high: str, opacity: float) -> Spec:
+    def band(low: str, high: str, opacity: float) -> base.Spec:
         edges = {"y": y | {"field": low}, "y2": {"field": high}}
         mark = shade["mark"] | {"opacity": opacity}
         return {"mark": mark, "encoding": shade["encoding"] | edges}
 
-    at: Spec = {"x": x, "y": y | {"field": "gap"}}
+    at: base.Spec = {"x": x, "y": y | {"field": "gap"}}
     line = {
         "mark": {"type": "line", "aria": False, "clip": True},
         "encoding": {**at, "color": style.color, "strokeDash": style.dash},
@@ -75,8 +64,8 @@ def _panel(
     points = {
         "mark": {"type": "point", "filled": True, "size": 45, "clip": True},
         "encoding": {**at, "color": style.color, "shape": style.shape}
-        | {"tooltip": tooltip("series", matched, *_TOLD)},
-        "params": [ZOOM],
+        | {"tooltip": base.tooltip("series", matched, *_TOLD)},
+        "params": [base.ZOOM],
     }
     onset = {
         "transform": [{"filter": "datum.onset"}],
@@ -84,9 +73,9 @@ def _panel(
         "encoding": points["encoding"],
     }
     bands = [band("band_low", "band_high", 0.08), band("low", "high", 0.18)]
-    shown = data(_with_onsets(rows, summary), ("series", matched, *_DRAWN))
-    drawn = figure(shown, _finding(rows, axis), layer=[ZERO, *bands, line, points, onset])
-    return Panel(title, drawn, style.names)
+    shown = base.data(_with_onsets(rows, summary), ("series", matched, *_DRAWN))
+    drawn = base.figure(shown, _finding(rows, axis), layer=[base.ZERO, *bands, line, points, onset])
+    return base.Panel(title, drawn, style.names)
 
 
 def _finding(rows: pd.DataFrame, axis: Axis) -> str:

