@@ -42,6 +42,12 @@ def label(run: Trajectory) -> str:
     return f"{name} {run.metadata.get('distribution', '')}".strip()
 
 
+def configuration(run: Trajectory) -> str:
+    """Return what a method's runs are told apart by, apart from the seed."""
+    names = ("weights", "alpha", "learning_rate", "weight_decay")
+    return json.dumps({name: run.metadata.get(name) for name in names})
+
+
 def points(found: Runs, selection: Selection, *, fresh: bool) -> pd.DataFrame:
     """Return a row a run and split, with a column a task; NaN where it diverged.
 
@@ -49,10 +55,7 @@ def points(found: Runs, selection: Selection, *, fresh: bool) -> pd.DataFrame:
     """
     rows = []
     for run in found:
-        own = {
-            k: run.metadata.get(k) for k in ("weights", "alpha", "learning_rate", "weight_decay")
-        }
-        head = {"method": label(run), "configuration": json.dumps(own), "fresh": str(fresh)}
+        head = {"method": label(run), "configuration": configuration(run), "fresh": str(fresh)}
         for split in (selection.split, "test"):
             values = dict(zip(run.tasks, reached(run, selection, split), strict=True))
             rows.append({**head, "seed": run.metadata["seed"], "split": split, **values})
@@ -207,19 +210,31 @@ def ranks(utility: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{BASE: 0.0}).rank(axis=1, ascending=False)
 
 
-def draw(found: Result, fresh: Runs, moved: pd.DataFrame, by_rate: pd.DataFrame, out: Path) -> None:
+def leading(found: Runs, selection: Selection) -> Runs:
+    """Return, of each adaptive method, the runs of the configuration best on validation."""
+    by_method: dict[str, dict[str, list[Trajectory]]] = {}
+    for run in found:
+        if label(run) in ADAPTIVE:
+            by_method.setdefault(label(run), {}).setdefault(configuration(run), []).append(run)
+
+    def score(runs: list[Trajectory]) -> float:
+        return float(np.mean([reached(run, selection, selection.split).mean() for run in runs]))
+
+    return Runs([run for own in by_method.values() for run in max(own.values(), key=score)])
+
+
+def draw(found: Result, lead: Runs, moved: pd.DataFrame, by_rate: pd.DataFrame, out: Path) -> None:
     """Draw fronts in training and on test, weights and their movement, and who is better where."""
     figure, axes = plt.subplots(2, 3, figsize=(15, 9), layout="constrained")
     plots.training_front(found, axes[0, 0])
     plots.front(found, axes[0, 1])
-    own = Runs([run for run in fresh if label(run) in ADAPTIVE])
-    plots.weighting(analysis.weighting(own, group_by=["method"]), axes[0, 2])
+    plots.weighting(analysis.weighting(lead, group_by=["method"]), axes[0, 2])
     for (method, rank), marker in zip(ranks(found.flips).items(), "os^DvP*X", strict=False):
         axes[1, 1].plot(rank.index, rank, marker=marker, ms=4, label=method)
     axes[1, 1].legend(fontsize=7)
     axes[1, 1].invert_yaxis()
     axes[1, 1].set(
-        xlabel=f"utility: weight of {fresh[0].tasks[0]}", ylabel="rank by utility on test"
+        xlabel=f"utility: weight of {lead[0].tasks[0]}", ylabel="rank by utility on test"
     )
     place = np.arange(len(moved))
     error = np.array([moved["mean"] - moved["low"], moved["high"] - moved["mean"]])
@@ -278,7 +293,7 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
         held.withhold(pd.DataFrame([{"claim": claim, "verdict": verdict, "effect": effect}]))
         for held, claim, verdict, effect in told
     ]
-    draw(found, fresh.runs, moved, by_rate, out)
+    draw(found, leading(fresh.runs, selection), moved, by_rate, out)
     return {
         "verdicts": pd.concat(verdicts, ignore_index=True),
         "points": found.points,

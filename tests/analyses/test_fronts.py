@@ -14,7 +14,10 @@ NAME = "fronts"
 WEIGHTS = [[0.2, 0.8], [0.5, 0.5], [0.8, 0.2]]
 STATIC = ", ".join(f'{{ name = "static", weights = {own} }}' for own in WEIGHTS)
 ADAPTIVE = ("gradnorm", "imtl", "mgda", "pcgrad")
-STAGES = "".join(f'[[stage]]\nname = "{m}"\nmethod = "{m}"\nseed = 100\n' for m in ADAPTIVE)
+STAGES = "".join(
+    f'[[stage]]\nname = "{m}"\nmethod = "{m}"\nlearning_rate = [0.1, 0.2]\nseed = 100\n'
+    for m in ADAPTIVE
+)
 STUDY = f"""{YEAST_PAIR}
 [[stage]]
 name = "scalarization"
@@ -42,6 +45,8 @@ def recorded(run: Run, lead: float, moving: float, slope: float) -> Recorded:
     weights = plan.options.get("weights", [0.5, 0.5])
     noise = 0.05 * (plan.seed % 3 - 1) * (1 if plan.method == "static" else -1)
     score = 80 + 10 * np.array(weights) + noise
+    if plan.learning_rate == 0.2:  # two points a front, whose runs differ in more than the seed
+        score += np.array([0.02, -0.02])
     if plan.method in ADAPTIVE:
         score += lead
     if plan.learning_rate in (0.01, 1.0):
@@ -96,7 +101,7 @@ def test_without_a_whole_front_there_is_one_sentence(evaluate: Evaluate) -> None
     assert found.code == 1
     assert "no seed is finished on every front" in found.said
     lacking = found.table("cost").set_index("stage").loc["mgda"]
-    assert lacking[["wanted", "finished"]].tolist() == [1, 0]
+    assert lacking[["wanted", "finished"]].tolist() == [2, 0]
 
 
 @pytest.mark.parametrize(
