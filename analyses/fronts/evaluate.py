@@ -15,6 +15,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from scipy import stats
 
 from trajlab import analysis, plots
@@ -33,6 +34,7 @@ FLOOR = 0.01  # a smaller share of the weights counts as this one, so that log w
 SMALL, DRAWS = 500, 200  # items of a small validation set, and how many are drawn
 NEGLIGIBLE = 0.1  # points of optimism
 LEVEL = 0.05
+MARGIN, WINDOW = 5, 20  # of a figure: points beside the runs, and steps of which one value is drawn
 NOT = "undecided"
 
 
@@ -227,11 +229,17 @@ def draw(found: Result, lead: Runs, moved: pd.DataFrame, by_rate: pd.DataFrame, 
     """Draw fronts in training and on test, weights and their movement, and who is better where."""
     figure, axes = plt.subplots(2, 3, figsize=(15, 9), layout="constrained")
     plots.training_front(found, axes[0, 0])
+    for axis, task in zip("xy", lead[0].tasks, strict=True):  # trials that collapsed lie beyond
+        axes[0, 0].set(**{f"{axis}lim": (found.points[task].min() - MARGIN, 100)})
     plots.front(found, axes[0, 1])
-    plots.weighting(analysis.weighting(lead, group_by=["method"]), axes[0, 2])
+    weights = analysis.weighting(lead, group_by=["method"]).weights
+    own = weights[weights["task"] == lead[0].tasks[0]]
+    steps = own["step"] // WINDOW * WINDOW
+    sns.lineplot(own, x=steps, y="share", hue="method", errorbar=("pi", 80), ax=axes[0, 2])
+    axes[0, 2].set(ylabel=f"share of {lead[0].tasks[0]}", title="weights, middle 80 % of steps")
     for (method, rank), marker in zip(ranks(found.flips).items(), "os^DvP*X", strict=False):
         axes[1, 1].plot(rank.index, rank, marker=marker, ms=4, label=method)
-    axes[1, 1].legend(fontsize=7)
+    axes[1, 1].legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=4)
     axes[1, 1].invert_yaxis()
     axes[1, 1].set(
         xlabel=f"utility: weight of {lead[0].tasks[0]}", ylabel="rank by utility on test"
@@ -285,7 +293,7 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
     both = rates if rates.seeds * fresh.wanted < fresh.seeds * rates.wanted else fresh
     told = [
         (fresh, "C10", beyond(distances, len(others)), distances["signed_distance"].max()),
-        (fresh, "C12", still(moved), moved["mean"].max()),
+        (fresh, "C12", still(moved), moved["mean"][moved["method"].isin(ADAPTIVE)].max()),
         (both, "C14", flips(utility, by_rate), float(found.flips["flips"].sum())),
         (fresh, "C15", optimistic(seen.iloc[0]), seen["mean"][0]),
     ]
