@@ -229,8 +229,9 @@ def draw(found: Result, lead: Runs, moved: pd.DataFrame, by_rate: pd.DataFrame, 
     """Draw fronts in training and on test, weights and their movement, and who is better where."""
     figure, axes = plt.subplots(2, 3, figsize=(15, 9), layout="constrained")
     plots.training_front(found, axes[0, 0])
-    for axis, task in zip("xy", lead[0].tasks, strict=True):  # trials that collapsed lie beyond
-        axes[0, 0].set(**{f"{axis}lim": (found.points[task].min() - MARGIN, 100)})
+    one, other = (found.points[task].min() - MARGIN for task in lead[0].tasks)
+    axes[0, 0].set_xlim(left=one)  # trials that collapsed lie beyond
+    axes[0, 0].set_ylim(bottom=other)
     plots.front(found, axes[0, 1])
     weights = analysis.weighting(lead, group_by=["method"]).weights
     own = weights[weights["task"] == lead[0].tasks[0]]

@@ -98,7 +98,7 @@ def test_all_parameters_are_in_scope_if_asked_for(
     assert table.attributes["scope"] == "all"
     assert table.attributes["complete"] == (layers is None)
     assert table["layer"].tolist() == (layers or ["trunk.0", "trunk.2", "left", "right"])
-    assert np.allclose(table["gram"].sum(1), torch.stack(expected), rtol=1e-10, atol=0)
+    assert np.allclose(table["gram"].sum(1), torch.stack(expected).detach(), rtol=1e-10, atol=0)
     assert "gradients" not in Trajectory(path).tables
 
 
