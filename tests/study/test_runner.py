@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -221,7 +222,9 @@ def test_a_study_that_is_stopped_and_then_killed_ends_as_if_it_had_not_been(stud
 def _ended(made: Study, kind: signal.Signals, when: Callable[[], bool]) -> tuple[int, str]:
     """Run a study until it is time to end it; return its exit status and what it said."""
     command = [sys.executable, "-m", "trajlab", "study", "run", str(made.file), "--workers", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # where a shell runs the tests in the background, they and their children ignore Ctrl-C
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     deadline = time.monotonic() + 120
     while not when():
         assert time.monotonic() < deadline
