@@ -255,6 +255,8 @@ def draw(found: Result, lead: Runs, moved: pd.DataFrame, by_rate: pd.DataFrame, 
         axes[1, 2].fill_between(own["learning_rate"], own["low"], own["high"], alpha=0.3)
         axes[1, 2].plot(own["learning_rate"], own["mean"], "o-", ms=3, label=f"{one} above {other}")
         axes[1, 2].legend(fontsize=7)
+    if by_rate["mean"].notna().any():  # intervals of three seeds, Bonferroni's, lie far beyond
+        axes[1, 2].set_ylim(by_rate["mean"].min() - MARGIN, by_rate["mean"].max() + MARGIN)
     axes[1, 2].axhline(0, color="k", lw=1)
     axes[1, 2].set(xscale="log", xlabel="learning rate", ylabel="points of mean accuracy")
     figure.savefig(out / "fronts.png", dpi=120)
