@@ -6,10 +6,10 @@ from torch import Tensor
 
 from tests.measure.gram.readable import readable
 from tests.zoo import build
-from trajlab.measure.gram.blocks import GradientBlock
+from trajlab.measure.gram.blocks import Block, GradientBlock, LinearBlock
 from trajlab.measure.gram.formulas import choose_blocks
 from trajlab.measure.gram.layer_sums import TaskGram
-from trajlab.measure.gram.projection import Projection
+from trajlab.measure.gram.projection import ProjectedBlock, Projection
 from trajlab.measure.gram.task_gram import task_gram
 from trajlab.measure.graph import Graph
 from trajlab.measure.layers import group_by_layer
@@ -50,6 +50,26 @@ def test_packed_operands_are_not_unpacked_for_a_formula() -> None:
     blocks = choose_blocks(layers, model.shared(), Graph(losses), 3)
     assert not unpacked
     assert all(isinstance(block, GradientBlock) for block in blocks)
+
+
+@pytest.mark.parametrize(
+    ("rows", "inputs", "outputs", "formula"),
+    [  # multiplications of two tasks: by a kernel of rows, by weight gradients, by two columns
+        (2, 100, 100, LinearBlock),  # 2,000, 80,000, 2,000
+        (3, 100, 100, ProjectedBlock),  # 3,900, 100,000, 2,600
+        (100, 4, 1, GradientBlock),  # 60,400, 816, 1,208
+        (100, 4, 2, ProjectedBlock),  # 80,800, 1,632, 1,616
+    ],
+)
+def test_a_product_goes_by_the_cheapest_of_three(
+    rows: int, inputs: int, outputs: int, formula: type[Block]
+) -> None:
+    weight = torch.randn(inputs, outputs, requires_grad=True)
+    z = torch.randn(rows, inputs) @ weight
+    drawn = Projection(2, torch.Generator())
+    graph = Graph([z.sin().sum(), z.cos().sum()])
+    (block,) = choose_blocks({"a": ["w"]}, {"w": weight}, graph, 2, projection=drawn)
+    assert type(block) is formula
 
 
 def by_gradients(losses: list[Tensor], parameters: dict[str, Tensor]) -> Tensor:
