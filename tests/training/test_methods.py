@@ -84,6 +84,7 @@ ROWS = torch.tensor([[1.0, 0.0, 2.0], [-1.0, 3.0, 0.0], [0.5, 1.0, 1.0]], dtype=
         ("uniform", {}, [1, 1, 1]),
         ("uniform", {"C": "K"}, [1 / 3] * 3),
         ("static", {"weights": [0.2, 0.3, 0.5]}, [0.2, 0.3, 0.5]),
+        ("static", {"weights": [0, 2, 0.5]}, [0, 2, 0.5]),  # taken as they are
         ("dwa", {}, [1, 1, 1]),
         ("gradnorm", {}, [1, 1, 1]),
         ("uncertainty", {}, [1, 1, 1]),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from trajlab import load
 from trajlab.errors import TrajlabError
+from trajlab.record.probes import FisherTrace, GradientNoise, Probe
 from trajlab.training import Plan, train
 from trajlab.training.batches import Batches
 from trajlab.training.compute import first_batches
@@ -17,6 +18,7 @@ from trajlab.training.data import DataSet, read_idx
 from trajlab.training.evaluation import evaluate
 from trajlab.training.metrics import mean
 from trajlab.training.setting import MultiTaskModel, Problem, Task
+from trajlab.training.settings import setting
 from trajlab.training.settings.digits import digits
 from trajlab.training.trainer import Trainer
 
@@ -206,3 +208,42 @@ def test_a_data_set_is_found_where_all_its_files_are(
     (tmp_path / "given" / "a.gz").touch()
     assert data.file("a.gz", tmp_path / "given") == tmp_path / "given" / "a.gz"
     assert data.file("a.gz") == tmp_path / "home" / "set" / "a"
+
+
+def test_a_run_has_the_probes_metadata_and_directions_that_it_was_given(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRAJLAB_DATA")
+    exam = setting("exam")
+    plan = Plan(exam, "school1+school2", "uniform", 0, 2, 6, 0.05, 0.0, options={"C": "K"})
+    ended: list[int] = []
+
+    def probes(problem: Problem) -> list[Probe]:
+        sample = {name: [{name: task.splits["train"]}] for name, task in problem.tasks.items()}
+        return [GradientNoise("epoch", sample), FisherTrace("epoch", sample)]
+
+    path = train(
+        plan,
+        tmp_path / "run.h5",
+        probes=probes,
+        on_epoch=ended.append,
+        root=data / "exam",  # which is found nowhere else
+        metadata={"own": 7, "seed": 5},
+    )
+    (run,) = load(path)
+    assert ended == [1, 2]
+    assert run.tasks == ["school1", "school2"]
+    told = {"own": 7, "seed": 5, "setting": "exam", "C": "K", "batch_size": 6}
+    assert told.items() <= run.metadata.items()
+    assert all(name.startswith("trunk.") for name in run.shared)
+    assert run.table("losses")["learning_rate"].tolist() == [0.05] * 4
+    assert run.table("losses")["weight"].tolist() == [[0.5, 0.5]] * 4
+    for name in ("noise", "fisher"):
+        table = run.table(name)
+        assert table["step"].tolist() == [0, 2, 4]
+        assert set(table["reason"].ravel()) == {""}
+    assert run.table("fisher").attributes["likelihood"] == ["Gaussian"] * 2
+    for split in ("train", "validation", "test"):
+        table = run.table(f"evaluations/{split}")
+        assert table["epoch"].tolist() == [0, 1, 2]
+        assert table.column_attributes("mae")["higher_is_better"] is False
