@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from tests.models import TwoHeads
 from tests.record.loops import TASKS, batches, recorder_of
-from trajlab import probes
+from trajlab import TrajlabError, probes
 from trajlab.measure.curvature.density import spectral_density
 from trajlab.measure.curvature.sharpness import average_sharpness, sharpness
 from trajlab.measure.curvature.top_eigenvalue import top_eigenvalue
@@ -237,3 +237,60 @@ def test_the_light_set_measures_often_at_first_and_rarely_after(
         due = [step for step in range(305) if probe.schedule.due(step, False)]
         assert due == [0, 1, 2, 5, 10, 22, 46, 100, 200, 300]
     assert [type(probe).__name__ for probe in probes.light()] == ["TaskGradients", "Parameters"]
+
+
+@pytest.mark.parametrize(
+    ("make", "least", "wrong", "sentence"),
+    [
+        (lambda n: probes.GradientNoise(1, DATA, population=n), 1, 0, "GradientNoise: population"),
+        (lambda n: probes.Sharpness(1, DATA, iterations=n), 1, 0, "Sharpness: iterations"),
+        (lambda n: probes.Sharpness(1, DATA, rho=[n]), 1e-9, 0.0, "Sharpness: rho"),
+        (lambda n: probes.Sharpness(1, DATA, rho=[1, n]), 2, 1, "has a number twice"),
+        (lambda n: probes.Sharpness(1, DATA, chance={"left": n}), np.inf, np.nan, "at chance"),
+        (lambda n: probes.HessianTop(1, DATA, trace_probes=n), 2, 1, "has no scatter"),
+        (lambda n: probes.HessianTop(1, DATA, trace_probes=n), 0, -1, "HessianTop: trace_probes"),
+        (lambda n: probes.HessianDensity(1, DATA, runs=n), 1, 0, "HessianDensity: runs"),
+        (lambda n: probes.HessianDensity(1, DATA, nodes=n), 1, 0, "HessianDensity: nodes"),
+        (lambda n: probes.TaskAffinity(1, DATA, learning_rate=n), 1e-9, 0, "TaskAffinity: learn"),
+        (lambda n: probes.ExampleConflict(1, DATA, sizes=[n]), 1, 0, "ExampleConflict: sizes"),
+        (lambda n: probes.GradientSketch(size=n), 1, 0, "GradientSketch: size"),
+        (lambda n: probes.GradientSketch(seed=n), 0, -1, "GradientSketch: seed"),
+        (lambda n: probes.TaskGradients(size=n), 2, 1, "TaskGradients: size"),
+        (lambda n: probes.TaskGradients(memory=n), 0, -1, "TaskGradients: memory"),
+        (lambda n: probes.TaskGradients(seed=n), 0, -1, "TaskGradients: seed"),
+        (lambda s: probes.TaskGradients(scope=s), "all", "heads", "is unknown; use one of"),
+        (lambda s: probes.TaskGradients(scope=s, layers=["a"]), "all", "representation", "layers="),
+        (lambda s: probes.TaskGradients(scope=s, update=True), "parameters", "all", "scope='par"),
+        (lambda n: probes.FisherTrace(1, DATA, seed=n), 2**32 - 1, 2**32, "FisherTrace: seed"),
+        (lambda d: probes.FisherTrace(1, d), DATA, None, "measures on data of its own"),
+        (lambda d: probes.FisherTrace(1, d), DATA, "file", "holds no batches"),
+        (lambda d: probes.FisherTrace(1, d), DATA, 3, "holds no batches"),
+        (lambda s: probes.Parameters(start=s), {}, [], "start=.* is a list; give the weights"),
+    ],
+)
+def test_an_option_is_checked_where_it_is_given(
+    make: Any, least: Any, wrong: Any, sentence: str
+) -> None:
+    assert isinstance(make(least), probes.Probe)
+    with pytest.raises(TrajlabError, match=sentence):
+        make(wrong)
+
+
+def test_what_a_probe_lacks_is_told_when_the_recorder_is_made(path: Path, model: TwoHeads) -> None:
+    for number, enough in ((2, False), (3, True)):
+        own = path.with_name(f"{number}.h5")
+        if enough:
+            record(own, model, probes.GradientSimilarity(1, DATA[:number]))
+            continue
+        with pytest.raises(TrajlabError, match="data= holds 2 of task 'left'; give 3 or more"):
+            record(own, model, probes.GradientSimilarity(1, DATA[:number]))
+        assert not own.exists()
+    for probe, sentence in (
+        (probes.Sharpness(1, DATA, chance={"left": 1.0}), "chance= lacks task 'right'"),
+        (probes.FisherTrace(1, {"top": DATA}), "batches of task 'top', which is not declared"),
+        (probes.FisherTrace(1, []), "holds no batch; give a loader"),
+        (probes.FisherTrace(1, {"left": [], "right": []}), "holds no batch; give a loader"),
+    ):
+        with pytest.raises(TrajlabError, match=sentence):
+            record(path, model, probe)
+    record(path, model, probes.FisherTrace(1, {"left": [], "right": DATA}))
