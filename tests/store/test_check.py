@@ -369,3 +369,31 @@ def test_labels_that_no_column_uses_are_no_difference(tmp_path):
     writer.append("t", {"step": 0, "x": 1.0})
     writer.close()
     assert check(path).problems == ()
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_the_finite_share_of_each_column_is_told(tmp_path, close):
+    table = Table(
+        "t",
+        (
+            Column("x", ("step", "task")),
+            Column("n", dtype="int64"),
+            Column("why", dtype="str"),
+            Column("never"),
+        ),
+        {"task": ["a", "b"]},
+    )
+    nan, inf = float("nan"), float("inf")
+    flushes = [
+        {"t": {"step": 0, "x": [1.0, nan], "n": 3, "why": "a"}},
+        {"t": {"step": 1, "x": [inf, 2.0]}},
+        {"t": {"step": 2, "x": [3.0, 4.0], "n": 1}},
+        {"t": {"step": 3}},
+    ]
+    found = check(write(tmp_path / "run.h5", ["a", "b"], [table], flushes, close=close))
+    assert found.problems == ()
+    columns = found.columns.set_index("column")
+    assert columns["table"].tolist() == ["t"] * 4
+    assert columns["rows"].tolist() == [4] * 4
+    assert columns["finite"].drop("why").to_dict() == {"x": 4 / 8, "n": 1.0, "never": 0.0}
+    assert np.isnan(columns.loc["why", "finite"])
