@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.record.loops import TASKS, batches, losses
 from trajlab import TrajlabError
 from trajlab.record.failures import Failures
 from trajlab.record.integrations.session import Session
-from trajlab.record.sinks import Mirror, Sink
+from trajlab.record.sinks import Mirror, Sink, WandB
 from trajlab.store import Column, Table, Trajectory, standard
 
 
@@ -143,3 +144,17 @@ def test_a_mirror_has_each_number_by_name_and_no_other(caplog: pytest.LogCapture
     assert not other.closed
     assert "could not write to Kept: OSError: no network" in caplog.text
     assert "this sink gets no more; the trajectory file goes on" in caplog.text
+
+
+def test_weights_and_biases_counts_by_our_steps() -> None:
+    calls: list[Any] = []
+    run = SimpleNamespace(
+        define_metric=lambda *names, **how: calls.append((names, how)), log=calls.append
+    )
+    sink = WandB(run)
+    sink.write(7, {"test/left/loss": 0.5})
+    sink.close()
+    assert calls == [
+        (("*",), {"step_metric": "trajlab_step"}),
+        {"trajlab_step": 7, "test/left/loss": 0.5},
+    ]

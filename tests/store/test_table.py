@@ -250,3 +250,37 @@ def test_matrices_are_read_a_few_at_a_time_and_left_out_between(tmp_path):
     run = Trajectory(writer.path)
     np.testing.assert_array_equal(run.gram(), grams.sum(1))
     np.testing.assert_array_equal(run.gram(every=3), grams[::3].sum(1))
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_single_precision_ends_at_its_largest_number_and_holds_infinities(tmp_path, close):
+    largest = float(np.finfo(np.float32).max)
+    writer = Writer(tmp_path / "run.h5", TASKS)
+    writer.declare(Table("t", (Column("x", dtype="float32"),)))
+    held = [largest, -largest, np.inf, -np.inf]
+    for step, value in enumerate(held):
+        writer.append("t", {"step": step, "x": value})
+    with pytest.raises(TrajlabError, match="it is too large for float32"):
+        writer.append("t", {"step": 9, "x": largest * (1 + 1e-9)})
+    writer.flush()
+    if close:
+        writer.close()
+    assert Trajectory(writer.path).table("t")["x"].tolist() == held
+    if not close:
+        writer.close()
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_rows_of_texts_over_no_labels_are_rows(tmp_path, close):
+    writer = Writer(tmp_path / "run.h5", TASKS)
+    writer.declare(Table("t", (Column("why", ("step", "layer"), "str"),), {"layer": []}))
+    for step in range(3):
+        writer.append("t", {"step": step, "why": np.empty(0, object)})
+    writer.flush()
+    if close:
+        writer.close()
+    table = Trajectory(writer.path).table("t")
+    assert table["why"].shape == (3, 0)
+    assert table["step"].tolist() == [0, 1, 2]
+    if not close:
+        writer.close()
