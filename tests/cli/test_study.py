@@ -103,9 +103,12 @@ class Trained:
     def __init__(self, *failures: str, stopped: bool = False) -> None:
         self.failures, self.stopped = failures, stopped
         self.asked: dict[str, Any] = {}
+        self.pace = math.nan
 
     def __call__(self, study: Any, engine: Any, progress: Any, *, retry: bool) -> None:
         self.asked = {"runs": study.runs, "engine": engine, "retry": retry}
+        (drawn,) = progress._bar.tasks
+        self.pace = drawn.fields["pace"]
         for sentence in self.failures:
             progress.failed(of_stage(study.file)[0], sentence)
         if self.stopped:
@@ -149,6 +152,23 @@ def test_retry_another_folder_and_a_cluster_are_passed_on(
     other = file.parent / "other"
     trajlab("study", "run", file, "--retry", "--runs", other, "--dask", "tcp://here:1")
     assert made.asked == {"runs": other, "engine": ("cluster", "tcp://here:1"), "retry": True}
+
+
+def test_the_time_left_goes_by_a_pass_of_each_worker(
+    trajlab: Trajlab, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Trained()
+    monkeypatch.setattr(runner, "train", made)
+    monkeypatch.setattr(runner, "cluster", lambda address: None)
+    monkeypatch.setattr(status, "measured", lambda study: {"digits": 3.0})
+    trajlab("study", "run", file, "--workers", 4)
+    assert made.pace == pytest.approx(3.0 / 4)
+    trajlab("study", "run", file, "--dask", "tcp://here:1")
+    assert math.isnan(made.pace)  # it is not known how many it has
+    nothing = status.Outlook(wanted=0, left=0, open=[], known=True)
+    monkeypatch.setattr(status, "outlook", lambda study: nothing)
+    assert trajlab("study", "run", file, "--workers", 4).exit_code == 0
+    assert math.isnan(made.pace)
 
 
 def left(shown: Any) -> str:

@@ -260,8 +260,9 @@ def test_single_precision_ends_at_its_largest_number_and_holds_infinities(tmp_pa
     held = [largest, -largest, np.inf, -np.inf]
     for step, value in enumerate(held):
         writer.append("t", {"step": step, "x": value})
-    with pytest.raises(TrajlabError, match="it is too large for float32"):
-        writer.append("t", {"step": 9, "x": largest * (1 + 1e-9)})
+    for beyond in (largest * (1 + 1e-9), -largest * (1 + 1e-9)):
+        with pytest.raises(TrajlabError, match="it is too large for float32"):
+            writer.append("t", {"step": 9, "x": beyond})
     writer.flush()
     if close:
         writer.close()
@@ -271,16 +272,19 @@ def test_single_precision_ends_at_its_largest_number_and_holds_infinities(tmp_pa
 
 
 @pytest.mark.parametrize("close", [False, True])
-def test_rows_of_texts_over_no_labels_are_rows(tmp_path, close):
+@pytest.mark.parametrize("labels", [0, 1, 2])
+def test_rows_of_texts_over_no_labels_or_one_are_rows(tmp_path, labels, close):
     writer = Writer(tmp_path / "run.h5", TASKS)
-    writer.declare(Table("t", (Column("why", ("step", "layer"), "str"),), {"layer": []}))
-    for step in range(3):
-        writer.append("t", {"step": step, "why": np.empty(0, object)})
+    axis = {"layer": range(labels)}
+    writer.declare(Table("t", (Column("why", ("step", "layer"), "str"),), axis))
+    texts = np.array([["a", "b"], ["", "c"], ["d", ""]], object)[:, :labels]
+    for step, row in enumerate(texts):
+        writer.append("t", {"step": step, "why": row})
     writer.flush()
     if close:
         writer.close()
     table = Trajectory(writer.path).table("t")
-    assert table["why"].shape == (3, 0)
+    assert table["why"].tolist() == texts.tolist()
     assert table["step"].tolist() == [0, 1, 2]
     if not close:
         writer.close()
