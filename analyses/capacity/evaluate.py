@@ -2,7 +2,7 @@
 
 C16: compute is better spent on a larger network whose tasks have given weights than on an
 optimizer of the tasks' gradients. Fronts are compared where all runs have spent as many
-floating-point operations, or seconds of a processor, as the run that spent the least.
+floating-point operations, or seconds of a processor, as the trial that spent the least.
 
 Each task's accuracy is an objective, at the evaluation where their mean is best on validation.
 """
@@ -28,7 +28,7 @@ BUDGETS: tuple[Budget, ...] = ("flops", "seconds")
 LARGER = ("deep", "wide")  # networks with the depth or the width of two
 OPTIMIZERS = ("mgda", "pcgrad", "imtl", "gradnorm")
 LEVEL = 0.05
-COLUMNS = ["network", "optimizer", "budget", "spent", "ahead", "low", "high", "n_points"]
+COLUMNS = ["network", "optimizer", "budget", "spent", "ahead", "low", "high", "n_points", "left"]
 _DEEP, _WIDE = 2, 2.0
 
 
@@ -77,18 +77,18 @@ def ahead(larger: Configurations, other: Configurations, level: float) -> dict[s
 
     The mean over its points of what every task could gain; one way, for a front that reaches to
     further trade-offs than an optimizer's few points is not better for that. The interval resamples
-    seeds within configurations.
+    seeds within configurations. Beside it stands how many chosen configurations were not run again.
     """
     sides = other.front(), larger.front()
-    nothing = {"ahead": np.nan, "low": np.nan, "high": np.nan}
+    told = {"n_points": len(sides[0]), "left": other.left + larger.left}
     if not all(sides) or not all(any(len(runs) > 1 for runs in side) for side in sides):
-        return {**nothing, "n_points": len(sides[0])}
+        return {"ahead": np.nan, "low": np.nan, "high": np.nan, **told}
     means = [np.stack([runs.mean(axis=0) for runs in side]) for side in sides]
     found = -float(signed_distance(*means).mean())
     drawn = [resampled_means(side, seed=number) for number, side in enumerate(sides)]
     spread = -signed_distance(*drawn).mean(axis=-1)
     low, high = np.quantile(spread - spread.mean(), [level / 2, 1 - level / 2])
-    return {"ahead": found, "low": found + low, "high": found + high, "n_points": len(sides[0])}
+    return {"ahead": found, "low": found + low, "high": found + high, **told}
 
 
 def distances(tried: Runs, fresh: Runs, selection: Selection, budget: Budget) -> pd.DataFrame:
@@ -96,7 +96,7 @@ def distances(tried: Runs, fresh: Runs, selection: Selection, budget: Budget) ->
 
     Intervals are adjusted over the optimizers by Bonferroni.
     """
-    most = smallest([*tried, *fresh], budget)
+    most = smallest(tried, budget)  # as the study chose what to run again
     on, measured = (
         points(found, selection, budget, most, fresh=found is fresh) for found in (tried, fresh)
     )
@@ -129,9 +129,10 @@ def pays(rows: pd.DataFrame) -> str:
     """Return C16's verdict from the distances of one network at one budget.
 
     Supported: every optimizer's points surely lie inside its front. Not supported: those of one
-    surely lie beyond it. An optimizer without a distance leaves it undecided.
+    surely lie beyond it. An optimizer without a distance leaves it undecided, and so does a chosen
+    configuration that was not run again: its point would move a front.
     """
-    if len(rows) == 0:
+    if len(rows) == 0 or rows["left"].any():
         return "undecided"
     if (rows["high"] < 0).any():
         return "not supported"

@@ -116,7 +116,11 @@ def test_intervals_on_either_side_of_the_rule(
     ends: list[tuple[float, float]], verdict: str
 ) -> None:
     rows = pd.DataFrame(ends, columns=["low", "high"]).assign(optimizer=OPTIMIZERS[: len(ends)])
-    assert module(NAME).pays(rows) == verdict
+    assert module(NAME).pays(rows.assign(left=0)) == verdict
+    if ends:
+        one = rows.assign(left=0)
+        one.loc[0, "left"] = 1
+        assert module(NAME).pays(one) == "undecided"
 
 
 def test_a_missing_seed_withholds_the_verdict(evaluate: Evaluate) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trajlab.errors import TrajlabError
-from trajlab.store import Column, Writer
+from trajlab.store import Column, Table, Writer
 from trajlab.store.schema import standard
 from trajlab.study.file import Study
 from trajlab.study.fronts import chosen, reached
@@ -54,6 +54,24 @@ def write(run: Run, loss: float = 0.1) -> None:
                 f"evaluations/{split}",
                 {"step": step, "epoch": step, **row, "accuracy": accuracy - below - off},
             )
+    writer.close("complete")
+
+
+def spend(run: Run, accuracy: tuple[int, ...], flops: float) -> None:
+    """Both tasks have one accuracy; every step takes as many operations."""
+    run.folder.mkdir(exist_ok=True)
+    tasks = list(run.plan.setting.tasks(run.plan.condition))
+    writer = Writer(run.path, tasks, metadata=run.plan.metadata)
+    for split in ("train", "validation"):
+        table = standard(f"evaluations/{split}", task=tasks)
+        extra = Column("accuracy", ("step", "task"), attributes={"higher_is_better": True})
+        writer.declare(replace(table, columns=(*table.columns, extra)))
+        for step, value in enumerate(accuracy):
+            told = {"loss": np.ones(len(tasks)), "accuracy": np.full(len(tasks), float(value))}
+            writer.append(f"evaluations/{split}", {"step": step, "epoch": step, **told})
+    writer.declare(Table("compute", (Column("flops"), Column("seconds"))))
+    for step in range(1, len(accuracy)):
+        writer.append("compute", {"step": step, "flops": flops * step, "seconds": float(step)})
     writer.close("complete")
 
 
@@ -118,3 +136,41 @@ def test_runs_of_different_tasks_have_no_front(study: Make) -> None:
             run.train()
     with pytest.raises(TrajlabError, match="stage 'a' has runs of different tasks"):
         runs(made, made.stages[1])
+
+
+@pytest.mark.parametrize(
+    ("cost", "budget", "taken"),
+    [
+        (3.0, '"flops"', [0.1, 0.2]),  # two of its steps cost as much as three of the cheap one
+        (3.1, '"flops"', [0.1, 0.3]),
+        (3.1, '"whole"', [0.1, 0.2]),
+        (3.1, '["whole", "flops"]', [0.1, 0.2, 0.3]),
+    ],
+)
+def test_a_front_at_equal_compute_is_read_within_what_the_cheapest_spent(
+    study: Make, cost: float, budget: str, taken: list[float]
+) -> None:
+    made = study(
+        "[[stage]]\nname = 'cheap'\nlearning_rate = 0.1\n[[stage]]\nname = 'dear'\n"
+        "learning_rate = [0.2, 0.3]\n"
+        f"[[stage]]\nfront = ['cheap', 'dear']\nbudget = {budget}\nseed = 3\n"
+    )
+    accuracy = {0.1: (0, 70, 70, 70), 0.2: (0, 60, 80, 90), 0.3: (0, 70, 75, 89)}
+    for run in [run for stage in made.stages[:2] for run in runs(made, stage) or []]:
+        rate = run.plan.learning_rate
+        spend(run, accuracy[rate], 2.0 if rate == 0.1 else cost)
+    again = runs(made, made.stages[2]) or []
+    assert [run.plan.learning_rate for run in again] == taken
+
+
+def test_a_budget_that_was_not_recorded_or_means_nothing_is_told(study: Make) -> None:
+    text = GRID.replace('front = "tried",', 'front = "tried", budget = "flops",')
+    made = study(text)
+    for run in runs(made, made.stages[0]) or []:
+        write(run)
+    with pytest.raises(TrajlabError, match="did not record what it spent"):
+        runs(made, made.stages[1])
+    with pytest.raises(TrajlabError, match="'watts' in budget of stage 'again'"):
+        study(text.replace("flops", "watts"))
+    with pytest.raises(TrajlabError, match=r"'budget' in stage 'once more' .* is unknown"):
+        study(GRID.replace('best = "tried",', 'best = "tried", budget = "flops",'))

@@ -4,8 +4,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from trajlab.analysis.front.budget import Budget
 from trajlab.errors import TrajlabError
 from trajlab.study import recorded
 from trajlab.study.grid import Stage
@@ -114,7 +115,11 @@ def _again(
 ) -> Stage:
     """Read a stage that trains what earlier ones are chosen for again, with fresh seeds."""
     way = "front" if "front" in table else "best"
-    check_keys(table, ["name", "record", way, "seed"], f"{where}, which trains {way} again,")
+    own = ["name", "record", way, "seed", *(["budget"] if way == "front" else [])]
+    check_keys(table, own, f"{where}, which trains {way} again,")
+    budgets = table.get("budget", "whole")
+    budgets = budgets if isinstance(budgets, list) else [budgets]
+    check_keys(budgets, get_args(Budget), f"budget of {where}")
     known = {stage.name: stage for stage in stages}
     names = table[way] if isinstance(table[way], list) else [table[way]]
     check_keys(names, known, f"{way} of {where} (stages before it)")
@@ -132,6 +137,7 @@ def _again(
         {"seed": seeds, "record": [record]},
         tuple(known[name] for name in names),
         way == "front",
+        tuple(budgets),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from trajlab.analysis.front.budget import Budget, affordable
 from trajlab.analysis.front.pareto import non_dominated
 from trajlab.analysis.runs.recorded import higher_is_better
 from trajlab.analysis.statistics.intervals import FloatArray
@@ -18,7 +19,13 @@ from trajlab.study.run import Run
 Configuration = Mapping[str, Any]
 
 
-def on_front(stage: Stage, tried: Sequence[Run], selection: Selection) -> list[Configuration]:
+def on_front(
+    stage: Stage,
+    tried: Sequence[Run],
+    selection: Selection,
+    budget: Budget = "whole",
+    most: float = np.inf,
+) -> list[Configuration]:
     """Return the configurations on a stage's front, each once, whatever their seed.
 
     The objectives are the tasks; a configuration has the mean over its seeds. One of whose runs
@@ -32,13 +39,15 @@ def on_front(stage: Stage, tried: Sequence[Run], selection: Selection) -> list[C
         Its runs, finished or failed.
     selection
         The metric, and the split.
+    budget, most
+        A unit, and how much of it had been spent by the last evaluation that counts.
 
     Raises
     ------
     TrajlabError
-        If the runs have different tasks, or none is left.
+        If the runs have different tasks, none is left, or one did not record what it spent.
     """
-    means = _means(stage, tried, selection)
+    means = _means(stage, tried, selection, budget, most)
     kept = non_dominated(np.array([mean for _, mean in means]))
     return [own for (own, _), taken in zip(means, kept, strict=True) if taken]
 
@@ -48,12 +57,12 @@ def best_of(stage: Stage, tried: Sequence[Run], selection: Selection) -> list[Co
 
     Parameters and errors are those of `on_front`.
     """
-    means = _means(stage, tried, selection)
+    means = _means(stage, tried, selection, "whole", np.inf)
     return [max(means, key=lambda pair: float(pair[1].mean()))[0]]
 
 
 def _means(
-    stage: Stage, tried: Sequence[Run], selection: Selection
+    stage: Stage, tried: Sequence[Run], selection: Selection, budget: Budget, most: float
 ) -> list[tuple[Configuration, FloatArray]]:
     """Return each configuration's scores (task,), where none of its runs diverged or failed."""
     scores: dict[str, list[FloatArray]] = {}
@@ -66,7 +75,7 @@ def _means(
             failed.add(key)
             continue
         first.setdefault(key, run.configuration)
-        scores.setdefault(key, []).append(chosen(trajectory, selection)[1])
+        scores.setdefault(key, []).append(chosen(trajectory, selection, budget, most)[1])
     if len({len(own) for listed in scores.values() for own in listed}) > 1:
         raise TrajlabError(
             f"stage {stage.name!r} has runs of different tasks, which cannot be compared; give "
@@ -82,7 +91,9 @@ def _means(
     return measured
 
 
-def chosen(run: Trajectory, selection: Selection) -> tuple[int, FloatArray]:
+def chosen(
+    run: Trajectory, selection: Selection, budget: Budget = "whole", most: float = np.inf
+) -> tuple[int, FloatArray]:
     """Return the evaluation with the best mean over tasks, and each task's score there.
 
     Parameters
@@ -91,6 +102,8 @@ def chosen(run: Trajectory, selection: Selection) -> tuple[int, FloatArray]:
         A finished run.
     selection
         The metric, and the split.
+    budget, most
+        A unit, and how much of it had been spent by the last evaluation that counts.
 
     Returns
     -------
@@ -101,7 +114,8 @@ def chosen(run: Trajectory, selection: Selection) -> tuple[int, FloatArray]:
     table = run.table(f"evaluations/{selection.split}")
     higher = higher_is_better(run, selection.split, selection.metric)
     values = np.asarray(table[selection.metric], float) * (1 if higher else -1)
-    mean = values.mean(1)
+    paid = affordable(run, np.asarray(table["step"]), budget, most)
+    mean = np.where(paid, values.mean(1), np.nan)
     if not np.isfinite(table["loss"][-1]).all() or not np.isfinite(mean).any():
         return len(values) - 1, np.full(values.shape[1], np.nan)
     best = int(np.nanargmax(mean))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from trajlab.analysis.front.budget import Budget
 from trajlab.training.settings import setting
 
 
@@ -44,12 +45,16 @@ class Stage:
         Stages of which the chosen configurations are trained again; the grid then has seeds alone.
     front
         Whether their whole fronts are, or the best of each.
+    budgets
+        What their fronts are read at: the whole training, or where each run has spent as much as
+        the one of all stages that spent least.
     """
 
     name: str
     grid: Mapping[str, Sequence[Any]]
     again: tuple["Stage", ...] = ()
     front: bool = False
+    budgets: tuple[Budget, ...] = ("whole",)
 
     @property
     def sources(self) -> set[str]:

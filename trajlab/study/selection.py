@@ -1,16 +1,17 @@
 """From stages to runs: the best hyper-parameters of a stage are chosen on validation."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from trajlab.analysis.front.budget import smallest
 from trajlab.analysis.runs.recorded import higher_is_better
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory
 from trajlab.study.file import Selection, Study
-from trajlab.study.fronts import best_of, on_front
+from trajlab.study.fronts import Configuration, best_of, on_front
 from trajlab.study.grid import Best, Stage, reseeded
 from trajlab.study.run import Run
 
@@ -37,13 +38,7 @@ def runs(study: Study, stage: Stage) -> list[Run] | None:
         if stage_runs is None or not all(run.settled for run in stage_runs):
             return None
     if stage.again:
-        choose = on_front if stage.front else best_of
-        chosen_ones = [
-            own
-            for other in stage.again
-            for own in choose(other, tried[other.name] or (), study.selection)
-        ]
-        configurations = reseeded(chosen_ones, stage.grid)
+        configurations = reseeded([*_again(stage, tried, study.selection)], stage.grid)
         return [Run(study.runs, own, study.device, study.root) for own in configurations]
     chosen: dict[tuple[str, str], float] = {}  # one choice serves many configurations
 
@@ -62,6 +57,23 @@ def runs(study: Study, stage: Stage) -> list[Run] | None:
         }
         resolved.append(Run(study.runs, values, study.device, study.root))
     return list({run.path: run for run in resolved}.values())
+
+
+def _again(
+    stage: Stage, tried: Mapping[str, Sequence[Run] | None], selection: Selection
+) -> Iterator[Configuration]:
+    """Yield what a stage trains again of the stages that it names."""
+    sources = [(other, tried[other.name] or ()) for other in stage.again]
+    if not stage.front:
+        for other, own in sources:
+            yield from best_of(other, own, selection)
+        return
+    recorded = [run.trajectory() for _, own in sources for run in own]
+    finished = [trajectory for trajectory in recorded if trajectory is not None]
+    for budget in stage.budgets:
+        most = smallest(finished, budget)
+        for other, own in sources:
+            yield from on_front(other, own, selection, budget, most)
 
 
 def best(

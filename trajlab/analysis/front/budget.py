@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trajlab.analysis.runs.evaluations import Evaluations
 from trajlab.analysis.statistics.intervals import FloatArray
@@ -50,9 +51,26 @@ def within(run: Trajectory, evaluations: Evaluations, budget: Budget, most: floa
     budget, most
         The unit, and what :func:`smallest` returned.
     """
-    if budget == "whole" or not evaluations.step.size:
+    if not evaluations.step.size:
         return evaluations
-    return evaluations.kept(spent(run, evaluations.step, budget) <= most * (1 + _ROUNDING))
+    return evaluations.kept(affordable(run, evaluations.step, budget, most))
+
+
+def affordable(
+    run: Trajectory, steps: np.ndarray, budget: Budget, most: float
+) -> NDArray[np.bool_]:
+    """Say at which of the steps (n,) a run had not spent more than `most`.
+
+    Parameters
+    ----------
+    run, steps
+        As in `spent`.
+    budget, most
+        The unit, and what :func:`smallest` returned.
+    """
+    if budget == "whole":
+        return np.ones(len(steps), bool)
+    return np.asarray(spent(run, steps, budget) <= most * (1 + _ROUNDING))
 
 
 def spent(run: Trajectory, steps: np.ndarray, budget: Budget) -> FloatArray:

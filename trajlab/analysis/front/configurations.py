@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trajlab.analysis.front.pareto import (
     MOST_IN_VOLUME,
@@ -51,12 +52,22 @@ class Configurations:
     @property
     def chosen(self) -> FloatArray:
         """(k,) whether a configuration is on the front of validation, and was measured."""
-        measured = np.array([len(seeds) > 0 for seeds in self.runs], bool)
-        chosen = np.zeros(len(self.names), bool)
+        return np.asarray(self._on_front() & self._measured())
+
+    @property
+    def left(self) -> int:
+        """How many configurations on the front of validation were not run again."""
+        return int((self._on_front() & ~self._measured()).sum())
+
+    def _measured(self) -> NDArray[np.bool_]:
+        return np.array([len(seeds) > 0 for seeds in self.runs], bool)
+
+    def _on_front(self) -> NDArray[np.bool_]:
+        front = np.zeros(len(self.names), bool)
         usable = np.isfinite(self.validation).all(axis=1)
         if usable.any():
-            chosen[usable] = non_dominated(self.validation[usable])
-        return np.asarray(chosen & measured)
+            front[usable] = non_dominated(self.validation[usable])
+        return front
 
     def front(self) -> list[FloatArray]:
         """Return the runs of each chosen configuration."""
@@ -96,8 +107,12 @@ def distance_row(
     spread = set_distance(*drawn)
     low, high = np.quantile(spread - spread.mean(), [(1 - confidence) / 2, (1 + confidence) / 2])
     row |= {"low": row["signed_distance"] + low, "high": row["signed_distance"] + high}
-    unequal = method.trials != baseline.trials
-    return {**row, "reason": "unequal numbers of trials favour the larger" if unequal else ""}
+    reasons = []
+    if method.trials != baseline.trials:
+        reasons.append("unequal numbers of trials favour the larger")
+    if left := method.left + baseline.left:
+        reasons.append(f"configurations on the fronts that were not run again: {left}")
+    return {**row, "reason": "; ".join(reasons)}
 
 
 def volume_row(method: Configurations, reference: FloatArray) -> dict[str, Any]:
