@@ -119,7 +119,7 @@ def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFra
             noise = rows.groupby(["run", "step"])[name].mean().rename("noise").reset_index()
             overall = overall.join(multitask.over_training(noise, (), ("noise",), confidence))
     times = pd.concat([time_frame(run, group.tasks) for run in runs])
-    examples = pd.concat([example_frame(run, group.tasks) for run in runs])
+    examples = pd.concat([example_frame(run) for run in runs])
     head = Head(keys=group.keys, n_runs=len(runs))
     frames = {
         "pairs": pairs,
