@@ -15,7 +15,7 @@ from trajlab.analysis import conflict
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import Column, Table, standard
 
-TASKS, LAYERS, STEPS = ("left", "right", "top"), {"a": slice(0, 3), "b": slice(3, 8)}, 12
+TASKS, LAYERS, STEPS = ("top", "right", "left"), {"b": slice(0, 3), "a": slice(3, 8)}, 12
 EARLY, LATE = slice(0, 2), slice(10, 12)  # a tenth of twelve steps, rounded up
 ORDER = {0: [0, 1, 2], 1: [2, 0, 1], 2: [0, 1, 2]}  # in which a run names its tasks
 PAIRS = [(0, 1), (0, 2), (1, 2)]
@@ -52,7 +52,7 @@ def corrected():
     error = rng.uniform(0.1, 0.2, size=cosine.shape)
     error = (error + error.swapaxes(-1, -2)) / 2
     flags = np.zeros((2, 3, 3), bool)
-    flags[1, :, 2] = flags[0, 1, 2] = True  # "top" is noise, but for two steps of the first run
+    flags[1, :, 2] = flags[0, 1, 2] = True  # "left" is noise, but for two steps of the first run
     cosine[1, :, 2] = cosine[1, :, :, 2] = cosine[0, 1, 2] = cosine[0, 1, :, 2] = np.nan
     return cosine, error, rng.uniform(size=(2, 3, 3)), flags
 
@@ -69,7 +69,15 @@ def examples():
 
 
 @pytest.fixture(scope="module")
-def result(gradients, weights, noise, corrected, examples, tmp_path_factory):
+def sketches():
+    """(run, step, task and weights, k); the first run has none."""
+    made = np.random.default_rng(6).normal(size=(2, 6, 4, 5))
+    made[0, 2, 1] = 0
+    return made
+
+
+@pytest.fixture(scope="module")
+def result(gradients, weights, noise, corrected, examples, sketches, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     runs = []
     for seed, order in ORDER.items():
@@ -84,6 +92,11 @@ def result(gradients, weights, noise, corrected, examples, tmp_path_factory):
             writer.append("gradients", {"step": 10 * step, "gram": [g @ g.T for g in parts]})
             row = {"step": 10 * step, "micro_step": step, "weight": weights[seed, step][order]}
             writer.append("losses", row)
+        if seed > 0:
+            writer.declare(standard("sketches", "weights", task=tasks, k=range(5)))
+            for step, made in enumerate(sketches[seed - 1]):
+                row = {"step": 20 * step, "sketch": made[order], "weights": made[3]}
+                writer.append("sketches", row)
         if seed < 2:
             writer.declare(standard("noise", task=tasks))
             for step, scale in enumerate(noise[seed]):
@@ -146,7 +159,7 @@ def test_summary(result, gradients, corrected):
     table = result.summary.set_index(["layer", "task_a", "task_b"])
     layers = {"all": slice(0, 8), **LAYERS}
     expected = [(layer, TASKS[i], TASKS[j]) for layer in layers for i, j in PAIRS]
-    assert sorted(table.index) == sorted(expected)
+    assert table.index.tolist() == expected
     assert (table["n_runs"] == 3).all()
     for (layer, columns), (i, j) in itertools.product(layers.items(), PAIRS):
         row = table.loc[(layer, TASKS[i], TASKS[j])]
@@ -193,7 +206,7 @@ def test_pairs(result, gradients):
             assert set(reasons.values()) == {""}
 
 
-def test_tasks_and_their_steps(result, gradients, weights, noise):
+def test_tasks_and_their_steps(result, gradients, weights, noise, sketches):
     table, steps = result.tasks.set_index("task"), result.similarity
     assert table.index.tolist() == list(TASKS)
     ends = ("", "_low", "_high", "_early", "_late")
@@ -221,6 +234,29 @@ def test_tasks_and_their_steps(result, gradients, weights, noise):
         assert mine["step"].tolist() == [*range(0, 120, 10)] * 3
         found = table.loc[task, [f"noise_scale{end}" for end in ends]].tolist()
         assert found == pytest.approx(over_runs(noise[..., i]))
+        own, at = sketches[:, :, i], sketches[:, :, 3]
+        to_step = [
+            [cosine(-run[k], w[k + 1] - w[k]) for k in range(5)]
+            for run, w in zip(own, at, strict=True)
+        ]
+        ends_of_five = [np.mean([run[0] for run in to_step]), np.mean([run[-1] for run in to_step])]
+        found = table.loc[task, [f"cosine_to_step{end}" for end in ends]].tolist()
+        assert found == pytest.approx([*interval([mean(run) for run in to_step]), *ends_of_five])
+
+
+def test_likeness_across_time(result, sketches):
+    table = result.across_time.set_index(["task", "lag"])
+    assert table.index.tolist() == [(task, lag) for task in TASKS for lag in (1, 2, 4)]
+    for (i, task), lag in itertools.product(enumerate(TASKS), (1, 2, 4)):
+        runs = [
+            [cosine(run[k, i], run[k + lag, i]) for k in range(len(run) - lag)] for run in sketches
+        ]
+        row = table.loc[(task, lag)]
+        found = row[["mean_cosine", "low", "high"]].tolist()
+        assert found == pytest.approx(interval([mean(run) for run in runs]))
+        signs = [np.sign([c for c in run if np.isfinite(c)]).mean() for run in runs]
+        assert row["mean_sign"] == pytest.approx(np.mean(signs))
+        assert row["steps_apart"] == 20 * lag
 
 
 def test_overall(result, gradients, noise):
@@ -262,9 +298,9 @@ def test_examples(result, examples):
     table = result.examples.set_index(["size", "between"])
     kinds = {"examples of a task": (0, [(i, i) for i in range(3)]), "tasks": (0, PAIRS)}
     kinds |= {"tasks, same examples": (3, PAIRS)}
-    expected = [(size, kind) for size in SIZES for kind in kinds]
+    expected = [(size, kind) for kind in kinds for size in SIZES]
     expected.remove((1, "tasks, same examples"))  # never measured
-    assert sorted(table.index) == sorted(expected)
+    assert table.index.tolist() == expected
     for size, kind in expected:
         row, (first, places) = table.loc[(size, kind)], kinds[kind]
         assert (row["n_runs"], row["reason"]) == (2, "")
@@ -275,10 +311,28 @@ def test_examples(result, examples):
             assert found == pytest.approx(interval(runs)), (size, kind, name)
 
 
+def test_a_pair_that_never_had_a_cosine_has_no_number_and_sums_of_0_have_a_reason(tmp_path):
+    """The third task's gradient is 0; the first two are opposed, and equal in one step of two."""
+    writer = Writer(tmp_path / "run.h5", TASKS)
+    writer.declare(standard("gradients", task=TASKS, layer=["l"]))
+    for step, size in enumerate((1.0, 2.0)):
+        own = np.array([[1.0, 0.0], [-size, 0.0], [0.0, 0.0]])
+        writer.append("gradients", {"step": step, "gram": (own @ own.T)[None]})
+    writer.close()
+    result = conflict([Trajectory(writer.path)])
+    table = result.summary.set_index(["task_a", "task_b"])
+    assert table["mean_cosine"].tolist() == pytest.approx([-1, np.nan, np.nan], nan_ok=True)
+    assert table["share_conflicting"].tolist() == pytest.approx([1, np.nan, np.nan], nan_ok=True)
+    assert table["n_runs"].tolist() == [1, 0, 0]
+    assert table["n_zero"].tolist() == [0, 2, 2]
+    told = result.similarity["reason"].tolist()
+    assert told == ["zero sum", "zero sum", "zero gradient", "", "", "zero gradient"]
+
+
 def test_runs_of_other_tasks_are_a_group_and_each_has_its_own_rows(tmp_path):
     """No task is trained in both ways, so that nothing tells the runs apart but the seed."""
     runs = []
-    for seed, tasks in enumerate((["a", "b"], ["c", "d", "e"])):
+    for seed, tasks in enumerate((["b", "a"], ["e", "d", "c"])):
         n, writer = len(tasks), Writer(tmp_path / f"{seed}.h5", tasks, metadata={"seed": seed})
         writer.declare(standard("gradients", task=tasks, layer=["l"]))
         writer.append("gradients", {"step": 0, "gram": np.eye(n)[None]})
@@ -294,7 +348,7 @@ def test_runs_of_other_tasks_are_a_group_and_each_has_its_own_rows(tmp_path):
         writer.close()
         runs.append(Trajectory(writer.path))
     result = conflict(runs)
-    assert result.summary["task_a"].tolist() == ["a", "c", "c", "d"]
-    assert result.across_time["task"].tolist() == list("abcde")
+    assert result.summary["task_a"].tolist() == ["b", "e", "e", "d"]
+    assert result.across_time["task"].tolist() == list("baedc")
     assert result.examples["cosine"].tolist() == [2.5] * 3  # of the runs' 2 and 3
     assert (result.examples["n_runs"] == 2).all()

@@ -54,7 +54,7 @@ def example_frame(run: Trajectory) -> pd.DataFrame:
     return found[found[list(MEASURES)].notna().any(axis=1)]
 
 
-def summarise_examples(rows: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+def summarise_examples(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Return one row a size and kind of pair: the mean over training, then over runs.
 
     Parameters

@@ -27,7 +27,7 @@ from trajlab.store import Trajectory
 PAIR = ["task_a", "task_b", "layer"]
 
 
-def summarise(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+def summarise(pairs: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Return one row a pair of tasks and layer: the mean over training, then over runs.
 
     Parameters
@@ -141,10 +141,10 @@ def _measured(runs: Sequence[Trajectory], tasks: Sequence[str]) -> dict[str, pd.
         for name, rows in measured_frames(run, tasks).items():
             if len(rows):
                 parts.setdefault(name, []).append(rows)
-    return {name: pd.concat(rows, ignore_index=True) for name, rows in parts.items()}
+    return {name: pd.concat(rows) for name, rows in parts.items()}
 
 
-def summarise_times(rows: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+def summarise_times(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Return one row a task and lag: the mean over runs.
 
     Parameters
