@@ -151,22 +151,21 @@ def test_curves_at_equal_loss_and_at_equal_steps(interval, pairs):
     np.testing.assert_allclose(ends_of(stepwise.gap), ends_of(expected))
 
 
-def recorded(make_run, tasks=("left",), seeds=3, *, pair=False, drop=()):
+def recorded(make_run, tasks=("left",), *, pair=False):
     """Return runs of two methods with noise of their own on every task, and a validation split."""
-    rng = np.random.default_rng(5)
+    rng, gains = np.random.default_rng(5), np.array([1.0, 0.2, 2.0])
     runs = []
     for method, better in (("single", 0.0), ("uniform", 1.0)):
-        for seed in range(seeds):
+        for seed in range(3):
             falling = np.linspace(0, -3 + 0.1 * rng.normal(), 40)[:, None]
             noise = rng.normal(0, 0.3, (40, len(tasks))) + rng.normal(0, 0.2, len(tasks))
             made = {
                 "train": {"loss": 10 ** falling.repeat(len(tasks), axis=1)},
-                "test": {"accuracy": 80 + (better + 0.5) * -falling + noise},
+                "test": {"accuracy": 80 + (better * gains[: len(tasks)] + 0.5) * -falling + noise},
                 "validation": {"accuracy": 80 - falling + rng.normal(0, 0.3, (40, len(tasks)))},
             }
             given = {"pair_id": str(seed)} if pair else {}
-            run = make_run(made, method=method, seed=seed, tasks=list(tasks), **given)
-            runs += [] if (method, seed) in drop else [run]
+            runs.append(make_run(made, method=method, seed=seed, tasks=list(tasks), **given))
     return runs
 
 
@@ -236,5 +235,5 @@ def test_the_mean_over_tasks_is_that_of_the_scores_that_stand_for_the_runs(make_
     for i, task in enumerate(mean.tasks):
         row = table.loc[task]
         for name, value in {**expected, "shrunken": mean.effects[i]}.items():
-            assert row[name] == pytest.approx(float(value)), (task, name)
+            assert row[name] == pytest.approx(float(value), rel=1e-4), (task, name)
         assert (row["metric"], row["n_runs"], row["reason"]) == ("accuracy", 3, mean.reason)
