@@ -100,12 +100,12 @@ def grams(_: Path) -> Iterator[Row]:
     """Measure Gram matrices, each beside the cheapest of the others."""
     for case in gram.cases(quick=True):
         rows = gram.cost(case)
-        others = [row for row in rows if not row["method"].startswith("trajlab")]
-        best = min(others, key=lambda row: row["ratio"], default=None)
-        beside = f"{best['method']} {best['ratio']:.2f}" if best else ""
-        for row in rows:
-            if row in others:
-                continue
+        bounds = [row for row in rows if row["method"] == gram.BOUND]
+        own = [row for row in rows if row["method"].startswith("trajlab")]
+        others = [row for row in rows if row not in (*own, *bounds)]
+        best = [min(others, key=lambda row: row["ratio"])] if others else []
+        beside = ", ".join(f"{row['method']} {row['ratio']:.2f}" for row in best + bounds)
+        for row in own:
             named = row["workload"], row["tasks"], row["method"]
             error = row.get("cosine_error")
             told = f"cosine error {error:.4f}; {beside}" if error is not None else beside

@@ -160,6 +160,7 @@ TARGETS = {
     **{(w, 3, "trajlab, off schedule"): 1.01 for w in WORKLOADS},
 }
 
+BOUND = "pull-backs alone"
 PEERS = [
     "naive autograd",
     "LibMTL's way",
@@ -175,9 +176,9 @@ REPRESENTATION = ["trajlab, representation"]
 
 def cases(quick: bool) -> list[Case]:
     """Return what is measured; `quick` leaves out the dearer peers and the lesser targets."""
-    every = ["trajlab", *(name for name in PEERS if "TorchJD" not in name or find_spec("torchjd"))]
-    few = [name for name in every if name in ("trajlab", "naive autograd", "TorchJD, chunk 1")]
-    shown = few if quick else every
+    peers = [name for name in PEERS if "TorchJD" not in name or find_spec("torchjd")]
+    few = [name for name in peers if name in ("naive autograd", "TorchJD, chunk 1")]
+    shown = ["trajlab", BOUND, *(few if quick else peers)]
     chosen = [Case("mlp", t, shown, 31 if quick else 15) for t in (2, 3, 8)]
     chosen += [Case("mlp", 40, shown, 9 if quick else 15)]
     chosen += [

@@ -41,3 +41,32 @@ def test_no_barrier_in_a_bowl() -> None:
         lambda p: p["w"].pow(2).sum(), {"w": torch.ones(2)}, {"w": -2 * torch.ones(2)}
     )
     assert found.height == 0.0
+
+
+@pytest.mark.parametrize("size", [2**16 - 1, 2**16, 2**16 + 1, 3 * 2**16 + 5])
+def test_distances_of_many_weights_are_added_run_by_run(size: int) -> None:
+    here = torch.randn(size, generator=torch.Generator().manual_seed(0))
+    there = torch.randn(size, generator=torch.Generator().manual_seed(1))
+    found = layer_distances({"a.w": here}, {"a.w": there})["a"]
+    assert found == pytest.approx((here.double() - there.double()).norm().item(), rel=1e-12)
+
+
+def test_distances_of_complex_and_coarse_weights_lose_nothing() -> None:
+    z = torch.tensor([3 + 4j, 1j])
+    coarse = torch.tensor([256.0, 1.0], dtype=torch.bfloat16)
+    here, there = {"a.z": z, "b.w": coarse}, {"a.z": 0 * z, "b.w": coarse * 0 + 1}
+    assert layer_distances(here, there) == {"a": pytest.approx(26**0.5), "b": 255.0}
+
+
+def test_the_barrier_is_the_largest_rise_above_the_line_of_the_ends() -> None:
+    """Losses 1 at the first end and 4 at the last one: 3 at .3 rises by 1.1, 4.5 at .9 by .8."""
+    losses = [1.0, 1.3, 1.6, 3.0, 2.2, 2.5, 2.8, 3.1, 3.4, 4.5, 4.0]
+    found = interpolation_barrier(
+        lambda p: torch.tensor(losses[round(p["w"].item() * 10)]),
+        {"w": torch.zeros(1)},
+        {"w": torch.ones(1)},
+    )
+    assert found.height == pytest.approx(3 - (1 + 0.3 * 3))
+    assert found.position == pytest.approx(0.3)
+    assert found.losses == pytest.approx(losses)
+    assert found.positions == pytest.approx([k / 10 for k in range(11)])

@@ -491,3 +491,31 @@ def test_a_run_that_ended_before_its_first_pass_has_no_parameters_to_differ_from
     run = Trajectory(tmp_path / "run.h5")
     assert "shared_parameters" not in run.tables
     assert len(run.shared) == 4
+
+
+@pytest.mark.parametrize(
+    ("frozen", "marks"),
+    [
+        ([(1, 0), (1, 1)], []),  # an update that nothing measures
+        ([(2, 1)], []),  # thawed again before the next update begins
+        ([(2, 0), (2, 1)], [2, 4]),
+        ([(1, 1), (2, 0)], [2, 4]),
+    ],
+)
+def test_what_is_shared_is_looked_at_where_an_update_that_is_measured_begins(
+    tmp_path: Path, frozen: list[tuple[int, int]], marks: list[int]
+) -> None:
+    model = TwoHeads()
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    path = tmp_path / "run.h5"
+    with recorder_of(path, model, optimizer, probes.TaskGradients(every=2)) as recorder:
+        for step in range(6):
+            for number in range(2):
+                model.trunk[2].requires_grad_((step, number) not in frozen)
+                recorder.backward(losses(model, batches(1)[0]), accumulate=2)
+            optimizer.step()
+            optimizer.zero_grad()
+    run = Trajectory(path)
+    found = run.table("shared_parameters")["step"].tolist() if marks else []
+    assert found == marks
+    assert ("shared_parameters" in run.tables) == bool(marks)

@@ -84,3 +84,41 @@ def test_in_a_page_tags_are_short_and_text_is_whole() -> None:
     assert [float(number) for number in box.split()] == pytest.approx(
         [0, 0, *(72 * figure.get_size_inches())], abs=0.1
     )
+
+
+@pytest.mark.parametrize(
+    ("tasks", "width", "columns", "rows"),
+    [
+        (1, None, 1, 1),
+        (2, None, 2, 1),
+        (3, None, 3, 1),
+        (4, None, 3, 2),
+        (7, None, 3, 3),
+        (3, 3.3, 1, 3),
+        (3, 6.3, 1, 3),
+        (3, 6.4, 2, 2),
+        (4, 9.7, 3, 2),
+        (4, 99.0, 3, 2),
+        (1, 9.7, 1, 1),
+    ],
+)
+def test_panels_stand_in_rows_that_are_as_wide_as_asked_for(
+    tasks: int, width: float | None, columns: int, rows: int
+) -> None:
+    made = joined(*(result({"+same": 1}, task=f"task {i}") for i in range(tasks)))
+    figure = draw("gap", made, width=width)
+    grid = figure.axes[0].get_gridspec()
+    assert (grid.ncols, grid.nrows) == (columns, rows)
+    wide, high = figure.get_size_inches()
+    assert wide == pytest.approx(width or max(4.6 * columns, 6.4))
+    panel = 3.6 if width is None else 3.6 / 4.6 * width / columns
+    assert rows * panel < high < rows * (panel + 1.6)  # and the legends
+    size = figure.axes[0].title.get_fontsize()
+    assert size == (9 if width is None else 7)
+
+
+def test_a_png_has_200_dots_an_inch() -> None:
+    figure = draw("gap", result({"+same": 1}))
+    content = render(figure, ".png")
+    wide = int.from_bytes(content[16:20], "big")
+    assert wide == pytest.approx(200 * figure.get_size_inches()[0], abs=1)

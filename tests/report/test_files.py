@@ -28,6 +28,21 @@ def test_a_folder_is_no_file_even_with_force(tmp_path: Path) -> None:
         refuse_existing([tmp_path], force=True)
 
 
+def test_what_could_not_be_written_is_told_before(tmp_path: Path, monkeypatch) -> None:
+    file = tmp_path / "page.html"
+    refuse_existing([file], force=False)
+    file.touch()
+    refuse_existing([file], force=True)
+    with pytest.raises(TrajlabError, match=r"page\.html exists; name another file, or replace it"):
+        refuse_existing([tmp_path / "new.csv", file], force=False)
+    for force in (False, True):
+        with pytest.raises(TrajlabError, match="none is no folder; create it"):
+            refuse_existing([tmp_path / "none" / "page.html"], force=force)
+    monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (tmp_path, os.W_OK))
+    with pytest.raises(TrajlabError, match="is read-only; name a file in another folder"):
+        refuse_existing([file], force=True)
+
+
 def test_a_file_is_replaced_and_never_rewritten_in_place(tmp_path: Path) -> None:
     path, held = tmp_path / "page.html", tmp_path / "held.html"
     path.write_text("old")

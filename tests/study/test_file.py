@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from trajlab.errors import TrajlabError
-from trajlab.study.file import Study, read
+from trajlab.study.file import Selection, Study, read
+from trajlab.study.grid import Best
 from trajlab.study.selection import runs
+from trajlab.training import Plan
+from trajlab.training.settings.digits import digits
 
 Make = Callable[..., Study]
 
@@ -197,3 +200,113 @@ def test_of_stages_tried_a_front_keeps_all_configurations_and_the_best_one_each(
     tasks = len(tried.configurations()) * 3 * 2  # of two tasks, for three epochs
     assert tried.cost == tasks
     assert front.cost == 2 * 2 * 2 * (3 + 5)
+
+
+def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:
+    file = tmp_path / "mine" / "study.toml"
+    file.parent.mkdir()
+    file.write_text("setting = 'digits'\nepochs = 1\nlearning_rate = 1\n")
+    made = read(file)
+    assert (made.runs, made.device, made.root) == (Path("runs/mine"), "cpu", None)
+    assert made.selection == Selection(None, "accuracy", "validation")
+    (stage,) = made.stages
+    assert (stage.name, stage.again, stage.front) == ("1", (), False)
+    (plan,) = (run.plan for run in runs(made, stage) or [])
+    assert plan == Plan(
+        setting=digits,
+        condition="",
+        method="single",
+        seed=0,
+        epochs=1,
+        batch_size=32,
+        learning_rate=1.0,
+        momentum=0.0,
+        weight_decay=0.0,
+        early_evaluations=0,
+        precision="float32",
+        optimizer="sgd",
+        schedule={"name": "constant"},
+        epoch_steps=0,
+        label_smoothing=0.0,
+        width=1.0,
+        depth=1,
+        dropout=0.0,
+        share=1.0,
+        overlap=None,
+    )
+    assert stage.grid["method"] == [{"name": "uniform"}]
+    # a number that is written whole is the run that it is with a point
+    assert [type(stage.grid[key][0]) for key in ("learning_rate", "share")] == [float, float]
+
+
+def test_what_is_recorded_and_chosen_stands_above_the_stages_or_in_one(study: Make) -> None:
+    made = study(
+        "select = { task = 'first', metric = 'loss' }\nrecord = { TaskGradients = { every = 3 } }\n"
+        "[[stage]]\nname = 'a'\n[[stage]]\nrecord = { GradientSketch = { every = 5 } }\nseed = 1\n"
+        "[[stage]]\nbest = 'a'\nseed = 2\n"
+        "[[stage]]\nfront = 'a'\nseed = 3\nrecord = {}\n"
+    )
+    assert made.selection == Selection("first", "loss", "validation")
+    above = {"TaskGradients": {"every": 3}}
+    assert [stage.grid["record"] for stage in made.stages] == [
+        [above],
+        [{"GradientSketch": {"every": 5}}],
+        [above],
+        [{}],
+    ]
+    assert [stage.name for stage in made.stages] == ["a", "2", "3", "4"]
+    assert [stage.front for stage in made.stages] == [False, False, False, True]
+
+
+def test_a_best_value_has_its_rule(study: Make) -> None:
+    made = study(
+        "[[stage]]\nname = 'a'\n[[stage]]\nlearning_rate = [{ best = 'a' }, 0.5, "
+        "{ best = 'a', per = ['seed'], where = { epochs = 2 }, times = 3 }]\n"
+    )
+    assert made.stages[1].grid["learning_rate"] == [
+        Best("a", (), {}, 1.0),
+        0.5,
+        Best("a", ("seed",), {"epochs": 2}, 3.0),
+    ]
+    assert made.stages[1].sources == {"a"}
+    for wrong, sentence in (
+        ("per = ['sead']", "'sead' in learning_rate of stage 2 .* did you mean 'seed'"),
+        ("where = { epoch = 2 }", "'epoch' in learning_rate of stage 2 .* did you mean 'epochs'"),
+        ("time = 2", "'time' in learning_rate of stage 2 .* did you mean 'times'"),
+    ):
+        with pytest.raises(TrajlabError, match=sentence):
+            study(f"[[stage]]\nname = 'a'\n[[stage]]\nlearning_rate = {{ best = 'a', {wrong} }}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[[stage]]\nmomentum = true", "momentum of stage 1 .* is True; give a number"),
+        ("[[stage]]\nepochs = 2.5", "epochs of stage 1 .* is 2.5; give a whole number"),
+        ("[[stage]]\nepochs = true", "epochs of stage 1 .* is True; give a whole number"),
+        ("condition = 3", "condition of stage 1 .* is 3; give a text"),
+        ("method = 3", "method of stage 1 .* is 3; give a method's name, or a table with"),
+        ("schedule = 3", "schedule of stage 1 .* is 3; give a schedule's name, or a table with"),
+        ("method = { C = 1 }", "'None' in method of stage 1 .* is unknown"),
+        ("schedule = { every = 1 }", "'None' in schedule of stage 1 .* is unknown"),
+        ("select.metrics = 'loss'", r"'metrics' in \[select\] of .* did you mean 'metric'"),
+        ("record = { TaskGradients = { data = 1 } }", "'data' in TaskGradients in .record."),
+        ("record = { TaskGradients = { examples = 1 } }", "'examples' in TaskGradients in .recor"),
+        (
+            "record = { GradientNoise = { examples = 1 } }",
+            r"GradientNoise in \[record\] of .* give examples and batch_size",
+        ),
+        (
+            "[[stage]]\nname = 'a'\n[[stage]]\nfront = 'a'\nseed = 4\nrecord = { Fisher = {} }",
+            "'Fisher' in .record. of stage 2 .* did you mean 'FisherTrace'",
+        ),
+        (
+            "[[stage]]\nname = 'a'\n[[stage]]\nname = 'b'\nseed = 3\n"
+            "[[stage]]\nfront = ['a', 'b']\nseed = [3, 4]",
+            "stage 3 of .* has seed 3 of stage 'b', which it is chosen from",
+        ),
+    ],
+)
+def test_wrong_values_are_refused_for_what_they_are(study: Make, text: str, sentence: str) -> None:
+    with pytest.raises(TrajlabError, match=sentence):
+        study(text)

@@ -52,16 +52,21 @@ def model_with(tasks: tuple[str, ...], size: int) -> MultiTaskModel:
     return MultiTaskModel(Linear(size), heads)
 
 
+def losses_with(model: MultiTaskModel, rows: Tensor, values: Any) -> dict[str, Tensor]:
+    """Return losses of the given values, task k's with row k as its gradient in the trunk."""
+    return {
+        task: (row * model.trunk.weight).sum()
+        + value
+        + 0 * model.heads[task].weight.sum()
+        + 3 * model.heads[task].bias.sum()
+        for task, row, value in zip(model.heads, rows, values, strict=True)
+    }
+
+
 def step(made: Method, rows: Tensor, offset: float = 1.0) -> tuple[Tensor, dict[str, float]]:
     """Return the trunk's update where task k's gradient is row k, and the weights."""
     model = model_with(made.tasks, rows.shape[1])
-    losses = {
-        task: (row * model.trunk.weight).sum()
-        + offset
-        + 0 * model.heads[task].weight.sum()
-        + 3 * model.heads[task].bias.sum()
-        for task, row in zip(made.tasks, rows, strict=True)
-    }
+    losses = losses_with(model, rows, [offset] * len(rows))
     seen = Record()
     made.backward(seen, losses, model)  # type: ignore[arg-type]
     if type(made).__name__ == "Aggregation":
@@ -79,6 +84,7 @@ ROWS = torch.tensor([[1.0, 0.0, 2.0], [-1.0, 3.0, 0.0], [0.5, 1.0, 1.0]], dtype=
         ("uniform", {}, [1, 1, 1]),
         ("uniform", {"C": "K"}, [1 / 3] * 3),
         ("static", {"weights": [0.2, 0.3, 0.5]}, [0.2, 0.3, 0.5]),
+        ("static", {"weights": [0, 2, 0.5]}, [0, 2, 0.5]),  # taken as they are
         ("dwa", {}, [1, 1, 1]),
         ("gradnorm", {}, [1, 1, 1]),
         ("uncertainty", {}, [1, 1, 1]),
@@ -95,13 +101,17 @@ def test_the_update_is_the_weighted_sum(
 
 
 def test_random_weights_are_as_lin_et_al_draw_them() -> None:
-    for distribution, spread in (("normal", 0.0317), ("dirichlet", 1 / 18)):
+    # a component of Dir(1, 1, 1) has variance 1/18; that of a softmax by Gauss-Hermite quadrature
+    nodes, masses = np.polynomial.hermite_e.hermegauss(30)
+    exponentials = np.exp(np.stack(np.meshgrid(nodes, nodes, nodes)))
+    mass = np.einsum("i,j,k->ijk", masses, masses, masses) / (2 * np.pi) ** 1.5
+    normal = (mass * (exponentials[0] / exponentials.sum(0) - 1 / 3) ** 2).sum()
+    for distribution, spread in (("normal", normal), ("dirichlet", 1 / 18)):
         made = method("random", TASKS, 1, {"distribution": distribution})
         drawn = np.array([list(made.weights({}, None).values()) for _ in range(4000)])
         np.testing.assert_allclose(drawn.sum(1), 1, atol=1e-6)
         np.testing.assert_allclose(drawn.mean(0), 1 / 3, atol=0.02)
-        if distribution == "dirichlet":  # a component of Dir(1, 1, 1) has variance 1/18
-            np.testing.assert_allclose(drawn.var(0), spread, rtol=0.1)
+        np.testing.assert_allclose(drawn.var(0), spread, rtol=0.1)
     again = method("random", TASKS, 1, {})
     assert again.weights({}, None) == method("random", TASKS, 1, {}).weights({}, None)
 
@@ -138,13 +148,7 @@ def test_imtl_aggregates_impartially_what_it_balances() -> None:
     learned.data = torch.tensor([math.log(2.0), math.log(0.5)])
     rows = torch.tensor([[2.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
     model = model_with(PAIR, 2)
-    losses = {
-        task: (row * model.trunk.weight).sum()
-        + 4.0
-        + 0 * model.heads[task].weight.sum()
-        + 3 * model.heads[task].bias.sum()
-        for task, row in zip(PAIR, rows, strict=True)
-    }
+    losses = losses_with(model, rows, [4.0, 4.0])
     seen = Record()
     made.backward(seen, losses, model)  # type: ignore[arg-type]
     update = model.trunk.weight.grad.flatten()
@@ -170,13 +174,40 @@ def test_famo_follows_its_first_two_steps_written_out() -> None:
     np.testing.assert_allclose(list(second.values()), wanted / wanted.sum(), rtol=1e-5)
 
 
+def test_famo_descends_anew_at_each_update_and_decays_its_logits() -> None:
+    """Adam written out over three updates, with the gradient of each alone and ξ's decay in it."""
+    rate, decay, logits = 0.1, 0.5, np.zeros(2)
+    made = method("famo", PAIR, 0, {"learning_rate": rate, "gamma": decay})
+    first, second = np.zeros(2), np.zeros(2)
+    now = np.array([2.0, 0.5])
+    for t, then in enumerate(([1.0, 0.5], [1.5, 0.1], [1e-12, 0.1]), 1):
+        shares = np.exp(logits) / now
+        weights = made.weights(dict(zip(PAIR, torch.tensor(now), strict=True)), None)
+        np.testing.assert_allclose(list(weights.values()), shares / shares.sum(), rtol=1e-4)
+        made.after_update(lambda then=then: dict(zip(PAIR, torch.tensor(then), strict=True)))
+        # a loss counts as 1e-8 at least, as 0 has no logarithm
+        then = np.maximum(then, 1e-8)
+        z = np.exp(logits) / np.exp(logits).sum()
+        fallen = np.log(now / then)
+        slope = z * (fallen - z @ fallen) + decay * logits
+        first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
+        unbiased = np.sqrt(second / (1 - 0.999**t)) + 1e-8
+        logits = logits - rate * first / (1 - 0.9**t) / unbiased
+        now = then
+
+
 def test_dwa_weighs_by_the_ratio_of_the_last_two_epochs() -> None:
-    made = method("dwa", PAIR, 0, {"temperature": 2.0})
-    made.end_epoch({"a": 2.0, "b": 4.0})
-    made.end_epoch({"a": 1.0, "b": 4.0})
-    weights = made.weights({}, None)
-    a, b = math.exp(0.5 / 2), math.exp(1.0 / 2)
-    assert weights == pytest.approx({"a": 2 * a / (a + b), "b": 2 * b / (a + b)})
+    made = method("dwa", PAIR, 0, {"temperature": 3.0})
+    epochs = [(2.0, 4.0), (1.0, 4.0), (0.9, 1.0)]
+    for end, (a, b) in enumerate(epochs):
+        made.end_epoch({"b": b, "a": a})
+        weights = made.weights({}, None)
+        if end == 0:  # one epoch has no ratio
+            assert weights == {"a": 1.0, "b": 1.0}
+            continue
+        ratios = [now / before for now, before in zip(epochs[end], epochs[end - 1], strict=True)]
+        a, b = (math.exp(ratio / 3) for ratio in ratios)
+        assert weights == pytest.approx({"a": 2 * a / (a + b), "b": 2 * b / (a + b)})
 
 
 def test_gradnorm_follows_the_gradient_of_its_loss() -> None:
@@ -192,6 +223,65 @@ def test_gradnorm_follows_the_gradient_of_its_loss() -> None:
     moved = weights.detach() - rate * gradient
     expected = 3 * moved / moved.sum()
     assert list(second.values()) == pytest.approx(expected.tolist())
+
+
+def test_gradnorm_favours_tasks_that_lag_behind_their_first_loss() -> None:
+    """Three steps on, of losses that fall unlike: against autograd through its loss in float64."""
+    alpha, rate = 0.7, 0.05
+    made = method("gradnorm", TASKS, 0, {"alpha": alpha, "learning_rate": rate})
+    model = model_with(TASKS, 3)
+    losses = [[2.0, 1.0, 4.0], [1.0, 0.9, 1.0], [0.2, 0.8, 5.0]]
+    expected = torch.ones(3, dtype=torch.float64)
+    for values in losses:
+        weights = made.weights(losses_with(model, ROWS, values), model)
+        assert weights is not None
+        assert list(weights.values()) == pytest.approx(expected.tolist())
+        own = expected.clone().requires_grad_()
+        norms = (own[:, None] * ROWS).norm(dim=1)
+        rates = torch.tensor(values, dtype=torch.float64) / torch.tensor(losses[0])
+        target = (norms.mean() * (rates / rates.mean()) ** alpha).detach()
+        (gradient,) = torch.autograd.grad((norms - target).abs().sum(), own)
+        moved = own.detach() - rate * gradient
+        expected = 3 * moved / moved.sum()
+
+
+def test_gradnorm_turns_no_task_around() -> None:
+    made = method("gradnorm", PAIR, 0, {"learning_rate": 1.0})
+    rows = torch.tensor([[2.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    step(made, rows)
+    _, weights = step(made, rows)  # 1 - 2, which is held at 1e-6, and 1 + 1
+    assert weights == pytest.approx({"a": 2 * 1e-6 / (2 + 1e-6), "b": 2 * 2 / (2 + 1e-6)}, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("dwa", {"temperature": 2.0}),  # Liu et al. 2019, section 4.1
+        ("famo", {"learning_rate": 0.025, "gamma": 0.001}),  # the authors' code
+        ("gradnorm", {"alpha": 1.5, "learning_rate": 0.025}),  # Chen et al. 2018, section 5
+        ("cagrad", {"c": 0.5}),  # Liu et al. 2021, section 5
+        ("fairgrad", {"alpha": 1.0}),  # proportional fairness, Ban and Ji 2024
+        ("sampling", {"weights": [1.0, 1.0, 1.0]}),
+        ("random", {"distribution": "normal"}),  # Lin et al. 2022
+        ("uniform", {"C": 1}),
+    ],
+)
+def test_options_that_are_left_out_are_the_published_ones(name: str, published: Any) -> None:
+    """Weights and updates over three steps and epochs, of losses that fall unlike."""
+    results = []
+    for options in ({}, published):
+        made = method(name, TASKS, 0, options)
+        model = model_with(TASKS, 3)
+        found: list[Any] = []
+        for values in ([2.0, 1.0, 4.0], [1.0, 0.9, 1.0], [0.2, 0.8, 5.0], [0.1, 0.7, 6.0]):
+            seen = Record()
+            found.append(made.draw())
+            made.backward(seen, losses_with(model, ROWS, values), model)  # type: ignore[arg-type]
+            made.after_update(lambda v=values: dict(zip(TASKS, 0.9 * torch.tensor(v), strict=True)))
+            made.end_epoch(dict(zip(TASKS, values, strict=True)))
+            found.append((seen.weights, model.trunk.weight.grad.tolist()))
+        results.append(found)
+    assert results[0] == results[1]
 
 
 def mgda_of_two(rows: Tensor) -> Tensor:
@@ -375,6 +465,19 @@ def test_the_gram_matrix_is_recorded_before_and_the_update_after(name: str, tmp_
 def test_wrong_options_are_refused(name: str, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(TrajlabError, match=sentence):
         method(name, TASKS, 0, options)
+
+
+def test_an_aggregation_is_recorded_every_tenth_step(tmp_path: Path) -> None:
+    model = MultiTaskModel(nn.Linear(4, 3), {task: nn.Linear(3, 1) for task in PAIR})
+    made = method("mgda", PAIR, 0, {})
+    with Recorder(
+        tmp_path / "run.h5", model, tasks=PAIR, shared=model.trunk, probes=made.probes
+    ) as recorder:
+        for _ in range(12):
+            outputs = model(dict.fromkeys(PAIR, torch.randn(8, 4)))
+            made.backward(recorder, {k: z.square().mean() for k, z in outputs.items()}, model)
+    (run,) = load(tmp_path / "run.h5")
+    assert run.table("aggregation")["step"].tolist() == [0, 10]
 
 
 def test_every_method_has_a_name_of_its_own() -> None:

@@ -47,7 +47,29 @@ EXAMPLES = {
         100 * 3 / math.sqrt(2 * 6),
         True,
     ),
-    "accuracy": (accuracy, CLASSES, torch.tensor([1, 0, 0, 2]), 50, True),
+    "accuracy": (accuracy, CLASSES, torch.tensor([1, 0, 2, 2]), 75, True),
+    # a logit of 0 says no
+    "binary_accuracy of 0": (
+        binary_accuracy,
+        torch.tensor([0.0, 0.0, 1.0, -1.0]),
+        torch.tensor([1.0, 0.0, 0.0, 1.0]),
+        25,
+        True,
+    ),
+    "f1 of 0": (
+        f1,
+        torch.tensor([0.0, 1.0, 1.0]),
+        torch.tensor([1.0, 1.0, 0.0]),
+        100 * 2 * 1 / (2 + 2),
+        True,
+    ),
+    "matthews of 0": (
+        matthews,
+        torch.tensor([0.0, 1.0, -1.0, -1.0]),
+        torch.tensor([1.0, 1.0, 0.0, 0.0]),
+        100 * (1 * 2 - 0 * 1) / math.sqrt(1 * 2 * 2 * 3),
+        True,
+    ),
     "absolute_error": (
         absolute_error,
         torch.tensor([1.0, 2.0, 3.0]),

@@ -40,6 +40,11 @@ def rates(table: dict[str, Any]) -> list[float]:
             {"name": "inverse-sqrt", "warmup": 10},
             lambda t: 2 * min((t + 1) / 10, math.sqrt(10 / (t + 1))),
         ),
+        # as they are where a study says no more
+        ({"name": "step"}, lambda t: 2.0),
+        ({"name": "step", "every": 1}, lambda t: 2 * 0.85 ** (t // 5)),
+        ({"name": "exponential"}, lambda t: 2 * 0.95 ** (t / 5)),
+        ({"name": "inverse-sqrt"}, lambda t: 2 * (t + 1) / 4000),
     ],
     ids=lambda value: value["name"] if isinstance(value, dict) else "",
 )
@@ -64,9 +69,32 @@ def test_a_first_step_is_the_optimizers_own(name: str, moved: float) -> None:
     assert 2 - parameter.item() == pytest.approx(moved, rel=1e-5)
 
 
+def test_momentum_of_sgd_carries_a_step_on() -> None:
+    """v = 0.9 v + g: after two steps of gradient 3 the weight has moved by 3 and by 5.7 rates."""
+    parameter = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    optimizer = make_optimizer("sgd", [parameter], 0.1, 0.9, 0.0)
+    for moved in (3, 3 + 5.7):
+        parameter.grad = torch.full((1,), 3.0, dtype=torch.float64)
+        optimizer.step()
+        assert -parameter.item() == pytest.approx(0.1 * moved)
+
+
+def test_the_rate_falls_by_a_step_after_thirty_epochs() -> None:
+    optimizer = make_optimizer("sgd", [nn.Parameter(torch.zeros(1))], 2.0, 0.0, 0.0)
+    schedule = make_schedule({"name": "step"}, optimizer, 1, 40)
+    assert schedule is not None
+    found = []
+    for _ in range(31):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert found == pytest.approx([2.0] * 30 + [2 * 0.85])
+
+
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
+        ({"name": "step", "factor": "x"}, "factor of schedule 'step' is 'x'; give a number"),
         ({"name": "linear"}, "schedule 'linear' is unknown; choose among constant, step"),
         ({"name": "cosine", "factor": 1}, "'cosine' has no option 'factor'; it has none"),
         ({"name": "step", "gamma": 1}, "no option 'gamma'; it has every, factor"),

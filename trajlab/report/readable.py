@@ -89,7 +89,7 @@ def text(value: Any) -> str:
         case Integral():
             return str(value)
         case Real() if np.isfinite(number := float(value)):
-            whole = number.is_integer() or abs(number) >= 1000
+            whole = number.is_integer() or abs(number) >= 999.5  # 1000, not 1e+03
             return f"{number:.0f}" if whole and abs(number) < 1e9 else f"{number:.3g}"
         case _:
             return MISSING if pd.isna(value) else str(value)

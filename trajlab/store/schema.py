@@ -26,7 +26,7 @@ STANDARD = {
                 Column("micro_step", dtype="int64", description="backward passes completed"),
                 Column("wall_time", units="s", description="time since the run was created"),
                 Column("epoch", dtype="int64", description="epochs completed"),
-                Column("learning_rate"),
+                Column("learning_rate", description="that of the optimizer's first group"),
                 Column("loss", _TASK, description="training loss of the batch"),
                 Column("weight", _TASK, description="weight of the task in the total"),
             ),
@@ -76,10 +76,10 @@ STANDARD = {
             (
                 Column("top", _TASK, description="largest eigenvalue"),
                 Column("bottom", _TASK, description="smallest eigenvalue"),
-                Column("trace", _TASK),
+                Column("trace", _TASK, description="sum of all eigenvalues"),
                 Column("trace_se", _TASK, description="standard error of the trace"),
                 Column("residual", _TASK, description="norm of Hv - top v, v of unit norm"),
-                Column("converged", _TASK, "bool"),
+                Column("converged", _TASK, "bool", description="residual within its tolerance"),
                 Column("products", _TASK, "int64", description="Hessian-vector products used"),
                 _REASON,
             ),
@@ -96,7 +96,7 @@ STANDARD = {
         Table(
             "fisher",
             (
-                Column("trace", _TASK),
+                Column("trace", _TASK, description="trace of the Fisher information matrix"),
                 Column("se", _TASK, description="standard error of the trace"),
                 _REASON,
             ),

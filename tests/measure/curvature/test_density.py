@@ -32,3 +32,16 @@ def test_density_of_an_exhausted_space_ends_early() -> None:
     assert found.values[:, :2] == pytest.approx(torch.tensor([[1.0, 4.0]] * 2).double())
     assert found.values[:, 2:].isnan().all()
     assert torch.allclose(found.weights.sum(1), torch.ones(2).double())
+
+
+def test_each_run_has_a_start_of_its_own_and_a_seed_gives_them_again(problem: Problem) -> None:
+    loss, _, parameters, _ = problem
+    found = spectral_density(loss, parameters, nodes=3, seed=7)
+    assert found.values.shape == found.weights.shape == (4, 3)
+    assert len(set(map(tuple, found.values.tolist()))) == 4
+    again = spectral_density(loss, parameters, runs=2, nodes=3, seed=7)
+    torch.testing.assert_close(again.values, found.values[:2], rtol=0, atol=0)
+    other = spectral_density(loss, parameters, runs=2, nodes=3, seed=8)
+    torch.testing.assert_close(other.values[0], found.values[1], rtol=0, atol=0)
+    whole = spectral_density(loss, parameters, runs=1)
+    assert whole.values.shape == (1, 30)

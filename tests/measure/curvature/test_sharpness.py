@@ -143,3 +143,21 @@ def test_average_case_of_a_quadratic_in_closed_form() -> None:
         assert 0 < se < 0.05 * truth
         assert abs(value - truth) < 4 * se
     assert found == average_sharpness(losses, {"w": w}, [0.1, 0.4], seed=1)
+
+
+def test_the_published_number_of_steps_and_draws_is_taken_where_none_is_given() -> None:
+    w = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    taken = []
+
+    def loss(p: Mapping[str, Tensor]) -> Tensor:
+        taken.append(p["w"])
+        return p["w"].square().sum()
+
+    sharpness([loss], {"w": w}, [0.1])
+    assert len(taken) == 1 + 20  # at rest, and after each step
+    taken.clear()
+    found = average_sharpness([loss] * 2, {"w": w}, [0.1, 0.2])
+    assert len(taken) == 2 * (1 + 20 * 2 * 2)  # of each batch and draw both signs and radii
+    rises = [5 + value for value in found.value]
+    assert found.disturbed == pytest.approx(rises)
+    assert found == average_sharpness([loss] * 2, {"w": w}, [0.1, 0.2], draws=20, seed=0)

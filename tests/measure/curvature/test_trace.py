@@ -65,3 +65,11 @@ def test_too_few_probes_and_constant_losses(problem: Problem) -> None:
     with pytest.raises(TrajlabError, match="has no standard error; use 2 or more"):
         hessian_trace(loss, parameters, probes=1)
     assert hessian_trace(torch.tensor(1.0), parameters).value == 0.0
+
+
+def test_twelve_probes_are_drawn_by_the_seed(problem: Problem) -> None:
+    loss, _, parameters, _ = problem
+    found = hessian_trace(loss, parameters)
+    assert found.products == 12
+    assert found == hessian_trace(loss, parameters, probes=12, seed=0)
+    assert found.value != hessian_trace(loss, parameters, seed=1).value

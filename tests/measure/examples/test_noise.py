@@ -97,3 +97,37 @@ def test_three_batches_have_a_standard_error() -> None:
     for size in (1.0, 2.0, 4.0):
         batches.add(size * torch.ones(1).double(), size * torch.ones(3), 1.0)
     assert batches.result(size=8, population=np.inf)[1].covariance_trace > 0
+
+
+@pytest.mark.parametrize("length", [10.0, 0.1])
+@pytest.mark.parametrize(("roundings", "impossible"), [(0, False), (90, False), (110, True)])
+def test_a_mean_longer_than_its_examples_is_a_rounding_or_impossible(
+    length: float, roundings: int, impossible: bool
+) -> None:
+    """Examples whose squared norms lack so many roundings of what their mean has."""
+    square = length**2
+    norms = torch.full((4,), square - roundings * 2.0**-52 * square, dtype=torch.float64)
+    noise = NoiseOverBatches()
+    noise.add(norms, torch.tensor([4 * length, 0.0], dtype=torch.float64), 4.0)
+    found, _ = noise.result()
+    assert ("which is impossible" in found.reason) == impossible
+    if not impossible:
+        assert found.covariance_trace == pytest.approx(0, abs=1e-12 * square)
+        assert found.gradient_norm_sq == pytest.approx(square)
+
+
+def test_weighted_examples_are_scaled_so_that_their_mean_is_the_loss_s() -> None:
+    """Losses w_i ℓ_i over Σ w: the gradients that scatter are n w_i g_i / Σ w."""
+    rows = torch.tensor([[3.0, 0.0], [1.0, 2.0], [0.0, -1.0], [2.0, 2.0]], dtype=torch.float64)
+    weights = torch.tensor([1.0, 4.0, 2.0, 0.5], dtype=torch.float64)
+    weighted = weights[:, None] * rows
+    noise = NoiseOverBatches()
+    for part in (slice(0, 3), slice(3, 4)):
+        own = weighted[part]
+        noise.add(own.square().sum(1), own.sum(0), float(weights[part].sum()))
+    found, _ = noise.result()
+    shares = 4 * weighted / weights.sum()
+    mean = shares.mean(0)
+    assert found.gradient_norm_sq == pytest.approx(mean.square().sum().item())
+    scatter = (shares - mean).square().sum(1).mean().item()
+    assert found.covariance_trace == pytest.approx(scatter)

@@ -93,12 +93,15 @@ def _product(
     r, inputs = a.shape
     outputs = use.shape[1]
     kernel = r * r * inputs + tasks * r * r * outputs + tasks**2 * r * outputs
-    gradients = tasks * r * inputs * outputs + tasks**2 * inputs * outputs
+    gradients = tasks * (r + tasks) * inputs * outputs
+    if projection is not None:
+        exact = min(kernel, gradients)
+        estimate = projected_product(layer, name, use, a, projection, tasks, exact)
+        if estimate is not None:
+            return estimate
     if kernel < gradients:
         return LinearBlock(layer, (name, *added), use.output, prod(use.shape), a)
-    if projection is None:
-        return None
-    return projected_product(layer, name, use, a, projection, tasks)
+    return None
 
 
 def _embedding(layer: str, name: str, use: Operation, table: Tensor) -> Block | None:

@@ -64,8 +64,9 @@ class ProjectedBlock(Block):
     def estimate(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the estimates, and their squared standard errors."""
         a = self._by_rows(self.input)
-        projected = torch.stack([self._by_rows(row).mT @ a for row in rows], -1).double()
-        columns = torch.einsum("ocs,oct->cst", projected, projected)
+        # Tasks beside each other in a column's memory, so that the product of all copies nothing.
+        projected = torch.stack([a.mT @ self._by_rows(row) for row in rows], 1).double()
+        columns = projected @ projected.mT
         return columns.mean(0), columns.var(0) / len(columns)
 
     def _by_rows(self, tensor: Tensor) -> Tensor:
@@ -75,7 +76,13 @@ class ProjectedBlock(Block):
 
 
 def projected_product(
-    layer: str, name: str, use: Operation, inputs: Tensor, projection: Projection, tasks: int
+    layer: str,
+    name: str,
+    use: Operation,
+    inputs: Tensor,
+    projection: Projection,
+    tasks: int,
+    exact: int,
 ) -> ProjectedBlock | None:
     """Return the block of a matrix that the inputs are multiplied by, if it pays.
 
@@ -91,9 +98,11 @@ def projected_product(
         Source of the signs.
     tasks : int
         The number of losses.
+    exact : int
+        Multiplications of the cheapest exact formula.
     """
     rows, width = inputs.shape
-    if not _pays(rows, width, use.shape[1], projection.size, tasks):
+    if _multiplications(rows, width, use.shape[1], projection.size, tasks) >= exact:
         return None
     a = inputs @ projection.signs(width, inputs)
     return ProjectedBlock(layer, (name,), use.output, prod(use.shape), a, -1)
@@ -107,7 +116,9 @@ def projected_convolution(
     if inputs is None or filters is None or use.setting("groups") != 1 or use.setting("transposed"):
         return None
     outputs, width, columns = len(filters), filters[0].numel(), projection.size
-    if not _pays(prod(use.shape) // outputs, width, outputs, columns, tasks):
+    rows = prod(use.shape) // outputs
+    exact = tasks * (rows + tasks) * width * outputs  # by the filters' gradients
+    if _multiplications(rows, width, outputs, columns, tasks) >= exact:
         return None
     random = projection.signs(width, inputs).mT.reshape(columns, *filters.shape[1:])
     shape = [use.setting(name) for name in ("stride", "padding", "dilation")]
@@ -115,7 +126,6 @@ def projected_convolution(
     return ProjectedBlock(layer, (name,), use.output, prod(use.shape), a, 1)
 
 
-def _pays(rows: int, inputs: int, outputs: int, columns: int, tasks: int) -> bool:
-    """Compare the multiplications of an estimate with those of the weight gradients."""
-    estimated = rows * inputs * columns + tasks * (rows + tasks) * outputs * columns
-    return estimated < tasks * (rows + tasks) * inputs * outputs
+def _multiplications(rows: int, inputs: int, outputs: int, columns: int, tasks: int) -> int:
+    """Return how many multiplications an estimate takes."""
+    return rows * inputs * columns + tasks * (rows + tasks) * outputs * columns

@@ -56,11 +56,7 @@ class LossScale:
         A scaler lowers its scale after an overflow, and only then.
         """
         before, self._last = self._last, self.value
-        if self._last >= before:
-            return []
-        rows = list(self.rows)
-        self.rows.clear()
-        return rows
+        return list(self.rows) if self._last < before else []
 
     @staticmethod
     def skips_inside(optimizer: Optimizer) -> bool:

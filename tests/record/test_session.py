@@ -1,0 +1,145 @@
+"""What a framework's callback makes of evaluation batches, and what is mirrored, without either."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from tests.models import TwoHeads
+from tests.record.loops import TASKS, batches, losses
+from trajlab import TrajlabError
+from trajlab.record.failures import Failures
+from trajlab.record.integrations.session import Session
+from trajlab.record.sinks import Mirror, Sink
+from trajlab.store import Column, Table, Trajectory, standard
+
+
+def begun(path: Path, model: TwoHeads, sample: int | None = None) -> Session:
+    session = Session(path, TASKS, {"shared": model.trunk}, sample)
+    session.begin(model, torch.optim.SGD(model.parameters(), 0.1), None, 0, False)
+    return session
+
+
+def test_losses_of_evaluation_batches_are_means_over_examples(path: Path, model: TwoHeads) -> None:
+    session = begun(path, model)
+    session.observe(losses(model, batches(1)[0]), {"left": 0.5, "right": 2.0}, 0, 0, 1)
+    session.collect({"left": torch.tensor(1.0), "right": torch.tensor(4.0)}, 3)
+    session.collect({"left": torch.tensor(2.0), "right": None}, 1)
+    session.collect({"left": torch.tensor(9.0)}, 5, loader=1)
+    session.evaluate("test", {"left_accuracy": 0.5, "other": 3.0}, 1, 7)
+    session.evaluate("validation", {}, 1, 7, loader=1)
+    session.collect({"left": torch.tensor(9.0)}, 5)
+    session.forget()
+    session.evaluate("train", {"right_accuracy": 0.25}, 1, 7)
+    session.end()
+    run = Trajectory(path)
+    assert run.table("losses")["weight"].tolist() == [[0.5, 2.0]]
+    for split, name, wanted in (
+        ("test", "loss", [(3 * 1 + 2) / 4, 4]),
+        ("test", "accuracy", [0.5, np.nan]),
+        ("validation", "loss", [9, np.nan]),
+        ("train", "accuracy", [np.nan, 0.25]),
+        ("train", "loss", [np.nan, np.nan]),
+    ):
+        table = run.table(f"evaluations/{split}")
+        np.testing.assert_array_equal(table[name], [wanted])
+        assert (table["step"].tolist(), table["epoch"].tolist()) == ([1], [7])
+    assert "loss_se" not in run.table("evaluations/test")
+
+
+@pytest.mark.parametrize(("size", "left_out"), [(4, 0.75), (16, 0.0), (99, 0.0)])
+def test_a_sample_of_the_training_set_has_the_error_of_what_it_leaves_out(
+    path: Path, model: TwoHeads, size: int, left_out: float
+) -> None:
+    session = begun(path, model, size)
+    assert session.sample is not None
+    session.sample.draw(DataLoader(TensorDataset(torch.arange(16)), batch_size=2))
+    seen: list[int] = []
+
+    def compute(batch: Any, number: int) -> None:
+        assert session.sampling
+        seen.extend(batch[0].tolist())
+        value = torch.tensor(1.0 if number % 2 else 3.0)
+        session.collect({"left": value, "right": value}, len(batch[0]), loader=5)
+
+    for _ in range(2):  # once at a step
+        session.evaluate_sample(model, compute, 0, 0)
+    assert len(set(seen)) == len(seen) == min(size, 16)
+    session.end()
+    table = Trajectory(path).table("evaluations/train")
+    number = min(size, 16) // 2  # of batches, whose losses deviate from 2 by 1
+    error = math.sqrt(left_out / (number - 1))
+    assert table["loss"].tolist() == [[2.0, 2.0]]
+    assert table["loss_se"].tolist() == [pytest.approx([error, error])]
+    told = {"sample_size": min(size, 16), "sample_of": 16, "sample_seed": 0}
+    assert told.items() <= table.attributes.items()
+
+
+def test_what_comes_from_the_trainer_is_not_given(path: Path) -> None:
+    for name in ("optimizer", "scaler", "resume", "from_step"):
+        with pytest.raises(TrajlabError, match=f"{name}= comes from the trainer; leave it out"):
+            Session(path, TASKS, {name: None})
+
+
+class Kept(Sink):
+    """Keeps what it is given, up to a step at which it fails."""
+
+    def __init__(self, fails: int = 99) -> None:
+        self.fails = fails
+        self.rows: list[tuple[int, dict[str, float]]] = []
+        self.closed = False
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        if step >= self.fails:
+            raise OSError("no network")
+        self.rows.append((step, dict(values)))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_mirror_has_each_number_by_name_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    one, other = Kept(), Kept(fails=2)
+    mirror = Mirror([one, other], Failures())
+    columns = (
+        Column("alone"),
+        Column("each", ("step", "task")),
+        Column("matrix", ("step", "task", "other_task")),
+        Column("why", dtype="str"),
+        Column("wall_time"),
+    )
+    mirror.declare(Table("own", columns, {"task": TASKS, "other_task": TASKS}))
+    mirror.declare(standard("gradients", task=[*TASKS, "top"], layer=["a", "b"]))
+    mirror.declare(standard("evaluations/test", task=TASKS))
+    mirror.append(
+        "own",
+        {
+            "step": 1,
+            "alone": torch.tensor(2.0),
+            "each": [3.0, math.nan],
+            "matrix": np.ones((2, 2)),
+            "why": "text",
+            "wall_time": 5.0,
+        },
+    )
+    # summed over layers: norms 5, 2 and 0, the product of the first two 6
+    gram = np.zeros((2, 3, 3))
+    gram[:, 0, 0], gram[:, 1, 1], gram[:, 0, 1] = (20, 5), (1, 3), (2, 4)
+    mirror.append("gradients", {"step": 2, "gram": gram})
+    mirror.append("evaluations/test", {"step": 3, "loss": [0.5, 0.25], "epoch": 1})
+    mirror.close()
+    assert one.rows == [
+        (1, {"own/alone": 2.0, "own/left/each": 3.0}),
+        (2, {"gradients/left-right/cosine": pytest.approx(6 / (5 * 2))}),
+        (3, {"test/left/loss": 0.5, "test/right/loss": 0.25}),
+    ]
+    assert one.closed
+    assert [step for step, _ in other.rows] == [1]
+    assert not other.closed
+    assert "could not write to Kept: OSError: no network" in caplog.text
+    assert "this sink gets no more; the trajectory file goes on" in caplog.text

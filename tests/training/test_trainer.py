@@ -1,0 +1,249 @@
+"""What a plan says reaches optimizer, losses, batches and evaluations of its run."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trajlab import load
+from trajlab.errors import TrajlabError
+from trajlab.record.probes import FisherTrace, GradientNoise, Probe
+from trajlab.training import Plan, train
+from trajlab.training.batches import Batches
+from trajlab.training.compute import first_batches
+from trajlab.training.data import DataSet, read_idx
+from trajlab.training.evaluation import evaluate
+from trajlab.training.metrics import mean
+from trajlab.training.setting import MultiTaskModel, Problem, Task
+from trajlab.training.settings import setting
+from trajlab.training.settings.digits import digits
+from trajlab.training.trainer import Trainer
+
+CPU = torch.device("cpu")
+PLAN = Plan(digits, "+same", "uniform", 2, 3, 64, 0.05, 0.9)
+
+
+def test_the_optimizer_has_the_plan_s_numbers_and_trains_what_the_method_learns() -> None:
+    plan = replace(PLAN, method="uncertainty", weight_decay=0.01)
+    made = Trainer(plan)
+    (group,) = made.optimizer.param_groups
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.05, 0.9, 0.01)
+    wanted = [*made.model.parameters(), *made.method.parameters]
+    assert [id(p) for p in group["params"]] == [id(p) for p in wanted]
+    assert (
+        type(Trainer(replace(PLAN, optimizer="adamw", momentum=0.0)).optimizer).__name__ == "AdamW"
+    )
+
+
+def test_smoothing_is_of_training_losses_and_not_of_evaluations() -> None:
+    made = Trainer(replace(PLAN, label_smoothing=0.2))
+    rows = torch.arange(20)
+    batches = {
+        n: (x[rows], y[rows]) for n, t in made.problem.tasks.items() for x, y in [t.splits["train"]]
+    }
+    with torch.no_grad():
+        found = made.losses(made.model, batches)
+        outputs = made.model({name: x for name, (x, _) in batches.items()})
+    for name, (_, targets) in batches.items():
+        logs = outputs[name].log_softmax(1)
+        hard = -logs[rows, targets]
+        torch.testing.assert_close(found[name], 0.8 * hard - 0.2 * logs.mean(1))
+    (x, y) = made.problem.tasks["first"].splits["test"]
+    with torch.no_grad():
+        logs = made.model({"first": x})["first"].log_softmax(1)
+    plain = -logs[torch.arange(len(y)), y].mean()
+    assert evaluate(made.problem, "test")["first"]["loss"] == pytest.approx(plain.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "steps"),
+    [(0, set()), (1, {7}), (3, {7, 5, 4}), (20, {7, 5, 4, 2, 1})],  # 10 · 2^(-k/2)
+)
+def test_early_evaluations_are_at_half_powers_of_a_half(asked: int, steps: set[int]) -> None:
+    assert Trainer(replace(PLAN, epoch_steps=10, early_evaluations=asked)).early == steps
+
+
+def test_an_epoch_is_a_pass_over_the_largest_task(tmp_path: Path) -> None:
+    plan = replace(PLAN, share={"second": 0.3}, epochs=1)
+    made = Trainer(plan)
+    assert [len(batches) for batches in made.batches] == [5, 2]  # of 300 and 90 examples
+    assert made.steps == 5
+    train(plan, tmp_path / "run.h5")
+    assert len(load(tmp_path / "run.h5")[0].table("losses")["step"]) == 5
+
+
+def drawn(batches: Batches, number: int) -> list[list[int]]:
+    return [batches.draw()["one"][0].tolist() for _ in range(number)]
+
+
+def test_every_pass_has_each_example_once_in_an_order_of_its_own() -> None:
+    rows = torch.arange(10)
+    splits = {"one": (rows, rows + 100), "two": (rows, rows + 200)}
+    batches = Batches(splits, 4, 3, CPU)
+    assert batches.tasks == {"one", "two"}
+    assert len(batches) == 3
+    passes = [drawn(batches, 3) for _ in range(3)]
+    for each in passes:
+        assert [len(batch) for batch in each] == [4, 4, 2]
+        assert sorted(sum(each, [])) == rows.tolist()  # noqa: RUF017
+    assert passes[0] != passes[1] != passes[2]
+    assert drawn(Batches(splits, 4, 3, CPU), 3) == passes[0]
+    assert drawn(Batches(splits, 4, 4, CPU), 3) != passes[0]
+    batch = batches.draw()
+    assert batch["one"][0] is batch["two"][0]
+    assert torch.equal(batch["one"][1], batch["one"][0] + 100)
+    assert torch.equal(batch["two"][1], batch["one"][0] + 200)
+    state = batches.state_dict()
+    expected = drawn(batches, 7)
+    other = Batches(splits, 4, 9, CPU)
+    other.load_state_dict(state)
+    assert drawn(other, 7) == expected
+
+
+def test_a_count_of_operations_is_of_the_first_batch() -> None:
+    shared, own = torch.arange(7), torch.arange(3) + 50
+    splits = {"a": (shared, shared + 10), "b": (shared, shared + 20), "c": (own, own)}
+    batch = first_batches(splits, 5, CPU)
+    assert {name: (x.tolist(), y.tolist()) for name, (x, y) in batch.items()} == {
+        "a": ([0, 1, 2, 3, 4], [10, 11, 12, 13, 14]),
+        "b": ([0, 1, 2, 3, 4], [20, 21, 22, 23, 24]),
+        "c": ([50, 51, 52], [50, 51, 52]),
+    }
+    assert batch["a"][0] is batch["b"][0]
+
+
+class Doubled(nn.Module):
+    """Twice the input, in evaluation mode alone; counts its passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(2.0))
+        self.passes: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        self.passes.append(len(x))
+        return self.weight * x
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_an_evaluation_is_of_all_examples_of_a_split(
+    monkeypatch: pytest.MonkeyPatch, shared: bool, training: bool
+) -> None:
+    monkeypatch.setattr("trajlab.training.evaluation.BATCH", 4)
+    trunk = Doubled()
+    model = MultiTaskModel(trunk, {"one": nn.Identity(), "two": nn.Identity()}).train(training)
+    inputs = torch.arange(10.0)
+
+    def task(targets: Tensor, *, flags: bool) -> Task:
+        half = (inputs[:3], targets[:3])
+        return Task(
+            {"train": half, "validation": half, "test": (inputs, targets)},
+            lambda outputs, wanted: (outputs - wanted).square(),
+            {"error": mean(lambda outputs, wanted: outputs - wanted, higher_is_better=False)},
+            (lambda outputs, wanted: outputs > wanted) if flags else None,
+        )
+
+    tasks = {"one": task(inputs, flags=True), "two": task(2 * inputs + 1, flags=False)}
+    problem = Problem(tasks, model, shared_inputs=shared)
+    found = evaluate(problem, "test")
+    assert trunk.passes == [4, 4, 2] * (1 if shared else 2)
+    assert model.training == training
+    assert found["one"]["loss"] == inputs.square().mean()
+    assert found["one"]["error"] == inputs.mean()
+    assert found["one"]["correct"].tolist() == [False, *[True] * 9]
+    assert found["two"] == {"loss": 1.0, "error": -1.0}
+    other = evaluate(problem, "validation")
+    assert other["one"] == {"loss": pytest.approx(5 / 3), "error": 1.0}
+
+
+def idx(shape: tuple[int, ...], content: bytes, kind: int = 8) -> bytes:
+    sizes = b"".join(n.to_bytes(4, "big") for n in shape)
+    return bytes([0, 0, kind, len(shape)]) + sizes + content
+
+
+def test_an_idx_file_is_read_whole_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for content in (idx((2, 3), bytes(range(6))), gzip.compress(idx((2, 3), bytes(range(6))))):
+        path.write_bytes(content)
+        assert read_idx(path).tolist() == [[0, 1, 2], [3, 4, 5]]
+    path.write_bytes(idx((300,), bytes(300)))  # a size of two bytes
+    assert read_idx(path).shape == (300,)
+    for broken in (
+        idx((2, 3), bytes(5)),
+        idx((2, 3), bytes(7)),
+        idx((2,), bytes(2), kind=9),
+        b"\0\0",
+        gzip.compress(idx((2, 3), bytes(range(6))))[:-9],
+    ):
+        path.write_bytes(broken)
+        with pytest.raises(TrajlabError, match="is no whole IDX file of unsigned bytes"):
+            read_idx(path)
+
+
+def test_a_data_set_is_found_where_all_its_files_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRAJLAB_DATA", raising=False)
+    data = DataSet("set", {"a.gz": "", "b": ""}, "install it", system=tmp_path / "system")
+    for place in ("system", "home/set", "given"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "a").touch()  # unpacked
+    with pytest.raises(TrajlabError, match=r"set is not in .*system: give its folder as root"):
+        data.folder()
+    (tmp_path / "system" / "b").touch()
+    assert data.folder() == tmp_path / "system"
+    monkeypatch.setenv("TRAJLAB_DATA", str(tmp_path / "home"))
+    assert data.folder() == tmp_path / "system"  # of the first place a file is lacking
+    (tmp_path / "home" / "set" / "b").touch()
+    assert data.folder() == tmp_path / "home" / "set"
+    with pytest.raises(TrajlabError, match=r"set is not in .*given: "):
+        data.folder(tmp_path / "given")  # the only place to look
+    (tmp_path / "given" / "b").touch()
+    (tmp_path / "given" / "a.gz").touch()
+    assert data.file("a.gz", tmp_path / "given") == tmp_path / "given" / "a.gz"
+    assert data.file("a.gz") == tmp_path / "home" / "set" / "a"
+
+
+def test_a_run_has_the_probes_metadata_and_directions_that_it_was_given(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRAJLAB_DATA")
+    exam = setting("exam")
+    plan = Plan(exam, "school1+school2", "uniform", 0, 2, 6, 0.05, 0.0, options={"C": "K"})
+    ended: list[int] = []
+
+    def probes(problem: Problem) -> list[Probe]:
+        sample = {name: [{name: task.splits["train"]}] for name, task in problem.tasks.items()}
+        return [GradientNoise("epoch", sample), FisherTrace("epoch", sample)]
+
+    path = train(
+        plan,
+        tmp_path / "run.h5",
+        probes=probes,
+        on_epoch=ended.append,
+        root=data / "exam",  # which is found nowhere else
+        metadata={"own": 7, "seed": 5},
+    )
+    (run,) = load(path)
+    assert ended == [1, 2]
+    assert run.tasks == ["school1", "school2"]
+    told = {"own": 7, "seed": 5, "setting": "exam", "C": "K", "batch_size": 6}
+    assert told.items() <= run.metadata.items()
+    assert all(name.startswith("trunk.") for name in run.shared)
+    assert run.table("losses")["learning_rate"].tolist() == [0.05] * 4
+    assert run.table("losses")["weight"].tolist() == [[0.5, 0.5]] * 4
+    for name in ("noise", "fisher"):
+        table = run.table(name)
+        assert table["step"].tolist() == [0, 2, 4]
+        assert set(table["reason"].ravel()) == {""}
+    assert run.table("fisher").attributes["likelihood"] == ["Gaussian"] * 2
+    for split in ("train", "validation", "test"):
+        table = run.table(f"evaluations/{split}")
+        assert table["epoch"].tolist() == [0, 1, 2]
+        assert table.column_attributes("mae")["higher_is_better"] is False
