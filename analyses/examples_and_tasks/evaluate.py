@@ -28,9 +28,7 @@ LEVEL = 0.05
 def by_seed(found: Runs) -> pd.DataFrame:
     """Return one row a seed, size and kind of pair: means over training."""
     frames = [
-        example_frame(run, run.tasks).assign(seed=run.metadata["seed"])
-        for run in found
-        if len(run.tasks) > 1
+        example_frame(run).assign(seed=run.metadata["seed"]) for run in found if len(run.tasks) > 1
     ]
     columns = ["seed", "size", "between", *MEASURES]
     if not frames:

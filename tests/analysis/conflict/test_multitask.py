@@ -29,7 +29,7 @@ def test_early_and_late_are_tenths_of_the_steps_of_each_run(n, ends, keys):
             for pair in range(3)
         ]
     )
-    made = multitask.over_training(rows, keys, ["cosine"])
+    made = multitask.over_training(rows, keys, ["cosine"], 0.95)
     squares = np.arange(n) ** 2
     pairs = range(3) if keys else [1]  # without keys, the mean over pairs
     for (_, row), pair in zip(made.iterrows(), pairs, strict=True):

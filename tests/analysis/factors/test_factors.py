@@ -172,9 +172,12 @@ def test_how_many_checkpoints_stand_for_a_run_can_be_chosen(reference):
         "last": 5,
         "largest": 2,
     }
-    few = factors(reference, **options, last=101).runs
+    sparse = factors(reference, **options, last=101)
+    few = sparse.runs
     assert few["sharpness"].isna().all()
     assert few["reason"].str.contains("sharpness: fewer than 101 values").all()
+    rows = sparse.delta.query("factor == 'sharpness' and at == 'end'")
+    assert rows["reason"].tolist() == ["not recorded often enough"] * 2
     with pytest.raises(TrajlabError, match="last must be at least 1 checkpoint, not 0"):
         factors(reference, last=0)
 

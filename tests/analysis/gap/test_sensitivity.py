@@ -54,6 +54,24 @@ def test_ways_of_which_none_tells_anything():
     )
 
 
+def test_a_number_that_only_the_ways_without_a_run_have():
+    """As where one run alone leaves no loss common to all."""
+    head = {"setting": "", "condition": "", "method": "uniform", "task": "left", "reason": ""}
+    head |= {"baseline": "method=single", "n_baseline": 5, "n_runs": 5, "metric": "accuracy"}
+    rows = []
+    for varied, value in {"nothing": "", **WAYS}.items():
+        matched = 2.0 if varied == "left out" else np.nan
+        row = {"varied": varied, "value": value, "x": "loss", "loss": "train/loss"}
+        row |= {"delta": 1.0, "delta_low": 0.5, "delta_high": 1.5}
+        row |= {"matched": matched, "matched_low": matched, "matched_high": matched}
+        rows.append({**head, **row})
+    (sentence,) = of_sensitivity(pd.DataFrame(rows))
+    assert (
+        "the gap at equal training loss has a value only without a run, from +2 (without single-1) "
+        "to +2 (without single-1)."
+    ) in sentence.statement[0]
+
+
 def test_nothing_is_said_of_what_is_descriptive():
     assert told(n=2) == ""
     assert told(nothing=(1.0, np.nan)) == ""  # runs that do not differ

@@ -43,6 +43,19 @@ def test_the_mean_effect_is_covered_and_shrunken_estimates_lie_closer():
     assert np.mean(closer) < 0
 
 
+@pytest.mark.parametrize("seed", [3, 11])
+def test_rows_in_another_order_tell_the_same(seed):
+    """Effects that hardly differ between tasks, whose variance is hard to tell from 0."""
+    rng = np.random.default_rng(seed)
+    world, _ = study(rng, tasks=4, runs=3, between=0.1)
+    once = mean_over_tasks(world)
+    for _ in range(3):
+        order = rng.permutation(len(world.score))
+        again = mean_over_tasks(TaskScores(*(np.asarray(column)[order] for column in world)))
+        for name in ("estimate", "low", "high", "p_value"):
+            assert getattr(again, name) == pytest.approx(getattr(once, name), rel=1e-4), name
+
+
 def test_two_tasks_are_too_few():
     world, _ = study(np.random.default_rng(0), tasks=2)
     assert mean_over_tasks(world).reason == "fewer than 3 tasks"

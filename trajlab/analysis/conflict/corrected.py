@@ -78,7 +78,7 @@ def corrected_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def summarise_corrected(rows: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+def summarise_corrected(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Return one row a pair of tasks: the mean over measured steps, then over runs.
 
     Parameters

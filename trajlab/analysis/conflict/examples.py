@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from trajlab.analysis.statistics.intervals import mean_interval
@@ -15,15 +13,13 @@ MEASURES = ("cosine", "negative", "magnitude")
 _PREFIX = {EXAMPLES: "", TASKS: "", SAME: "same_"}
 
 
-def example_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
+def example_frame(run: Trajectory) -> pd.DataFrame:
     """Return one row a recorded step, size and kind of pair: means over tasks or pairs of them.
 
     Parameters
     ----------
     run
         The run; without the table ``example_conflict`` there are no rows.
-    tasks
-        Its tasks.
 
     Returns
     -------
@@ -34,7 +30,7 @@ def example_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     if "example_conflict" not in run.tables:
         return pd.DataFrame(columns=columns)
     table = run.table("example_conflict")
-    alone = np.eye(len(tasks), dtype=bool)
+    alone = np.eye(len(table["task"]), dtype=bool)
     once = np.triu(np.ones_like(alone), 1)
     frames = []
     for between, chosen in ((EXAMPLES, alone), (TASKS, once), (SAME, once)):
@@ -58,7 +54,7 @@ def example_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     return found[found[list(MEASURES)].notna().any(axis=1)]
 
 
-def summarise_examples(rows: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+def summarise_examples(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Return one row a size and kind of pair: the mean over training, then over runs.
 
     Parameters

@@ -47,7 +47,7 @@ def norm_share(gram: FloatArray) -> FloatArray:
 
 
 def over_training(
-    rows: pd.DataFrame, keys: Sequence[str], measures: Sequence[str], confidence: float = 0.95
+    rows: pd.DataFrame, keys: Sequence[str], measures: Sequence[str], confidence: float
 ) -> pd.DataFrame:
     """Return one row a key: each measure's mean over training, early and late, then over runs.
 

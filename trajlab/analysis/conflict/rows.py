@@ -198,7 +198,7 @@ def measured_frames(run: Trajectory, tasks: Sequence[str]) -> dict[str, pd.DataF
     def frame(name: str, read: Callable[[str], tuple[npt.NDArray[np.int64], FloatArray]]) -> Any:
         parts = [(task, *read(task)) for task in tasks if task in run.tasks]
         made = [pd.DataFrame({"step": at, "task": task, name: v}) for task, at, v in parts]
-        return pd.concat(made, ignore_index=True).assign(run=str(run.path))
+        return pd.concat(made).assign(run=str(run.path))
 
     frames = {"noise_scale": frame("noise_scale", lambda t: recorded(run, t, "noise/noise_scale"))}
     if "sketches" in run.tables:

@@ -134,7 +134,7 @@ def time_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     run
         A run; without ``sketches`` there are no rows.
     tasks
-        Names of the tasks to read.
+        Names of the tasks to read; those that the run does not train have no rows.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def time_frame(run: Trajectory, tasks: Sequence[str]) -> pd.DataFrame:
     step = run.table("sketches")["step"]
     lags = [2**i for i in range(len(step).bit_length()) if 2**i < len(step)]
     made = []
-    for task in tasks:
+    for task in (task for task in tasks if task in run.tasks):
         sketches = _sketches(run, task)
         for lag in lags:
             sign, cosine = _mean_at(sketches, sketches, lag)

@@ -27,7 +27,7 @@ from trajlab.store import Trajectory
 PAIR = ["task_a", "task_b", "layer"]
 
 
-def summarise(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+def summarise(pairs: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Return one row a pair of tasks and layer: the mean over training, then over runs.
 
     Parameters
@@ -119,7 +119,7 @@ def group_tables(group: Group, options: ConflictOptions) -> dict[str, pd.DataFra
             noise = rows.groupby(["run", "step"])[name].mean().rename("noise").reset_index()
             overall = overall.join(multitask.over_training(noise, (), ("noise",), confidence))
     times = pd.concat([time_frame(run, group.tasks) for run in runs])
-    examples = pd.concat([example_frame(run, group.tasks) for run in runs])
+    examples = pd.concat([example_frame(run) for run in runs])
     head = Head(keys=group.keys, n_runs=len(runs))
     frames = {
         "pairs": pairs,
@@ -141,10 +141,10 @@ def _measured(runs: Sequence[Trajectory], tasks: Sequence[str]) -> dict[str, pd.
         for name, rows in measured_frames(run, tasks).items():
             if len(rows):
                 parts.setdefault(name, []).append(rows)
-    return {name: pd.concat(rows, ignore_index=True) for name, rows in parts.items()}
+    return {name: pd.concat(rows) for name, rows in parts.items()}
 
 
-def summarise_times(rows: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+def summarise_times(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Return one row a task and lag: the mean over runs.
 
     Parameters

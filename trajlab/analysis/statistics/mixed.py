@@ -139,7 +139,7 @@ def _fit(
                 warnings.simplefilter("ignore")  # that it did not converge is checked
                 try:
                     fitted = MixedLM(score, fixed, np.zeros(len(score)), exog_vc=spec).fit(
-                        method=["lbfgs", "powell"]
+                        method=["powell", "lbfgs"]  # near 0 the gradient is flat, and stops early
                     )
                     good = fitted.converged and np.isfinite(fitted.bse_fe[-1])
                 except (np.linalg.LinAlgError, ValueError):
