@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.runs import write
 from tests.study.failing import Fatal, Raising
 from trajlab import load
 from trajlab.errors import TrajlabError
+from trajlab.store import standard
 from trajlab.study import runner
 from trajlab.study.file import Study
 from trajlab.study.run import Run
@@ -24,6 +26,7 @@ from trajlab.study.status import duration, measured, outlook, state, tried
 from trajlab.training import checkpoint
 
 Make = Callable[..., Study]
+LOSSES = standard("losses", task=["digit"])
 GRID = "[[stage]]\ncondition = ['', '+same']\nseed = [0, 1]\n"
 
 
@@ -160,6 +163,21 @@ def test_runs_of_two_stages_are_counted_once(study: Make) -> None:
     left = [state(made, stage, pace).worker_minutes_left for stage in made.stages]
     assert left == pytest.approx([0, 6 * pace["digits"] / 60])
     assert not outlook(study(TUNED, "open")).known
+
+
+def test_the_pace_is_the_median_of_the_last_stage_that_has_finished_runs(study: Make) -> None:
+    """Two epochs of one task, which take these seconds by seed."""
+    made = study(
+        "[[stage]]\nname = 'tried'\ncondition = ''\nseed = [0, 1]\n"
+        "[[stage]]\nname = 'fresh'\ncondition = ''\nseed = [2, 3, 4]\n"
+    )
+    seconds = {0: 8.0, 1: 8.0, 2: 2.0, 3: 4.0, 4: 60.0}
+    for stage, pace in zip(made.stages, (4.0, 2.0), strict=True):
+        for run in runs(made, stage) or []:
+            ends = enumerate((0.0, seconds[run.configuration["seed"]]))
+            rows = [{"step": epoch, "epoch": epoch, "wall_time": clock} for epoch, clock in ends]
+            write(run.path, ["digit"], [LOSSES], [{"losses": row} for row in rows])
+        assert measured(made) == {"digits": pace}
 
 
 def test_every_setting_has_a_pace_of_its_own(study: Make) -> None:

@@ -32,6 +32,16 @@ def test_a_share_keeps_the_first_examples_and_all_of_the_other_splits() -> None:
     assert len(keep(whole, 1e-9).tasks["first"].splits["train"][1]) == 1
 
 
+@pytest.mark.parametrize(("asked", "kept"), [(55, 55), (55.4, 55), (55.6, 56)])
+def test_a_share_keeps_the_nearest_number_of_examples(asked: float, kept: int) -> None:
+    """Of 300, 55 / 300 is 55, though their product is a little less in floating point."""
+    whole = setting("digits").build("+same", 1)
+    number = len(whole.tasks["second"].splits["train"][1])
+    assert number == 300
+    part = keep(whole, {"second": asked / number})
+    assert [len(each) for each in part.tasks["second"].splits["train"]] == [kept, kept]
+
+
 def test_shared_inputs_stay_one_tensor(yeast: Problem) -> None:
     part = keep(yeast, 0.5)
     one, other = (task.splits["train"][0] for task in part.tasks.values())

@@ -197,6 +197,20 @@ def test_arrangements_stay_within_their_strata():
     assert (np.sort(seen[-1], axis=1) == np.arange(20)).all()
 
 
+@pytest.mark.parametrize(("units", "arrangements"), [(4, 24), (20, 100)])
+def test_the_observed_arrangement_is_one_of_those_that_count(units, arrangements):
+    """All 24 of 4 units hold it; beside 99 drawn of 20 units, which do not, it is the 100th."""
+
+    def as_observed(index):
+        return (index == np.arange(units)).all(axis=1).astype(float)
+
+    strata = np.zeros(units, int)
+    for alternative, tails in (("greater", 1), ("two-sided", 2)):
+        found = permutation_test(as_observed, strata, alternative=alternative, resamples=99)
+        assert found.p_value == pytest.approx(tails / arrangements)
+        assert found.smallest_p == pytest.approx(tails / arrangements)
+
+
 def test_clusters_are_drawn_together():
     """One column a checkpoint: the spread of the means is that of clusters, not of rows."""
     rng = np.random.default_rng(9)

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from trajlab.analysis import Factors, diagnose
+from trajlab.analysis import Factors, diagnose, gap
 from trajlab.analysis.diagnosis import families
+from trajlab.datasets import load
 from trajlab.errors import TrajlabError
 
 
@@ -26,6 +27,17 @@ def test_diagnose_one_run_alone(reference):
         "Not compared: the runs are one group, so there is nothing to compare them with. Reached: "
         "test accuracy 87.98, lowest training loss 7.8e-05 (n = 1)."
     ]
+
+
+@pytest.mark.parametrize(("wider", "told"), [(0.999, False), (1.001, True)])
+def test_a_margin_is_told_where_the_90_percent_interval_lies_within_it(wider, told):
+    """The end that is farther from 0 is the margin, but for a thousandth."""
+    runs = load("digits-two-tasks")
+    one = {"against": {"condition": "+noisy"}}
+    interval = gap(runs, confidence=0.9, **one).summary.iloc[0]
+    margin = wider * float(interval[["delta_low", "delta_high"]].abs().max())
+    sentence = diagnose(runs, margin=margin, **one).verdict["sentence"].iloc[0]
+    assert (f"no transfer larger than {margin:g}, for the 90% interval" in sentence) == told
 
 
 def test_diagnose_refuses_what_it_cannot_use(make_run, reference):

@@ -1,5 +1,7 @@
 """The noise of comparing fronts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -103,6 +105,14 @@ def test_what_is_on_the_front_and_was_not_run_again_is_counted():
         ]
         told = [f"{count} on the front of validation not run again" for count in (2, 1)]
         assert said == (told if left else ["", ""])
+
+
+@pytest.mark.parametrize(("trials", "told"), [((4, 4), False), ((4, 5), True), ((5, 4), True)])
+def test_unequal_trials_are_told_whichever_side_had_more(trials, told):
+    sides = [replace(alone([3, 1], [5, 1]), trials=number) for number in trials]
+    row = distance_row(*sides, 0.95, 0)
+    assert (row["n_trials"], row["n_trials_baseline"]) == trials
+    assert ("unequal numbers of trials" in row["reason"]) == told
 
 
 def test_what_was_not_measured_is_no_flip():

@@ -36,6 +36,21 @@ def test_gap_and_decomposition_of_two_lines_are_exact(rule):
     assert dict(zip(TERMS, parts.terms.estimate, strict=True)) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("width", "read"), [(0.49, True), (0.51, False)])
+@pytest.mark.parametrize("torn", ["runs", "baseline"])
+def test_there_is_no_gap_in_a_hole_of_either_group(torn, width, read):
+    """All runs of one group lack evaluations over half a decade or so below a loss of 0.1."""
+    falling = np.append(np.linspace(0.0, -1.0, 11), np.linspace(-1.0 - width, -2.0, 11))
+    scores = [90 - 2 * falling + shift for shift in (-0.1, 0.0, 0.1)]
+    part = [Evaluations.clean(STEPS[: falling.size], 10**falling, score) for score in scores]
+    groups = {"runs": group(-2.0, 90.0), "baseline": group(-2.0, 90.0), torn: part}
+    within, below = -1.0 - width / 2, -1.9
+    curve = gap_curve(groups["runs"], groups["baseline"], at=[below, within])
+    for values in (curve.gap.estimate, curve.gap.low, *curve.band):
+        assert np.isfinite(values).tolist() == [True, read]
+    assert curve.gap.estimate[0] == pytest.approx(0, abs=1e-9)
+
+
 @given(arrays(np.float64, (6, 40), elements=st.floats(-1, 1)), st.floats(-50, 50))
 def test_swapping_groups_flips_signs_and_shifts_do_not_matter(noise, shift):
     falling = np.linspace(0, -3, 40)
