@@ -184,6 +184,38 @@ def test_a_repair_saves_every_column_that_is_whole(tmp_path):
         repair(path, tmp_path / "saved.h5")
 
 
+@pytest.mark.filterwarnings("ignore:.* lost")
+@pytest.mark.parametrize(
+    ("column", "kept"), [("seconds", ["probe", "skipped"]), ("probe", None), ("step", None)]
+)
+def test_a_table_that_lacks_what_tells_its_rows_apart_is_lost(tmp_path, column, kept):
+    """Of two probes at a step, without their names only one row would be left."""
+    names = {"seconds": "float64", "skipped": "bool", "probe": "str"}
+    columns = tuple(Column(name, dtype=dtype) for name, dtype in names.items())
+    budget = Table("budget", columns, key=("step", "probe"))
+    rows = [
+        {"step": step, "probe": probe, "seconds": 1.5, "skipped": False}
+        for step in range(3)
+        for probe in ("one", "other")
+    ]
+    flushes = [{"budget": row} for row in rows]
+    path = write(tmp_path / "run.h5", TASKS, [standard("losses", task=TASKS), budget], flushes)
+    extent = take(path).sources[0].stored["budget"][0].extents[column]
+    flip(path, extent.offset)
+    lost = repair(path, tmp_path / "saved.h5")
+    saved = Trajectory(tmp_path / "saved.h5")
+    if kept is None:
+        assert lost[0] == f"table budget of {path} is lost: its column {column} is"
+        assert "budget" not in saved.tables
+    else:
+        assert lost[0] == f"column {column} of table budget in {path} is lost"
+        found = saved.table("budget")
+        assert column not in found
+        assert {name: found[name].tolist() for name in kept} == {
+            name: [row[name] for row in rows] for name in kept
+        }
+
+
 @pytest.mark.filterwarnings("ignore:.* damaged")
 def test_a_repair_tells_damage_that_took_no_column(tmp_path):
     path = record(tmp_path / "run.h5")
