@@ -117,13 +117,12 @@ def one_best(test: Mapping[str, object], training: Mapping[str, object]) -> str:
 
 def draw(rows: pd.DataFrame, path: Path) -> None:
     """Draw the choices of weights in training and on test, with the methods beside."""
-    figure, axes = plt.subplots(1, 2 * len(SETTINGS), figsize=(14, 3.6), layout="constrained")
-    panels = [(setting, split) for setting in SETTINGS for split in ("train", "test")]
+    panels = [(name, split) for name in rows["setting"].unique() for split in ("train", "test")]
+    size = 3.7 * len(panels), 3.6
+    figure, axes = plt.subplots(1, len(panels), figsize=size, layout="constrained")
     for ax, (setting, split) in zip(axes, panels, strict=True):
         own = rows[(rows["setting"] == setting) & (rows["split"] == split)]
         ax.set_title(f"{setting}, {split}", fontsize=9)
-        if own.empty:
-            continue
         table = own.pivot_table(index=["method", "weights"], columns="task", values="loss")
         tasks = list(dict.fromkeys(own["task"]))
         for (method, part), marker in zip(table.groupby(level="method"), "os^DvP", strict=False):

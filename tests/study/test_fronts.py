@@ -104,6 +104,10 @@ def test_a_run_is_read_where_validation_chooses(tried: Study) -> None:
     assert row == 2
     assert scores.tolist() == [90, 60]
     assert reached(run, tried.selection).tolist() == [89, 59]
+    at_once = chosen(run, tried.selection, "steps", 0)[1]
+    assert np.isnan(at_once).all()  # the initial point is no result
+    first = chosen(run, tried.selection, "steps", 1)
+    assert (first[0], first[1].tolist()) == (1, [80, 50])
     loss = replace(tried.selection, metric="loss")
     assert chosen(run, loss)[1].tolist() == [-0.1, -0.1]  # turned: more is better
     assert reached(run, loss).tolist() == [0.1, 0.1]  # as recorded

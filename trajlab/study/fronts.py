@@ -96,6 +96,8 @@ def chosen(
 ) -> tuple[int, FloatArray]:
     """Return the evaluation with the best mean over tasks, and each task's score there.
 
+    One before the first step does not count, as in the analyses.
+
     Parameters
     ----------
     run
@@ -114,8 +116,9 @@ def chosen(
     table = run.table(f"evaluations/{selection.split}")
     higher = higher_is_better(run, selection.split, selection.metric)
     values = np.asarray(table[selection.metric], float) * (1 if higher else -1)
-    paid = affordable(run, np.asarray(table["step"]), budget, most)
-    mean = np.where(paid, values.mean(1), np.nan)
+    step = np.asarray(table["step"])
+    counts = (step > 0) & affordable(run, step, budget, most)
+    mean = np.where(counts, values.mean(1), np.nan)
     if not np.isfinite(table["loss"][-1]).all() or not np.isfinite(mean).any():
         return len(values) - 1, np.full(values.shape[1], np.nan)
     best = int(np.nanargmax(mean))

@@ -6,7 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trajlab.analysis.front.configurations import Configurations, distance_row, flip_rows
+from trajlab.analysis.front.configurations import (
+    Configurations,
+    distance_row,
+    flip_rows,
+    volume_row,
+)
 from trajlab.analysis.front.pareto import (
     set_distance,
     signed_distance,
@@ -91,6 +96,23 @@ def test_unequal_trials_are_told_whichever_side_had_more(trials, told):
     row = distance_row(*sides, 0.95, 0)
     assert (row["n_trials"], row["n_trials_baseline"]) == trials
     assert ("unequal numbers of trials" in row["reason"]) == told
+
+
+def test_what_is_on_the_front_and_was_not_run_again_is_counted():
+    runs = np.array([[2.0, 2.0], [3.0, 3.0]])
+    nothing = np.empty((0, 2))
+    # the first two are on the front, the third is dominated
+    validation = np.array([[2.0, 1.0], [1.0, 2.0], [1.0, 1.0]])
+    for own, left in (((runs, runs, nothing), 0), ((runs, nothing, runs), 1)):
+        side = Configurations((("a",), ("b",), ("c",)), validation, own, 3)
+        assert side.left == left
+        assert side.chosen.tolist() == [True, not left, False]
+        said = [
+            distance_row(side, side, 0.95, 0)["reason"],
+            volume_row(side, np.zeros(2))["reason"],
+        ]
+        told = [f"{count} on the front of validation not run again" for count in (2, 1)]
+        assert said == (told if left else ["", ""])
 
 
 def test_what_was_not_measured_is_no_flip():

@@ -110,9 +110,7 @@ def distance_row(
     reasons = []
     if method.trials != baseline.trials:
         reasons.append("unequal numbers of trials favour the larger")
-    if left := method.left + baseline.left:
-        reasons.append(f"configurations on the fronts that were not run again: {left}")
-    return {**row, "reason": "; ".join(reasons)}
+    return {**row, "reason": "; ".join([*reasons, *_left_out(method, baseline)])}
 
 
 def volume_row(method: Configurations, reference: FloatArray) -> dict[str, Any]:
@@ -120,13 +118,20 @@ def volume_row(method: Configurations, reference: FloatArray) -> dict[str, Any]:
     side = method.front()
     means = np.array([seeds.mean(axis=0) for seeds in side])
     many = len(reference) > MOST_IN_VOLUME
+    reasons = [f"more than {MOST_IN_VOLUME} objectives: no hypervolume"] if many else []
     volume = hypervolume(means, reference) if side and not many else np.nan
     return {
         "hypervolume": volume,
         "n_chosen": len(side),
         "n_trials": method.trials,
-        "reason": f"more than {MOST_IN_VOLUME} objectives: no hypervolume" if many else "",
+        "reason": "; ".join([*reasons, *_left_out(method)]),
     }
+
+
+def _left_out(*sides: Configurations) -> list[str]:
+    """Say how many configurations on fronts of validation are missing, for want of fresh runs."""
+    left = sum(side.left for side in sides)
+    return [f"{left} on the front of validation not run again"] if left else []
 
 
 def flip_rows(

@@ -58,8 +58,9 @@ def mean_over_tasks(scores: TaskScores, confidence: float = 0.95) -> TaskMean:
     """Estimate the mean effect over tasks by restricted maximum likelihood.
 
     score = task + treated · (mean effect + the task's own) + the run's own + residual; a run has a
-    part of its own where it has several tasks. A component whose variance is estimated at its
-    boundary, 0, is left out, and the reason says so.
+    part of its own where it has several tasks. Where the fit does not converge, as it may when a
+    variance is at its boundary, 0, the best model with fewer components is taken, and the reason
+    says which was left out.
 
     Parameters
     ----------
