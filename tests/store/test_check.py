@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.runs import write
+from tests.store.resealing import index_of
 from trajlab.errors import TrajlabError
 from trajlab.store import Column, Table, Trajectory, Writer, merge, parts, standard
 from trajlab.store.check import check
@@ -22,6 +23,22 @@ from trajlab.store.snapshot import take
 from trajlab.store.view import View
 
 TASKS = ["left", "right"]
+
+
+BUDGET = [
+    {"step": step, "probe": probe, "seconds": 1.5, "skipped": False}
+    for step in range(3)
+    for probe in ("one", "other")
+]
+
+
+def record_budget(path):
+    """Record a run whose table ``budget`` has two rows a step."""
+    names = {"seconds": "float64", "skipped": "bool", "probe": "str"}
+    columns = tuple(Column(name, dtype=dtype) for name, dtype in names.items())
+    budget = Table("budget", columns, key=("step", "probe"))
+    flushes = [{"budget": row} for row in BUDGET]
+    return write(path, TASKS, [standard("losses", task=TASKS), budget], flushes)
 
 
 def record(path, steps=range(3), *, close=True, parts=False):
@@ -182,6 +199,45 @@ def test_a_repair_saves_every_column_that_is_whole(tmp_path):
     assert check(tmp_path / "saved.h5").problems == (lost,)  # for ever
     with pytest.raises(TrajlabError, match="exists"):
         repair(path, tmp_path / "saved.h5")
+
+
+@pytest.mark.filterwarnings("ignore:.* lost")
+@pytest.mark.parametrize(
+    ("column", "kept"), [("seconds", ["probe", "skipped"]), ("probe", None), ("step", None)]
+)
+def test_a_table_that_lacks_what_tells_its_rows_apart_is_lost(tmp_path, column, kept):
+    """Of two probes at a step, without their names only one row would be left."""
+    path = record_budget(tmp_path / "run.h5")
+    extent = take(path).sources[0].stored["budget"][0].extents[column]
+    flip(path, extent.offset)
+    lost = repair(path, tmp_path / "saved.h5")
+    saved = Trajectory(tmp_path / "saved.h5")
+    if kept is None:
+        assert lost[0] == f"table budget of {path} is lost: its column {column} is"
+        assert "budget" not in saved.tables
+    else:
+        assert lost[0] == f"column {column} of table budget in {path} is lost"
+        found = saved.table("budget")
+        assert column not in found
+        assert {name: found[name].tolist() for name in kept} == {
+            name: [row[name] for row in BUDGET] for name in kept
+        }
+
+
+@pytest.mark.filterwarnings("ignore:.* (lost|damaged)")
+@pytest.mark.parametrize(("column", "kept"), [("seconds", True), ("probe", False)])
+def test_hdf5_alone_gives_no_table_that_lacks_what_tells_its_rows_apart(tmp_path, column, kept):
+    """The index behind the file is gone, and one of its data sets."""
+    path = record_budget(tmp_path / "run.h5")
+    content = path.read_bytes()
+    path.write_bytes(content[: index_of(content)[0]["image"]])
+    with h5py.File(path, "r+") as file:
+        del file[f"budget/{column}"]
+    lost = repair(path, tmp_path / "saved.h5")
+    tables = Trajectory(tmp_path / "saved.h5").tables
+    assert ("budget" in tables) == kept
+    gone = f"{path}: table budget is lost (what tells its rows apart is gone)"
+    assert (gone in lost) == (not kept)
 
 
 @pytest.mark.filterwarnings("ignore:.* damaged")

@@ -52,6 +52,24 @@ def test_what_a_later_session_superseded_is_left_out_of_every_column(run):
     np.testing.assert_array_equal(table["late"], LATE)
 
 
+@pytest.mark.parametrize("close", [False, True])
+@pytest.mark.parametrize(("kind", "last"), [("training", 2), ("evaluation", 3)])
+def test_the_deepest_of_several_rewinds_holds(tmp_path, kind, last, close):
+    """The second session goes on from step 3, the third from 7: of the first, 3 to 6 are gone."""
+    for session, (rewind, steps) in enumerate(((None, range(9)), (3, [5]), (7, [7]))):
+        resume = {} if rewind is None else {"resume": True, "from_step": rewind}
+        writer = Writer(tmp_path / "run.h5", TASKS, **resume)
+        writer.declare(Table("custom", (Column("session", dtype="int64"),), kind=kind))
+        for step in steps:
+            writer.append("custom", {"step": step, "session": session})
+        writer.flush()
+        finish(writer, close=close)
+    table = Trajectory(tmp_path / "run.h5").table("custom")
+    kept = range(last + 1)
+    assert table["step"].tolist() == [*kept, 5, 7]
+    assert table["session"].tolist() == [*[0] * len(kept), 1, 2]
+
+
 @pytest.mark.parametrize("size", [1, 16, 17, 32, 48, 64, 2**20])
 def test_portions_are_as_large_as_asked_for_and_no_larger(run, size):
     portions = list(run.table("custom").portions("x", size))

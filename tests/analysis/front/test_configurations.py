@@ -90,6 +90,14 @@ def test_an_interval_needs_two_runs_on_each_side(few):
             assert flip["reason"] == row["reason"]
 
 
+@pytest.mark.parametrize(("trials", "told"), [((4, 4), False), ((4, 5), True), ((5, 4), True)])
+def test_unequal_trials_are_told_whichever_side_had_more(trials, told):
+    sides = [replace(alone([3, 1], [5, 1]), trials=number) for number in trials]
+    row = distance_row(*sides, 0.95, 0)
+    assert (row["n_trials"], row["n_trials_baseline"]) == trials
+    assert ("unequal numbers of trials" in row["reason"]) == told
+
+
 def test_what_is_on_the_front_and_was_not_run_again_is_counted():
     runs = np.array([[2.0, 2.0], [3.0, 3.0]])
     nothing = np.empty((0, 2))
@@ -105,14 +113,6 @@ def test_what_is_on_the_front_and_was_not_run_again_is_counted():
         ]
         told = [f"{count} on the front of validation not run again" for count in (2, 1)]
         assert said == (told if left else ["", ""])
-
-
-@pytest.mark.parametrize(("trials", "told"), [((4, 4), False), ((4, 5), True), ((5, 4), True)])
-def test_unequal_trials_are_told_whichever_side_had_more(trials, told):
-    sides = [replace(alone([3, 1], [5, 1]), trials=number) for number in trials]
-    row = distance_row(*sides, 0.95, 0)
-    assert (row["n_trials"], row["n_trials_baseline"]) == trials
-    assert ("unequal numbers of trials" in row["reason"]) == told
 
 
 def test_what_was_not_measured_is_no_flip():
