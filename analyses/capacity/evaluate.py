@@ -8,7 +8,8 @@ Each task's accuracy is an objective, at the evaluation where their mean is best
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -28,6 +29,7 @@ BUDGETS: tuple[Budget, ...] = ("flops", "seconds")
 LARGER = ("deep", "wide")  # networks with the depth or the width of two
 OPTIMIZERS = ("mgda", "pcgrad", "imtl", "gradnorm")
 LEVEL = 0.05
+SHOWN = 12  # points of accuracy behind the best of a task that the picture of fronts reaches
 COLUMNS = ["network", "optimizer", "budget", "spent", "ahead", "low", "high", "n_points", "left"]
 _DEEP, _WIDE = 2, 2.0
 
@@ -91,18 +93,16 @@ def ahead(larger: Configurations, other: Configurations, level: float) -> dict[s
     return {"ahead": found, "low": found + low, "high": found + high, **told}
 
 
-def distances(tried: Runs, fresh: Runs, selection: Selection, budget: Budget) -> pd.DataFrame:
-    """Return one row a network and optimizer: how far the latter's points lie inside its front.
-
-    Intervals are adjusted over the optimizers by Bonferroni.
-    """
-    most = smallest(tried, budget)  # as the study chose what to run again
+def fronts(
+    tried: Runs, fresh: Runs, selection: Selection, budget: Budget, most: float
+) -> Mapping[str, Configurations]:
+    """Return the configurations of each network and optimizer, within the budget."""
     on, measured = (
         points(found, selection, budget, most, fresh=found is fresh) for found in (tried, fresh)
     )
     objectives = dict.fromkeys(fresh[0].tasks, True)
-    sides = {
-        method: configurations(
+    return {
+        str(method): configurations(
             part[part["split"] == selection.split],
             measured[(measured["method"] == method) & (measured["split"] == "test")],
             objectives,
@@ -110,6 +110,13 @@ def distances(tried: Runs, fresh: Runs, selection: Selection, budget: Budget) ->
         )
         for method, part in on.groupby("method")
     }
+
+
+def distances(sides: Mapping[str, Configurations], budget: Budget, most: float) -> pd.DataFrame:
+    """Return one row a network and optimizer: how far the latter's points lie inside its front.
+
+    Intervals are adjusted over the optimizers by Bonferroni.
+    """
     rows = [
         {
             "network": network,
@@ -140,7 +147,43 @@ def pays(rows: pd.DataFrame) -> str:
     return "supported" if whole and (rows["low"] > 0).all() else "undecided"
 
 
-def draw(rows: pd.DataFrame, path: Path) -> None:
+Fronts = Mapping[Budget, Mapping[str, Configurations]]
+
+
+def draw(sides: Fronts, rows: pd.DataFrame, tasks: Sequence[str], out: Path) -> None:
+    """Draw fronts and distances."""
+    draw_fronts(sides, tasks, out / "fronts.png")
+    draw_distances(rows, out / "capacity.png")
+
+
+def draw_fronts(sides: Fronts, tasks: Sequence[str], path: Path) -> None:
+    """Draw the fronts of networks and the points of optimizers on test, a panel a budget.
+
+    What lies far behind is counted in the title: collapsed networks would take all the room.
+    """
+    figure, axes = plt.subplots(1, len(sides), figsize=(11, 4), layout="constrained")
+    for ax, (budget, own) in zip(axes, sides.items(), strict=True):
+        every = np.concatenate(
+            [runs.mean(0)[None] for side in own.values() for runs in side.front()]
+        )
+        least = every.max(0) - SHOWN
+        far = int((every < least).any(1).sum())
+        for (name, side), marker in zip(own.items(), cycle("os^DvP*X"), strict=False):
+            means = np.array([runs.mean(0) for runs in side.front()]).reshape(-1, len(tasks))
+            means = means[(means >= least).all(1)]
+            means = means[means[:, 0].argsort()]
+            line = "" if name in OPTIMIZERS else "-"
+            ax.plot(means[:, 0], means[:, 1], marker + line, mfc="none", label=name)
+        told = "whole training" if budget == "whole" else f"equal {budget}"
+        ax.set_title(f"{told}; {far} further than {SHOWN} behind" if far else told, fontsize=9)
+        ax.set_xlabel(f"accuracy of {tasks[0]}, test")
+        ax.set_ylabel(f"accuracy of {tasks[1]}, test")
+    axes[0].legend(fontsize=7)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def draw_distances(rows: pd.DataFrame, path: Path) -> None:
     """Draw the distances with their intervals, a panel a budget."""
     figure, axes = plt.subplots(1, len(BUDGETS), figsize=(11, 4), layout="constrained")
     for ax, budget in zip(axes, BUDGETS, strict=True):
@@ -163,8 +206,14 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
     fresh = finished(study, ["fresh"], folder)
     if not fresh.seeds:
         raise TrajlabError("no seed is finished on every front; train one with `trajlab study run`")
+    # as the study chose what to run again
+    budgets: dict[Budget, float] = {budget: smallest(tried.runs, budget) for budget in BUDGETS}
+    sides = {
+        budget: fronts(tried.runs, fresh.runs, made.selection, budget, most)
+        for budget, most in budgets.items()
+    }
     rows = pd.concat(
-        [distances(tried.runs, fresh.runs, made.selection, budget) for budget in BUDGETS],
+        [distances(sides[budget], budget, most) for budget, most in budgets.items()],
         ignore_index=True,
     )
     told = []
@@ -174,7 +223,8 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
             claim = f"C16 {larger} at equal {budget}"
             nearest = own["ahead"].min() if len(own) else np.nan
             told.append({"claim": claim, "verdict": pays(own), "effect": nearest})
-    draw(rows, out / "capacity.png")
+    whole = fronts(tried.runs, fresh.runs, made.selection, "whole", np.inf)
+    draw({**sides, "whole": whole}, rows, fresh.runs[0].tasks, out)
     return {"verdicts": fresh.withhold(pd.DataFrame(told)), "distances": rows}
 
 
