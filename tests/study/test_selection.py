@@ -19,7 +19,7 @@ Make = Callable[..., Study]
 ACCURACY = Selection(None, "accuracy", "validation")
 
 
-def record(run: Run, accuracy: Sequence[Any], loss: Sequence[Any] = ()) -> None:
+def record(run: Run, accuracy: Sequence[Any], loss: Sequence[Any] = (), *, first: int = 1) -> None:
     """Record evaluations on validation, each a number for all tasks or one a task."""
     run.folder.mkdir(exist_ok=True)
     tasks = list(run.plan.setting.tasks(run.plan.condition))
@@ -27,7 +27,8 @@ def record(run: Run, accuracy: Sequence[Any], loss: Sequence[Any] = ()) -> None:
     table = standard("evaluations/validation", task=tasks)
     extra = Column("accuracy", ("step", "task"), attributes={"higher_is_better": True})
     writer.declare(replace(table, columns=(*table.columns, extra)))
-    for step, (own, nats) in enumerate(zip(accuracy, loss or [1.0] * len(accuracy), strict=True)):
+    rows = zip(accuracy, loss or [1.0] * len(accuracy), strict=True)
+    for step, (own, nats) in enumerate(rows, first):
         values = {"loss": nats, "accuracy": own}
         row = {
             name: np.broadcast_to(np.asarray(v, float), len(tasks)) for name, v in values.items()
@@ -58,6 +59,16 @@ def test_a_score_is_the_best_evaluation_of_the_metric_in_its_direction(study: Ma
         (replace(ACCURACY, metric="loss", task="first"), -1),
     ):
         assert score(found, selection) == value
+
+
+def test_an_evaluation_before_the_first_step_is_no_score(study: Make) -> None:
+    for number, (accuracy, best) in enumerate((([90, 50, 60], 60), ([90], np.nan))):
+        made = study("condition = '+same'\n", runs=f"runs-{number}")
+        (run,) = runs(made, made.stages[0]) or []
+        record(run, accuracy, first=0)
+        found = run.trajectory()
+        assert found is not None
+        assert score(found, ACCURACY) == pytest.approx(best, nan_ok=True)
 
 
 @pytest.mark.parametrize(

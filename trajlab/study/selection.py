@@ -130,7 +130,10 @@ def best(
 
 
 def score(run: Trajectory, selection: Selection) -> float:
-    """Return a run's best evaluation on the selection split, NaN if it diverged."""
+    """Return a run's best evaluation on the selection split, after the first step.
+
+    NaN if it diverged, or has none.
+    """
     table = run.table(f"evaluations/{selection.split}")
     tasks = list(table["task"])
     counted = [tasks.index(selection.task)] if selection.task else list(range(len(tasks)))
@@ -138,4 +141,5 @@ def score(run: Trajectory, selection: Selection) -> float:
         return float("nan")
     higher = higher_is_better(run, selection.split, selection.metric)
     values = table[selection.metric][:, counted].mean(1) * (1 if higher else -1)
-    return float(np.nanmax(values))
+    trained = values[np.asarray(table["step"]) > 0]
+    return float(np.nanmax(trained)) if np.isfinite(trained).any() else float("nan")
