@@ -163,10 +163,9 @@ def draw_fronts(sides: Fronts, tasks: Sequence[str], path: Path) -> None:
     """
     figure, axes = plt.subplots(1, len(sides), figsize=(11, 4), layout="constrained")
     for ax, (budget, own) in zip(axes, sides.items(), strict=True):
-        every = np.concatenate(
-            [runs.mean(0)[None] for side in own.values() for runs in side.front()]
-        )
-        least = every.max(0) - SHOWN
+        every = np.array([runs.mean(0) for side in own.values() for runs in side.front()])
+        every = every.reshape(-1, len(tasks))
+        least = every.max(0, initial=-np.inf) - SHOWN
         far = int((every < least).any(1).sum())
         for (name, side), marker in zip(own.items(), cycle("os^DvP*X"), strict=False):
             means = np.array([runs.mean(0) for runs in side.front()]).reshape(-1, len(tasks))

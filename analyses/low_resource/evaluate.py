@@ -167,6 +167,9 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
     return {
         "verdicts": pd.concat(verdicts, ignore_index=True),
         "trade-offs": pd.DataFrame(tables),
+        "means": rows.groupby(["setting", "method", "weights", "split", "task"], sort=False)["loss"]
+        .agg(["mean", "std", "count"])
+        .reset_index(),
         "losses": rows,
     }
 

@@ -113,6 +113,12 @@ def test_what_is_on_the_front_and_was_not_run_again_is_counted():
         ]
         told = [f"{count} on the front of validation not run again" for count in (2, 1)]
         assert said == (told if left else ["", ""])
+        flips = [row["reason"] for row in flip_rows(side, side, ["x", "y"], 0.95, 0)]
+        assert set(flips) == {said[0]}
+        few = replace(side, runs=tuple(own[:1] for own in side.runs))
+        reason = distance_row(few, few, 0.95, 0)["reason"]
+        assert reason.startswith("no configuration has two runs")
+        assert reason.endswith(told[0]) == bool(left)
 
 
 def test_what_was_not_measured_is_no_flip():

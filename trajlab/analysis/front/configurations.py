@@ -98,11 +98,13 @@ def distance_row(
         "n_trials_baseline": baseline.trials,
     }
     if not all(sides):
-        return {**row, "reason": "no configuration was chosen and measured"}
+        nothing = "no configuration was chosen and measured"
+        return {**row, "reason": "; ".join([nothing, *_left_out(method, baseline)])}
     means = [np.stack([seeds.mean(axis=0) for seeds in side]) for side in sides]
     row["signed_distance"] = float(set_distance(*means))
+    missing = _left_out(method, baseline)
     if not all(any(len(seeds) > 1 for seeds in side) for side in sides):
-        return {**row, "reason": _FEW}
+        return {**row, "reason": "; ".join([_FEW, *missing])}
     drawn = [resampled_means(side, seed=seed + i) for i, side in enumerate(sides)]
     spread = set_distance(*drawn)
     low, high = np.quantile(spread - spread.mean(), [(1 - confidence) / 2, (1 + confidence) / 2])
@@ -110,7 +112,7 @@ def distance_row(
     reasons = []
     if method.trials != baseline.trials:
         reasons.append("unequal numbers of trials favour the larger")
-    return {**row, "reason": "; ".join([*reasons, *_left_out(method, baseline)])}
+    return {**row, "reason": "; ".join([*reasons, *missing])}
 
 
 def volume_row(method: Configurations, reference: FloatArray) -> dict[str, Any]:
@@ -151,6 +153,7 @@ def flip_rows(
             drawn[key] = resampled_means([runs], seed=seed + number)[:, 0]
         return drawn[key]
 
+    missing = _left_out(first, second)  # one of them may have been the best
     for weights in utility_weights(len(objectives)):
         chosen = [side.best(weights) for side in (first, second)]
         row: dict[str, Any] = {
@@ -164,12 +167,12 @@ def flip_rows(
         if chosen[0] is not None and chosen[1] is not None:
             sides = first.runs[chosen[0]], second.runs[chosen[1]]
             row["difference"] = float((sides[0].mean(0) - sides[1].mean(0)) @ weights)
-            row["reason"] = _FEW
+            row["reason"] = "; ".join([_FEW, *missing])
             if all(len(side) > 1 for side in sides):
                 apart = (resampled(0, chosen[0]) - resampled(1, chosen[1])) @ weights
                 ends = (1 - confidence) / 2, (1 + confidence) / 2
                 row["low"], row["high"] = np.quantile(apart, ends)
-                row["reason"] = ""
+                row["reason"] = "; ".join(missing)
         yield row
 
 
