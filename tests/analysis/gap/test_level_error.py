@@ -13,6 +13,9 @@ from tests.analysis.gap.lines import line
 from trajlab.analysis import factors, gap, runs_from_frame
 from trajlab.analysis.gap.decomposition import decompose
 from trajlab.analysis.gap.matching import gap_curve
+from trajlab.analysis.runs.curve import RULES
+from trajlab.analysis.runs.evaluations import Evaluations
+from trajlab.analysis.runs.level_error import level_effects, lowest_error
 
 ERRORS = 0.02, 0.05  # decades
 SLOPES = -1.0, -2.0  # points a decade
@@ -64,6 +67,26 @@ def test_the_curve_and_its_band_hold_it():
     np.testing.assert_allclose(added[known], exact)
     width = [float((each.band[1] - each.band[0])[known].min()) for each in (plain, told)]
     assert width[1] > width[0]
+
+
+def test_an_error_that_changes_along_a_run_is_read_where_the_loss_is():
+    """Over one error to either side, and no farther than the curve goes; mean over the runs."""
+    log_loss = np.linspace(0, -4, 81)
+    told = Evaluations.clean(
+        np.arange(1, 82), 10**log_loss, np.where(log_loss < -2, 10 * (-2 - log_loss), 0.0)
+    )
+    told = replace(told, level_error=0.1 - 0.02 * (log_loss + 2))
+    falling = line(-3.0, 80)
+    sides = [told, falling], [replace(falling, level_error=np.full(falling.step.shape, 0.2))]
+    at = -1.0, -1.95, -2.0, -3.0, -4.0
+    # of the first, at -1.95: .099 to either side of it, of which .049 lie in the fall
+    shares = np.array([0, 0.5 - 0.05 / 2 / 0.099, 0.5, 1, 1])
+    errors = 0.1 - 0.02 * (np.array(at) + 2)
+    expected = [-10 * shares * errors / 2, np.full(5, -3 * 0.2)]
+    made = level_effects(sides, RULES["isotonic"], at)
+    assert made == pytest.approx(np.array(expected))
+    assert [lowest_error(side, RULES["isotonic"]) for side in sides] == pytest.approx([0.07, 0.2])
+    assert level_effects([[falling], [falling]], RULES["isotonic"], at) is None
 
 
 def frame(error=0.01, **columns):

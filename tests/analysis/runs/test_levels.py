@@ -95,6 +95,23 @@ def test_a_clock_is_read_from_all_evaluations_or_else_from_the_first_table(table
     assert clock(run, "tokens")[0].tolist() == steps
 
 
+def test_of_two_readings_at_a_step_the_larger_counts_and_nothing_is_read_outside():
+    """A clock goes on while a step's tables are written, in whatever order they are read."""
+    held = {
+        "evaluations/test": View(step=np.array([1, 3]), tokens=[2.0, 7.0]),
+        "evaluations/train": View(step=np.array([1, 2, 3]), tokens=[4.0, 5.0, 6.0]),
+        "losses": View(step=np.array([0, 4]), tokens=[0.0, 9.0]),
+    }
+    for tables in (tuple(held), tuple(held)[::-1]):
+        run = SimpleNamespace(tables=tables, table=held.__getitem__, path="run.h5")
+        step, values = clock(run, "tokens")
+        assert (step.tolist(), values.tolist()) == ([1, 2, 3], [4, 5, 7])
+    assert [column.size for column in clock(run, "hours")] == [0, 0]
+    said = clock_at(np.array([0, 1, 4]), np.array([1, 3]), np.array([5.0, 7.0]))
+    np.testing.assert_array_equal(said, [NAN, 5, NAN])
+    assert np.isnan(clock_at(np.array([1]), np.array([]), np.array([]))).all()
+
+
 def training(losses, epochs):
     """Return a run whose batches had these losses, at these epochs, if any are told."""
     loss = np.array(losses, float)[:, None]
@@ -108,6 +125,8 @@ def training(losses, epochs):
     [
         ([0, 0, 0, 0, 1, 1, 1, 1], [0.5, 1.5, 3.5, 5.5]),  # four steps back
         ([0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75], [0.5, 1.5, 3.5, 5.5]),
+        ([0, 1, 1, 2, 2, 3, 3, 3], [0.5, 2.5, 4.5, 6.5]),  # the usual epoch is of two
+        ([0, 1, 2, 2, 2, 2, 3, 3], [1, 3, 5, 7]),  # of one
         ([0] * 8, [0.5, 2.5, 4.5, 6.5]),  # since the step before
         (None, [0.5, 2.5, 4.5, 6.5]),
     ],

@@ -1,5 +1,7 @@
 """Checkpoints are chosen from evaluations equally far apart on both sides."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,8 @@ def falling(evaluations, rng, last=1200):
         (20, range(20, 101, 20)),
         (25, [30, 50, 80, 100]),  # 25 and 75 lie between two: the later one
         (60, [40, 100]),
+        (45, [10, 60, 100]),  # down to the first
+        (46, [50, 100]),  # 54 is nearer to 50, and 8 comes before the first
     ],
 )
 def test_evaluations_at_a_distance_count_back_from_the_last(distance, kept):
@@ -47,6 +51,10 @@ def test_both_sides_are_read_at_the_larger_distance():
     assert windows.scores(many)[1] == windows.scores(few)[1] == 1000
     assert np.isnan(Windows.of([many], [many], None).distance)
     assert np.isnan(Windows.of([many], [few], 10).distance)  # the paper's ten are ten of all
+    # from a step on, of the evaluations so far apart; without any of them, the last alone
+    assert windows.end_since(many, 0) == windows.end_since(many, 1001) == 1000
+    ten = replace(windows, number=3)
+    assert [ten.end_since(many, step) for step in (0, 900, 901)] == [900, 950, 1000]
 
 
 def test_runs_that_stop_early_were_not_evaluated_at_other_distances():

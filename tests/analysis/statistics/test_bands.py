@@ -53,5 +53,9 @@ def test_a_point_at_which_runs_do_not_differ_has_no_band_and_leaves_the_others_t
     runs, baseline = (np.hstack([side, np.ones_like(side)]) for side in (RUNS, BASELINE))
     for end, wanted in zip(simultaneous(runs, baseline), alone, strict=True):
         assert end == pytest.approx([wanted[0], np.nan], rel=0.05, nan_ok=True)
+    first = {"items": np.vstack([ITEMS, ITEMS]), "shifts": np.hstack([SHIFTS, SHIFTS])}
+    alone = simultaneous(RUNS, BASELINE, items=ITEMS, shifts=SHIFTS)
+    for end, wanted in zip(simultaneous(runs, baseline, **first), alone, strict=True):
+        assert end == pytest.approx([wanted[0], np.nan], rel=0.05, nan_ok=True)
     for end in simultaneous(RUNS[:1], BASELINE):  # one run has no interval
         assert np.isnan(end).all()

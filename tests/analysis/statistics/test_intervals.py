@@ -1,5 +1,7 @@
 """Intervals of a difference against scipy and by hand."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -42,10 +44,15 @@ def test_one_run_has_no_interval_and_neither_have_copies_of_one(interval):
     assert alone.estimate == pytest.approx([0.75])
     assert np.isnan([alone.low, alone.high]).all()
     assert not alone.significant.any()
-    for spread, known in ((1e-13, False), (1e-9, True)):
-        copies = interval(1 + spread * np.arange(3.0)[:, None], np.array([[0.0], [0.1], [0.2]]))
-        assert copies.estimate == pytest.approx([0.9], abs=1e-6)
-        assert np.isfinite(copies.low).all() == copies.significant.any() == known
+    for scale, (spread, known) in product((1e-14, 1.0, 1e6), ((1e-13, False), (1e-11, True))):
+        sides = (
+            scale * (1 + spread * np.arange(3.0)[:, None]),
+            scale * np.array([[0.0, 0.1, 0.2]]).T,
+        )
+        for sign, pair in ((1, sides), (-1, sides[::-1])):
+            copies = interval(*pair)
+            assert copies.estimate == pytest.approx([sign * scale * 0.9], rel=1e-6)
+            assert np.isfinite(copies.low).all() == copies.significant.any() == known
 
 
 @pytest.mark.parametrize(
@@ -89,6 +96,12 @@ def test_the_bootstrap_needs_eight_runs_a_group(pairs):
     ):
         with pytest.raises(TrajlabError, match="needs 8 runs a group"):
             difference(*few, "bootstrap", pairs=pairs)
+    # copies of one run tell of no spread, on whichever side; of pairs they do
+    for still in ((np.ones_like(runs), baseline), (runs, np.ones_like(baseline))):
+        assert np.isfinite(difference(*still, "bootstrap", pairs=pairs).low).all() == pairs
+    moved = difference(baseline + 1, baseline, "bootstrap", pairs=True)
+    assert moved.estimate == pytest.approx([1])
+    assert np.isnan([moved.low, moved.high, moved.error, moved.freedom]).all()
 
 
 @pytest.mark.parametrize("pairs", [False, True])

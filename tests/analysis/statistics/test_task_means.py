@@ -171,3 +171,43 @@ def test_of_tasks_that_share_no_network_the_mean_has_the_t_interval_of_their_dif
     assert found.p_value == pytest.approx(expected.pvalue, rel=1e-3)
     noise = 0.3**2 * 2 / runs
     assert found.between_sd**2 + noise == pytest.approx(np.var(differences, ddof=1), rel=0.05)
+
+
+def test_networks_of_several_tasks_add_their_error_with_degrees_of_freedom_of_their_own():
+    """Balanced: the mean squares of tasks' differences, networks and residuals tell everything."""
+    rng, tasks, sizes = np.random.default_rng(5), 4, (6, 3)
+    own = np.array([1.0, 2.5, 0.0, 1.5])
+    sides, squares, rests = [], 0.0, 0.0
+    for treated, n in zip((True, False), sizes, strict=True):
+        scores = rng.normal(0, 0.2, (n, tasks)) + rng.normal(0, 0.9, (n, 1)) + treated * own
+        sides.append(scores)
+        runs, column = scores.mean(axis=1, keepdims=True), scores.mean(axis=0)
+        squares += tasks * ((runs - runs.mean()) ** 2).sum()
+        rests += ((scores - runs - column + runs.mean()) ** 2).sum()
+    free = sum(sizes) - 2
+    rest, of_run = rests / free / (tasks - 1), squares / free
+    apart = sides[0].mean(axis=0) - sides[1].mean(axis=0)
+    inverse = sum(1 / n for n in sizes)
+    of_tasks, of_runs = apart.var(ddof=1) / tasks, (of_run - rest) / tasks * inverse
+    error = np.sqrt(of_tasks + of_runs)
+    freedom = error**4 / (of_tasks**2 / (tasks - 1) + of_runs**2 / free)
+    half = stats.t.isf(0.1, freedom) * error
+    names = np.repeat([f"network {i}" for i in range(sum(sizes))], tasks)
+    made = mean_over_tasks(
+        TaskScores(
+            np.concatenate([side.ravel() for side in sides]),
+            np.tile(["a", "b", "c", "d"], sum(sizes)),
+            np.repeat([True, False], np.array(sizes) * tasks),
+            names,
+        ),
+        0.8,
+    )
+    assert made.estimate == pytest.approx(apart.mean())
+    assert (made.low, made.high) == pytest.approx((apart.mean() - half, apart.mean() + half), 1e-3)
+    assert made.p_value == pytest.approx(2 * stats.t.sf(apart.mean() / error, freedom), rel=1e-2)
+    between = apart.var(ddof=1) - rest * inverse
+    assert made.between_sd == pytest.approx(np.sqrt(between), rel=1e-2)
+    shrunk = between / (between + rest * inverse)
+    effects = apart.mean() + shrunk * (apart - apart.mean())
+    assert made.effects == pytest.approx(effects, rel=1e-2)
+    assert made.reason == ""
