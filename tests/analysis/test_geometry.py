@@ -67,6 +67,56 @@ def test_runs_give_paths_and_distances(tmp_path):
     plots.geometry(geometry([a], components=1))
 
 
+def test_every_table_names_what_its_rows_are_of(tmp_path):
+    """Two settings, whose components are their own; pairs are named by what both have in common."""
+    rng = np.random.default_rng(2)
+    paths = rng.normal(size=(5, 4, 3)).round(2)
+    paths[3] *= 100
+    paths[1, 2] = np.nan  # at one step
+    heads = [("s", "x", "one"), ("s", "x", "two"), ("s", "y", "two"), ("t", "x", "one")]
+    runs = []
+    for i, (setting, condition, method) in enumerate([*heads, heads[3]]):
+        names = {"setting": setting, "condition": condition, "method": method}
+        steps = range(i, i + 4) if setting == "s" else (0, 1, 2, 3 * i)
+        runs.append(write(tmp_path / f"{i}.h5", paths[i], steps, seed=i, **names))
+    result = geometry(runs, components=1)
+    names = ["setting", "condition", "method", "n_runs"]
+    expected = [name for i, own in enumerate([*heads, heads[3]]) for name in [own] * (4 - (i == 1))]
+    assert list(map(tuple, result.projection[names[:3]].to_numpy())) == expected
+    assert (result.projection["n_runs"] == 1).all()
+    known = [paths[i][np.isfinite(paths[i]).all(axis=1)] for i in range(5)]
+    for setting, members in (("s", (0, 1, 2)), ("t", (3, 4))):
+        own = result.projection[result.projection["setting"] == setting]
+        points = np.concatenate([known[i] for i in members]).astype("float32").astype(float)
+        scores, shares = principal_components([points], 1)
+        assert own["component_1"].to_numpy() == pytest.approx(scores[0][:, 0])
+        assert own["component_1"].abs().max() == own["component_1"].max()
+        centred = points - points.mean(axis=0)
+        sizes = np.linalg.eigvalsh(centred.T @ centred)
+        assert shares[0] == pytest.approx(sizes[-1] / sizes.sum())
+        explained = result.explained[result.explained["setting"] == setting]
+        assert explained["n_runs"].tolist() == [len(members)]
+        assert explained["component"].tolist() == [1]
+        assert explained["explained"].tolist() == pytest.approx(shares)
+    assert "component_2" not in result.projection
+    assert (result.explained[["condition", "method", "reason"]] == "").all(axis=None)
+    pairs = {(0, 1): (1, 2), (0, 2): (2, 3), (1, 2): (2, 4), (3, 4): (0, 1, 2)}
+    common = {(0, 1): ("s", "x", ""), (0, 2): ("s", "", ""), (1, 2): ("s", "", "two")}
+    rows = iter(result.distance.to_dict("records"))
+    for (one, two), steps in pairs.items():
+        for step in steps:
+            row = next(rows)
+            assert (row["run"], row["other_run"]) == (str(runs[one].path), str(runs[two].path))
+            key = common.get((one, two), heads[3])
+            assert tuple(row[name] for name in names) == (*key, 2)
+            places = [step - i if i < 3 else step for i in (one, two)]
+            apart = paths[one][places[0]] - paths[two][places[1]]
+            assert row["step"] == step
+            assert row["distance"] == pytest.approx(np.linalg.norm(apart), rel=1e-5)
+            assert row["reason"] == ""
+    assert next(rows, None) is None
+
+
 def test_weights_of_the_table_of_sketches_are_read(tmp_path):
     writer = Writer(tmp_path / "a.h5", ["left"])
     column = Column("weights", ("step", "k"), "float32")

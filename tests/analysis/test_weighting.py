@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from scipy import stats
 
 from trajlab import plots
 from trajlab.analysis import weighting
@@ -47,6 +48,37 @@ def test_shares_and_their_spread_are_as_put_in(tmp_path):
     # the t interval of two runs
     half = expected / 2 * 12.706
     assert summary.loc["left", "high"] == pytest.approx((expected + 2 * half) / 2, rel=1e-3)
+
+
+def test_what_a_group_s_runs_have_in_common_is_named_and_their_tasks_are_not_mixed_up(tmp_path):
+    """A run may store its tasks in another order; one of one task, or unfinished, is left out."""
+    rows = np.array([[1.0, 4.0], [3.0, 2.0], [8.0, 2.0]])
+    parts = [rows, rows[:2, ::-1] * 7, rows[1:]]
+    orders = TASKS, TASKS[::-1], TASKS
+    runs = [
+        write(tmp_path / f"{i}.h5", own, tasks=tasks, seed=i, lr=0.1)
+        for i, (own, tasks) in enumerate(zip(parts, orders, strict=True))
+    ]
+    alone = write(tmp_path / "alone.h5", rows[:, :1], tasks=TASKS[:1], method="single", lr=0.1)
+    found = weighting([*runs, alone], confidence=0.8, group_by=["lr"])
+    assert found.settings == {"confidence": 0.8, "group_by": ["lr"]}
+    shares = rows / rows.sum(axis=1, keepdims=True)
+    of_runs = [shares, shares[:2], shares[1:]]
+    assert found.weights["share"].tolist() == pytest.approx(
+        np.concatenate(of_runs).ravel().tolist()
+    )
+    assert found.weights["recorded"].tolist()[6:10] == [7, 28, 21, 14]
+    assert found.weights["task"].tolist() == [*TASKS] * 7
+    assert found.weights["step"].tolist() == np.repeat([0, 1, 2, 0, 1, 0, 1], 2).tolist()
+    assert found.summary["task"].tolist() == list(TASKS)
+    for number, row in enumerate(found.summary.to_dict("records")):
+        spreads = [np.log(own[:, number]).std(ddof=1) for own in of_runs]
+        end = stats.ttest_1samp(spreads, 0).confidence_interval(0.8)
+        assert row["sd_log"] == pytest.approx(np.mean(spreads))
+        assert (row["low"], row["high"]) == pytest.approx((end.low, end.high))
+        mean = np.mean([own[:, number].mean() for own in of_runs])
+        assert row["mean_share"] == pytest.approx(mean)
+        assert (row["method"], row["lr"], row["n_runs"], row["reason"]) == ("m", "0.1", 3, "")
 
 
 def test_implied_weights_stand_in_where_there_are_none(tmp_path):

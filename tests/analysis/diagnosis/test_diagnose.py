@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
-from trajlab.analysis import Factors, diagnose, gap
+from trajlab.analysis import Factors, diagnose, gap, runs_from_frame, verdict
 from trajlab.analysis.diagnosis import families
+from trajlab.analysis.runs.groups import group
 from trajlab.datasets import load
 from trajlab.errors import TrajlabError
 
@@ -38,6 +40,72 @@ def test_a_margin_is_told_where_the_90_percent_interval_lies_within_it(wider, to
     margin = wider * float(interval[["delta_low", "delta_high"]].abs().max())
     sentence = diagnose(runs, margin=margin, **one).verdict["sentence"].iloc[0]
     assert (f"no transfer larger than {margin:g}, for the 90% interval" in sentence) == told
+
+
+def test_every_option_reaches_every_analysis_that_has_it():
+    """None at its default, and no two alike, so that none can stand for another."""
+    rows = [
+        {"method": method, "width": 4, "lr": 0.1, "seed": seed, "task": task, "step": step}
+        | {"tokens": 10.0 * step, "train_loss": 1 / step, "losses/loss": 2 / step}
+        | {"losses/weight": 1.0 + (step + seed) % 3 * (task == "left")}
+        | {"evaluations/validation/accuracy": step + better + (step * seed) % 7 / 10}
+        | {"evaluations/test/accuracy": step % 5, "evaluations/train/accuracy": step}
+        for better, method in enumerate(("scalarization", "pcgrad"))
+        for seed in range(8)
+        for task in ("left", "right")
+        for step in range(1, 13)
+    ]
+    runs = runs_from_frame(pd.DataFrame(rows))
+    options = {
+        "baseline": {"method": "scalarization"},
+        "against": {"width": "4"},
+        "metric": "accuracy",
+        "split": "validation",
+        "selection_split": "test",
+        "x": "tokens",
+        "loss": "losses",
+        "at": [50.0],
+        "rule": "bins",
+        "interval": "bootstrap",
+        "onset": "first",
+        "window": "ten",
+        "sensitivity": True,
+        "margin": 0.25,
+        "confidence": 0.7,
+        "seed": 5,
+        "group_by": ["lr"],
+    }
+    result = diagnose(runs, **options)
+    given = {**options, "group_by": ["lr", "width"]}
+    assert result.settings == given
+    assert {"gap", "front", "weighting"} <= set(result.results)
+    for name, each in result.results.items():
+        own = families.FAMILIES[name].settings(group(runs, given["group_by"]))
+        for option, value in given.items():
+            if option in families.FAMILIES[name].analyse.__kwdefaults__:
+                assert each.settings[option] == own.get(option, value), (name, option)
+    told = verdict([result.results["gap"]], margin=0.25)["sentence"].tolist()
+    assert result.verdict.query("analysis == 'gap'")["sentence"].tolist() == told
+
+
+def test_runs_that_nothing_compares_are_told_by_the_metric_and_split_that_were_asked_for():
+    """Of the whole ones, on what the ten best on the split of choice reached."""
+    rows = [
+        {"seed": seed, "task": task, "step": step, "train_loss": (seed + 1) / step}
+        | {"evaluations/validation/accuracy": float(step), "evaluations/validation/error": seed}
+        | {"evaluations/test/accuracy": -float(step)}
+        for seed in range(2)
+        for task in ("left", "right")
+        for step in range(1, 6)
+    ]
+    runs = runs_from_frame(pd.DataFrame(rows))
+    told = diagnose(runs, metric="accuracy", split="validation", selection_split="test").verdict
+    assert told["task"].tolist() == ["left", "right"]
+    assert (told["n_runs"] == 2).all()
+    assert (told["metric"] == "accuracy").all()
+    assert told["numbers"].tolist() == ["final_metric = 1, min_train_loss = 0.3"] * 2
+    reached = "Reached: validation accuracy 1, lowest training loss 0.3 (n = 2)."
+    assert told["sentence"].str.endswith(reached).all()
 
 
 def test_diagnose_refuses_what_it_cannot_use(make_run, reference):

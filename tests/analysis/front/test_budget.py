@@ -1,9 +1,12 @@
 """Fronts at equal steps, operations and seconds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from trajlab.analysis import front
+from trajlab.analysis.front.budget import affordable, spent
 from trajlab.errors import TrajlabError
 from trajlab.store import Column, Table, Trajectory, Writer
 from trajlab.store.schema import standard
@@ -76,6 +79,17 @@ def test_a_diverged_run_does_not_make_the_budget(runs, tmp_path):
         for some in ([*runs, short], runs)
     )
     assert with_it == without
+
+
+def test_what_was_spent_is_in_proportion_between_and_after_what_was_recorded():
+    table = {"step": np.array([10, 20]), "flops": np.array([100.0, 300.0])}
+    run = SimpleNamespace(tables=["compute"], table=lambda name: table, path="run.h5")
+    steps = np.array([0, 5, 15, 20, 30])
+    assert spent(run, steps, "flops").tolist() == [0, 50, 200, 300, 450]
+    assert spent(run, steps, "steps").tolist() == steps.tolist()
+    for most, count in ((200.0, 3), (200 * (1 - 1e-12), 3), (199.9, 2)):  # but for rounding
+        assert affordable(run, steps, "flops", most).sum() == count
+    assert affordable(run, steps, "whole", 1.0).all()
 
 
 def test_what_cannot_be_equal_is_one_sentence(runs, tmp_path):

@@ -7,38 +7,35 @@ from tests.analysis.results import made_up
 from trajlab.analysis import front, verdict
 from trajlab.analysis.front.tables import SAME_RUNS
 
+OF = "of pcgrad lies {} that of method=uniform"
+ONLY = ", of these configurations only, others chosen anew may not: "
+
 
 @pytest.mark.parametrize(
     ("low", "high", "start"),
     [
-        (
-            0.1,
-            0.3,
-            "The front of pcgrad lies beyond that of method=uniform, of these configurations only",
-        ),
-        (-0.5, -0.1, "The front of pcgrad lies inside that of method=uniform"),
-        (-0.1, 0.5, "Whether the front of pcgrad lies beyond that of method=uniform cannot be to"),
+        (0.01, 0.3, f"The front {OF.format('beyond')}{ONLY}"),
+        (0.0, 0.3, f"Whether the front {OF.format('beyond')} cannot be told: "),
+        (-0.5, 0.0, f"Whether the front {OF.format('beyond')} cannot be told: "),
+        (-0.5, -0.01, f"The front {OF.format('inside')}{ONLY}"),
     ],
 )
-def test_fronts_are_told_by_their_interval(low, high, start):
-    made = {"setting": "s", "condition": "", "method": "pcgrad", "task": "", "n_chosen": 3}
-    made |= {
-        "baseline": "method=uniform",
-        "n_baseline": 9,
-        "n_runs": 9,
-        "signed_distance": 0.2,
-        "fewest_runs": 3,
-    }
-    told = verdict(
-        [
-            made_up(
-                "front",
-                distance=pd.DataFrame([{**made, "low": low, "high": high, "reason": "doubt"}]),
-            )
-        ]
+@pytest.mark.parametrize("doubt", ["", "doubt"])
+def test_fronts_are_told_by_their_interval(low, high, start, doubt):
+    made = {"setting": "s", "condition": "", "method": "pcgrad", "task": "", "n_chosen": 4}
+    made |= {"baseline": "method=uniform", "n_baseline": 9, "n_runs": 8, "signed_distance": 0.2}
+    made |= {"fewest_runs": 3, "low": low, "high": high, "reason": doubt}
+    told = verdict([made_up("front", distance=pd.DataFrame([made]))]).iloc[0]
+    said = f"signed distance +0.2 [{low:+.3g}, {high:+.3g}]"
+    assert told["sentence"] == f"{start}{said}{'; doubt' if doubt else ''}."
+    assert told["numbers"] == (
+        f"signed_distance = 0.2, low = {low:g}, high = {high:g}, n_chosen = 4, fewest_runs = 3"
     )
-    assert told["sentence"][0].startswith(start)
-    assert told["sentence"][0].endswith("; doubt.")
+    assert (told["n_baseline"], told["n_runs"], told["method"]) == (9, 8, "pcgrad")
+    unknown = {**made, "signed_distance": float("nan"), "reason": "nothing was chosen"}
+    (told,) = verdict([made_up("front", distance=pd.DataFrame([unknown]))])["sentence"]
+    where = f"Whether the front {OF.format('beyond')} cannot be told"
+    assert told == f"{where}: nothing was chosen."
 
 
 @pytest.mark.parametrize("low", [0.1, -0.1])

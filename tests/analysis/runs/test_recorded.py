@@ -197,6 +197,7 @@ def test_what_cannot_be_compared_is_said_of_the_split_and_of_what_is_equal():
     check([RUN], asked("sharpness/value", "validation"))  # which has no split
     for wrong, words in (
         (asked("f1"), "metric 'f1' on the test split"),
+        (asked("accuracy", "train"), "metric 'accuracy' on the train split"),
         (asked("losses/f1"), "one number a step named 'losses/f1'"),
         (asked("sharpness/value", axis=Axis("hours")), "clock named 'hours'"),
     ):

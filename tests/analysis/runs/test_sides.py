@@ -59,7 +59,7 @@ def recording(name, pair_id, losses, scores, *others):
 
 def test_a_side_counts_what_it_leaves_out_and_names_what_it_uses():
     nan, inf = np.nan, np.inf
-    broken = recording("broken", 1, [9.0, 1, 0, inf], [9.0, 1, nan, 2])
+    broken = recording("broken", 1, [9.0, 1, 0, inf], [9.0, 1, 5, nan])
     nothing = recording("nothing", 2, [9.0, 1], [9.0, nan])
     odd = recording("odd", 3, [9.0, 1, 0, -1, nan, 0.5], [9.0, 1, 2, 3, 4, nan])
     late = Held(

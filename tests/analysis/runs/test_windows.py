@@ -51,6 +51,7 @@ def test_both_sides_are_read_at_the_larger_distance():
     assert windows.scores(many)[1] == windows.scores(few)[1] == 1000
     assert np.isnan(Windows.of([many], [many], None).distance)
     assert np.isnan(Windows.of([many], [few], 10).distance)  # the paper's ten are ten of all
+    assert [Windows.of([few], [few], number).select for number in (9, 10)] == [True, False]
     # from a step on, of the evaluations so far apart; without any of them, the last alone
     assert windows.end_since(many, 0) == windows.end_since(many, 1001) == 1000
     ten = replace(windows, number=3)
