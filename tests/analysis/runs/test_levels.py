@@ -5,8 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.analysis.runs import held
 from trajlab import TrajlabError
+from trajlab.analysis.interface.axis import TRAINING_LOSS, Axis
 from trajlab.analysis.runs.levels import breaks_off, clock, clock_at, loss_at, running_loss
+from trajlab.analysis.runs.placing import diverged, level_errors, levels, told_at
 from trajlab.store.schema import Column
 
 NAN, INF = np.nan, np.inf
@@ -142,3 +145,32 @@ def test_steps_without_the_task_do_not_count_in_its_running_loss():
     read = running_loss(run, "a", np.array([1, 3, 7]))
     np.testing.assert_array_equal(read, [NAN, 2.5, 16 / 3])
     assert np.isnan(running_loss(run, "b", np.array([1]))).all()
+
+
+def placed(losses, errors):
+    """Return a run whose second task had these training losses, at steps 0, 2, 4, …"""
+    columns = [
+        (Column(name, ("step", "task")), np.column_stack([np.ones(len(own)), own]))
+        for name, own in (("loss", losses), ("loss_se", errors))
+    ]
+    return held.run(held.Held("evaluations/train", 2 * np.arange(len(losses)), columns))
+
+
+def test_levels_and_their_errors_are_of_the_task_and_begin_after_step_0():
+    step = np.arange(1, 8)
+    run = placed([4.0, 2.0, 1.0, -1.0], [0.5, 0.0, 0.1, 0.3])
+    made = levels(run, "right", step, TRAINING_LOSS)
+    np.testing.assert_allclose(made, [NAN, 2, 2**0.5, 1, NAN, -1, NAN])
+    told = told_at(run, "right", step, TRAINING_LOSS)
+    assert step[told].tolist() == [2, 4, 6]
+    # of the logarithm; an error of 0 is one, and a loss below 0 has none
+    errors = np.array([0.5 / 8, 0, 0.05, 0.1, 0.1, 0.1, 0.1]) / np.log(10)
+    np.testing.assert_allclose(level_errors(run, "right", step, TRAINING_LOSS), errors)
+    assert level_errors(placed([4.0, 2.0], [NAN, -1.0]), "right", step, TRAINING_LOSS) is None
+    for axis in (Axis("step"), Axis(loss="losses"), Axis(loss="test/loss")):
+        assert level_errors(run, "right", step, axis) is None
+    assert told_at(run, "right", step, Axis("step")).all()
+    assert levels(run, "right", step, Axis("step")).tolist() == (1 / step).tolist()
+    for losses, broken in (([1, 1, INF], True), ([1, INF, 1], False), ([NAN], False)):
+        assert diverged(placed(losses, losses), "right", TRAINING_LOSS) == broken
+        assert not diverged(placed(losses, losses), "left", TRAINING_LOSS)

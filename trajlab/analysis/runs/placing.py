@@ -62,11 +62,14 @@ def level_errors(run: Trajectory, task: str, step: Steps, axis: Axis) -> FloatAr
 
 
 def told_at(run: Trajectory, task: str, step: Steps, axis: Axis) -> npt.NDArray[np.bool_]:
-    """Tell at which steps a loss was recorded, and not read between two others."""
+    """Tell at which steps a loss was recorded, and not read between two others.
+
+    One that is not finite has no level there, so it is not asked for again.
+    """
     if not axis.is_loss or axis.loss == RUNNING:
         return np.ones(step.shape, bool)
-    known, loss = task_column(run, *axis.column, task)
-    return np.isin(step, known[np.isfinite(loss)])
+    known, _ = task_column(run, *axis.column, task)
+    return np.isin(step, known)
 
 
 def diverged(run: Trajectory, task: str, axis: Axis) -> bool:
