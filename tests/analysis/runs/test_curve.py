@@ -56,4 +56,5 @@ def test_a_hole_is_wider_than_half_a_decade_and_its_ends_are_not_in_it(width):
     assert in_hole(inside, group).tolist() == [False, *[width > WIDEST_HOLE] * 2, False]
     # the evaluations of all runs of a group count
     assert not in_hole(inside, [*group, run([10.0 ** (-width / 2)])]).any()
-    assert not in_hole([0.5, -2.0], group).any()  # outside of all evaluations is no hole
+    assert not in_hole([0.5, -2.0, np.nan], group).any()  # outside of all evaluations is no hole
+    assert not in_hole([0.5], [run([-1.0])]).any()  # without any loss that has a logarithm

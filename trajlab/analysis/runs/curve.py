@@ -199,7 +199,6 @@ def in_hole(log_loss: npt.ArrayLike, group: Sequence[Evaluations]) -> npt.NDArra
     if not known.size:
         return np.zeros(points.shape, bool)
     above = np.searchsorted(known, points)
-    inside = (above > 0) & (above < known.size)
     upper = np.minimum(above, known.size - 1)
-    width = known[upper] - known[np.maximum(above - 1, 0)]
-    return np.asarray(inside & (width > WIDEST_HOLE) & (known[upper] != points))
+    width = known[upper] - known[np.maximum(above - 1, 0)]  # 0 outside of all evaluations
+    return np.asarray((width > WIDEST_HOLE) & (known[upper] != points))
