@@ -57,7 +57,7 @@ def test_every_option_reaches_every_analysis_that_has_it():
     ]
     runs = runs_from_frame(pd.DataFrame(rows))
     options = {
-        "baseline": {"method": "scalarization"},
+        "baseline": {"method": "pcgrad"},  # not that of the fronts
         "against": {"width": "4"},
         "metric": "accuracy",
         "split": "validation",
@@ -86,6 +86,19 @@ def test_every_option_reaches_every_analysis_that_has_it():
                 assert each.settings[option] == own.get(option, value), (name, option)
     told = verdict([result.results["gap"]], margin=0.25)["sentence"].tolist()
     assert result.verdict.query("analysis == 'gap'")["sentence"].tolist() == told
+
+
+def test_the_key_that_names_the_baseline_tells_groups_apart():
+    rows = [
+        {"lr": lr, "seed": 0, "step": step, "train_loss": 1 / step, "accuracy": lr}
+        for lr in (0.1, 0.2)
+        for step in range(1, 4)
+    ]
+    result = diagnose(
+        runs_from_frame(pd.DataFrame(rows), metrics=["accuracy"]), baseline={"lr": "0.1"}
+    )
+    assert result.results["gap"].summary["delta"].tolist() == pytest.approx([0.1])
+    assert (result.verdict["lr"] == "0.2").all()
 
 
 def test_runs_that_nothing_compares_are_told_by_the_metric_and_split_that_were_asked_for():
