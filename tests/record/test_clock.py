@@ -226,3 +226,34 @@ def test_passes_without_an_optimizer_can_make_an_update_together() -> None:
             assert (loop.clock.step, loop.clock.micro_step) == (step, micro_step)
             loop.clock.end_pass(3)
     assert loop.updates == [0, 1]
+
+
+def test_updates_are_missed_once_many_times_what_made_one_have_passed(
+    optimizer: torch.optim.Optimizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hundred times as many passes as an update was made of, at most so far: three, not two."""
+    loop = Loop(optimizer)
+    for passes in (3, 2):
+        loop.clock.begin_pass()
+        loop.clock.end_pass(passes)
+    for _ in range(298):
+        loop.clock.begin_pass()
+    assert not caplog.records
+    for _ in range(2):
+        loop.clock.begin_pass()
+    (told,) = caplog.messages
+    assert "has seen 301 backward passes and no update" in told
+    loop.clock.stop()
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("passes", [2, 3])
+def test_passes_that_are_left_at_the_end_are_told_if_they_would_have_made_an_update(
+    optimizer: torch.optim.Optimizer, passes: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = Loop(optimizer)
+    for _ in range(passes):
+        loop.clock.begin_pass()
+        loop.clock.end_pass(2)
+    loop.clock.stop()
+    assert ("no update" in caplog.text) == (passes > 2)
