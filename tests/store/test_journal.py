@@ -1,13 +1,15 @@
 """What a session puts on disk: under which number, when a log is sealed, and what is told."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.runs import finish
 from trajlab.errors import TrajlabError
-from trajlab.store import Trajectory, Writer, journal, merge, parts, standard
+from trajlab.store import Trajectory, Writer, journal, merge, parts, resume, standard
+from trajlab.store.header import begun
 from trajlab.store.snapshot import take
 
 TABLE = standard("losses", task=["a"]).only("loss")
@@ -203,3 +205,51 @@ def test_so_many_sessions_that_were_cut_off_are_merged(tmp_path, monkeypatch, nu
     assert take(path).header.status == "recording"
     put(writer, 2)
     assert read(finish(writer, close=True)) == ([0, 1, 2], ())
+
+
+FACTS = {"grid": {"x": 1, "y": [1, 2]}, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "told"),
+    [
+        ({}, None),  # nothing is said: what was recorded holds
+        ({"seed": 0, "grid": {"y": [1, 2], "x": 1}}, None),  # the order is no difference
+        (FACTS | {"seed": 1}, "with seed=0, not 1;"),
+        (FACTS | {"grid": {"x": 1, "y": [2, 1]}}, "with grid={.*2, 1.*;"),
+        (FACTS | {"more": None}, "with more="),
+        ({"grid": FACTS["grid"]}, "with seed=0, not None;"),
+    ],
+)
+def test_a_session_goes_on_as_the_run_it_is_of(tmp_path, metadata, told):
+    path = finish(start(tmp_path / "run.h5", metadata=FACTS), close=True)
+    earlier = take(path).header
+    later = replace(begun(["a"], [], metadata, None, 3), created="2100-01-01T00:00:00+00:00")
+    if told:
+        with pytest.raises(TrajlabError, match=told):
+            resume.resumed(path, later, False)
+    header, (table,) = resume.resumed(path, later, bool(told))
+    assert table == TABLE
+    assert (header.run_id, header.created) == (earlier.run_id, earlier.created)
+    assert header.metadata == (metadata or FACTS)
+    assert [session.rewind_to for session in header.sessions] == [None, 3]
+
+
+@pytest.mark.parametrize(
+    ("now", "shared", "told"),
+    [
+        ([], ["v", "w"], False),
+        (["w"], ["v", "w"], False),  # one was frozen
+        (["u", "v", "w"], ["v", "w", "u"], False),  # one more is not
+        (["u", "w"], ["u", "w"], True),
+        (["u"], ["u"], True),
+    ],
+)
+def test_shared_parameters_may_be_frozen_or_not_and_no_others(tmp_path, now, shared, told):
+    path = finish(start(tmp_path / "run.h5", shared=["v", "w"]), close=True)
+    later = begun(["a"], now, None, None, None)
+    if told:
+        with pytest.raises(TrajlabError, match=r"shared parameters=\('v', 'w'\), not"):
+            resume.resumed(path, later, False)
+    header, _ = resume.resumed(path, later, told)
+    assert list(header.shared) == shared
