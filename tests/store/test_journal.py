@@ -139,6 +139,28 @@ def test_parts_are_numbered_on_over_sessions_and_merges(tmp_path):
     assert read(path) == ([0, 1, 2, 3], ())
 
 
+@pytest.mark.filterwarnings("ignore:.*belongs to another run")
+def test_the_number_of_a_part_that_was_set_aside_is_not_taken_again(tmp_path):
+    """Neither while it lies there nor once it is merged: what is kept for a repair is its own."""
+    path, other = tmp_path / "run.h5", tmp_path / "other.h5"
+    for each in (path, other):
+        writer = start(each)
+        put(writer, 0)
+        finish(writer, close=False)
+    parts.log(other, 1).rename(parts.log(path, 2))
+    writer = start(path, resume=True)
+    put(writer, 1)
+    assert names(path) == ["000001.log", "000002.log", "000003.log"]
+    parts.log(path, 3).rename(tmp_path / "three.log")
+    finish(writer, close=False)
+    merge.recover(path)
+    assert take(path).header.last_part == 2
+    writer = start(path, resume=True)
+    put(writer, 2)
+    assert names(path) == ["000002.log.unread", "000003.log"]
+    assert read(finish(writer, close=True))[0] == [0, 2]
+
+
 def test_merged_parts_that_a_kill_left_are_not_read_twice(tmp_path, monkeypatch):
     """Of number up to the last one merged; those after it hold rows of their own."""
     path = tmp_path / "run.h5"
