@@ -57,6 +57,9 @@ def drawn(ax: plt.Axes) -> dict[str, np.ndarray]:
 def test_a_pair_is_the_mean_over_runs_of_the_total_gradient() -> None:
     lines = drawn(plots.conflict(result("abc")))
     assert list(lines) == ["a – b", "a – c", "b – c"]
+    ax = plots.conflict(result("abcde"))
+    assert {band.get_alpha() for band in ax.collections} == {0.05}  # ten overlap
+    assert [line.get_markevery() for line in ax.lines[1:]] == [2] * 10
     for number, line in enumerate(lines.values()):
         np.testing.assert_array_equal(line[:, 0], np.arange(20))
         np.testing.assert_allclose(line[:, 1], number / 10)

@@ -85,6 +85,8 @@ def test_each_method_is_drawn_from_left_to_right_and_its_chosen_ones_are_joined(
             ("sum", "a", "y", 1.1, 0.9, 1.6),
             ("sum", "a", "x", 3.2, 3.1, 3.5),
             ("sum", "c", "x", 2.0, np.nan, np.nan),
+            ("sum", "c", "y", 7.0, np.nan, np.nan),
+            ("sum", "d", "x", 9.0, 8.0, 9.9),
             ("mgda", "e", "x", 5.0, np.nan, np.nan),
             ("mgda", "e", "y", 2.0, np.nan, np.nan),
         ],
@@ -111,9 +113,10 @@ def test_each_method_is_drawn_from_left_to_right_and_its_chosen_ones_are_joined(
     ]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("x (more is better)", "y (less is better)")
     (bars,) = ax.containers  # none where there is no interval
-    (across,), (along,) = (part.get_segments() for part in bars.lines[2])
-    np.testing.assert_allclose(across, [[3.1, 1.1], [3.5, 1.1]])
-    np.testing.assert_allclose(along, [[3.2, 0.9], [3.2, 1.6]])
+    across, along = (part.get_segments() for part in bars.lines[2])
+    np.testing.assert_allclose(across[0], [[3.1, 1.1], [3.5, 1.1]])
+    np.testing.assert_allclose(along[0], [[3.2, 0.9], [3.2, 1.6]])
+    assert len(across) == len(along) == 2
     other = plots.training_front(made)
     assert drawn(other) == [
         [[1, 1], [2, 2], [3, 0], [9, 3]],

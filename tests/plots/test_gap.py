@@ -136,6 +136,26 @@ def test_the_axes_are_named_after_what_is_drawn_and_panels_leave_the_onset_to_th
     assert np.isnan(under.get_ydata()).all()
 
 
+def test_lines_of_two_baselines_stand_in_one_picture_and_what_is_missing_is_left_out() -> None:
+    rising, lacking = result({"+same": 1}), result({"+noisy": -1}, baseline="sum")
+    rising.curve["baseline"] = "single"
+    rising.summary[["matched", "matched_low", "matched_high"]] = [30.0, 29.5, 31.0]
+    lacking.summary["matched"] = np.nan
+    lacking.curve.loc[lacking.curve["at"] < 0.01, "gap"] = np.nan
+    both = {
+        name: pd.concat([getattr(rising, name), getattr(lacking, name)])
+        for name in ("curve", "summary")
+    }
+    ax = plots.gap(replace(rising, **both))
+    assert ax.get_legend().get_title().get_text() == "against single or sum"
+    assert [len(bar.lines[2][0].get_segments()) for bar in ax.containers] == [1, 0]
+    short = next(line for line in ax.lines if line.get_label() == "+noisy, onset at 0.1")
+    assert short.get_xdata().min() == pytest.approx(0.01)
+    assert ax.get_ylim()[1] > 31
+    plots.gap(rising, ax=ax)
+    assert ax.xaxis_inverted()  # not turned back
+
+
 def test_the_height_holds_the_reliable_part_and_zero_with_a_margin() -> None:
     widths = np.array([1.0, 2.0, 3.0])
     curve = pd.DataFrame({"gap": [2.0, 5.0, 3.0]})

@@ -15,7 +15,7 @@ def table(*columns: list[str], names: tuple[str, ...]) -> pd.DataFrame:
 def test_a_group_has_one_colour_and_each_of_its_tasks_a_mark() -> None:
     tasks, keys = list("gfedcba"), ("setting", "task", "condition", "method")
     rows = table(tasks, ["+b", ""], ["m"], names=("task", "condition", "method"))
-    rows = pd.concat([rows, rows], keys=["x", "y"]).assign(value=range(28))
+    rows = pd.concat([rows, rows]).assign(value=range(28))
     lines = list(series(rows, keys, ("condition", "method")))
     assert [line.label for line in lines] == [
         name for task in tasks for name in (f"{task} · +b", task)
