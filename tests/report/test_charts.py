@@ -219,8 +219,9 @@ def test_a_gap_has_its_axes_bands_onset_and_ends_in_words() -> None:
         ["+same · uniform", 0.1, 1]
     ]
     assert panel.spec["description"] == (
-        "Gap in accuracy to the baseline. +same · uniform: +3.1 [+2.1, +5.1] at equal training loss "
-        "(L = 0.0009); +noisy · uniform: -6.2 [-7.2, -4.2] at equal training loss (L = 0.0009)."
+        "Gap in accuracy to the baseline. +same · uniform: +3.1 [+2.1, +5.1] at equal training "
+        "loss (L = 0.0009); +noisy · uniform: -6.2 [-7.2, -4.2] at equal training loss "
+        "(L = 0.0009)."
     )
     zero, wide, narrow, line, points, onset = panel.spec["layer"]
     edges = [
@@ -280,7 +281,7 @@ def test_each_group_has_the_cosines_and_corrected_ones_of_its_own_runs() -> None
             "Mean cosine of the task gradients over training. "
             f"a – b: {shift:+.2f}; a – c: {0.1 + shift:+.2f}; b – c: {0.2 + shift:+.2f}"
         )
-    zero, band, line, points, large = panels[0].spec["layer"]
+    _, band, line, points, large = panels[0].spec["layer"]
     filters = [each["transform"][0]["filter"] for each in (band, line, points, large)]
     assert filters == [*["!datum.corrected"] * 3, "datum.corrected"]
     assert (band["encoding"]["y"]["field"], band["encoding"]["y2"]["field"]) == ("low", "high")
