@@ -36,10 +36,13 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_the_runs_are_served_to_this_machine_with_the_options_of_a_diagnosis(
-    trajlab: Trajlab, served: dict[str, Any], tmp_path: Path
+    trajlab: Trajlab, served: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked, bind = [], socket.create_server
+    monkeypatch.setattr(socket, "create_server", lambda place: asked.append(place) or bind(place))
     done = trajlab("view", tmp_path, "other", "--margin", 1.5, "--baseline", "method=STL")
     assert done.exit_code == 0
+    assert asked == [("127.0.0.1", 0)]  # any free port
     host, port = served["at"]
     assert host == "127.0.0.1"
     address = f"http://127.0.0.1:{port}/?token={served['token']}"
