@@ -47,3 +47,9 @@ def test_printed_tables_fit_the_terminal(trajlab, runs: Path, monkeypatch) -> No
     out = trajlab(*GAP, runs).stdout
     assert all(len(line) <= 80 for line in out.splitlines())
     assert "onset loss" in out
+    assert out.startswith("summary\n")
+    assert "delta df" not in out  # a detail
+    assert "steps (" in out  # another one, and a whole table
+    assert "every column of summary" in out
+    out = trajlab("factors", runs, "--baseline", "method=STL").stdout
+    assert out.startswith("delta\n")  # which is not its first table

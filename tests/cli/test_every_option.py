@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trajlab.plots.style import PALETTE
+
 STL = ("--baseline", "method=STL")
 
 
@@ -52,6 +54,9 @@ def test_factors(trajlab, runs: Path, tmp_path: Path) -> None:
     labels = re.findall(r">([^<>]+)</text>", plain.read_text())
     assert {"sharpness", "fisher", "MTL+Noisy", "at equal training loss"} <= set(labels)
     assert not any("MTL+Fashion" in label for label in labels)
+    # the colour that it has beside the others of the folder, which are not drawn here
+    assert PALETTE[1] in plain.read_text()
+    assert PALETTE[0] not in plain.read_text()
 
 
 def test_correlate(trajlab, table: Path, tmp_path: Path) -> None:
@@ -104,9 +109,13 @@ def test_a_figure_has_the_width_that_was_asked_for(trajlab, runs: Path, tmp_path
     assert "--width" in wrong.stderr
 
 
-def test_a_page_has_the_title_that_was_asked_for(trajlab, runs: Path, tmp_path: Path) -> None:
+def test_a_page_has_the_title_that_was_asked_for_and_tells_its_command(
+    trajlab, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/bin/trajlab", "diagnose", "my runs"])
     page = tmp_path / "page.html"
     result = trajlab("diagnose", runs, *STL, "--page", page, "--title", "<b>Mine & yours")
     assert result.exit_code == 0, result.stderr
     assert "<title>&lt;b&gt;Mine &amp; yours</title>" in page.read_text()
     assert "<b>Mine" not in page.read_text()
+    assert "trajlab diagnose &#39;my runs&#39;" in page.read_text()

@@ -47,7 +47,21 @@ def test_check_exits_1_when_something_is_wrong(trajlab, run):
     assert result.exit_code == 1
     (problem,) = json.loads(result.stdout)["problems"]
     assert "000001.log" in problem["problem"]
-    assert "restore it from a copy" in " ".join(trajlab("check", run).stdout.split())
+    told = trajlab("check", run).stdout
+    assert told.startswith("problems\n")
+    assert "restore it from a copy" in " ".join(told.split())
+    assert told.endswith("1 runs checked, 1 with problems, 1 problems\n")
+
+
+def test_what_a_check_counts_is_told_below_its_table(trajlab, run):
+    rows = [{"losses": {"step": 0, "loss": [1.0, 2.0]}}]
+    write(run.with_name("other.h5"), TASKS, [standard("losses", task=TASKS)], rows)
+    told = trajlab("check", run.parent).stdout
+    assert told.startswith("columns\n")
+    assert told.endswith("2 runs checked, 0 with problems, 0 problems\n")
+    columns = pd.DataFrame(json.loads(trajlab("check", run, "--json").stdout)["columns"])
+    assert list(columns) == ["run", "table", "column", "rows", "finite"]
+    assert set(columns["run"]) == {str(run)}
 
 
 def test_merge_and_repair(trajlab, run):

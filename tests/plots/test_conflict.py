@@ -57,6 +57,9 @@ def drawn(ax: plt.Axes) -> dict[str, np.ndarray]:
 def test_a_pair_is_the_mean_over_runs_of_the_total_gradient() -> None:
     lines = drawn(plots.conflict(result("abc")))
     assert list(lines) == ["a – b", "a – c", "b – c"]
+    ax = plots.conflict(result("abcde"))
+    assert {band.get_alpha() for band in ax.collections} == {0.05}  # ten overlap
+    assert [line.get_markevery() for line in ax.lines[1:]] == [2] * 10
     for number, line in enumerate(lines.values()):
         np.testing.assert_array_equal(line[:, 0], np.arange(20))
         np.testing.assert_allclose(line[:, 1], number / 10)
@@ -74,6 +77,34 @@ def test_more_pairs_than_can_be_told_apart_are_one_line() -> None:
     ((label, line),) = drawn(plots.conflict(result("abcdef"))).items()
     assert label.endswith("mean of 15 pairs")
     np.testing.assert_allclose(line[:, 1], 0.7)
+
+
+def test_ten_pairs_are_told_apart_and_eleven_are_not() -> None:
+    ten = result("abcde")
+    assert len(drawn(plots.conflict(ten))) == 10
+    eleventh = ten.pairs.query("task_a == 'a' and task_b == 'b'").assign(task_b="f", cosine=0.01)
+    made = replace(ten, pairs=pd.concat([ten.pairs, eleventh]), corrected=eleventh)
+    ((label, line),) = drawn(plots.conflict(made)).items()  # and no corrected pair by itself
+    assert label == "mean of 11 pairs"
+    np.testing.assert_allclose(line[:, 1], (4.5 + 0.01) / 11)
+
+
+def test_a_band_is_the_middle_of_all_runs_in_windows_beyond_fifty_steps() -> None:
+    for steps, middles in ((50, np.arange(50)), (100, np.arange(0.5, 100, 2))):
+        made = result(steps=steps, runs=11)
+        made.pairs["cosine"] = (
+            made.pairs["step"] - made.pairs["run"].str[:-3].astype(int) ** 2
+        ) / 100
+        ax = plots.conflict(made)
+        (line,) = drawn(ax).values()
+        np.testing.assert_allclose(line, np.column_stack([middles, (middles - 35) / 100]))
+        edges = ax.collections[0].get_paths()[0].vertices
+        if steps == 50:  # at each of them of runs 9 and 1
+            low, high = (edges[edges[:, 0] == 7, 1].min(), edges[edges[:, 0] == 7, 1].max())
+            assert (low, high) == pytest.approx(((7 - 81) / 100, (7 - 1) / 100))
+    (line,) = drawn(plots.conflict(result(steps=51))).values()
+    assert len(line) == 50
+    assert ax.lines[0].get_ydata() == [0, 0]
 
 
 def test_groups_are_lines_of_their_own() -> None:
@@ -97,8 +128,20 @@ def test_the_corrected_cosine_is_marked_beside_the_batch_cosine() -> None:
     whole = result()
     rows = whole.pairs.query("layer == 'all' and step in (0, 10)").assign(cosine=0.9)
     ax = plots.conflict(Conflict(**{**vars(whole), "corrected": rows}))
-    (label,) = [label for label in drawn(ax) if "noise-corrected" in label]
-    np.testing.assert_allclose(drawn(ax)[label], [[0, 0.9], [10, 0.9]])
+    np.testing.assert_allclose(drawn(ax)["a – b, noise-corrected"], [[0, 0.9], [10, 0.9]])
+
+
+def test_each_group_has_the_corrected_cosine_of_its_own_runs() -> None:
+    both = [result(condition="+same"), result(condition="+noisy")]
+    rows = pd.concat([one.pairs for one in both])
+    marked = rows.query("layer == 'all' and step in (0, 10)")
+    marked = marked.assign(cosine=marked["condition"].map({"+same": 0.4, "+noisy": -0.4}))
+    marked.loc[marked["run"] == "1.h5", "cosine"] += 0.2
+    marked.loc[(marked["run"] == "1.h5") & (marked["step"] == 10), "cosine"] = np.nan
+    lines = drawn(plots.conflict(replace(both[0], pairs=rows, corrected=marked)))
+    assert list(lines) == ["+same", "+same, noise-corrected", "+noisy", "+noisy, noise-corrected"]
+    np.testing.assert_allclose(lines["+same, noise-corrected"], [[0, 0.5], [10, 0.4]])
+    np.testing.assert_allclose(lines["+noisy, noise-corrected"], [[0, -0.3], [10, -0.4]])
 
 
 def test_layers_are_a_map_over_steps_with_conflict_hatched() -> None:

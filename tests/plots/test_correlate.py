@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
+from tests.analysis.results import made_up
 from trajlab import plots
 from trajlab.analysis import Correlation, correlate
 
@@ -65,6 +66,38 @@ def test_what_is_unknown_is_not_written_as_a_number(tmp_path, units: int, said: 
     (label,) = legend(plots.correlate(result(tmp_path, units)))
     assert said in label
     assert "nan" not in label
+
+
+def test_points_and_estimates_of_each_group_stand_with_its_name() -> None:
+    points = pd.DataFrame(
+        {"setting": "s", "task": "", "metric": "m", "group": list("aab"), "unit": ["u", "v", "w"]}
+        | {"x_value": [1.0, 2.0, 6.0], "y_value": [-1.0, np.nan, 4.0]}
+    )
+    points.loc[3] = ["s", "", "m", "b", "z", 2.9, 0.5]
+    estimates = pd.DataFrame(
+        {"setting": "s", "task": "", "metric": "m", "group": list("bab")}
+        | {"statistic": ["partial_rank", "pearson", "pearson"], "given": ["final_loss", "", ""]}
+        | {"estimate": [-0.756, 0.254, np.nan], "low": [-0.91, np.nan, np.nan]}
+        | {"high": [0.35, np.nan, np.nan], "p_value": [0.0234, 0.61, np.nan], "n": [2, 7, 3]}
+    )
+    shown = {"points": points, "correlations": estimates, "x": "cosine_mean", "y": "final_metric"}
+    ax = plots.correlate(made_up("correlate", within="task", **shown))
+    assert legend(ax) == [
+        "task a\npearson 0.25 no interval, p = 0.61, n = 7",
+        "task b\npartial rank given final_loss\n-0.76 [-0.91, 0.35], p = 0.023, n = 2\n"
+        "pearson unknown, n = 3",
+    ]
+    places = [part.get_offsets().tolist() for part in ax.collections]
+    assert places == [[[1, -1]], [[6, 4], [2.9, 0.5]]]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("cosine mean", "final metric")
+    named = {text.get_text(): (text.xy, text.get_ha(), text.xyann) for text in ax.texts}
+    assert named == {  # names stand towards the middle, which is at 3.3
+        "u": ((1, -1), "left", (5, 4)),
+        "w": ((6, 4), "right", (-5, 4)),
+        "z": ((2.9, 0.5), "left", (5, 4)),
+    }
+    ax = plots.correlate(made_up("correlate", **shown))
+    assert [said.partition("\n")[0] for said in legend(ax)] == ["a", "b"]
 
 
 def test_many_units_are_not_named(tmp_path) -> None:

@@ -10,6 +10,7 @@ from matplotlib.collections import PolyCollection
 from tests.analysis.results import made_up
 from trajlab import plots
 from trajlab.analysis import Gap
+from trajlab.plots.gap import vertical_range
 
 LOSS = np.logspace(-3, 0, 13)
 
@@ -101,6 +102,69 @@ def test_lines_differ_without_colour() -> None:
 def test_an_existing_axes_is_drawn_on() -> None:
     ax = plt.subplots()[1]
     assert plots.gap(result({"+same": 1}), ax=ax) is ax
+
+
+def test_along_a_clock_training_runs_to_the_right_and_ends_at_its_latest() -> None:
+    made = result({"+same": 1}, x="tokens", loss="")
+    made = replace(made, options=replace(made.options, x="tokens"))
+    made.summary["common_loss"] = 1.2
+    ax = plots.gap(made)
+    left, right = ax.get_xlim()
+    assert left < right
+    assert (ax.get_xlabel(), ax.get_xscale()) == ("tokens", "log")
+    ends = [line.get_xydata() for line in ax.lines if len(line.get_xdata()) == 2]
+    assert any(np.allclose(end, [[1, 0], [1.2, 3.1]]) for end in ends)
+
+
+def test_the_axes_are_named_after_what_is_drawn_and_panels_leave_the_onset_to_the_table() -> None:
+    rising = result({"+same": 1})
+    shuffled = replace(rising, curve=rising.curve.sample(frac=1, random_state=0))
+    panels = plt.subplots(1, 2)[1]
+    plots.gap(shuffled, ax=panels[0])
+    assert panels[0].get_xlabel() == "training loss (falls from left to right)"
+    assert panels[0].get_ylabel() == "gap in accuracy (up is better)"
+    assert panels[0].get_legend().get_texts()[0].get_text() == "+same · uniform"
+    (curve,) = (line for line in panels[0].lines if line.get_label() == "+same · uniform")
+    np.testing.assert_allclose(curve.get_xydata(), np.column_stack([LOSS, -np.log10(LOSS)]))
+    assert curve.get_markevery() == 1
+    np.testing.assert_allclose(marks(panels[0]), [[0.1, 1]])
+    between = result({"+same": 1}, onset=0.02)  # not a point of the grid: along the logarithm
+    np.testing.assert_allclose(marks(plots.gap(between)), [[0.02, -np.log10(0.02)]])
+    unknown = result({"+same": 1})
+    unknown.curve["significant"] = None
+    (under,) = (line for line in plots.gap(unknown).lines if line.get_alpha() is not None)
+    assert np.isnan(under.get_ydata()).all()
+
+
+def test_lines_of_two_baselines_stand_in_one_picture_and_what_is_missing_is_left_out() -> None:
+    rising, lacking = result({"+same": 1}), result({"+noisy": -1}, baseline="sum")
+    rising.curve["baseline"] = "single"
+    rising.summary[["matched", "matched_low", "matched_high"]] = [30.0, 29.5, 31.0]
+    lacking.summary["matched"] = np.nan
+    lacking.curve.loc[lacking.curve["at"] < 0.01, "gap"] = np.nan
+    both = {
+        name: pd.concat([getattr(rising, name), getattr(lacking, name)])
+        for name in ("curve", "summary")
+    }
+    ax = plots.gap(replace(rising, **both))
+    assert ax.get_legend().get_title().get_text() == "against single or sum"
+    assert [len(bar.lines[2][0].get_segments()) for bar in ax.containers] == [1, 0]
+    short = next(line for line in ax.lines if line.get_label() == "+noisy, onset at 0.1")
+    assert short.get_xdata().min() == pytest.approx(0.01)
+    assert ax.get_ylim()[1] > 31
+    plots.gap(rising, ax=ax)
+    assert ax.xaxis_inverted()  # not turned back
+
+
+def test_the_height_holds_the_reliable_part_and_zero_with_a_margin() -> None:
+    widths = np.array([1.0, 2.0, 3.0])
+    curve = pd.DataFrame({"gap": [2.0, 5.0, 3.0]})
+    curve["low"], curve["high"] = curve["gap"] - widths / 4, curve["gap"] + widths * 3 / 4
+    assert vertical_range(curve) == pytest.approx((-0.15 * 6.5, 6.5 + 0.15 * 6.5))
+    down = -curve.rename(columns={"low": "high", "high": "low"})
+    assert vertical_range(down) == pytest.approx((-6.5 - 0.15 * 6.5, 0.15 * 6.5))
+    flat = pd.DataFrame({"gap": [0.0], "low": [np.nan], "high": [np.nan]})
+    assert vertical_range(flat) == (-1, 1)
 
 
 def test_a_wide_band_does_not_flatten_the_curve() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -83,6 +84,70 @@ def test_what_probes_take_stays_within_the_share(tmp_path, clock) -> None:
     assert len(measured(run, "slow")) == 40 - 1
     assert len(measured(run, "other")) == 6
     assert set(measured(run, "other")) <= set(range(0, 400, 10))
+
+
+def accounted(share: float, *names: str) -> tuple[budget.Budget, list[tuple[str, Any]]]:
+    told: list[tuple[str, Any]] = []
+    rows: Any = SimpleNamespace(
+        declare=lambda _: None, append=lambda table, row: told.append((table, row))
+    )
+    return budget.Budget(share, names, rows), told
+
+
+def test_what_watches_a_backward_pays_what_it_takes_longer(clock: Clock) -> None:
+    """Shared equally; nothing is given back, and what was paid too much before it is known is."""
+    made, _ = accounted(0.1, "a", "b")
+    first, second = made.accounts
+    assert made.training == 0.0
+
+    def backward(seconds: float, *measuring: budget.Account) -> None:
+        with made.backward(measuring):
+            clock.time += seconds
+
+    backward(7.0, first, second)  # no other pass is known yet: all of it
+    assert (first._spent, second._spent, made.spent) == (3.5, 3.5, 7.0)
+    backward(5.0)  # what a pass takes that measures nothing
+    assert (first._spent, second._spent, made.spent) == (1.0, 1.0, 2.0)
+    backward(9.0, second)
+    assert (first._spent, second._spent) == (1.0, 5.0)
+    backward(3.0, first, second)
+    assert (first._spent, second._spent) == (1.0, 5.0)
+    assert made.training == 24.0 - 6.0
+
+
+def test_of_plain_passes_one_in_a_hundred_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes, looks = [0], []
+
+    def look() -> float:
+        looks.append(passes[0])
+        return 0.0
+
+    monkeypatch.setattr(budget, "now", look)
+    made, _ = accounted(0.1, "a")
+    for passes[0] in range(1, 301):
+        with made.backward([]):
+            pass
+    assert looks == [1, 1, 100, 100, 200, 200, 300, 300]
+
+
+def test_an_answer_stays_for_its_step_and_is_written_once(clock: Clock) -> None:
+    made, told = accounted(0.5, "a", "b")
+    account, _ = made.accounts
+    assert account.allows(0)
+    with account.paying():
+        clock.time += 2.0
+    account.measured(0)
+    # a quarter of the training so far has to pay for 2 s spent and 2 s more
+    for step, seconds, allowed in ((1, 15.75, False), (1, 1.0, False), (2, 0.0, True)):
+        clock.time += seconds
+        assert account.allows(step) == allowed
+    account.measured(2)
+    assert [row for _, row in told] == [
+        {"step": 0, "probe": "a", "seconds": 2.0},
+        {"step": 1, "probe": "a", "skipped": True},
+        {"step": 2, "probe": "a", "seconds": 0.0},
+    ]
+    assert made.attributes == {"overhead": 0.5, "measured_a": "2 of 3 steps that were due"}
 
 
 def test_a_probe_waits_until_its_share_pays_for_once_more(tmp_path, clock) -> None:

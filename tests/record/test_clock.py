@@ -8,10 +8,11 @@ import torch
 
 from tests.models import TwoHeads
 from tests.record.loops import batches, losses, recorder
+from tests.runs import write
 from trajlab import probes
 from trajlab.measure.gram.task_gram import task_gram
 from trajlab.record.loop.clock import Clock
-from trajlab.store import Trajectory
+from trajlab.store import Trajectory, standard
 
 
 class Loop:
@@ -145,3 +146,114 @@ def test_epochs_are_counted_at_evaluations(path: Path, model: TwoHeads) -> None:
     assert run.table("losses")["epoch"].tolist() == [0, 0, 1, 1, 2, 2, 17]
     # on the graph of the first batch after the boundary: the evaluated weights
     assert run.table("gradients")["step"].tolist() == [0, 2, 4, 6]
+
+
+def recorded_run(path: Path) -> Trajectory:
+    """Two updates of two passes each, then evaluations of the weights after 2, 3 and 4."""
+    tables = [standard(name, task=["a"]).only(*own) for name, own in COLUMNS.items()]
+    training = [{"losses": {"step": step, "micro_step": m}} for step in (2, 3) for m in (0, 1)]
+    split = "evaluations/test"
+    epochs = [{split: {"step": step, "epoch": epoch}} for step, epoch in ((2, 5), (3, 6), (4, 9))]
+    return Trajectory(write(path, ["a"], tables, [*training, *epochs], close=True))
+
+
+COLUMNS = {"losses": ["micro_step"], "evaluations/train": ["epoch"], "evaluations/test": ["epoch"]}
+
+
+@pytest.mark.parametrize(
+    ("from_step", "step", "epoch"), [(None, 4, 9), (4, 4, 9), (3, 3, 6), (2, 2, 5), (1, 1, 0)]
+)
+def test_a_resumed_clock_knows_the_epochs_up_to_its_step(
+    path: Path, from_step: int | None, step: int, epoch: int
+) -> None:
+    """An evaluation after as many updates counts; later ones are superseded."""
+    clock = Loop(None).clock
+    clock.resume(recorded_run(path), from_step)
+    assert (clock.step, clock.epoch, clock.begun) == (step, epoch, True)
+
+
+def test_a_run_that_recorded_nothing_is_resumed_from_the_first_step(path: Path) -> None:
+    clock = Loop(None).clock
+    clock.resume(Trajectory(write(path, ["a"], [], [])), None)
+    assert (clock.step, clock.epoch) == (0, 0)
+
+
+def test_a_checkpoint_s_counts_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Loop(None).clock
+    clock.load_state_dict({"step": 7, "epoch": 3})
+    assert clock.state_dict() == {"step": 7, "epoch": 3}
+    clock.begin_pass()
+    assert (clock.step, clock.micro_step, clock.first) == (7, 0, True)
+    assert not caplog.records  # that each pass is a step was said where the run began
+    Loop(None).clock.begin_pass(0)
+    assert not caplog.records  # nor where the loop gives the step
+    Loop(None).clock.begin_pass()
+    assert "counts every backward pass as one step" in caplog.text
+
+
+def test_a_count_that_is_corrected_or_retried_waits_for_no_update(
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    loop = Loop(optimizer)
+    clock = loop.clock
+    for _ in range(2):
+        clock.begin_pass()
+        clock.end_pass(3)
+    assert clock.waiting == 2
+    clock.evaluated(0)  # where it is anyway
+    assert (clock.step, clock.waiting, clock.begins(), clock.begins(0)) == (0, 2, False, False)
+    clock.retry()  # the update was skipped
+    assert (clock.waiting, clock.begins(), clock.begins(0)) == (0, True, True)
+    clock.begin_pass()
+    assert (clock.step, clock.micro_step, clock.first, clock.waiting) == (0, 2, True, 1)
+    clock.begin_pass()
+    assert (clock.micro_step, clock.first) == (3, False)
+    clock.evaluated(5)
+    assert (clock.step, clock.waiting, clock.begins()) == (5, 0, True)
+    clock.begin_pass(5)
+    assert (clock.step, clock.micro_step, clock.first) == (5, 0, True)
+    assert (clock.begins(5), clock.begins(6)) == (False, True)
+    clock.stop()
+    assert Loop(None).clock.waiting == 0
+
+
+def test_passes_without_an_optimizer_can_make_an_update_together() -> None:
+    loop = Loop(None)
+    for step in range(2):
+        for micro_step in range(3):
+            assert loop.clock.next_step(3) == step
+            loop.clock.begin_pass()
+            assert (loop.clock.step, loop.clock.micro_step) == (step, micro_step)
+            loop.clock.end_pass(3)
+    assert loop.updates == [0, 1]
+
+
+def test_updates_are_missed_once_many_times_what_made_one_have_passed(
+    optimizer: torch.optim.Optimizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hundred times as many passes as an update was made of, at most so far: three, not two."""
+    loop = Loop(optimizer)
+    for passes in (3, 2):
+        loop.clock.begin_pass()
+        loop.clock.end_pass(passes)
+    for _ in range(298):
+        loop.clock.begin_pass()
+    assert not caplog.records
+    for _ in range(2):
+        loop.clock.begin_pass()
+    (told,) = caplog.messages
+    assert "has seen 301 backward passes and no update" in told
+    loop.clock.stop()
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("passes", [2, 3])
+def test_passes_that_are_left_at_the_end_are_told_if_they_would_have_made_an_update(
+    optimizer: torch.optim.Optimizer, passes: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = Loop(optimizer)
+    for _ in range(passes):
+        loop.clock.begin_pass()
+        loop.clock.end_pass(2)
+    loop.clock.stop()
+    assert ("no update" in caplog.text) == (passes > 2)

@@ -13,7 +13,10 @@ from torch.nn.utils import prune
 
 from tests.models import TwoHeads
 from tests.record.loops import TASKS, batches, losses, recorder_of
+from tests.runs import write
 from trajlab import Recorder, TrajlabError, probes
+from trajlab.record.loop.following import CHANGES as MARKS
+from trajlab.record.loop.following import shared_at
 from trajlab.store import Trajectory
 
 STEPS = 4  # and the model changes before the pass of step 2
@@ -519,3 +522,20 @@ def test_what_is_shared_is_looked_at_where_an_update_that_is_measured_begins(
     found = run.table("shared_parameters")["step"].tolist() if marks else []
     assert found == marks
     assert ("shared_parameters" in run.tables) == bool(marks)
+
+
+def test_what_was_shared_at_a_step_follows_from_the_marks(path: Path) -> None:
+    """A mark holds from its step on, which is the next one's "just before"."""
+    marks = [
+        {"step": 2, "added": "", "removed": "b, c"},
+        {"step": 3, "added": "d, e", "removed": "e"},  # e of another shape
+        {"step": 5, "added": "b", "removed": "a"},
+    ]
+    shared = ["a", "b", "c", "d", "e"]
+    flushes = [{MARKS.name: mark} for mark in marks]
+    run = Trajectory(write(path, ["x"], [MARKS], flushes, shared=shared))
+    expected = {0: "abce", 2: "abce", 3: "ae", 4: "ade", 5: "ade", 6: "bde"}
+    for step, names in expected.items():
+        assert shared_at(run, step) == list(names)
+    plain = Trajectory(write(path.with_name("plain.h5"), ["x"], [], [], shared=shared))
+    assert shared_at(plain, 0) == shared

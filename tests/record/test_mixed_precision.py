@@ -144,3 +144,37 @@ def test_autocast_around_the_backward_lowers_no_precision(tmp_path: Path, method
                 r.backward({"left": z.square().sum(), "right": z.sin().sum()})
         grams.append(Trajectory(path).gram())
     assert np.allclose(*grams, rtol=1e-6)
+
+
+@pytest.mark.parametrize("observed", [False, True])
+@pytest.mark.parametrize("passes", [1, 2])
+def test_no_number_of_a_gradient_holds_the_scale(
+    tmp_path: Path, passes: int, observed: bool
+) -> None:
+    """A power of two changes no digit, so the tables are the same but for the scale itself."""
+    chosen: list[list[Any]] = [
+        [probes.TaskGradients(method="projected", size=2), probes.GradientSketch(1, size=16)],
+        [probes.TaskGradients(scope="representation")],
+        [probes.TaskGradients()],
+    ]
+    for number, made in enumerate(chosen):
+        tables = []
+        for scaled in (False, True):
+            model = TwoHeads(64)
+            path = tmp_path / f"{number}-{scaled}.h5"
+            own = scaler() if scaled else None
+            with recorder_of(path, model, None, *made, scaler=own) as r:
+                for batch in batches(2, size=64):
+                    record = r.observe if observed else r.backward
+                    record(losses(model, batch), accumulate=passes)
+            run = Trajectory(path)
+            tables.append({name: run.table(name) for name in run.tables if name != "losses"})
+        plain, other = tables
+        assert len(plain) == len(made)
+        if number == 0 and passes == 1:
+            assert plain["gradients"]["gram_se"].max() > 0  # or no error would hold a scale
+        for name, table in plain.items():
+            for column in {*table} - {"step", "layer", "task", "other_task"}:
+                values = table[column]
+                assert np.isfinite(values).all()
+                np.testing.assert_allclose(other[name][column], values, rtol=1e-5, atol=1e-9)

@@ -3,9 +3,12 @@
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from trajlab import TrajlabError
+from trajlab.record import rows as module
 from trajlab.record.failures import Failures
 from trajlab.record.rows import Rows
 
@@ -46,3 +49,33 @@ def test_a_row_that_is_refused_ends_strict_training_and_is_not_tried_again() -> 
         rows.hand_over()
     rows.hand_over()
     assert written == [1]
+
+
+@pytest.mark.parametrize(("seconds", "held"), [(0.0, 63), (1.0, 63), (1.1, 0)])
+def test_rows_wait_until_they_are_many_or_a_second_is_over(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, held: int
+) -> None:
+    now = [50.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    rows, written, _ = rows_of(strict=True)
+    for step in range(62):
+        rows.append("losses", {"step": step, "x": 1})
+    now[0] += seconds
+    rows.append("losses", {"step": 62, "x": 1})
+    assert len(written) == 63 - held
+    rows.append("losses", {"step": 63, "x": 1})
+    # the 64th hands all over; those after a second wait anew
+    assert len(written) == (64 if held else 63)
+    rows.hand_over()
+    assert written == list(range(64))
+
+
+def test_values_come_as_the_writer_takes_them() -> None:
+    """A third of a float64 keeps all its digits; whole numbers and flags stay what they are."""
+    third = torch.tensor(1 / 3, dtype=torch.float64, requires_grad=True)
+    assert module._plain(third) == 1 / 3
+    assert module._plain(lambda: third) == 1 / 3
+    assert module._plain(torch.tensor(0.5, dtype=torch.bfloat16)).dtype == np.float64
+    assert module._plain(torch.tensor([2**60 + 1])) == [2**60 + 1]
+    assert module._plain(torch.tensor(True)) is True
+    assert module._plain("text") == "text"

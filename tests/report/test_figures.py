@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
+from tests.analysis.results import made_up
 from tests.plots.test_gap import result
 from trajlab.analysis import Gap
 from trajlab.plots.key import share
@@ -97,7 +98,8 @@ def test_in_a_page_tags_are_short_and_text_is_whole() -> None:
         (3, 3.3, 1, 3),
         (3, 6.3, 1, 3),
         (3, 6.4, 2, 2),
-        (4, 9.7, 3, 2),
+        (4, 9.59, 2, 2),
+        (4, 9.6, 3, 2),
         (4, 99.0, 3, 2),
         (1, 9.7, 1, 1),
     ],
@@ -115,6 +117,46 @@ def test_panels_stand_in_rows_that_are_as_wide_as_asked_for(
     assert rows * panel < high < rows * (panel + 1.6)  # and the legends
     size = figure.axes[0].title.get_fontsize()
     assert size == (9 if width is None else 7)
+
+
+@pytest.mark.parametrize(
+    ("settings", "width", "columns", "rows"),
+    [("a", None, 2, 1), ("ab", None, 2, 2), ("ab", 6.4, 2, 2), ("ab", 3.3, 1, 4)],
+)
+def test_a_second_figure_stands_beside_the_first_of_its_part(
+    settings: str, width: float | None, columns: int, rows: int
+) -> None:
+    points = pd.DataFrame(
+        {"setting": setting, "method": "m", "configuration": "c", "chosen": True}
+        | {"on_front": True, "x": 1.0, "y": float(number)}
+        for number, setting in enumerate(settings)
+    )
+    objective = {"x": "max", "y": "max"}
+    distance = points.assign(signed_distance=1.0, low=0.5, high=2.0)
+    tables = {"points": points, "training": points, "distance": distance}
+    made = made_up("front", objective=objective, **tables)
+    figure = draw("front", made, width=width)
+    grid = figure.axes[0].get_gridspec()
+    assert (grid.ncols, grid.nrows) == (columns, rows)
+    titles = [(axes.get_title(), axes.get_xlabel()) for axes in figure.axes]
+    labels = ("x (more is better)", "x on the training set (more is better)")
+    shown = settings if len(settings) > 1 else [""]
+    assert titles == [(title, label) for title in shown for label in labels]
+    places = [axes.lines[0].get_ydata().tolist() for axes in figure.axes]
+    assert places == [[float(number)] for number, _ in enumerate(settings) for _ in labels]
+
+
+def test_panels_are_named_by_what_tells_them_apart_and_have_their_own_rows() -> None:
+    parts = [result({"+same": 1}, setting=name, task=task) for name in ("", "s") for task in "tu"]
+    figure = draw("gap", joined(*parts))
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in shown] == ["t", "u", "s · t", "s · u"]
+    both = draw("gap", joined(result({"+same": 1}, setting=""), result({"+same": 2}, setting="s")))
+    assert [axes.get_title() for axes in both.axes] == ["no setting", "s"]
+    ends = [
+        bar[2][0].get_segments()[0][:, 1].mean() for axes in both.axes for bar in axes.containers
+    ]
+    assert ends == pytest.approx([3.6, 6.7])
 
 
 def test_a_png_has_200_dots_an_inch() -> None:

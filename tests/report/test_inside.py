@@ -195,6 +195,8 @@ def test_a_condition_has_its_colour_in_any_order_and_beside_any_others() -> None
 
 def test_groups_are_placed_by_their_names_and_not_by_their_files(runs) -> None:
     assert palette(runs, ()) == palette(list(runs)[::-1], ()) == {"single": 0, "uniform": 1}
+    names = [f"{method} · {seed}" for method in ("single", "uniform") for seed in range(3)]
+    assert palette(runs, ["seed"]) == {name: place for place, name in enumerate(names)}
 
 
 def test_more_series_than_can_be_named_are_counted() -> None:

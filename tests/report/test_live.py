@@ -3,17 +3,20 @@
 import time
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from tests.report.test_page import record
+from tests.runs import write
 from trajlab.analysis import diagnose
 from trajlab.report.live import state
+from trajlab.report.live.progress import standing
 from trajlab.report.live.server import application
 from trajlab.report.live.state import Live, Sections
-from trajlab.store import Column, Table, Writer
+from trajlab.store import Column, Table, Writer, load, standard
 
 TOKEN = "known"
 
@@ -155,6 +158,64 @@ def test_what_did_not_change_is_not_made_again(
         live.sections()
         assert not live._pages[""].making
     assert len(made) == 1
+
+
+def test_a_page_rests_four_times_as_long_as_making_it_took(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = Live([str(folder)], {})
+    settled(live)
+    page = live._pages[""]
+    record(folder / "single9.h5", "single", 9, ["left"])
+    page.again = float("inf")
+    live.sections()
+    assert not page.making
+    clock = iter([10.0, 15.0, 15.0])
+    monkeypatch.setattr(state, "_sections", lambda runs, settings: {"curves": "anew"})
+    monkeypatch.setattr(state, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    live._make(page, live._watched.look(), "as it stands")
+    assert page.again == 15 + 4 * 5
+    assert (page.state, page.sections) == ("as it stands", {"curves": "anew"})
+
+
+def test_pages_of_the_last_eight_selections_are_kept(folder: Path) -> None:
+    live = Live([str(folder)], {})
+    for number in range(10):
+        live.sections(f"seed={number}")
+        live.sections("seed=1")
+    assert list(live._pages) == [*(f"seed={number}" for number in (3, 4, 5, 6, 7, 8, 9)), "seed=1"]
+
+
+def test_how_far_a_run_is_is_told_by_its_last_losses(tmp_path: Path) -> None:
+    facts = {"metadata": {"seed": 3, "lr": 1, "condition": "+b", "setting": "s"}}
+    tables = [standard(name, task=["l", "r"]) for name in ("losses", "evaluations/train")]
+    rows = [
+        {
+            "losses": {"step": 7, "loss": [9.0, 9.0]},
+            "evaluations/train": {"step": 4, "loss": [1, 2]},
+        },
+        {"losses": {"step": 9, "loss": [0.12345, 12.0]}},
+    ]
+    write(tmp_path / "b.h5", ["l", "r"], tables, rows, close=False, **facts)
+    write(
+        tmp_path / "a.h5",
+        ["l", "r"],
+        tables[1:],
+        [{"evaluations/train": rows[0]["evaluations/train"]}],
+    )
+    write(tmp_path / "c.h5", ["l", "r"], tables, [])
+    found = {run.path.name: standing(run) for run in load(tmp_path)}
+    head = {"run": "b.h5", "status": "recording", "setting": "s", "condition": "+b", "seed": 3}
+    assert found["b.h5"] == {**head, "step": 9, "last loss": "0.123, 12", "training loss": "1, 2"}
+    assert found["a.h5"] == {
+        "run": "a.h5",
+        "status": "complete",
+        "step": 4,
+        "training loss": "1, 2",
+    }
+    assert found["c.h5"] == {"run": "c.h5", "status": "complete"}
+    html = Live([str(tmp_path)], {}).sections().html["progress"]
+    assert html.index("b.h5") < html.index("a.h5") < html.index("c.h5")  # what records is first
 
 
 def test_only_runs_that_meet_the_conditions_are_shown(folder: Path) -> None:

@@ -68,6 +68,39 @@ def test_what_is_not_compared_is_named_with_its_reason():
     assert forests(made(lost)) == []
 
 
+def test_outcomes_go_by_the_margin_and_the_confidence_of_the_diagnosis():
+    rows = [row(task="a", delta=(0.1, 0.5)), row(task="b", delta=(2.0, 1.9), delta_p=0.02)]
+    for options, signs in (
+        ({}, ["▲", "○"]),
+        ({"margin": 3.0}, ["▲", "="]),
+        ({"confidence": 0.99}, ["○", "○"]),
+    ):
+        diagnosis = made(*rows)
+        chosen = replace(diagnosis.options, **options)
+        (forest,) = forests(replace(diagnosis, options=chosen))
+        assert [line.sign for line in forest.lines] == signs
+    (few,) = forests(made(row(n=4, n_baseline=2, delta=(-2.0, 0.5)), row(delta=(-3.0, 0.5))))
+    told = [(line.sign, line.meaning, line.n) for line in few.lines]
+    assert told == [
+        ("·", "descriptive only: too few runs for a test", "4 / 2"),
+        ("▼", "lowered", "5 / 5"),
+    ]
+
+
+def test_each_split_has_a_table_that_names_all_its_baselines():
+    rows = [
+        row(task="a", delta=(1.0, 0.5)),
+        row(task="b", delta=(0.5, 0.5), baseline="method=other"),
+        row(task="c", delta=(2.0, 0.5), split="validation", setting=""),
+        row(task="d", delta=(np.nan, 0.5)),
+        row(task="e", delta=(np.nan, 0.5)),
+    ]
+    test, validation = forests(made(*rows))
+    assert test.title == "digits: test accuracy against method=single, method=other"
+    assert dict(test.not_compared) == {"no value": "d, e"}
+    assert validation.title == "validation accuracy against method=single"
+
+
 def test_each_metric_has_a_table_of_its_own():
     rows = [row(delta=(1.0, 0.5)), row(metric="loss", delta=(0.01, 0.02))]
     assert [x.title.split(" against")[0] for x in forests(made(*rows))] == [
@@ -98,6 +131,8 @@ def test_ends_stand_where_their_numbers_do_and_beyond_the_axis_is_an_arrow(low, 
     tips = [float(x) for x in re.findall('points="([^,]*),', svg)]
     assert len(tips) == arrows
     assert all(0 < tip < WIDTH for tip in tips)
+    sides = [tip < WIDTH / 2 for tip in tips]
+    assert sides == [True] * int(low < -2) + [False] * int(2 < high < np.inf)
 
 
 @pytest.mark.parametrize(

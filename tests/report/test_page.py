@@ -5,17 +5,23 @@ import hashlib
 import io
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.plots.test_gap import result as gap_of
 from trajlab.analysis import Diagnosis, diagnose
+from trajlab.analysis.runs.groups import ONE_TASK
+from trajlab.report.catalog import ANALYSES
 from trajlab.report.figures import draw
-from trajlab.report.page import render
-from trajlab.report.sentences import sentences
+from trajlab.report.page import _origins, _part, _title, render
+from trajlab.report.sentences import left_out, sentences
 from trajlab.store import Column, Runs, Table, Writer, load
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -213,3 +219,50 @@ def test_a_page_has_the_title_and_tells_the_command_that_it_was_given(
     assert "<title>For &lt;Ada&gt;</title>" in text
     assert "Made by trajlab diagnose 'a b'" in Page(text).text
     assert "Made by" not in Page(render(diagnosis, runs)).text
+
+
+def test_a_part_has_rows_with_numbers_reasons_by_count_and_what_can_be_saved() -> None:
+    made = gap_of({"+a": 1, "+b": 2, "+c": 3})
+    summary = made.summary.assign(reason=["", "no baseline", "no baseline"])
+    summary.loc[1:, summary.select_dtypes("float").columns] = np.nan
+    long = pd.DataFrame({"x": range(201)})
+    made = replace(made, summary=summary, steps=long, at=long[:200])
+    part = _part("gap", made, {})
+    assert part["reasons"] == {"no baseline": 2}
+    assert part["main"].cells["condition"].tolist() == ["+a"]
+    assert (part["name"], part["help"]) == ("gap", ANALYSES["gap"].help)
+    assert list(part["others"]) == ["curve", "steps", "at"]  # not those without a row
+    assert part["others"]["steps"] == 201  # too many to be shown
+    assert len(part["others"]["at"].cells) == 200
+    assert list(part["downloads"]) == ["curve", "summary", "steps", "at"]
+    assert 'download="gap-steps.csv"' in part["downloads"]["steps"]
+    assert part["figure"].startswith("<svg")
+    assert [panel.title for panel in part["charts"]] == [""]
+    nothing = _part("gap", replace(made, summary=summary[1:]), {})
+    assert nothing["main"] is None
+
+
+def test_a_page_is_named_after_its_settings_and_tells_every_origin_once() -> None:
+    def stub(setting: str | None, **provenance: object) -> Any:
+        return SimpleNamespace(metadata={"setting": setting}, provenance=provenance)
+
+    runs: Any = [
+        stub("digits", device="cpu", git_commit=""),
+        stub("yeast", device="cuda", versions={"torch": "2.6"}),
+        stub("digits", device="cpu"),
+    ]
+    compared, alone = (SimpleNamespace(results=results) for results in ({"gap": 1}, {"front": 1}))
+    for diagnosis, about, title in (
+        (compared, runs, "digits, yeast: the ways of training compared"),
+        (alone, runs[:1], "digits: what the runs show"),
+        (alone, [stub(None)], "What the runs show"),
+        (compared, [stub("")], "The ways of training compared"),
+    ):
+        assert _title(diagnosis, about) == title  # type: ignore[arg-type]
+    assert _origins(runs) == {"versions": "torch 2.6", "device": "cpu; cuda"}
+
+
+def test_what_does_not_apply_is_told_by_its_reason_but_not_that_there_is_one_task() -> None:
+    skipped = {"gap": "no baseline", "conflict": ONE_TASK, "factors": "no baseline", "front": "x"}
+    diagnosis: Any = SimpleNamespace(skipped=skipped)
+    assert left_out(diagnosis) == {"no baseline": "gap, factors", "x": "front"}

@@ -287,6 +287,11 @@ def test_a_best_value_has_its_rule(study: Make) -> None:
         ("condition = 3", "condition of stage 1 .* is 3; give a text"),
         ("method = 3", "method of stage 1 .* is 3; give a method's name, or a table with"),
         ("schedule = 3", "schedule of stage 1 .* is 3; give a schedule's name, or a table with"),
+        # that of the run holds for its method, too
+        (
+            "method = { name = 'random', seed = 3 }",
+            "'seed' in method 'random' of stage 1 .* is unknown; choose among name, distribution",
+        ),
         ("method = { C = 1 }", "'None' in method of stage 1 .* is unknown"),
         ("schedule = { every = 1 }", "'None' in schedule of stage 1 .* is unknown"),
         ("select.metrics = 'loss'", r"'metrics' in \[select\] of .* did you mean 'metric'"),

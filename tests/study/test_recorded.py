@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from trajlab.errors import TrajlabError
 from trajlab.record.probes import GradientNoise, Probe, TaskGradients
-from trajlab.study.recorded import build
+from trajlab.study.recorded import build, check
 from trajlab.training.setting import MultiTaskModel, Problem, Task
 
 
@@ -77,3 +78,21 @@ def test_probes_are_made_with_their_options() -> None:
     assert isinstance(noise, GradientNoise)
     assert noise._population == 50
     assert record["GradientNoise"]["examples"] == 4  # what a run keeps beside its numbers
+
+
+def test_a_probe_that_has_the_graph_of_the_batch_needs_no_sample() -> None:
+    """`HessianTop` measures on either; half a sample is none, of whichever probe."""
+    sizes = {"examples": 4, "batch_size": 2}
+    for record, on_the_graph in (({"every": 5}, True), ({"every": 5, **sizes}, False)):
+        check({"HessianTop": record}, "here")
+        (probe,) = build({"HessianTop": record}, problem(shared=True))
+        assert probe.needs_graph == on_the_graph
+        assert due(probe) == [0, 5, 10, 15, 20]
+    for name, options in (
+        ("HessianTop", {"examples": 4}),
+        ("HessianTop", {"batch_size": 2}),
+        ("Sharpness", {"batch_size": 2}),
+        ("Sharpness", {}),
+    ):
+        with pytest.raises(TrajlabError, match=f"{name} in .* give examples and batch_size"):
+            check({name: options}, "here")

@@ -12,7 +12,7 @@ from trajlab import load
 from trajlab.errors import TrajlabError
 from trajlab.record.probes import FisherTrace
 from trajlab.training import Plan, Problem, train
-from trajlab.training.settings import setting
+from trajlab.training.settings import cityscapes, setting
 
 # The seven groups of the classes that the benchmark evaluates, by their names on its site.
 GROUPS = {
@@ -51,6 +51,36 @@ def test_classes_and_disparities_are_those_of_the_files(data: Path) -> None:
     np.testing.assert_allclose(disparity, pixels("disparity", "disparity") / 2729.07, rtol=1e-6)
     assert inputs[rows].shape == (1, 3, 32, 64)
     assert inputs[rows].abs().max() <= 1
+
+
+def test_training_scenes_keep_their_labels_in_the_order_of_the_seed(data: Path) -> None:
+    names = [f"{city}_000000_{19 + i:06}" for city in ("aachen", "bochum") for i in range(3)]
+    for seed in (0, 2):
+        problem = setting("cityscapes").build("", seed)
+        order = np.random.default_rng(seed).permutation(sorted(names)).tolist()
+        for split, chosen in (("validation", order[:2]), ("train", order[2:])):
+            rows = torch.arange(len(chosen))
+            images, depths = (part[rows] for part in problem.tasks["depth"].splits[split])
+            for image, depth, scene in zip(images, depths, chosen, strict=True):
+                place = data / "cityscapes" / "{0}" / "train" / scene[:6] / f"{scene}_{{0}}.png"
+                with Image.open(str(place).format("disparity")) as file:
+                    wanted = np.asarray(file)[1::2, 1::2] / 2729.07
+                np.testing.assert_allclose(depth, wanted, rtol=1e-6)
+                with Image.open(str(place).format("leftImg8bit")) as file:
+                    scaled = np.asarray(file.resize((64, 32), Image.Resampling.BILINEAR)) / 127.5
+                np.testing.assert_allclose(image.permute(1, 2, 0), scaled - 1, atol=1e-6)
+
+
+def test_maps_are_scaled_up_between_the_middles_of_pixels(data: Path) -> None:
+    head = cityscapes._Pixels(1)
+    with torch.no_grad():
+        head.last.weight.fill_(1 / 256)
+        head.last.bias.fill_(2)
+        features = torch.arange(8.0).reshape(1, 1, 1, 8).expand(1, 256, 4, 8)
+        maps = head(features)
+    assert maps.shape == (1, 32, 64)
+    along = np.clip((np.arange(64) + 0.5) / 8 - 0.5, 0, 7) + 2
+    np.testing.assert_allclose(maps[0, 5], along, rtol=1e-5)
 
 
 def test_validation_is_taken_from_the_training_set(data: Path) -> None:

@@ -37,6 +37,34 @@ def test_texts_and_labels_are_those_of_the_files(data: Path) -> None:
         assert tokenizer.unk_token_id not in numbers
 
 
+def test_a_tenth_of_the_training_set_is_held_out_by_seed_and_task(data: Path) -> None:
+    for name, index in (("MNLI", 5), ("RTE", 7)):
+        table = glue._TABLES[name]
+        columns, targets = glue._read(data / "glue" / name / "train.tsv", table)
+        rows = [*zip(*columns, targets.tolist(), strict=True)]
+        for seed in (0, 3):
+            (task,) = setting("glue").build(name, seed).tasks.values()
+            order = np.random.default_rng([seed, index]).permutation(20)
+            for split, chosen in (("validation", order[:2]), ("train", order[2:])):
+                inputs, own = task.splits[split]
+                found = [*zip(*inputs._columns, own.tolist(), strict=True)]
+                assert found == [rows[row] for row in chosen]
+
+
+def test_long_texts_are_cut_off_and_the_first_token_is_read(data: Path) -> None:
+    problem = setting("glue").build("RTE", 0)
+    tokenizer = problem.tasks["RTE"].splits["train"][0]._tokenizer
+    for number in (125, 126, 127):  # beside the marks at both ends
+        (found,) = glue.Texts([["the " * number]], tokenizer)[torch.tensor([0])]
+        assert found.shape == (2, min(number + 2, 128))
+    pair = glue.Texts([["the " * 90], ["cat " * 90]], tokenizer)[torch.tensor([0])]
+    assert pair.shape == (1, 2, 128)
+    trunk = problem.model.trunk.eval()
+    with torch.no_grad():
+        states = trunk.model(input_ids=pair[:, 0], attention_mask=pair[:, 1]).last_hidden_state
+        assert torch.equal(trunk(pair), states[:, 0])
+
+
 def test_padding_changes_no_output(data: Path) -> None:
     problem = setting("glue").build("QNLI", 0)
     inputs, _ = problem.tasks["QNLI"].splits["train"]

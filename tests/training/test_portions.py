@@ -96,3 +96,9 @@ def test_wrong_portions_are_refused(yeast: Problem) -> None:
     for problem in (digits, setting("yeast").build("", 0)):
         with pytest.raises(TrajlabError, match="a condition of one or two of its tasks"):
             overlap(problem, 0.5)
+
+
+def test_rows_of_what_stays_on_disk_are_those_that_were_chosen() -> None:
+    kept = Rows(torch.arange(10) * 11, torch.tensor([4, 2, 7]))
+    assert len(kept) == 3
+    assert kept[torch.tensor([2, 0])].tolist() == [77, 44]

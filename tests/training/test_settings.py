@@ -42,6 +42,46 @@ def test_a_batch_goes_through_and_has_losses_and_metrics(name: str, data: Path) 
             assert task.correct(output, targets[rows]).dtype == torch.bool
 
 
+BINARY, NUMBER, CLASSES = "Bernoulli", "Gaussian", "logits"
+KINDS = {  # how a task's outputs are scored, and the metrics
+    "CoLA": (BINARY, {"matthews"}),
+    "SST-2": (BINARY, {"accuracy"}),
+    "MRPC": (BINARY, {"accuracy", "f1"}),
+    "QQP": (BINARY, {"accuracy", "f1"}),
+    "STS-B": (NUMBER, {"pearson"}),
+    "MNLI": (CLASSES, {"accuracy"}),
+    "QNLI": (BINARY, {"accuracy"}),
+    "RTE": (BINARY, {"accuracy"}),
+    "Male": (BINARY, {"accuracy", "f1"}),
+}
+
+
+def test_each_task_has_the_loss_the_likelihood_and_the_metrics_of_its_kind(data: Path) -> None:
+    tasks = setting("glue").build("", 0).tasks | setting("celeba").build("Male", 0).tasks
+    assert tasks.keys() == KINDS.keys()
+    outputs, labels = torch.tensor([0.5, -2.0, 1.0]), torch.tensor([1.0, 1.0, 0.0])
+    logits, classes = torch.tensor([[1.0, 2.0, -1.0], [0.0, 3.0, 0.5]]), torch.tensor([1, 2])
+    for name, task in tasks.items():
+        kind, metrics = KINDS[name]
+        assert set(task.metrics) == metrics
+        if kind == CLASSES:
+            wanted = logits.exp().sum(1).log() - torch.tensor([2.0, 0.5])
+            torch.testing.assert_close(task.loss(logits, classes), wanted)
+            assert task.likelihood(logits) is logits
+            assert task.correct is not None
+            assert task.correct(logits, classes).tolist() == [True, False]
+            continue
+        assert type(task.likelihood(outputs)).__name__ == kind
+        if kind == NUMBER:
+            expected = torch.tensor([0.125, 4.5, 0.5])
+            assert task.correct is None
+        else:
+            expected = torch.log1p(torch.exp(outputs * torch.tensor([-1.0, -1.0, 1.0])))
+            assert task.correct is not None
+            assert task.correct(outputs, labels).tolist() == [True, False, False]
+        torch.testing.assert_close(task.loss(outputs, labels), expected)
+
+
 def split_sizes(problem: Problem) -> list[dict[str, int]]:
     return [
         {split: len(pair[1]) for split, pair in task.splits.items()}

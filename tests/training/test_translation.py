@@ -1,7 +1,10 @@
 """Translation: text from pages or files, a causal model, losses a token, scores by sacrebleu."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import sacrebleu
 import torch
@@ -14,9 +17,9 @@ from trajlab.training import Plan, train
 from trajlab.training.corpora import parallel
 from trajlab.training.evaluation import evaluate
 from trajlab.training.settings import setting
-from trajlab.training.settings.translation import TokenLoss
+from trajlab.training.settings.translation import LONGEST, TokenLoss, _coded
 from trajlab.training.transformer import END, PAD, Translator
-from trajlab.training.translations import Translations
+from trajlab.training.translations import Translations, _text
 
 PLAN = Plan(setting("translation"), "", "uniform", 0, 12, 16, 0.01, 0.0, optimizer="adam")
 
@@ -36,6 +39,13 @@ def test_pages_are_aligned_by_element_and_split_by_file(data: Path) -> None:
     assert again == found
     assert other["test"] == found["test"]
     assert other["validation"] != found["validation"]
+    # of 40 pages two each, with 12 paragraphs; what is on all pages counts as a test
+    assert {split: len(pairs) // 12 for split, pairs in found.items()} == {
+        "train": 35,
+        "validation": 2,
+        "test": 2,
+    }
+    assert counting("en-US", "12345") in [source for source, _ in found["test"]]
     # the same pages for every language
     assert [s for s, _ in parallel("fr", 0)["test"]] == [s for s, _ in found["test"]]
 
@@ -80,6 +90,55 @@ def test_low_resource_has_fewer_sentences_and_the_same_tests(
     assert [len(task.splits["train"][1]) for task in whole.tasks.values()] != [50, 7]
     for name, task in low.tasks.items():
         assert len(task.splits["test"][1]) == len(whole.tasks[name].splits["test"][1])
+
+
+def test_low_resource_has_the_first_of_the_sentences_that_all_have_in_the_order_of_the_seed(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trajlab.training.settings.translation._LOW_OTHERS", 7)
+    texts = []
+    for kind in ("_low_resource", ""):
+        problem = setting(f"translation{kind}").problem("fr", 3)
+        trunk: Any = problem.model.trunk
+        inputs, targets = problem.tasks["fr"].splits["train"]
+        rows = torch.arange(7)
+        texts.append(
+            [
+                (trunk.words.decode(row[row != PAD].tolist()), _text(trunk.words, target))
+                for row, target in zip(inputs[rows][:, : trunk.longest], targets[rows], strict=True)
+            ]
+        )
+    pairs = parallel("fr", 3)["train"]
+    order = np.random.default_rng([3, 2]).permutation(len(pairs))
+    assert texts[0] == texts[1] == [pairs[row] for row in order[:7]]
+
+
+class Words:
+    """A vocabulary of numbers, told apart by blanks."""
+
+    def encode_batch(self, texts: list[str]) -> list[Any]:
+        return [SimpleNamespace(ids=[int(word) for word in text.split()]) for text in texts]
+
+    def token_to_id(self, word: str) -> int:
+        return {"<de>": 2, "<fr>": 3}[word]
+
+
+def test_a_pair_is_its_source_the_language_and_what_came_before_each_token() -> None:
+    def of(length: int) -> str:
+        return " ".join(map(str, range(100, 100 + length)))
+
+    lengths = [(2, 3), (LONGEST - 1, 1), (1, LONGEST - 1), (LONGEST, 1), (1, LONGEST)]
+    pairs = [(of(source), of(target)) for source, target in lengths]
+    inputs, targets = _coded(pairs, Words(), "fr")
+    assert inputs.shape == (3, 2 * LONGEST)  # the last two are too long
+    for row, wanted, (source, target) in zip(inputs, targets, lengths, strict=False):
+        given, before = row[:LONGEST].tolist(), row[LONGEST:].tolist()
+        filled = [PAD] * LONGEST
+        assert given == [*range(100, 100 + source), *filled][:LONGEST]
+        assert before == [3, *range(100, 100 + target), *filled][:LONGEST]
+        assert wanted.tolist() == [*range(100, 100 + target), END, *filled][:LONGEST]
+    with pytest.raises(TrajlabError, match="no sentence of de is shorter than 48 tokens"):
+        _coded(pairs[3:], Words(), "de")
 
 
 def model() -> Translator:

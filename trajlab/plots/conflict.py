@@ -105,7 +105,7 @@ def _draw_corrected(ax: Axes, line: Series, corrected: pd.DataFrame) -> None:
     named = corrected.assign(pair=corrected["task_a"] + " – " + corrected["task_b"])
     if not named["pair"].isin([line.key["pair"]]).any():
         return  # many pairs are drawn as their mean
-    rows = line.of(named).dropna(subset=["cosine"]).groupby("step")["cosine"].mean()
+    rows = line.of(named).groupby("step")["cosine"].mean()
     ax.plot(
         rows.index,
         rows,
@@ -115,6 +115,6 @@ def _draw_corrected(ax: Axes, line: Series, corrected: pd.DataFrame) -> None:
         markersize=8,
         markerfacecolor="white",
         markeredgewidth=1.5,
-        label=f"{line.label}, noise-corrected" if line.label else "noise-corrected",
+        label=f"{line.label}, noise-corrected",
         zorder=3,
     )

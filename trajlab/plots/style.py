@@ -91,7 +91,7 @@ def series(
         place, again = known[group], seen[group]
         seen[group] += 1
         yield Series(
-            label=plain(fitted(label(key, varying or alone))),
+            label=plain(fitted(apart(key, varying) or label(key, alone))),
             key=key,
             rows=table.loc[rows],
             color=PALETTE[place % len(PALETTE)],
@@ -110,6 +110,11 @@ def placed(groups: Iterable[str], places: Places | None = None) -> Places:
 def label(row: Mapping[str, Any], keys: Sequence[str]) -> str:
     """Name the group of a row: the same words, and so the same colour, in every figure."""
     return " · ".join(str(row[key]) for key in keys if row.get(key))
+
+
+def apart(row: Mapping[str, Any], varying: Sequence[str]) -> str:
+    """Name a group by what tells it from others, which may be that it has none of it."""
+    return label(row, varying) or " · ".join(f"no {name}" for name in varying)
 
 
 def fitted(name: str, most: int = LONGEST) -> str:

@@ -17,7 +17,7 @@ from trajlab.analysis.interface.result import Result
 from trajlab.analysis.interface.tables import group_columns
 from trajlab.analysis.runs.groups import group_keys
 from trajlab.plots.key import share
-from trajlab.plots.style import Places, fitted, label, plain, series
+from trajlab.plots.style import Places, apart, fitted, label, plain, series
 from trajlab.report.catalog import ANALYSES
 from trajlab.store import Trajectory
 from trajlab.store.labels import ranks
@@ -66,7 +66,8 @@ def draw(
         resolve_name(plot) for table, plot in entry.beside.items() if len(getattr(result, table))
     ]
     drawn = [(title, part, plot) for title, part in parts for plot in plots]
-    beside = BESIDE if width is None else int(np.clip(width // NARROWEST, 1, BESIDE))
+    fitting = BESIDE if width is None else round(width / NARROWEST, 3)  # 9.6 / 3.2 is below 3
+    beside = int(np.clip(fitting, 1, BESIDE))
     columns = min(max(1, beside // len(plots)) * len(plots), beside, len(drawn))
     rows = ceil(len(drawn) / columns)
     wide = max(WIDTH * columns, 6.4) if width is None else width
@@ -148,4 +149,4 @@ def _parts(result: Result, panels: Sequence[str]) -> Iterator[tuple[str, Result]
         selected: dict[str, Any] = {
             name: part.of(table) for name, table in tables.items() if set(part.key) <= set(table)
         }
-        yield label(part.key, varying), replace(result, **selected)
+        yield apart(part.key, varying), replace(result, **selected)

@@ -132,7 +132,8 @@ def _converter(table: Table, column: Column, shape: tuple[int, ...]) -> _Convert
         return _scalar(column)
 
     def convert(value: Any) -> bytes:
-        array = _cast(np.asarray(value), column)
+        # of a text and a number NumPy would make two texts
+        array = _cast(np.asarray(value, object if column.dtype == "str" else None), column)
         if array.shape != shape:
             axes = ", ".join(f"{a}: {n}" for a, n in zip(column.axes[1:], shape, strict=True))
             raise ValueError(f"its shape must be ({axes}), not {array.shape}")
@@ -145,10 +146,9 @@ def _cast(given: Array, column: Column) -> Array:
     """Return an array in the type of a column, unless that changes its numbers."""
     kind = column.storage.kind
     if kind == "O":
-        array = np.array(given, object)
-        for item in array.flat:
+        for item in given.flat:
             text(item)
-        return array
+        return given
     if given.dtype == column.storage:
         return given
     if kind == "b" and not np.isin(given, (0, 1)).all():

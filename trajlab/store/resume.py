@@ -95,7 +95,7 @@ def _continued(path: Path, earlier: Header, header: Header, allow_changes: bool)
         shared=tuple(dict.fromkeys([*(() if others else earlier.shared), *header.shared])),
         metadata=metadata,
         sessions=earlier.sessions + header.sessions,
-        last_part=max(earlier.last_part, *parts.numbers(path), 0),
+        last_part=earlier.last_part,
     )
 
 

@@ -51,8 +51,9 @@ def _check_attributes(owner: str, attributes: Mapping[str, Any]) -> None:
         try:
             values = np.asarray(value)
             storable = values.ndim <= 1 and values.dtype.kind in "biufU" and name not in RESERVED
-            for item in values.ravel() if values.dtype.kind == "U" else ():
-                text(str(item))
+            # as they were given: of a text and a number NumPy makes two texts
+            for item in np.asarray(value, object).ravel() if values.dtype.kind == "U" else ():
+                text(item)
         except ValueError:
             storable = False
         if not storable:
@@ -170,10 +171,10 @@ class Table:
     kind: Literal["training", "evaluation"] = "training"
 
     def __post_init__(self) -> None:
+        for axis, labels in self.coordinates.items():
+            _check_attributes(f"table {self.name}", {f"coordinate {axis}": labels})
         plain = {axis: tuple(np.asarray(v).tolist()) for axis, v in self.coordinates.items()}
         object.__setattr__(self, "coordinates", plain)
-        for axis, labels in plain.items():
-            _check_attributes(f"table {self.name}", {f"coordinate {axis}": labels})
         _check_attributes(f"table {self.name}", self.attributes)
         names = ["step", *plain, *(column.name for column in self.columns)]
         groups = self.name.split("/")

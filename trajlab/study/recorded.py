@@ -32,7 +32,7 @@ def check(record: Record, where: str) -> None:
     Raises
     ------
     TrajlabError
-        If a name is unknown, or a probe that measures on a sample has none.
+        If a name is unknown, or a probe that measures on a sample has none, or half of one.
     """
     check_keys(record, {**PROBES, **OF_PROBLEM}, f"[record] of {where}")
     for name, options in record.items():
@@ -41,7 +41,8 @@ def check(record: Record, where: str) -> None:
         sampled = "data" in known
         allowed = [key for key in known if key != "data"] + list(_SAMPLE if sampled else ())
         check_keys(options, allowed, f"{name} in [record] of {where}")
-        if sampled and not set(_SAMPLE) <= set(options):
+        given = set(_SAMPLE) & set(options)
+        if sampled and len(given) < len(_SAMPLE) and (given or kind.needs_data):
             raise TrajlabError(
                 f"{name} in [record] of {where} measures on a sample: give examples and batch_size"
             )

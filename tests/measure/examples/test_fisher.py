@@ -1,5 +1,7 @@
 """Fisher traces against explicit matrices and closed forms."""
 
+from math import isnan, nan
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -110,3 +112,13 @@ def test_standard_error_covers_the_population() -> None:
         found = fisher_trace([torch.randn(40, generator=rng).exp(), torch.ones(0)])
         hits += abs(found.value - 2.718281828**0.5) < 1.96 * found.se
     assert 0.85 < hits / 400 < 0.98  # skewed, so below .95
+
+
+def test_trace_and_its_error_are_over_the_examples_of_all_batches() -> None:
+    """Of 1, 2 and 6 the mean is 3 and the variance 7; of one example there is no error."""
+    found = fisher_trace([torch.tensor([1.0, 2.0]), torch.tensor([6.0])])
+    assert (found.value, found.se) == (pytest.approx(3.0), pytest.approx((7 / 3) ** 0.5))
+    for given, value in (([torch.tensor([5.0])], 5.0), ([], nan)):
+        one = fisher_trace(given)
+        assert one.value == pytest.approx(value, nan_ok=True)
+        assert isnan(one.se)

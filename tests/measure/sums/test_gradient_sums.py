@@ -1,9 +1,13 @@
 """Gradients added up over passes: the Gram matrix of the sum, exact or from sketches."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
+from torch import Tensor
 
 from trajlab.measure.sums.gradient_sums import GradientSums
+from trajlab.measure.sums.task_sums import task_gradient
 
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
 
@@ -55,3 +59,40 @@ def test_dot_with_an_update(memory: int) -> None:
     assert found[0].item() == pytest.approx(float(mean @ torch.tensor([1.0, 2, 3]).double()), 1e-5)
     assert found[1] == 0
     assert found[2].isnan()
+
+
+@pytest.mark.parametrize("memory", [BYTES, BYTES - 1])
+def test_gradients_are_averaged_with_those_of_another_process(
+    monkeypatch: pytest.MonkeyPatch, memory: int
+) -> None:
+    """The other one has twice these gradients: together 3/2 of them, and 9/4 of their products."""
+    sums, _ = added(memory)
+    before, update = sums.gram(), {"b.weight": torch.ones(3)}
+    dots = sums.dot(update)
+    sent: list[int] = []
+
+    def sum_with_another(tensors: Sequence[Tensor]) -> list[Tensor]:
+        sent.append(len(tensors))
+        return [tensors[0] * 2, *(3 * tensor for tensor in tensors[1:])]
+
+    monkeypatch.setattr("trajlab.measure.sums.task_sums.processes", lambda: 2)
+    monkeypatch.setattr("trajlab.measure.sums.task_sums.sum_over_processes", sum_with_another)
+    assert sums.reached == [0, 1]
+    sums.average()
+    # of sketches one message, of gradients one a task: presence, and two layers each
+    assert sent == ([1 + 3 * 2] if sums.sketched else [1 + 2] * 3)
+    assert torch.allclose(sums.gram()[:, :2, :2], 2.25 * before[:, :2, :2], rtol=1e-6, atol=1e-12)
+    assert sums.gram()[:, 2].isnan().all()
+    assert torch.allclose(sums.dot(update)[:2], 1.5 * dots[:2], rtol=1e-6)
+    assert sums.gram().dtype == sums.dot(update).dtype == torch.float64
+
+
+def test_gradients_of_little_precision_are_kept_in_float32() -> None:
+    """What a scale of 2^16 keeps from vanishing, a float16 would lose again."""
+    w = torch.ones(2, dtype=torch.float16, requires_grad=True)
+    found = task_gradient(2.0**-20 * w.float().sum(), {"w": w}, share=0.5, loss_scale=2.0**16)["w"]
+    assert found.dtype == torch.float32
+    assert found.tolist() == [2.0**-21] * 2
+    frozen = {"w": w.detach()}
+    assert task_gradient(w.float().sum(), frozen) == {}
+    assert task_gradient(torch.ones(()), {"w": w}) == {}

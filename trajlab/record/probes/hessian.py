@@ -54,6 +54,8 @@ class HessianTop(SecondOrder):
         products on trained networks.
     """
 
+    needs_data = False  # it has the graph of the current batch
+
     def __init__(
         self,
         every: Every = 500,

@@ -57,11 +57,14 @@ class Probe(ABC):
         Whether it measures on data of its own, through the recorder's ``task_losses=``.
     needs_predict : bool
         Whether it needs the model's predictions, through the recorder's ``predict=``.
+    needs_data : bool
+        Whether it measures on nothing but data of its own, its ``data=``.
     """
 
     needs_graph: bool = False
     needs_task_losses: bool = False
     needs_predict: bool = False
+    needs_data: bool = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note what it is made with, to make another one for another run."""

@@ -39,6 +39,7 @@ class Sampled(Probe):
     """
 
     needs_task_losses = True
+    needs_data = True
     takes_complex = False  # parameters
 
     def __init__(self, every: Every, data: Data | None, seed: int = 0) -> None:

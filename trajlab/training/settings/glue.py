@@ -30,6 +30,7 @@ from trajlab.training.metrics import (
     pearson,
 )
 from trajlab.training.models import one_number
+from trajlab.training.regression import squared_error
 from trajlab.training.setting import MultiTaskModel, Problem, Setting, Split, Task, seeded
 
 _MODEL = "roberta-base"
@@ -182,13 +183,9 @@ def _binary_loss(outputs: Tensor, targets: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(outputs, targets, reduction="none")
 
 
-def _squared_loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    return (outputs - targets) ** 2 / 2
-
-
 def _task(splits: dict[str, Split], table: _Table) -> Task:
     if not table.labels:
-        return Task(splits, _squared_loss, table.metrics, likelihood=Gaussian)
+        return Task(splits, squared_error, table.metrics, likelihood=Gaussian)
     if len(table.labels) == 2:
         return Task(splits, _binary_loss, table.metrics, correct_sign, Bernoulli)
     return Task(splits, nn.CrossEntropyLoss(reduction="none"), table.metrics, correct)
