@@ -64,6 +64,8 @@ def test_smoothing_is_of_training_losses_and_not_of_evaluations() -> None:
 )
 def test_early_evaluations_are_at_half_powers_of_a_half(asked: int, steps: set[int]) -> None:
     assert Trainer(replace(PLAN, epoch_steps=10, early_evaluations=asked)).early == steps
+    # not at the end of an epoch of one step, where it is evaluated anyway
+    assert Trainer(replace(PLAN, epoch_steps=1, early_evaluations=asked)).early == set()
 
 
 def test_an_epoch_is_a_pass_over_the_largest_task(tmp_path: Path) -> None:
