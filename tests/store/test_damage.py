@@ -4,15 +4,18 @@ import json
 import os
 import struct
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tests.runs import write
 from trajlab.errors import TrajlabError
-from trajlab.store import Trajectory, load, parts, standard
+from trajlab.store import Trajectory, load, parts, seal, standard
 from trajlab.store.check import check
 from trajlab.store.frames import HEAD
+from trajlab.store.rows import Extent, Stored
+from trajlab.store.snapshot import take
 
 LOSSES = [0.5, 0.25]
 SAMPLED = 499  # of so many bytes, one is damaged where reading takes long
@@ -110,26 +113,82 @@ def worded(path, change):
     path.write_bytes(content[:offset] + index + place + crc + b"trajlab2")
 
 
+def declare_one_more(facts):
+    facts["tables"].append({**facts["tables"][0], "name": "more"})
+
+
+def overlap(step, loss):
+    loss[0] = step[0] + step[1] - 1
+
+
 CHANGES = [
-    lambda facts: facts.pop("rest"),
-    lambda facts: facts.update(image=str(facts["image"])),
-    lambda facts: facts["rows"][0][2].pop("loss"),
-    lambda facts: facts["rows"].append(facts["rows"][0]),
-    lambda facts: facts["rows"].clear(),
-    lambda facts: facts["tables"][0].pop("kind"),
-    lambda facts: facts["tables"][0]["columns"][0].pop("dtype"),
-    lambda facts: facts["tables"][0]["columns"][0].update(more=1),
+    (lambda facts: facts.pop("rest"), "'rest'"),
+    (lambda facts: facts.update(rest="0"), "its index does not say where it ends"),
+    (lambda facts: facts.update(image=str(facts["image"])), "its index does not say where it ends"),
+    (lambda facts: facts["rows"][0][2].pop("loss"), "losses lack a place or have two"),
+    (lambda facts: facts["rows"].append(facts["rows"][0]), "losses lack a place or have two"),
+    (lambda facts: facts["rows"].clear(), "a table in it has no rows"),
+    (declare_one_more, "a table in it has no rows"),
+    (lambda facts: facts["rows"][0].__setitem__(0, "more"), "'more'"),
+    (lambda facts: facts["tables"][0].pop("kind"), "too little or too much"),
+    (lambda facts: facts["tables"][0]["columns"][0].pop("dtype"), "too little or too much"),
+    (lambda facts: facts["tables"][0]["columns"][0].update(more=1), "too little or too much"),
+    (lambda facts: facts["tables"][0].update(key=["micro_step"]), "a kind or key that there is"),
+    (lambda facts: overlap(**facts["rows"][0][2]), "columns in it overlap"),
 ]
 
 
-@pytest.mark.parametrize("number", range(len(CHANGES)))
-def test_an_index_that_says_too_little_or_too_much_is_refused(tmp_path, number):
+@pytest.mark.parametrize(("change", "reason"), CHANGES)
+def test_an_index_that_says_too_little_or_too_much_is_refused(
+    tmp_path, monkeypatch, change, reason
+):
+    """Also of a file so long that no checksum but that of its index is compared."""
+    monkeypatch.setattr(seal, "WHOLE", 0)
     path = record(tmp_path / "run.h5", 2, close=True)
     worded(path, lambda facts: None)
     assert Trajectory(path).table("losses")["loss"].tolist() == [LOSSES] * 2
-    worded(path, CHANGES[number])
-    with pytest.raises(TrajlabError, match="is damaged"):
+    worded(path, change)
+    with pytest.raises(TrajlabError, match=reason):
         Trajectory(path)
+
+
+def test_files_up_to_a_length_are_verified_when_they_are_opened(tmp_path, monkeypatch):
+    """Longer ones when a column is read; the rest of them by `check`."""
+    path = record(tmp_path / "run.h5", 2, close=True)
+    (block,) = take(path).sources[0].stored["losses"]
+    content = bytearray(path.read_bytes())
+    content[block.extents["loss"].offset] ^= 1
+    path.write_bytes(content)
+    monkeypatch.setattr(seal, "WHOLE", len(content))
+    with pytest.raises(TrajlabError, match="the checksum of column loss of table losses does not"):
+        Trajectory(path)
+    monkeypatch.setattr(seal, "WHOLE", len(content) - 1)
+    table = Trajectory(path).table("losses")
+    assert table["step"].tolist() == [0, 1]
+    with pytest.raises(TrajlabError, match="the checksum of column loss of table losses does not"):
+        table["loss"]
+
+
+@pytest.mark.parametrize(
+    ("extents", "image", "between"),
+    [
+        ([], 7, [(0, 7)]),
+        ([(2, 3), (9, 4)], 20, [(0, 2), (5, 4), (13, 7)]),
+        ([(9, 4), (0, 3), (3, 6)], 13, []),  # in any order, one at the other's end
+        ([(2, 3), (20, 4)], 20, [(0, 2), (5, 15)]),  # texts lie behind the image
+        ([(2, 3), (22, 4)], 20, [(0, 2), (5, 15)]),
+        ([(2, 3), (3, 0)], 6, [(0, 2), (5, 1)]),  # one without bytes lies nowhere
+        ([(2, 3), (4, 1)], 6, None),
+    ],
+)
+def test_what_is_no_column_is_what_lies_between_them(extents, image, between):
+    blocks = [Stored(None, 1, {str(at): Extent(at, size, 0)}) for at, size in extents]
+    source = SimpleNamespace(path="run.h5", stored={"a": blocks[:1], "b": blocks[1:]})
+    if between is None:
+        with pytest.raises(TrajlabError, match=r"run\.h5 is damaged \(columns in it overlap\)"):
+            seal.gaps(source, image)
+    else:
+        assert seal.gaps(source, image) == between
 
 
 def test_a_run_written_behind_another_is_no_run(tmp_path):

@@ -214,6 +214,70 @@ def test_what_an_earlier_merge_lacked_is_told_by_the_next_and_by_a_recovery(tmp_
     assert read(path) == ([0, 2, 4], (first, second))
 
 
+@pytest.mark.filterwarnings("ignore:.* is damaged")
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_recovery_keeps_a_merged_part_that_cannot_be_read(tmp_path, monkeypatch, number):
+    """A kill left it beside one that can, and it may hold what the sealed file does not."""
+    path = tmp_path / "run.h5"
+    for step in range(2):
+        writer = start(path, resume=True)
+        put(writer, step)
+        finish(writer, close=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(parts, "remove", lambda *_: None)
+        assert merge.recover(path) == ()
+    parts.log(path, number).write_bytes(b"x")
+    (problem,) = merge.recover(path)
+    assert f"00000{number}.log is damaged (it does not begin as a log does)" in problem
+    assert names(path) == [f"00000{number}.log.unread"]
+    assert read(path) == ([0, 1], (problem,))
+
+
+def test_a_part_of_another_run_is_told_up_to_the_number_merged_last_and_after_it(tmp_path):
+    """Once each, and its rows are not read; one of the run's own is no problem at all."""
+    path, other = tmp_path / "run.h5", tmp_path / "other.h5"
+    for each, step in ((path, 0), (path, 1), (other, 2)):
+        writer = start(each, resume=True)
+        put(writer, step)
+        finish(writer, close=False)
+    merge.recover(path)
+    parts.folder(path).mkdir()
+    foreign = parts.log(other, 1).read_bytes()
+    for number in (1, 2, 3):
+        file = parts.log(path, number)
+        file.write_bytes(foreign)
+        told = f"{file} belongs to another run; the rest was read"
+        assert read(path) == ([0, 1], (told,))
+        assert take(path).unread == (file,)
+        file.unlink()
+
+
+def test_a_sealed_file_that_another_replaces_between_two_looks_is_read_anew(tmp_path, monkeypatch):
+    """A merge while its parts are listed: what was read of the old file would lack rows."""
+    path = tmp_path / "run.h5"
+    for step in range(2):
+        writer = start(path, resume=True)
+        put(writer, step)
+        writer.close("recording") if step == 0 else finish(writer, close=False)
+    before = take(path)
+    assert [len(source.tables) for source in before.sources] == [1, 1]
+    whole, looks = parts.numbers, []
+
+    def meanwhile(where):
+        looks.append(whole(where))
+        if len(looks) == 1:
+            with monkeypatch.context() as patch:
+                patch.setattr(parts, "numbers", whole)
+                merge.merge(path, "complete", before)
+        return whole(where)
+
+    monkeypatch.setattr(parts, "numbers", meanwhile)
+    after = take(path, before)
+    assert looks == [[2], []]
+    assert (after.header.status, after.header.last_part) == ("complete", 2)
+    assert [source.length("losses") for source in after.sources] == [2]
+
+
 @pytest.mark.parametrize(("number", "parts_left"), [(3, ["000001.log", "000002.log"]), (2, [])])
 def test_so_many_sessions_that_were_cut_off_are_merged(tmp_path, monkeypatch, number, parts_left):
     path: Path = tmp_path / "run.h5"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.runs import write
 from trajlab.errors import TrajlabError
-from trajlab.store import Column, Table, Trajectory, Writer, frames, parts, pool, rows, standard
+from trajlab.store import Column, Table, Trajectory, Writer, frames, parts, pool, rows, seal, standard
 from trajlab.store.pool import File
 
 TABLE = standard("losses", task=["a"]).only("loss")
@@ -90,6 +90,7 @@ def test_so_many_tables_or_columns_that_they_take_minutes_are_refused(tmp_path, 
         with pytest.raises(TrajlabError, match="damaged"):
             Trajectory(writer.path)
     writer._lock.release()
+    monkeypatch.setattr(rows, "MOST_TABLES", 2)
     assert len(Trajectory(sealed).tables) == 2
     monkeypatch.setattr(rows, "MOST_TABLES", 1)
     with pytest.raises(TrajlabError, match="2 tables"):
@@ -108,6 +109,16 @@ def test_facts_are_as_long_as_a_reader_takes_at_most(tmp_path, monkeypatch):
                 frames.frame(told, b"body")
         read = frames.read_frame(File(tmp_path / "log"), 0)
         assert (read is not None) == (limit == length)
+
+
+def test_an_index_is_as_long_as_a_reader_takes_at_most(tmp_path, monkeypatch):
+    path = record(tmp_path / "run.h5")
+    length = struct.unpack("<QQ", path.read_bytes()[-28:-12])[1]
+    monkeypatch.setattr(seal, "FACTS", length)
+    assert Trajectory(path).table("losses")["step"].tolist() == [0]
+    monkeypatch.setattr(seal, "FACTS", length - 1)
+    with pytest.raises(TrajlabError, match="its index lies elsewhere"):
+        Trajectory(path)
 
 
 @pytest.mark.parametrize(

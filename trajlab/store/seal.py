@@ -211,7 +211,7 @@ def gaps(source: Source, image: int) -> list[tuple[int, int]]:
         If columns overlap.
     """
     stored = (block for blocks in source.stored.values() for block in blocks)
-    extents = sorted(e for block in stored for e in block.extents.values() if e.size)
+    extents = [e for block in stored for e in block.extents.values() if e.size]
     found = []
     at = 0
     for offset, size, _ in sorted(extents):
