@@ -252,15 +252,16 @@ def test_a_part_of_another_run_is_told_up_to_the_number_merged_last_and_after_it
         file.unlink()
 
 
-def test_a_sealed_file_that_another_replaces_between_two_looks_is_read_anew(tmp_path, monkeypatch):
-    """A merge while its parts are listed: what was read of the old file would lack rows."""
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize("listed", ["before", "after"])
+def test_a_merge_between_two_looks_is_read_anew(tmp_path, monkeypatch, sealed, listed):
+    """What was read of the old files would lack rows, or have them twice."""
     path = tmp_path / "run.h5"
     for step in range(2):
         writer = start(path, resume=True)
         put(writer, step)
-        writer.close("recording") if step == 0 else finish(writer, close=False)
+        writer.close("recording") if sealed and step == 0 else finish(writer, close=False)
     before = take(path)
-    assert [len(source.tables) for source in before.sources] == [1, 1]
     whole, looks = parts.numbers, []
 
     def meanwhile(where):
@@ -269,13 +270,57 @@ def test_a_sealed_file_that_another_replaces_between_two_looks_is_read_anew(tmp_
             with monkeypatch.context() as patch:
                 patch.setattr(parts, "numbers", whole)
                 merge.merge(path, "complete", before)
-        return whole(where)
+        return looks[-1] if listed == "before" else whole(where)
 
     monkeypatch.setattr(parts, "numbers", meanwhile)
+    for known in (before, None):
+        after = take(path, known)
+        assert (after.header.status, after.header.last_part) == ("complete", 2)
+        assert [source.length("losses") for source in after.sources] == [2]
+    assert looks[:2] == [[2] if sealed else [1, 2], []]
+
+
+def test_a_log_that_another_replaces_is_read_anew(tmp_path):
+    path, other = tmp_path / "run.h5", tmp_path / "other.h5"
+    for each, steps in ((path, (0,)), (other, (3, 4))):
+        writer = start(each)
+        put(writer, *steps)
+        finish(writer, close=False)
+    before = take(path)
+    assert before.header.run_id != take(other).header.run_id
+    parts.log(other, 1).replace(parts.log(path, 1))
     after = take(path, before)
-    assert looks == [[2], []]
-    assert (after.header.status, after.header.last_part) == ("complete", 2)
-    assert [source.length("losses") for source in after.sources] == [2]
+    assert after.sources[0].length("losses") == 2
+    with pytest.raises(TrajlabError, match=r"000001\.log belongs to another run"):
+        take(path, before, before.header.run_id)
+
+
+@pytest.mark.filterwarnings("ignore:.* is damaged")
+def test_a_log_that_is_damaged_within_is_merged_around_it_and_kept(tmp_path):
+    writer = start(tmp_path / "run.h5")
+    put(writer, 0)
+    size = parts.log(writer.path, 1).stat().st_size
+    put(writer, 1)
+    put(writer, 2)
+    log = parts.log(finish(writer, close=False), 1)
+    content = bytearray(log.read_bytes())
+    content[size + 40] ^= 1
+    log.write_bytes(content)
+    (problem,) = merge.recover(writer.path)
+    assert f"its bytes {size} to" in problem
+    assert read(writer.path) == ([0, 2], (problem,))
+    assert names(writer.path) == ["000001.log.unread"]
+    assert parts.set_aside(writer.path)[0].read_bytes() == content
+
+
+def test_a_merge_of_no_parts_takes_no_number_back(tmp_path):
+    """As where the only log of a session vanished."""
+    writer = start(tmp_path / "run.h5")
+    put(writer, 0)
+    merge.merge(finish(writer, close=True), "recording")
+    merged = take(writer.path).header
+    assert (merged.last_part, merged.status) == (1, "recording")
+    assert read(writer.path) == ([0], ())
 
 
 @pytest.mark.parametrize(("number", "parts_left"), [(3, ["000001.log", "000002.log"]), (2, [])])
