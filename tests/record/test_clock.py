@@ -1,6 +1,8 @@
 """The step of a pass, just before and just after an update is made of its passes."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -122,6 +124,47 @@ def test_observed_steps_may_be_given(path: Path, model: TwoHeads) -> None:
     table = Trajectory(path).table("losses")
     assert table["step"].tolist() == [0, 10, 10, 20]
     assert table["micro_step"].tolist() == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_what_is_shared_is_looked_up_at_the_first_pass_of_an_update_that_is_measured(
+    path: Path, model: TwoHeads, accumulate: int
+) -> None:
+    """By the step that is given; a layer is frozen before, between and after."""
+    batch = batches(1)[0]
+    first, second = model.trunk[0], model.trunk[2]
+    with recorder(path, model, shared=model.trunk, probes=[probes.TaskGradients([0, 7, 9])]) as r:
+        for step, frozen in ((0, None), (3, first), (7, None), (8, second), (9, None)):
+            for micro_step in range(accumulate):
+                if frozen is not None:
+                    frozen.requires_grad_(False)
+                elif step == 7 and micro_step == 1:
+                    first.requires_grad_(True)
+                r.observe(losses(model, batch), step=step, accumulate=accumulate)
+    run = Trajectory(path)
+    table = run.table("shared_parameters")
+    names = {layer: f"trunk.{layer}.weight, trunk.{layer}.bias" for layer in (0, 2)}
+    assert table["step"].tolist() == [7, 9]
+    assert table["removed"].tolist() == [names[0], names[2]]
+    assert table["added"].tolist() == ["", names[0] if accumulate == 2 else ""]
+    measured = run.table("gradients")
+    assert measured["step"].tolist() == [0, 7, 9]
+
+
+def test_the_wall_time_is_what_has_passed_since_the_run_was_created(
+    path: Path, model: TwoHeads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a session that goes on with it a day later."""
+    now: list[datetime] = []
+    begun = SimpleNamespace(now=lambda zone: now[-1].astimezone(zone))
+    clock = SimpleNamespace(time=lambda: now[-1].timestamp() + 12.5)
+    monkeypatch.setattr("trajlab.store.header.datetime", begun)
+    monkeypatch.setattr("trajlab.record.loop.loop.time", clock)
+    for day in (1, 2):
+        now.append(datetime(2026, 3, day, tzinfo=UTC))
+        with recorder(path, model, shared=model.trunk, resume=True) as r:
+            r.observe(losses(model, batches(1)[0]))
+    assert Trajectory(path).table("losses")["wall_time"].tolist() == [12.5, 86412.5]
 
 
 def test_epochs_are_counted_at_evaluations(path: Path, model: TwoHeads) -> None:

@@ -232,6 +232,14 @@ def test_what_is_no_evaluation_is_one_sentence(values: Any, sentence: str) -> No
         evaluation_row(values, ["left", "right"])
 
 
+@pytest.mark.parametrize("name", ["step", "task", "epoch", "wall_time", "items", "item_byte"])
+def test_columns_of_our_own_are_neither_metrics_nor_clocks(name: str) -> None:
+    with pytest.raises(TrajlabError, match=f"'{name}' is a column of trajlab's own"):
+        evaluation_row({"left": {"loss": 1.0}, "right": {name: 1.0}}, ["left", "right"])
+    with pytest.raises(TrajlabError, match=f"'{name}' is recorded by another way already"):
+        clock_row({name: 1.0}, {"loss": [1.0]})
+
+
 def test_a_split_is_one_of_three() -> None:
     for split in ("train", "validation", "test"):
         assert evaluation_table(split, ["left"], {"loss": [1.0]}, ()).name == f"evaluations/{split}"

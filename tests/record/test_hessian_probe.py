@@ -126,6 +126,53 @@ def test_epoch_schedule_measures_at_the_evaluation(path: Path, model: TwoHeads, 
     assert table["top"][1:, 0] == pytest.approx(expected, rel=1e-3)
 
 
+def test_on_the_graph_an_epoch_s_number_is_that_of_the_pass_after_its_evaluation(
+    path: Path, model: TwoHeads, x: Tensor
+) -> None:
+    """An evaluation has no graph of a training batch to measure on."""
+    probe = probes.HessianTop(every="epoch")
+    expected = []
+    with recorder(path, model, probe, strict=True) as r:
+        for step in range(5):
+            if step in (0, 2, 4):
+                r.evaluate("test", {"left": {"loss": 1.0}})
+            losses = task_losses(model, (step + 1) * x)
+            expected.append(exact(model, losses["left"].mean()))
+            r.backward({task: loss.mean() for task, loss in losses.items()})
+    table = Trajectory(path).table("hessian")
+    assert table["step"].tolist() == [0, 2, 4]
+    assert table["top"][:, 0] == pytest.approx(expected[::2], rel=1e-3)
+
+
+def test_a_warm_start_has_the_length_of_what_is_measured(path: Path, model: TwoHeads) -> None:
+    """Each layer begins anew, and so do all when one parameter is frozen."""
+    x = torch.ones(4, 3, dtype=torch.float64)
+    chosen = {"by_layer": True, "warm_start": True}
+    with recorder(path, model, probes.HessianTop(1, **chosen), strict=True) as r:
+        for step in range(3):
+            if step == 2:
+                model.trunk[0].bias.requires_grad_(False)
+            model.eval()
+            losses = task_losses(model, x)
+            r.observe({task: loss.mean() for task, loss in losses.items()})
+    free = [p for p in model.trunk.parameters() if p.requires_grad]
+    gradient = torch.autograd.grad(task_losses(model, x)["left"].mean(), free, create_graph=True)
+    rows = [torch.autograd.grad(g, free, retain_graph=True) for g in gradient[0].flatten()]
+    frozen = float(torch.linalg.eigvalsh(torch.stack([row[0].flatten() for row in rows]))[-1])
+    whole = exact_all(model, x)
+    table = Trajectory(path).table("hessian")
+    assert table["reason"].tolist() == [["", ""]] * 3
+    for column in (table["top"][:, 0], table["layer_top"][:, 0, 0]):
+        assert column == pytest.approx([whole, whole, frozen], rel=1e-3)
+    assert table["products"][1, 0] < table["products"][0, 0]
+
+
+def exact_all(model: TwoHeads, x: Tensor) -> float:
+    """Top eigenvalue of the first loss with no parameter of the trunk frozen."""
+    model.trunk.requires_grad_(True)
+    return exact(model, task_losses(model, x)["left"].mean())
+
+
 @pytest.mark.parametrize("own_generator", [False, True])
 def test_shuffled_sample_is_the_same_in_every_run_and_moves_no_generator(
     tmp_path: Path, model: TwoHeads, x: Tensor, own_generator: bool

@@ -18,6 +18,8 @@ from trajlab.measure.curvature.density import spectral_density
 from trajlab.measure.curvature.sharpness import average_sharpness, sharpness
 from trajlab.measure.curvature.top_eigenvalue import top_eigenvalue
 from trajlab.measure.curvature.trace import hessian_trace
+from trajlab.measure.gram.projection import Projection
+from trajlab.measure.gram.task_gram import task_gram
 from trajlab.record.sample import Sample
 from trajlab.store import Trajectory
 
@@ -191,6 +193,38 @@ def test_every_sampled_table_says_its_seed_sample_and_estimator(
         found = run.table(name).attributes
         assert {key: found[key] for key in told} == told, name
     assert run.table("example_conflict")["size"].tolist() == [1, 3]
+
+
+def test_each_step_draws_signs_of_its_own_and_each_seed(path: Path, model: TwoHeads) -> None:
+    """The same ones whenever a step is trained: weights and batch are the same ones here."""
+    x, y = DATA[0]
+    found = task_losses(model, (x, y))
+    losses = {task: loss.mean() for task, loss in found.items()}
+    probe = probes.TaskGradients(method="projected", size=2, seed=3)
+    with recorder_of(path, model, None, probe, strict=True) as recorder:
+        for step in (0, 5, 6):
+            recorder.observe(losses, step=step)
+    table = Trajectory(path).table("gradients")
+    for row, step in enumerate(table["step"].tolist()):
+        signs = Projection(2, torch.Generator().manual_seed(3 * 2**32 + step))
+        expected = task_gram(list(losses.values()), trunk(model), projection=signs)
+        np.testing.assert_allclose(table["gram"][row], expected.gram, rtol=1e-12)
+        np.testing.assert_allclose(table["gram_se"][row], expected.standard_error, rtol=1e-12)
+    assert len(np.unique(table["gram"][:, 0, 0, 0])) == 3
+
+
+def test_two_probes_of_one_table_are_told_apart_from_two_of_two(
+    path: Path, model: TwoHeads
+) -> None:
+    both = [probes.TaskGradients(), probes.Parameters(), probes.TaskGradients(scope="all")]
+    run = record(path, model, *both)
+    assert {"gradients", "all_gradients", "parameters"} <= {*run.tables}
+    other = path.with_name("other.h5")
+    for twice in (probes.Parameters(5), probes.TaskGradients(7)):
+        name = type(twice).__name__
+        with pytest.raises(TrajlabError, match=f"two {name} probes would write one table; give"):
+            record(other, model, *both, twice)
+    assert not other.exists()
 
 
 def test_the_paper_s_set_is_as_its_docstring_says(path: Path, model: TwoHeads) -> None:

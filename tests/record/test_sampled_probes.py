@@ -1,6 +1,7 @@
 """Probes on data of their own, against numbers computed by hand from the same model."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -250,6 +251,27 @@ def test_parameters_of_a_resumed_run_need_the_start(tmp_path: Path) -> None:
         table = Trajectory(path).table("parameters")
         assert table["distance_from_start"] == pytest.approx([expected], nan_ok=True)
         assert np.isnan(table["path_length"][0])
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_training_that_begins_once_more_is_measured_from_its_start(given: bool) -> None:
+    """Weights 1, 2, 4, then 3, 8: from the first of each, or from the zeros that were given."""
+    model = nn.Linear(1, 1, bias=False)
+    probe = probes.Parameters(start={"weight": torch.zeros(1, 1)} if given else None)
+    found = []
+    for step, weight in ((0, 1.0), (1, 2.0), (2, 4.0), (0, 3.0), (1, 8.0), (3, 9.0)):
+        nn.init.constant_(model.weight, weight)
+        moment: Any = SimpleNamespace(
+            step=step, model=model, parameters=dict(model.named_parameters())
+        )
+        found.append(probe.measure(moment))
+    assert [row["distance_from_start"] for row in found] == (
+        [1, 2, 4, 3, 8, 9] if given else [0, 1, 3, 0, 5, 6]
+    )
+    assert [row["path_length"] for row in found] == [0, 1, 3, 0, 5, 6]
+    assert np.array_equal(
+        [row["update_norm"] for row in found], [np.nan, 1, 2, np.nan, 5, np.nan], equal_nan=True
+    )
 
 
 def test_task_without_data_is_nan_with_the_reason(tmp_path: Path, model: TwoHeads) -> None:

@@ -117,6 +117,7 @@ def test_a_mirror_has_each_number_by_name_and_no_other(caplog: pytest.LogCapture
     mirror.declare(Table("own", columns, {"task": TASKS, "other_task": TASKS}))
     mirror.declare(standard("gradients", task=[*TASKS, "top"], layer=["a", "b"]))
     mirror.declare(standard("evaluations/test", task=TASKS))
+    mirror.declare(standard("losses", task=TASKS))
     mirror.append(
         "own",
         {
@@ -133,11 +134,14 @@ def test_a_mirror_has_each_number_by_name_and_no_other(caplog: pytest.LogCapture
     gram[:, 0, 0], gram[:, 1, 1], gram[:, 0, 1] = (20, 5), (1, 3), (2, 4)
     mirror.append("gradients", {"step": 2, "gram": gram})
     mirror.append("evaluations/test", {"step": 3, "loss": [0.5, 0.25], "epoch": 1})
+    counted = {"step": 4, "micro_step": 1, "wall_time": 5.0, "epoch": 1}
+    mirror.append("losses", {**counted, "loss": [1.0, math.inf], "learning_rate": 0.0})
     mirror.close()
     assert one.rows == [
         (1, {"own/alone": 2.0, "own/left/each": 3.0}),
         (2, {"gradients/left-right/cosine": pytest.approx(6 / (5 * 2))}),
         (3, {"test/left/loss": 0.5, "test/right/loss": 0.25}),
+        (4, {"losses/left/loss": 1.0, "losses/right/loss": math.inf, "losses/learning_rate": 0.0}),
     ]
     assert one.closed
     assert [step for step, _ in other.rows] == [1]

@@ -9,7 +9,18 @@ import pytest
 
 from tests.runs import write
 from trajlab.errors import TrajlabError
-from trajlab.store import Column, Table, Trajectory, Writer, frames, parts, pool, rows, seal, standard
+from trajlab.store import (
+    Column,
+    Table,
+    Trajectory,
+    Writer,
+    frames,
+    parts,
+    pool,
+    rows,
+    seal,
+    standard,
+)
 from trajlab.store.pool import File
 
 TABLE = standard("losses", task=["a"]).only("loss")

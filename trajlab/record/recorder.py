@@ -251,7 +251,7 @@ class Recorder(Recording):
         """
         settings.step(step)
         row = self._evaluations.row(split, values, clocks)
-        mark_shared(self._loop, {}, self._rows, self._writer)
+        mark_shared(self._loop, {}, step, self._rows, self._writer)
         moment = self._loop.evaluate(step)
         self._evaluations.record(split, row, moment, self._loop.clock.waiting)
         if moment.parameters:
@@ -279,7 +279,7 @@ class Recorder(Recording):
         clock = self._loop.clock
         due = self._measurements.due(clock.step if step is None else step, clock.boundary)
         if (due and clock.begins(step)) or self._loop.shared.parameters is None:
-            mark_shared(self._loop, losses, self._rows, self._writer)
+            mark_shared(self._loop, losses, step, self._rows, self._writer)
         moment = self._loop.begin_pass(losses, weights, accumulate, step)
         self._loop.scale.remember(self._losses.measure(moment), moment.first)
         return moment

@@ -186,7 +186,11 @@ def mark_rate(loop: Loop, rows: Rows) -> None:
 
 
 def mark_shared(
-    loop: Loop, losses: Mapping[str, Tensor], rows: Rows, writer: Writer | NullWriter
+    loop: Loop,
+    losses: Mapping[str, Tensor],
+    step: int | None,
+    rows: Rows,
+    writer: Writer | NullWriter,
 ) -> None:
     """Look which parameters are shared at present, and mark where they change.
 
@@ -196,6 +200,8 @@ def mark_shared(
         Whose parameters.
     losses : mapping of str to Tensor
         The losses of the current batch; empty where there is none.
+    step : int or None
+        The one that is about to begin, if that is not the one the loop counts.
     rows : Rows
         Where the mark goes.
     writer : Writer or NullWriter
@@ -205,7 +211,8 @@ def mark_shared(
     if added or removed:
         rows.declare(CHANGES)
         texts = {"added": ", ".join(added), "removed": ", ".join(removed)}
-        rows.append(CHANGES.name, {"step": loop.clock.step, **texts})
+        at = loop.clock.step if step is None else step
+        rows.append(CHANGES.name, {"step": at, **texts})
     if loop.shared.ever != tuple(writer.shared):
         writer.shared = list(loop.shared.ever)
 

@@ -13,7 +13,7 @@ from trajlab.errors import TrajlabError
 from trajlab.record.failures import Failures
 from trajlab.store import Table
 
-_CLOCKS = ("step", "micro_step", "wall_time", "epoch")
+_CLOCKS = ("micro_step", "wall_time", "epoch")
 
 
 class Sink(ABC):
