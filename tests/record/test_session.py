@@ -81,6 +81,116 @@ def test_a_sample_of_the_training_set_has_the_error_of_what_it_leaves_out(
     assert told.items() <= table.attributes.items()
 
 
+def test_a_sample_that_cannot_be_evaluated_is_left_out_and_tried_at_the_next_step(
+    path: Path, model: TwoHeads, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = begun(path, model, 4)
+    assert session.sample is not None
+    session.sample.draw(DataLoader(TensorDataset(torch.arange(16)), batch_size=4))
+    tried: list[int] = []
+
+    def compute(step: int, loss: float) -> Any:
+        def computed(batch: Any, number: int) -> None:
+            tried.append(step)
+            session.collect({"left": torch.tensor(loss)}, 4)
+            if step == 0:
+                raise RuntimeError("no room")
+
+        return computed
+
+    session.collect({"left": torch.tensor(9.0)}, 2)  # of another evaluation
+    for step in (0, 0, 1):
+        session.evaluate_sample(model, compute(step, step + 1.0), step, 0)
+        assert not session.sampling
+    session.evaluate("test", {}, 1, 0)
+    session.end()
+    assert tried == [0, 1]
+    assert "could not evaluate the training sample: RuntimeError: no room" in caplog.text
+    run = Trajectory(path)
+    table = run.table("evaluations/train")
+    assert (table["step"].tolist(), table["loss"][:, 0].tolist()) == ([1], [2.0])
+    assert "loss_se" not in table  # a single batch has none
+    assert run.table("evaluations/test")["loss"][:, 0].tolist() == [9.0]
+
+
+def trained(session: Session, model: TwoHeads, step: int, resume: bool, steps: int = 2) -> None:
+    """Begin at a step, and observe so many from there."""
+    session.begin(model, torch.optim.SGD(model.parameters(), 0.1), None, step, resume)
+    for at in range(step, step + steps):
+        session.observe(losses(model, batches(1)[0]), None, at, 0, 1)
+
+
+def recorded(file: Path) -> tuple[str, list[int]]:
+    run = Trajectory(file)
+    return run.status, run.table("losses")["step"].tolist()
+
+
+def test_a_training_goes_on_in_its_file_or_has_one_of_its_own(
+    path: Path, model: TwoHeads, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = path.with_name("run-2.h5")
+    session = Session(path, TASKS, {"shared": model.trunk})
+    trained(session, model, 0, False)
+    session.end("recording")
+    assert recorded(path) == ("recording", [0, 1])
+    trained(session, model, 0, False, 1)  # an attempt that did not end is superseded
+    assert "supersedes what" in caplog.text
+    caplog.clear()
+    session.end()
+    assert recorded(path) == ("complete", [0])
+    trained(session, model, 1, False)  # a trainer that goes on
+    session.end()
+    assert (recorded(path), session.file) == (("complete", [0, 1, 2]), path)
+    trained(session, model, 0, False)  # one that begins anew after one that ended
+    session.end()
+    assert f"keeps {path}, and records this training in {other}" in caplog.text
+    assert (recorded(path), recorded(other)) == (("complete", [0, 1, 2]), ("complete", [0, 1]))
+    trained(session, model, 1, True)
+    session.end()
+    assert recorded(other) == ("complete", [0, 1, 2])
+    later = Session(path, TASKS, {"shared": model.trunk})
+    with pytest.raises(TrajlabError, match=r"run\.h5 exists, and this training begins anew"):
+        trained(later, model, 0, False)
+    caplog.clear()
+    trained(later, model, 2, True)  # from a checkpoint: nothing to say
+    assert caplog.text == ""
+    one_more = Session(path, TASKS, {"shared": model.trunk})
+    trained(one_more, model, 3, False)  # the other one did not end
+    one_more.end()
+    assert recorded(path) == ("complete", [0, 1, 2, 3, 4])
+
+
+def test_an_evaluation_after_training_opens_the_file_for_its_row(
+    path: Path, model: TwoHeads, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = Session(path, TASKS, {"shared": model.trunk})
+    session.evaluate("test", {"left_f1": 0.5}, 0, 0)  # training has not begun
+    assert not path.exists()
+    trained(session, model, 0, False, 3)
+    session.evaluate("test", {"f1": 0.5}, 3, 1)  # nothing of a task
+    session.end()
+    for _ in range(2):
+        session.evaluate("dev", {"left_f1": 0.5}, 3, 1)
+    assert caplog.text.count("could not record an evaluation on 'dev'") == 1
+    session.evaluate("test", {"left_f1": 0.5, "right/f1": 0.75, "leftover_f1": 1.0}, 3, 1)
+    assert recorded(path) == ("complete", [0, 1, 2])
+    table = Trajectory(path).table("evaluations/test")
+    assert (table["step"].tolist(), table["epoch"].tolist()) == ([3], [1])
+    assert table["f1"].tolist() == [[0.5, 0.75]]
+
+
+def test_a_step_without_losses_is_told_in_each_training_anew(path: Path, model: TwoHeads) -> None:
+    session = Session(path, TASKS, {"shared": model.trunk})
+    session.check_observed("training_step")  # no training yet
+    for step in (0, 2):
+        trained(session, model, step, step > 0, 0)
+        with pytest.raises(TrajlabError, match="trained, but training_step did not call trajlab's"):
+            session.check_observed("training_step")
+        session.observe(losses(model, batches(1)[0]), None, step, 0, 1)
+        session.check_observed("training_step")
+        session.end("recording")
+
+
 def test_what_comes_from_the_trainer_is_not_given(path: Path) -> None:
     for name in ("optimizer", "scaler", "resume", "from_step"):
         with pytest.raises(TrajlabError, match=f"{name}= comes from the trainer; leave it out"):
