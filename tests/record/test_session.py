@@ -148,6 +148,9 @@ def test_a_training_goes_on_in_its_file_or_has_one_of_its_own(
     trained(session, model, 1, True)
     session.end()
     assert recorded(other) == ("complete", [0, 1, 2])
+    trained(session, model, 0, True)  # from a checkpoint of the first step
+    session.end()
+    assert recorded(other) == ("complete", [0, 1])
     later = Session(path, TASKS, {"shared": model.trunk})
     with pytest.raises(TrajlabError, match=r"run\.h5 exists, and this training begins anew"):
         trained(later, model, 0, False)
@@ -158,6 +161,9 @@ def test_a_training_goes_on_in_its_file_or_has_one_of_its_own(
     trained(one_more, model, 3, False)  # the other one did not end
     one_more.end()
     assert recorded(path) == ("complete", [0, 1, 2, 3, 4])
+    trained(later, model, 0, False)  # its attempt did not end
+    later.end()
+    assert recorded(path) == ("complete", [0, 1])
 
 
 def test_an_evaluation_after_training_opens_the_file_for_its_row(
@@ -166,17 +172,22 @@ def test_an_evaluation_after_training_opens_the_file_for_its_row(
     session = Session(path, TASKS, {"shared": model.trunk})
     session.evaluate("test", {"left_f1": 0.5}, 0, 0)  # training has not begun
     assert not path.exists()
+    assert caplog.text == ""
+    session.collect({"left": torch.tensor(9.0)}, 2)  # as Lightning does to try what it was given
     trained(session, model, 0, False, 3)
-    session.evaluate("test", {"f1": 0.5}, 3, 1)  # nothing of a task
+    session.evaluate("train", {"f1": 0.5}, 3, 1)  # nothing of a task
     session.end()
     for _ in range(2):
         session.evaluate("dev", {"left_f1": 0.5}, 3, 1)
     assert caplog.text.count("could not record an evaluation on 'dev'") == 1
     session.evaluate("test", {"left_f1": 0.5, "right/f1": 0.75, "leftover_f1": 1.0}, 3, 1)
     assert recorded(path) == ("complete", [0, 1, 2])
+    assert "evaluations/train" not in Trajectory(path).tables
     table = Trajectory(path).table("evaluations/test")
     assert (table["step"].tolist(), table["epoch"].tolist()) == ([3], [1])
     assert table["f1"].tolist() == [[0.5, 0.75]]
+    assert np.isnan(table["loss"]).all()
+    assert {"ver_f1", "over_f1"}.isdisjoint(table)
 
 
 def test_a_step_without_losses_is_told_in_each_training_anew(path: Path, model: TwoHeads) -> None:

@@ -110,7 +110,7 @@ class Session:
                 "callback another path (training that resumes from a checkpoint goes on in it)"
             )
         self._open(step if resume else None)
-        self._begun, self._completed = True, False
+        self._begun = True
         _recording[self.path] = self
 
     def observe(
