@@ -134,7 +134,7 @@ def _write_attributes(item: Any, attributes: Mapping[str, Any]) -> None:
     for name, value in attributes.items():
         values = np.asarray(value)
         size = 16 * values.size if values.dtype.kind == "U" else values.nbytes
-        if values.ndim and size > _MOST:
+        if size > _MOST:
             item.attrs[name] = json.dumps(values.tolist())  # a text may be of any length
         elif values.ndim and (values.dtype.kind == "U" or not values.size):
             item.attrs.create(name, values.tolist(), shape=values.shape, dtype=_TEXT)
