@@ -80,31 +80,33 @@ def test_what_is_read_of_a_run_is_of_the_task_at_its_steps():
     """Of an error that is less where it is better; two tables that share some of their steps."""
     error = Column("error", ("step", "task"), attributes={"higher_is_better": False})
     loss = Column("loss", ("step", "task"))
-    flags = np.array([[1, 0, 0], [0, 1, 1], [1, 1, 0], [1, 1, 1]], bool)
+    flags = np.array([[1, 0, 0], [0, 1, 1], [1, 1, 0], [1, 1, 1], [0, 0, 1]], bool)
     packed = [items.pack({"right": own}, held.TASKS) for own in flags]
-    own = [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, np.nan]]
+    own = [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, np.nan], [0.5, 0.4]]
     bits = [(column, [row[column.name] for row in packed]) for column in items.COLUMNS]
-    test = held.Held("evaluations/test", [0, 2, 4, 5], [(error, own), *bits], item_byte=[0])
+    test = held.Held("evaluations/test", [0, 2, 4, 5, 9], [(error, own), *bits], item_byte=[0])
     chosen = [[9.0, 1.0], [8.0, 2.0], [7.0, 3.0]]
     validation = held.Held("evaluations/validation", [0, 4, 6], [(error, chosen)])
     losses = [[1.0, 4.0], [1.0, 2.0], [1.0, 1.8], [1.0, 1.5]]
     train = held.Held("evaluations/train", [0, 2, 3, 5], [(loss, losses)])
     made = held.run(test, validation, train)
     told = read(made, "right", "error", "test", "validation", bits=True)
-    assert told.step.tolist() == [2, 4]
-    assert told.score.tolist() == [-0.2, -0.3]
-    np.testing.assert_array_equal(told.selection, [np.nan, -2.0])
-    assert told.train_loss.tolist() == pytest.approx([2.0, (1.8 * 1.5) ** 0.5])
+    assert told.step.tolist() == [2, 4, 9]
+    assert told.score.tolist() == [-0.2, -0.3, -0.4]
+    np.testing.assert_array_equal(told.selection, [np.nan, -2.0, np.nan])
+    # the one between two losses is counted, and the one after all of them has none
+    levels = [2.0, (1.8 * 1.5) ** 0.5, np.nan]
+    assert told.train_loss.tolist() == pytest.approx(levels, nan_ok=True)
     assert (told.excluded, told.between, told.no_logarithm) == (1, 1, 0)
-    assert told.correct.tolist() == flags[1:3].tolist()
+    assert told.correct.tolist() == flags[[1, 2, 4]].tolist()
     assert read(made, "right", "error").correct is None
     assert np.isnan(read(made, "right", "error").selection).all()
     assert read(made, "left", "error", bits=True).correct.sum() == 0
     assert read(made, "right", "error", "validation", bits=True).correct is None
     by_step = read(made, "left", "error", axis=Axis("step"))
-    assert by_step.train_loss.tolist() == [1 / 2, 1 / 4, 1 / 5]
-    assert (by_step.score.tolist(), by_step.between) == ([-0.8, -0.7, -0.6], 0)
+    assert by_step.train_loss.tolist() == [1 / 2, 1 / 4, 1 / 5, 1 / 9]
+    assert (by_step.score.tolist(), by_step.between) == ([-0.8, -0.7, -0.6, -0.5], 0)
     lacking = read(made, "right", "accuracy")
-    assert (lacking.step.size, lacking.excluded) == (0, 3)
+    assert (lacking.step.size, lacking.excluded) == (0, 4)
     with pytest.raises(TrajlabError, match=r"run\.h5 has no table evaluations/own; record it with"):
         read(made, "right", "error", "own")

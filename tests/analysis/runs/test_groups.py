@@ -115,6 +115,8 @@ def test_against_narrows():
 def test_a_missing_baseline_names_what_there_is():
     with pytest.raises(TrajlabError, match=r"no run is a baseline \(method=single\); there are "):
         compared(seeds(method="uniform") + seeds(method="pcgrad"))
+    with pytest.raises(TrajlabError, match=r"; there are runs without metadata: name one of them"):
+        compared([run(("left", "right"))])
     with pytest.raises(TrajlabError, match=r"nothing is left to compare .* add runs of another"):
         compared(seeds(method="single"))
 
