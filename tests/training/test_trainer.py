@@ -86,7 +86,7 @@ class Asking(Method):
     """A plain sum of the tasks that it is to draw, which keeps what it is told."""
 
     def __init__(self, wanted: list[tuple[str, ...]]) -> None:
-        super().__init__(("first", "second"), 0)
+        super().__init__((), 0)
         self.wanted = iter(wanted)
         self.told: list[dict[str, float]] = []
         self.ends: list[Mapping[str, float]] = []
@@ -108,7 +108,8 @@ class Asking(Method):
 
 def test_a_method_is_told_the_losses_of_its_tasks_before_and_after_each_update() -> None:
     """Of the same batch; a task that is not drawn keeps its place in its order."""
-    plan = replace(PLAN, momentum=0.0, epoch_steps=3, schedule={"name": "step", "every": 1})
+    schedule = {"name": "exponential", "factor": 1 / 8}  # half the rate at each of three steps
+    plan = replace(PLAN, momentum=0.0, epoch_steps=3, schedule=schedule)
     made = Trainer(plan)
     asked: list[tuple[str, ...]] = [("second",), ("first", "second"), ("second",)]
     made.method = method = Asking(asked)
@@ -118,7 +119,7 @@ def test_a_method_is_told_the_losses_of_its_tasks_before_and_after_each_update()
         for name, seed in (("first", 2000), ("second", 2001))
     }
     expected = []
-    for names in asked:
+    for update, names in enumerate(asked):
         rows = {name: next(orders[name]) for name in names}
 
         def losses(rows: Mapping[str, Tensor] = rows) -> dict[str, Tensor]:
@@ -136,7 +137,7 @@ def test_a_method_is_told_the_losses_of_its_tasks_before_and_after_each_update()
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.grad is not None:
-                    parameter -= 0.05 * parameter.grad
+                    parameter -= 0.05 / 2**update * parameter.grad
         expected += [
             {name: loss.item() for name, loss in told.items()} for told in (before, losses())
         ]
@@ -163,6 +164,9 @@ def test_tasks_of_the_same_inputs_are_drawn_together_and_others_each_by_a_stream
 ) -> None:
     together = Trainer(replace(PLAN, setting=setting("yeast"), condition="class1+class2"))
     assert [batches.tasks for batches in together.batches] == [{"class1", "class2"}]
+    together.method = method = Asking([("class2",)] * together.steps)
+    assert together.advance(None)  # type: ignore[arg-type]
+    assert {name for told in method.told for name in told} == {"class2"}
     apart = Trainer(PLAN)
     assert [batches.tasks for batches in apart.batches] == [{"first"}, {"second"}]
 
