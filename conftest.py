@@ -4,10 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch.nn.functional import cross_entropy
-
-from tests.models import TwoHeads
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +16,11 @@ def _given(
     """Give the names to examples alone, and a folder to write in."""
     if not isinstance(request.node, pytest.DoctestItem):
         return
+    import torch  # here, so that tests/conftest.py comes before it
+    from torch.nn.functional import cross_entropy
+
+    from tests.models import TwoHeads
+
     monkeypatch.chdir(tmp_path)
     model = TwoHeads()
     x = torch.randn(5, 6)

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.crash.trainer import TASKS, Progress, kill, processes, read, start, victim
+from tests.crash.trainer import TASKS, Progress, kill, read, start, victim
+from tests.processes import processes
 from trajlab.store import Trajectory, Writer
 
 

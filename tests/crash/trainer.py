@@ -5,13 +5,13 @@ import signal
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 import trajlab.store.journal
 import trajlab.store.resume
+from tests.processes import processes
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer, standard
 
@@ -30,10 +30,6 @@ COLUMNS = {
     "noise": "noise_scale",
 }
 TWO = ("losses", "evaluations/test")
-
-# Children start from a server that has imported the store and has no threads of its own.
-processes = get_context("forkserver")
-processes.set_forkserver_preload(["tests.crash.trainer"])
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""A distributed training, run by ``torchrun``: KIND PATH [RANK THAT DIES]."""
+"""A distributed training, run by `ranks`, or by ``torchrun``: KIND PATH RANK-THAT-DIES."""
 
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.models import TwoHeads
+from tests.processes import ended, processes
 from tests.record.loops import TASKS, batches, joined, losses
 from trajlab import Recorder, probes
 
@@ -72,10 +74,7 @@ def train(kind: str, path: str, dies: int | None) -> None:
         torch.save(weights, f"{path}.weights")
 
 
-def main(kind: str, path: str, dies: int | None) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo")
-    train(kind, path, dies)  # its replica is gone, and with it what keeps gloo's threads at work
+def end(kind: str) -> None:
     dist.barrier()  # gloo may hang where one process tears down while another still talks
     dist.destroy_process_group()
     if kind.startswith("fsdp"):
@@ -85,5 +84,25 @@ def main(kind: str, path: str, dies: int | None) -> None:
         os._exit(0)
 
 
+def one_rank(rank: int, kind: str, path: Path) -> None:
+    meet = f"file://{path.with_suffix('.meet')}"
+    dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=SIZE)
+    train(
+        kind, str(path), None
+    )  # its replica is gone, and with it what keeps gloo's threads at work
+    end(kind)
+
+
+def ranks(kind: str, path: Path) -> None:
+    """Train in two processes, as ``torchrun`` does, which has to import torch in each."""
+    started = [processes.Process(target=one_rank, args=(rank, kind, path)) for rank in range(SIZE)]
+    for process in started:
+        process.start()
+    assert [ended(process) for process in started] == [0] * SIZE
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    train(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    end(sys.argv[1])

@@ -1,36 +1,17 @@
-"""Two processes on gloo, started by torchrun."""
+"""Two processes on gloo."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.integration.distributed import DIES_AT, STEPS, global_batch
+from tests.integration.distributed import DIES_AT, STEPS, global_batch, ranks
 from tests.models import TwoHeads
+from tests.processes import torchrun
 from tests.record.loops import TASKS, joined, losses, recorder_of, true_gram
 from trajlab import Recorder, TrajlabError, probes
 from trajlab.store import Trajectory
-
-ROOT = Path(__file__).parents[2]
-SECONDS = 120
-
-
-def torchrun(*arguments: object, expected: int | None = 0) -> str:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*command, "-m", "tests.integration.distributed", *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-    assert expected is None or done.returncode == expected, done.stderr[-3000:]
-    return done.stderr
 
 
 def alone(path: Path, passes: int) -> tuple[Trajectory, TwoHeads]:
@@ -50,7 +31,7 @@ def alone(path: Path, passes: int) -> tuple[Trajectory, TwoHeads]:
 @pytest.mark.parametrize("kind", ["ddp", "fsdp", "ddp-accumulated", "fsdp-accumulated"])
 def test_global_batch(tmp_path: Path, kind: str) -> None:
     passes = 2 if kind.endswith("accumulated") else 1
-    torchrun(kind, tmp_path / "run.h5")
+    ranks(kind, tmp_path / "run.h5")
     one, model = alone(tmp_path / "one.h5", passes)
     run = Trajectory(tmp_path / "run.h5")
     assert run.status == "complete"
@@ -76,7 +57,7 @@ def test_global_batch(tmp_path: Path, kind: str) -> None:
 
 
 def test_large_models_are_sketched(tmp_path: Path) -> None:
-    torchrun("ddp-sketched", tmp_path / "run.h5")
+    ranks("ddp-sketched", tmp_path / "run.h5")
     run = Trajectory(tmp_path / "run.h5")
     assert run.table("gradients").attributes["method"] == "sketch"
     true = true_gram(TwoHeads(64), global_batch(0)).numpy()
@@ -86,7 +67,8 @@ def test_large_models_are_sketched(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_killed_rank_leaves_a_readable_file(tmp_path: Path, rank: int) -> None:
-    torchrun("ddp", tmp_path / "run.h5", rank, expected=1)
+    script = Path(__file__).with_name("distributed.py")
+    torchrun(script, "ddp", tmp_path / "run.h5", rank, expected=1)
     run = Trajectory(tmp_path / "run.h5")
     assert run.status == "recording"
     steps = run.table("losses")["step"]

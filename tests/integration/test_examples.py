@@ -1,42 +1,26 @@
 """Every example runs as a user would run it, and leaves a run worth reading."""
 
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.processes import said_by, torchrun
 from trajlab.store import Trajectory
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TESTED_ELSEWHERE = "libmtl_trainer"  # with LibMTL, if it is there: test_libmtl.py
 SCRIPTS = sorted(p.stem for p in EXAMPLES.glob("*.py") if p.stem not in ("toy", TESTED_ELSEWHERE))
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-
-
-def said_by(arguments: Sequence[str | Path], folder: Path) -> str:
-    """Run Python in a folder, and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parent)},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_example(tmp_path: Path, script: str) -> None:
-    launcher = TORCHRUN if script == "distributed" else []
     file = tmp_path / "run.h5"
-    said_by([*launcher, EXAMPLES / f"{script}.py", file], tmp_path)
+    if script == "distributed":
+        torchrun(EXAMPLES / f"{script}.py", file)
+    else:
+        said_by(EXAMPLES / f"{script}.py", [file], tmp_path)
     run = Trajectory(file)
     assert run.status == "complete"
     assert np.isfinite(run.table("losses")["loss"]).all()
@@ -54,7 +38,7 @@ def test_example(tmp_path: Path, script: str) -> None:
     ],
 )
 def test_experiments_end_in_a_page(tmp_path: Path, script: str, title: str, told: str) -> None:
-    printed = said_by([EXAMPLES / "experiments" / f"{script}.py", tmp_path], tmp_path)
+    printed = said_by(EXAMPLES / "experiments" / f"{script}.py", [tmp_path], tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert f"<h1>{title}</h1>" in page
     assert told in page
@@ -84,6 +68,6 @@ def _links(text: str) -> list[str]:
 
 
 def test_fronts_are_measured_on_fresh_seeds(tmp_path: Path) -> None:
-    printed = said_by([EXAMPLES / "experiments" / "fronts.py", tmp_path], tmp_path)
+    printed = said_by(EXAMPLES / "experiments" / "fronts.py", [tmp_path], tmp_path)
     assert "signed distance" in printed
     assert "chosen and measured on the same runs" not in printed
