@@ -95,7 +95,7 @@ def test_tasks_that_series_name_themselves_are_told(tmp_path: Path) -> None:
         folder = tmp_path / "logs" / name
         folder.mkdir(parents=True)
         table.assign(step=[1, 2]).to_csv(folder / "metrics.csv", index=False)
-    said = run("lightning", tmp_path / "logs", "--out", tmp_path / "out")
+    said = run("lightning", tmp_path / "logs", "--out", tmp_path / "out", "--name", "{condition}")
     assert said == (
         f"2 runs written to {tmp_path / 'out'}\n"
         "Tasks: right, left, as the series are called; --map says otherwise\n"
