@@ -46,6 +46,37 @@ def test_the_main_table_is_first_and_whole_and_others_follow_if_they_are_short(c
     assert all(f" {step} " in out for step in range(500))
 
 
+def test_a_table_beside_the_main_one_has_at_most_twenty_rows(capsys) -> None:
+    """What was left out is named with its rows, and nothing is said where all was shown."""
+    main = LONG.iloc[:3]
+    show({"own": LONG.iloc[:20], "summary": main, "none": LONG.iloc[:0]})
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if line.isalpha()] == ["summary", "own"]
+    assert "--json" not in out
+    show({"own": LONG.iloc[:21], "other": LONG.iloc[:2], "summary": main}, details=["other"])
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if line.isalpha()] == ["summary"]
+    said = "own (21 rows), other (2 rows), every column of summary"
+    assert out.endswith(f"--json prints all: {said}.\n")
+    show({"own": main, "chief": LONG.iloc[:30]}, first="chief")
+    assert capsys.readouterr().out.startswith("chief\n")
+
+
+def test_counts_alone_are_no_numbers_and_each_reason_has_its_line(capsys) -> None:
+    rows = {"task": list("abcde"), "delta": [1.5, np.nan, np.nan, np.nan, np.nan]}
+    rows |= {"se": [np.nan, 0.25, np.nan, np.nan, np.nan], "n_runs": [5] * 5}
+    reasons = ["", "alone", "no loss", "no loss", "diverged"]
+    show({"summary": pd.DataFrame({**rows, "reason": reasons})})
+    out = capsys.readouterr().out
+    assert "1 more without numbers: diverged.\n2 more without numbers: no loss.\n" in out
+    assert "0.25" in out  # one number is enough to be a row
+    # where no row has a number, all are shown
+    show({"summary": pd.DataFrame({**rows, "reason": reasons}).drop(columns=["delta", "se"])})
+    out = capsys.readouterr().out
+    assert "without numbers" not in out
+    assert [line.split()[0] for line in out.splitlines()[-6:-1]] == list("abcde")
+
+
 def test_details_are_left_to_json(capsys) -> None:
     table = pd.DataFrame({"task": ["a", "b"], "delta": [1.5, 2.5], "delta_se": [0.1, 0.2]})
     show({"summary": table.assign(n_diverged=0)}, details=("delta_se", "rule"))

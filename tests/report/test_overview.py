@@ -43,6 +43,16 @@ def test_rows_are_sorted_by_delta_and_told_by_sign_and_colour():
     assert forest.lines[0].n == "5 / 5"
 
 
+def test_a_line_has_its_group_and_the_parts_of_its_delta_in_order():
+    parts = {"matched": (0.75, 0.5), "reach": (-1.5, 2.0), "selection": (0.0, 0.25)}
+    (forest,) = forests(made(row(method="joint", **parts)))
+    (line,) = forest.lines
+    assert line.group == "+x · joint"
+    assert line.parts == ("+0.75 [0.25, 1.25]", "-1.5 [-3.5, 0.5]", "0 [-0.25, 0.25]")
+    (forest,) = forests(made(row(matched=(np.nan, 1.0), reach=(2.0, np.nan))))
+    assert forest.lines[0].parts == ("–", "+2", "0 [-1, 1]")
+
+
 def test_marks_stand_on_their_side_of_zero():
     rows = [row(task="a", delta=(-2.0, 0.5)), row(task="b", delta=(2.0, 0.5))]
     (forest,) = forests(made(*rows))

@@ -5,9 +5,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -382,6 +383,69 @@ def test_a_run_that_takes_its_workers_along_fails_alone(
     assert failed.plan.seed == 1
     assert seen.losses == 4  # in the first attempt it is not known yet which run it is
     assert train(made, engine).skips == [failed.path]
+
+
+class AtOnce(Executor):
+    """Trains what is submitted before it answers."""
+
+    def submit(self, function: Callable[..., Any], /, *_: Any, **__: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function())
+        except DeadWorkerError as error:
+            future.set_exception(error)
+        return future
+
+
+def test_all_that_happens_is_told_in_its_order(
+    study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs take their workers along, and one between them does so twice.
+
+    A second run that cannot be trained ends the study only if none was finished in between.
+    """
+    attempts: list[int] = []
+
+    class Fragile(Run):
+        def train(self) -> float:
+            seed = self.plan.seed
+            attempts.append(seed)
+            if seed in (1, 3) or (seed == 2 and attempts.count(2) < 3):
+                raise DeadWorkerError
+            return 10.5 + seed
+
+    monkeypatch.setattr("trajlab.study.selection.Run", Fragile)
+    events: list[tuple[Any, ...]] = []
+
+    class Told(runner.Progress):
+        def wanted(self, run: Run) -> None:
+            events.append(("wanted", run.plan.seed))
+
+        def finished(self, run: Run, seconds: float) -> None:
+            events.append(("finished", run.plan.seed, seconds))
+
+        def failed(self, run: Run, sentence: str) -> None:
+            events.append(("failed", run.plan.seed, sentence))
+
+        def lost(self, attempt: int) -> None:
+            events.append(("lost", attempt))
+
+    # the second stage has a run of the first, which is not trained twice
+    made = study("[[stage]]\nseed = [0, 1]\n[[stage]]\nseed = [1, 2, 3]\n")
+    runner.train(made, runner.Engine(AtOnce, (DeadWorkerError,)), Told())
+    sentence = "3 workers died of it, trained alone (out of memory?); --retry trains it again"
+    losses = [("lost", attempt) for attempt in (1, 2, 3, 4)]
+    assert events == [
+        *(("wanted", seed) for seed in range(4)),
+        ("finished", 0, 10.5),
+        *losses,
+        ("failed", 1, sentence),
+        ("lost", 1),
+        ("finished", 2, 12.5),
+        *losses,
+        ("failed", 3, sentence),
+    ]
+    assert attempts == [0, 1, 2, 3, 1, 1, 1, 2, 3, 2, 3, 3, 3, 3]
 
 
 def test_a_dask_cluster_gives_the_same_runs_and_a_killed_worker_costs_one_retry(

@@ -124,6 +124,25 @@ def test_sampling_draws_one_task_with_its_probability() -> None:
     np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.03)
 
 
+def test_a_method_draws_by_its_seed() -> None:
+    for seed in (3, 4):
+        weights = method("random", TASKS, seed, {}).weights({}, None)  # type: ignore[arg-type]
+        wanted = torch.randn(3, generator=torch.Generator().manual_seed(seed)).softmax(0)
+        assert weights == dict(zip(TASKS, wanted.tolist(), strict=True))
+        made, stream = method("sampling", TASKS, seed, {}), torch.Generator().manual_seed(seed)
+        drawn = [torch.multinomial(torch.ones(3), 1, generator=stream).item() for _ in range(20)]
+        assert [made.draw() for _ in range(20)] == [(TASKS[int(index)],) for index in drawn]
+
+
+def test_an_option_of_an_aggregation_stands_before_the_paper_s() -> None:
+    """CAGrad's c is how far it leaves the mean: not at all, or by half its norm."""
+    means = ROWS.mean(0)
+    for c in (0.0, 0.25, 0.5):
+        update, _ = step(method("cagrad", TASKS, 0, {"c": c}), ROWS)
+        apart = (update - means).norm() / means.norm()
+        assert float(apart) == pytest.approx(c, abs=1e-3)
+
+
 @pytest.mark.parametrize(("name", "optimum"), [("uncertainty", 8.0), ("imtl-l", 4.0)])
 def test_learned_weights_descend_their_loss(name: str, optimum: float) -> None:
     """The optimum of L/σ² + log σ is σ² = 2 L, that of exp(s) L − s is exp(−s) = L."""

@@ -1,12 +1,16 @@
 """What a plan says reaches optimizer, losses, batches and evaluations of its run."""
 
+import copy
 import gzip
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from trajlab import load
 from trajlab.errors import TrajlabError
@@ -16,6 +20,7 @@ from trajlab.training.batches import Batches
 from trajlab.training.compute import first_batches
 from trajlab.training.data import DataSet, read_idx
 from trajlab.training.evaluation import evaluate
+from trajlab.training.methods import Method
 from trajlab.training.metrics import mean
 from trajlab.training.setting import MultiTaskModel, Problem, Task
 from trajlab.training.settings import setting
@@ -75,6 +80,118 @@ def test_an_epoch_is_a_pass_over_the_largest_task(tmp_path: Path) -> None:
     assert made.steps == 5
     train(plan, tmp_path / "run.h5")
     assert len(load(tmp_path / "run.h5")[0].table("losses")["step"]) == 5
+
+
+class Asking(Method):
+    """A plain sum of the tasks that it is to draw, which keeps what it is told."""
+
+    def __init__(self, wanted: list[tuple[str, ...]]) -> None:
+        super().__init__((), 0)
+        self.wanted = iter(wanted)
+        self.told: list[dict[str, float]] = []
+        self.ends: list[Mapping[str, float]] = []
+
+    def draw(self) -> tuple[str, ...]:
+        return next(self.wanted)
+
+    def backward(self, recorder: Any, losses: Mapping[str, Tensor], model: MultiTaskModel) -> None:
+        assert all(parameter.grad is None for parameter in model.parameters())
+        self.told.append({name: loss.item() for name, loss in losses.items()})
+        sum(losses.values()).backward()  # type: ignore[union-attr]
+
+    def after_update(self, again: Callable[[], Mapping[str, Tensor]]) -> None:
+        self.told.append({name: loss.item() for name, loss in again().items()})
+
+    def end_epoch(self, losses: Mapping[str, float]) -> None:
+        self.ends.append(losses)
+
+
+def test_a_method_is_told_the_losses_of_its_tasks_before_and_after_each_update() -> None:
+    """Of the same batch; a task that is not drawn keeps its place in its order."""
+    schedule = {"name": "exponential", "factor": 1 / 8}  # half the rate at each of three steps
+    plan = replace(PLAN, momentum=0.0, epoch_steps=3, schedule=schedule)
+    made = Trainer(plan)
+    asked: list[tuple[str, ...]] = [("second",), ("first", "second"), ("second",)]
+    made.method = method = Asking(asked)
+    model = copy.deepcopy(made.model)
+    orders = {
+        name: iter(torch.randperm(300, generator=torch.Generator().manual_seed(seed)).split(64))
+        for name, seed in (("first", 2000), ("second", 2001))
+    }
+    expected = []
+    for update, names in enumerate(asked):
+        rows = {name: next(orders[name]) for name in names}
+
+        def losses(rows: Mapping[str, Tensor] = rows) -> dict[str, Tensor]:
+            splits = {name: made.problem.tasks[name].splits["train"] for name in rows}
+            outputs = model({name: splits[name][0][own] for name, own in rows.items()})
+            return {
+                name: cross_entropy(outputs[name], splits[name][1][own])
+                for name, own in rows.items()
+            }
+
+        before = losses()
+        for parameter in model.parameters():
+            parameter.grad = None
+        sum(before.values()).backward()  # type: ignore[union-attr]
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter -= 0.05 / 2**update * parameter.grad
+        expected += [
+            {name: loss.item() for name, loss in told.items()} for told in (before, losses())
+        ]
+    assert made.advance(None)  # type: ignore[arg-type]
+    assert [list(told) for told in method.told] == [list(told) for told in expected]
+    for told, known in zip(method.told, expected, strict=True):
+        assert told == pytest.approx(known, rel=1e-4)
+    (end,) = method.ends  # means over all steps of the epoch
+    assert end["first"] == pytest.approx(method.told[2]["first"] / 3)
+    assert end["second"] == pytest.approx(sum(told["second"] for told in method.told[::2]) / 3)
+    assert made.epoch == 1
+
+
+def test_an_epoch_whose_losses_are_not_finite_does_not_end() -> None:
+    made = Trainer(replace(PLAN, epoch_steps=3, learning_rate=1e30))
+    made.method = method = Asking([("first", "second")] * 3)
+    assert not made.advance(None)  # type: ignore[arg-type]
+    assert (made.epoch, method.ends) == (0, [])
+    assert len(method.told) < 6
+
+
+def test_tasks_of_the_same_inputs_are_drawn_together_and_others_each_by_a_stream(
+    data: Path,
+) -> None:
+    together = Trainer(replace(PLAN, setting=setting("yeast"), condition="class1+class2"))
+    assert [batches.tasks for batches in together.batches] == [{"class1", "class2"}]
+    together.method = method = Asking([("class2",)] * together.steps)
+    assert together.advance(None)  # type: ignore[arg-type]
+    assert {name for told in method.told for name in told} == {"class2"}
+    apart = Trainer(PLAN)
+    assert [batches.tasks for batches in apart.batches] == [{"first"}, {"second"}]
+
+
+def test_what_a_run_has_cost_and_its_epochs_are_kept_in_a_checkpoint() -> None:
+    made, other = Trainer(PLAN), Trainer(PLAN)
+    made.epoch, made.compute.flops, made.compute.seconds = 2, 3e9, 4.5
+    other.load_state_dict(copy.deepcopy(made.state_dict()))
+    assert (other.epoch, other.compute.flops, other.compute.seconds) == (2, 3e9, 4.5)
+
+
+def test_the_seed_of_a_plan_is_that_of_its_method_and_of_all_that_is_drawn_in_training(
+    tmp_path: Path,
+) -> None:
+    drawn = Trainer(replace(PLAN, method="random", seed=5)).method.weights({}, None)  # type: ignore[arg-type]
+    wanted = torch.randn(2, generator=torch.Generator().manual_seed(5)).softmax(0)
+    assert drawn is not None
+    assert list(drawn.values()) == wanted.tolist()
+    seen: list[int] = []
+    train(
+        replace(PLAN, epochs=1, epoch_steps=1, seed=5),
+        tmp_path / "run.h5",
+        on_epoch=lambda epoch: seen.append(torch.initial_seed()),
+    )
+    assert seen == [5]
 
 
 def drawn(batches: Batches, number: int) -> list[list[int]]:
@@ -210,6 +327,36 @@ def test_a_data_set_is_found_where_all_its_files_are(
     (tmp_path / "given" / "a.gz").touch()
     assert data.file("a.gz", tmp_path / "given") == tmp_path / "given" / "a.gz"
     assert data.file("a.gz") == tmp_path / "home" / "set" / "a"
+
+
+@pytest.mark.parametrize("trouble", ["", " and could not be downloaded (OSError)"])
+def test_data_are_downloaded_only_where_no_folder_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    asked: list[Path | None] = []
+
+    def download(self: DataSet, folder: Path | None) -> str:
+        asked.append(folder)
+        return trouble
+
+    monkeypatch.setattr(DataSet, "_download", download)
+    monkeypatch.setenv("TRAJLAB_DATA", str(tmp_path / "home"))
+    data = DataSet("set", {"a": ""}, "install it", url="https://there/")
+    with pytest.raises(TrajlabError, match=r"set is not in .*given: give") as error:
+        data.folder(tmp_path / "given")
+    assert asked == []
+    assert "or download it from https://there/ (by itself" in str(error.value)
+    if trouble:
+        with pytest.raises(
+            TrajlabError, match=r"home/set and could not be downloaded \(OSError\): "
+        ):
+            data.folder()
+    else:
+        assert data.folder() == tmp_path / "home" / "set"
+    assert asked == [tmp_path / "home" / "set"]
+    monkeypatch.delenv("TRAJLAB_DATA")
+    with pytest.raises(TrajlabError, match="set is not in TRAJLAB_DATA, which is not set"):
+        data.folder()
 
 
 def test_a_run_has_the_probes_metadata_and_directions_that_it_was_given(

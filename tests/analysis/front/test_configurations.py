@@ -1,6 +1,7 @@
 """The noise of comparing fronts."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,14 @@ from trajlab.analysis.front.configurations import (
     Configurations,
     distance_row,
     flip_rows,
+    spread_row,
     volume_row,
 )
 from trajlab.analysis.front.pareto import (
     set_distance,
     signed_distance,
 )
+from trajlab.analysis.front.tables import _flipped, fronts
 
 
 def true_values(trials, shift=0.0):
@@ -125,3 +128,92 @@ def test_what_was_not_measured_is_no_flip():
     for flip in flip_rows(alone(), alone([1, 2], [2, 1]), ["x", "y"], 0.95, 0):
         assert np.isnan([flip["difference"], flip["low"], flip["high"]]).all()
         assert flip["reason"] == "no configuration was measured"
+
+
+@pytest.mark.parametrize("number", [19, 20])
+def test_sparse_grids_are_all_looked_at_or_a_thousand_drawn(number):
+    """Three of 19 make 969 grids, of 20 1140; one more was not run again."""
+    rng = np.random.default_rng(4)
+    validation = rng.normal(size=(number + 1, 2))
+    runs = [rng.normal(size=(2, 2)) * [2, 1] for _ in range(number)]
+    runs.insert(7, np.empty((0, 2)))
+    validation[7] = 100  # and would be chosen of every grid
+    side = Configurations(tuple((str(i),) for i in range(number + 1)), validation, tuple(runs), 1)
+    weights = np.array([0.75, 0.25])
+    measured = [i for i in range(number + 1) if i != 7]
+
+    def spread(grids):
+        best = [max(grid, key=lambda i: validation[i] @ weights) for grid in grids]
+        return np.std([(runs[i] @ weights).mean() for i in best])
+
+    whole = spread(combinations(measured, 3))
+    for seed in (0, 5):
+        row = spread_row(side, weights, seed)
+        assert (row["n_configurations"], row["grid_size"]) == (number, 3)
+        if number == 19:
+            assert row["grid_sd"] == pytest.approx(whole)
+            continue
+        drawing = np.random.default_rng(seed)
+        drawn = [drawing.choice(measured, 3, replace=False) for _ in range(1000)]
+        assert row["grid_sd"] == pytest.approx(spread(drawn))
+        assert row["grid_sd"] == pytest.approx(whole, rel=0.1)
+        assert abs(row["grid_sd"] - whole) > 1e-6
+
+
+def test_the_seed_of_a_comparison_is_that_of_its_sparse_grids():
+    rng = np.random.default_rng(6)
+    rows = [
+        {"setting": "", "condition": "", "method": "scalarization", "lr": lr, "on": on}
+        | {"new": new, "x": rng.normal(), "y": rng.normal()}
+        for lr in range(20)
+        for new, on in (("", "selection"), ("yes", "report"), ("yes", "report"))
+    ]
+    own = {"objectives": {"x": True, "y": True}, "fresh": {"new": "yes"}, "group_by": ["lr"]}
+    made = [fronts(pd.DataFrame(rows), seed=seed, **own) for seed in (0, 0, 1)]
+    sd = [tables["spread"]["grid_sd"].item() for tables in made]
+    assert sd[0] == sd[1] != sd[2]
+
+
+def test_why_there_is_no_spread_to_compare():
+    """Each a case just on either side of the rule."""
+    equal = np.array([0.5, 0.5])
+    pair, same = np.array([[1.0, 2.0], [3.0, 2.0]]), np.ones((2, 2))
+
+    def of(*runs):
+        names = tuple((str(i),) for i in range(len(runs)))
+        scores = np.arange(2.0 * len(runs)).reshape(-1, 2)
+        return spread_row(Configurations(names, scores, runs, 1), equal, 0)
+
+    for runs, reason in (
+        ((pair, pair, pair), "no more than 3 configurations"),
+        ((pair, pair, pair, pair), ""),
+        ((pair[:1], pair[:1], pair[:1], pair), ""),
+        ((pair[:1],) * 4, "no configuration has two runs: no interval"),
+        ((same,) * 4, "seeds do not differ"),
+        ((same, same, same, pair), ""),
+    ):
+        row = of(*runs)
+        assert row["reason"] == reason
+        assert np.isfinite(row["ratio"]) == (reason == "")
+        assert np.isfinite(row["grid_sd"]) == (reason in ("", "seeds do not differ"))
+
+
+@pytest.mark.parametrize(
+    ("ends", "significant", "flips"),
+    [
+        ([(1, 2), (-2, -1)], [True, True], [True, True]),
+        ([(0, 2), (-2, -1)], [False, True], [False, False]),  # an end of exactly 0 is not sure
+        ([(1, 2), (-2, 0)], [True, False], [False, False]),
+        ([(1, 2), (3, 4)], [True, True], [False, False]),
+        ([(np.nan, np.nan), (-2, -1)], [False, True], [False, False]),
+        ([(1, 2), (-2, -1), (-1, 1)], [True, True, False], [True, True, False]),
+    ],
+)
+def test_a_flip_is_sure_of_both_its_ways(ends, significant, flips):
+    """And of one pair: another's is no other way."""
+    rows = [{"method": "a", "baseline": "b", "low": low, "high": high} for low, high in ends]
+    others = [{"method": "a", "baseline": "c", "low": low, "high": low} for low in (5, 6)]
+    others += [{"method": "d", "baseline": "b", "low": low, "high": low} for low in (-5, -6)]
+    found = pd.DataFrame(_flipped([*rows, *others]))
+    assert found["significant"].tolist() == [*significant, True, True, True, True]
+    assert found["flips"].tolist() == [*flips, False, False, False, False]

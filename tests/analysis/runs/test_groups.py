@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from trajlab.analysis import gap, runs_from_frame
-from trajlab.analysis.runs.groups import compare, group
+from trajlab.analysis.runs.groups import ONE_TASK, alone, compare, group, one_task
 from trajlab.errors import TrajlabError
 
 
@@ -115,6 +115,8 @@ def test_against_narrows():
 def test_a_missing_baseline_names_what_there_is():
     with pytest.raises(TrajlabError, match=r"no run is a baseline \(method=single\); there are "):
         compared(seeds(method="uniform") + seeds(method="pcgrad"))
+    with pytest.raises(TrajlabError, match=r"; there are runs without metadata: name one of them"):
+        compared([run(("left", "right"))])
     with pytest.raises(TrajlabError, match=r"nothing is left to compare .* add runs of another"):
         compared(seeds(method="single"))
 
@@ -169,3 +171,73 @@ def test_a_task_alone_is_never_a_repetition_of_the_same_task_in_company():
         [run(("A",), method="sgd", condition="+x"), run(("A", "B"), method="sgd", condition="+x")]
     )
     assert [each.keys["condition"] for each in told] == ["+x A", "+x A+B"]
+
+
+def test_a_comparison_says_of_itself_what_it_is_of():
+    """A method that nobody recorded is not named, where something else is."""
+    shared = {"setting": "s", "lr": 1e-3}
+    runs = [
+        run(("a",), **shared, condition="+x", seed=0),
+        run(("a", "b", "c"), **shared, condition="+x", method="joint", seed=0),
+        run(("a", "b", "c"), **shared, condition="+x", method="joint", seed=1),
+        run(("a", "b", "c"), "recording", **shared, condition="+x", method="joint", seed=1),
+    ]
+    groups = group(runs, ["lr"])
+    joint, single = sorted(groups, key=lambda each: each.keys["method"])
+    assert single.label == "condition=+x, lr=0.001"
+    assert joint.label == "method=joint, condition=+x, lr=0.001"
+    assert group([run(("a",), setting="s")])[0].label == "method=single"
+    assert (len(joint.runs), len(joint.incomplete)) == (2, 1)
+    for wanted, there in (
+        ({"lr": "1e-3"}, True),
+        ({"lr": "0.002"}, False),
+        ({"lr": 0.001, "method": "joint"}, True),
+        ({"lr": "0.001", "method": "other"}, False),
+        ({"width": ""}, True),
+        ({"width": "4"}, False),
+    ):
+        assert joint.matches(wanted) == there
+    first, second, _ = compare(groups, {"method": "single"})
+    assert [each.tasks for each in first.runs] == [["a", "b", "c"]] * 2 + [["a"]]
+    assert [each.tasks for each in second.runs] == [["a", "b", "c"]] * 2
+    assert (first.beside, second.beside) == (2, 2)
+    keys = {"setting": "s", "condition": "+x", "method": "joint", "lr": "0.001", "task": "a"}
+    counts = {"baseline": single.label, "n_baseline": 3, "n_runs": 7}
+    assert first.head(3, 7).columns == keys | counts
+    assert second.head(3, 7).columns["baseline"] == ""
+    assert one_task([single]) == ONE_TASK
+    assert one_task(groups) == ""
+    assert one_task(group([run(("a", "b"), "recording")])) == ""
+    assert alone([single]).startswith("the runs are one group")
+    assert alone(groups) == ""
+
+
+def test_the_baseline_is_that_of_equal_keys_one_after_the_other():
+    """Condition first; a key in which no baseline is alike narrows nothing."""
+    runs = [
+        run(method="single", condition=condition, lr=lr, width=width)
+        for condition, lr, width in (("+x", 2, 2), ("", 1, 1), ("+x", 1, 2), ("+x", 1, 4))
+    ]
+    runs += [run(method="uniform", condition="+x", lr=1, width=4)]
+    runs += [run(method="uniform", condition="+y", lr=2, width=9)]
+    found = compared(runs, group_by=["lr", "width"])
+    assert set(found.values()) == {
+        "method=single, condition=+x, lr=1, width=4",
+        "method=single, condition=+x, lr=2, width=2",
+    }
+    with pytest.raises(TrajlabError, match=r"task 'left' of .*lr=1, width=8 has several baselines"):
+        compared(
+            [*runs, run(method="uniform", condition="+x", lr=1, width=8)],
+            None,
+            None,
+            ["lr", "width"],
+        )
+    with pytest.raises(TrajlabError, match=r"no setting.: left, .* have s: left"):
+        compared([run(method="single", setting="s"), run(method="uniform")])
+
+
+def test_against_may_name_what_does_not_tell_groups_apart():
+    runs = [run(method=method, lr=0.1) for method in ("single", "uniform")]
+    assert set(compared(runs, against={"lr": "1e-1"})) == {("method=uniform", "left")}
+    with pytest.raises(TrajlabError, match="nothing is left to compare with the baseline method=s"):
+        compared(runs, against={"lr": "0.2"})

@@ -89,6 +89,19 @@ def test_tensorboard_folder_gives_the_same_gap(tmp_path: Path, recorded: pd.Data
     same_numbers(gap(load(tmp_path / "out")).summary, recorded)
 
 
+def test_tasks_that_series_name_themselves_are_told(tmp_path: Path) -> None:
+    table = pd.DataFrame({f"train/{task}/loss": [2.0, 1.0] for task in ("right", "left")})
+    for name in ("a", "b"):
+        folder = tmp_path / "logs" / name
+        folder.mkdir(parents=True)
+        table.assign(step=[1, 2]).to_csv(folder / "metrics.csv", index=False)
+    said = run("lightning", tmp_path / "logs", "--out", tmp_path / "out", "--name", "{condition}")
+    assert said == (
+        f"2 runs written to {tmp_path / 'out'}\n"
+        "Tasks: right, left, as the series are called; --map says otherwise\n"
+    )
+
+
 def test_wandb_csv_gives_the_same_gap(tmp_path: Path, recorded: pd.DataFrame) -> None:
     frames = [
         pd.DataFrame(rows)
