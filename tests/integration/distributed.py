@@ -75,6 +75,7 @@ def train(kind: str, path: str, dies: int | None) -> None:
 
 
 def end(kind: str) -> None:
+    """End the group once the replica is gone, and with it what keeps gloo's threads at work."""
     dist.barrier()  # gloo may hang where one process tears down while another still talks
     dist.destroy_process_group()
     if kind.startswith("fsdp"):
@@ -87,9 +88,7 @@ def end(kind: str) -> None:
 def one_rank(rank: int, kind: str, path: Path) -> None:
     meet = f"file://{path.with_suffix('.meet')}"
     dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=SIZE)
-    train(
-        kind, str(path), None
-    )  # its replica is gone, and with it what keeps gloo's threads at work
+    train(kind, str(path), None)
     end(kind)
 
 

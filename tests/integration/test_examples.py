@@ -1,4 +1,4 @@
-"""Every example runs as a user would run it, and leaves a run worth reading."""
+"""Every example runs as a script, the slow imports behind it, and leaves a run worth reading."""
 
 import re
 from pathlib import Path

@@ -13,7 +13,7 @@ from tests.plots.test_conflict import result as made_conflict
 from tests.plots.test_gap import result as made_gap
 from trajlab.analysis import conflict, gap
 from trajlab.report.charts import embed
-from trajlab.report.charts.base import PALETTE, Panel, data, figure, look
+from trajlab.report.charts.base import PALETTE, Panel, data, figure, labelled, look
 from trajlab.report.charts.conflict import conflict as conflict_chart
 from trajlab.report.charts.curves import MOST_CURVES, _thinned, curves
 from trajlab.report.charts.factors import factors as factors_chart
@@ -89,6 +89,21 @@ def test_curves_hold_each_run_and_axis(runs: Runs) -> None:
         assert row[shown[name]] == pytest.approx(recorded.to_numpy(), rel=1e-4)
     assert row[along["training loss"]] == row[shown["training loss"]]
     assert list(chosen(panel, "task")) == ["left", "right"]
+
+
+@pytest.mark.parametrize(("noted", "names"), [("+b", {"no condition", "+b"}), ("", {"all runs"})])
+def test_a_group_that_lacks_what_another_has_is_named_after_that(tmp_path, noted, names) -> None:
+    for name, metadata in (("a", {}), ("b", {"condition": noted})):
+        path = tmp_path / f"{name}.h5"
+        with closing(Writer(path, ["t"], metadata=metadata, provenance={})) as writer:
+            loss = Column("loss", ("step", "task"))
+            writer.declare(Table("evaluations/train", (loss,), {"task": ["t"]}, kind="evaluation"))
+            writer.append("evaluations/train", {"step": 0, "loss": np.array([1.0])})
+    (panel,) = curves(load(tmp_path), ("condition",), {})
+    assert set(panel.names) == names
+    table = pd.DataFrame({"condition": ["", noted]})
+    expected = ["no condition", noted] if noted else ["", ""]
+    assert labelled(table, ("method", "condition"))["series"].tolist() == expected
 
 
 def test_curves_run_along_every_clock_that_was_recorded(tmp_path) -> None:

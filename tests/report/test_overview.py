@@ -53,6 +53,12 @@ def test_a_line_has_its_group_and_the_parts_of_its_delta_in_order():
     assert forest.lines[0].parts == ("–", "+2", "0 [-1, 1]")
 
 
+def test_a_group_that_lacks_what_another_has_is_named_after_that():
+    rows = [row(condition="", method="", delta=(3.0, 0.5)), row(method="", delta=(-2.0, 0.5))]
+    (forest,) = forests(made(*rows))
+    assert [line.group for line in forest.lines] == ["no condition", "+x"]
+
+
 def test_marks_stand_on_their_side_of_zero():
     rows = [row(task="a", delta=(-2.0, 0.5)), row(task="b", delta=(2.0, 0.5))]
     (forest,) = forests(made(*rows))

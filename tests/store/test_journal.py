@@ -27,6 +27,14 @@ def put(writer, *steps):
     writer.flush()
 
 
+def killed(path, *steps):
+    """Record each step in a session of its own, which is killed."""
+    for step in steps:
+        writer = start(path, resume=True)
+        put(writer, step)
+        finish(writer, close=False)
+
+
 def read(path):
     """Return the steps of a run, and what is told of it."""
     with warnings.catch_warnings(record=True) as told:
@@ -164,18 +172,13 @@ def test_the_number_of_a_part_that_was_set_aside_is_not_taken_again(tmp_path):
 def test_merged_parts_that_a_kill_left_are_not_read_twice(tmp_path, monkeypatch):
     """Of number up to the last one merged; those after it hold rows of their own."""
     path = tmp_path / "run.h5"
-    for step in range(2):
-        writer = start(path, resume=True)
-        put(writer, step)
-        finish(writer, close=False)
+    killed(path, *range(2))
     with monkeypatch.context() as patch:
         patch.setattr(parts, "remove", lambda *_: None)
         merge.recover(path)
     assert names(path) == ["000001.log", "000002.log"]
     assert [source.path for source in take(path).sources] == [path]
-    writer = start(path, resume=True)
-    put(writer, 2)
-    finish(writer, close=False)
+    killed(path, 2)
     assert names(path) == ["000001.log", "000002.log", "000003.log"]
     assert read(path) == ([0, 1, 2], ())
     parts.log(path, 2).unlink()  # merged already: nothing is lacking
@@ -186,10 +189,7 @@ def test_merged_parts_that_a_kill_left_are_not_read_twice(tmp_path, monkeypatch)
 
 def test_what_an_earlier_merge_lacked_is_told_by_the_next_and_by_a_recovery(tmp_path, monkeypatch):
     path = tmp_path / "run.h5"
-    for step in range(3):
-        writer = start(path, resume=True)
-        put(writer, step)
-        finish(writer, close=False)
+    killed(path, *range(3))
     parts.log(path, 2).unlink()
     with monkeypatch.context() as patch:
         patch.setattr(parts, "remove", lambda *_: None)
@@ -219,10 +219,7 @@ def test_what_an_earlier_merge_lacked_is_told_by_the_next_and_by_a_recovery(tmp_
 def test_a_recovery_keeps_a_merged_part_that_cannot_be_read(tmp_path, monkeypatch, number):
     """A kill left it beside one that can, and it may hold what the sealed file does not."""
     path = tmp_path / "run.h5"
-    for step in range(2):
-        writer = start(path, resume=True)
-        put(writer, step)
-        finish(writer, close=False)
+    killed(path, *range(2))
     with monkeypatch.context() as patch:
         patch.setattr(parts, "remove", lambda *_: None)
         assert merge.recover(path) == ()
@@ -236,10 +233,8 @@ def test_a_recovery_keeps_a_merged_part_that_cannot_be_read(tmp_path, monkeypatc
 def test_a_part_of_another_run_is_told_up_to_the_number_merged_last_and_after_it(tmp_path):
     """Once each, and its rows are not read; one of the run's own is no problem at all."""
     path, other = tmp_path / "run.h5", tmp_path / "other.h5"
-    for each, step in ((path, 0), (path, 1), (other, 2)):
-        writer = start(each, resume=True)
-        put(writer, step)
-        finish(writer, close=False)
+    killed(path, 0, 1)
+    killed(other, 2)
     merge.recover(path)
     parts.folder(path).mkdir()
     foreign = parts.log(other, 1).read_bytes()
@@ -326,10 +321,7 @@ def test_a_merge_of_no_parts_takes_no_number_back(tmp_path):
 @pytest.mark.parametrize(("number", "parts_left"), [(3, ["000001.log", "000002.log"]), (2, [])])
 def test_so_many_sessions_that_were_cut_off_are_merged(tmp_path, monkeypatch, number, parts_left):
     path: Path = tmp_path / "run.h5"
-    for step in range(2):
-        writer = start(path, resume=True)
-        put(writer, step)
-        finish(writer, close=False)
+    killed(path, *range(2))
     monkeypatch.setattr("trajlab.store.resume.MERGE_PARTS", number)
     writer = start(path, resume=True)
     assert names(path) == parts_left

@@ -117,6 +117,12 @@ def apart(row: Mapping[str, Any], varying: Sequence[str]) -> str:
     return label(row, varying) or " · ".join(f"no {name}" for name in varying)
 
 
+def named(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
+    """Name the group of each row, and the one without a name by what it lacks and others have."""
+    varying = [key for key in keys if len({str(row.get(key) or "") for row in rows}) > 1]
+    return [label(row, keys) or apart({}, varying) for row in rows]
+
+
 def fitted(name: str, most: int = LONGEST) -> str:
     """Return a name that is not too long for a figure: its ends tell more than its middle."""
     half = (most - 1) // 2

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from trajlab.analysis import Diagnosis, Gap
 from trajlab.analysis.gap.overview import overview
 from trajlab.analysis.interface.tables import records
-from trajlab.plots.style import label
+from trajlab.plots.style import named
 from trajlab.report.readable import MISSING, text
 
 SIGNS: Mapping[str, tuple[str, str]] = {  # seen in black and white too
@@ -103,7 +103,10 @@ def _forest(rows: pd.DataFrame, keys: Sequence[str]) -> Forest:
     reasons = without["task"].groupby(without["reason"].replace("", "no value"), sort=False)
     return Forest(
         title=f"{first['setting']}: {title}" if first["setting"] else title,
-        lines=tuple(_line(row, keys, edge) for row in records(compared)),
+        lines=tuple(
+            _line(row, name, edge)
+            for row, name in zip(records(compared), named(records(compared), keys), strict=True)
+        ),
         not_compared={str(reason): ", ".join(tasks.unique()) for reason, tasks in reasons},
     )
 
@@ -115,11 +118,11 @@ def _edge(compared: pd.DataFrame) -> float:
     return float(min(ends.max(), 3 * np.median(ends)) * 1.05) or 1.0 if ends.size else 1.0
 
 
-def _line(row: Mapping[str, Any], keys: Sequence[str], edge: float) -> Line:
+def _line(row: Mapping[str, Any], group: str, edge: float) -> Line:
     sign, meaning = SIGNS[row["outcome"]]
     return Line(
         task=row["task"],
-        group=label(row, keys),
+        group=group,
         sign=sign,
         meaning=meaning,
         outcome=row["outcome"],

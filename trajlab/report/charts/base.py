@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from trajlab.analysis.interface.tables import records
-from trajlab.plots.style import PALETTE, label, placed, series
+from trajlab.plots.style import PALETTE, named, placed, series
 
 Spec = dict[str, Any]
 Row = dict[str, Any]
@@ -71,8 +71,7 @@ def panels(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str, pd.D
 
 def labelled(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Add the column `series`, the group's name."""
-    names = [label(row, keys) for row in records(table)]
-    return table.assign(series=names)
+    return table.assign(series=named(records(table), keys))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from trajlab.analysis.interface.axis import Axis
 from trajlab.analysis.runs.groups import group_keys
 from trajlab.analysis.runs.levels import clock
 from trajlab.errors import TrajlabError
-from trajlab.plots.style import label
+from trajlab.plots.style import label, named
 from trajlab.report.charts.base import ZOOM, Panel, Row, Spec, figure, look, short, tooltip
 from trajlab.store import Trajectory
 
@@ -44,9 +44,10 @@ def curves(
         Empty if nothing was evaluated.
     """
     chosen, left_out = _spread(list(runs), keys)
+    names = named([group_keys(run, keys) for run in chosen], keys)
     tables = {
-        (label(group_keys(run, keys), keys) or "all runs", run.path.name, task): table
-        for run in chosen
+        (name or "all runs", run.path.name, task): table
+        for name, run in zip(names, chosen, strict=True)
         for task, table in _tables(run)
     }
     if not tables:
