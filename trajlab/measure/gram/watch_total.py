@@ -9,6 +9,7 @@ from torch.utils.hooks import RemovableHandle
 
 from trajlab.measure.gram.blocks import Block
 from trajlab.measure.gram.layer_sums import BlockSums
+from trajlab.measure.gram.products import inner_products
 from trajlab.measure.gram.segments import Segment
 from trajlab.measure.gram.watch import (
     Arrivals,
@@ -161,8 +162,7 @@ class Total(Watch):
             return
         rows = self._waiting.pop(block)
         if self._checks:
-            rest = self._rest(total, rows).abs().double()
-            self.residual = self.residual + rest.square().sum()
+            self.residual = self.residual + inner_products([self._rest(total, rows)])[0, 0]
         if self.derived is not None and block in self._derivable:
             rest, weight = self._rest(total, rows), self.weights[self.derived]
             rows[self.derived] = rest if is_one(weight) else rest.div_(weight)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from trajlab.measure.gram.products import inner_products
 from trajlab.measure.sums.gradient_sums import GradientSums
 from trajlab.record.moment import Moment
 from trajlab.record.probes.gradients.compiled import walking_again
@@ -74,9 +75,8 @@ class OneUpdate:
         if self._update and update:
             taken = {n: _whole(update[n]) for n in self._scope.parameters(moment) if n in update}
             row["update_dot"] = self._sums.dot(taken)
-            row["update_norm"] = torch.stack(
-                [g.abs().double().norm() for g in taken.values()]
-            ).norm()
+            squares = [inner_products([gradient])[0, 0] for gradient in taken.values()]
+            row["update_norm"] = torch.stack(squares).sum().sqrt()
         self._sums.clear()
         return row
 
