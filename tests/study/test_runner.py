@@ -223,12 +223,19 @@ def test_a_study_that_is_stopped_and_then_killed_ends_as_if_it_had_not_been(stud
     whole, parts = study(KILLED), study(KILLED, "parts")
     first, second, third = (run for stage in parts.stages for run in runs(parts, stage) or [])
     reached = checkpoint.file(second.path)
-    code, said = _ended(parts, signal.SIGINT, reached.exists)
-    assert code == 130
-    assert "Stopped; run the study again" in said
+    stopped = 0
+
+    def gone_on() -> bool:
+        return reached.exists() and reached.stat().st_mtime_ns > stopped
+
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        code, said = _ended(parts, kind, gone_on)
+        assert code == 130
+        assert "Stopped; run the study again to go on from the last checkpoints." in said
+        assert "Warning" not in said
+        stopped = reached.stat().st_mtime_ns
     before = first.path.stat().st_mtime_ns
-    stopped = reached.stat().st_mtime_ns
-    code, _ = _ended(parts, signal.SIGKILL, lambda: reached.stat().st_mtime_ns > stopped)
+    code, _ = _ended(parts, signal.SIGKILL, gone_on)
     assert code == -signal.SIGKILL
     assert first.trajectory()
     assert not second.trajectory()

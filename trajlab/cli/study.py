@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
@@ -49,7 +52,7 @@ def _run(
     if dry_run:
         _estimate(study, workers)
         return
-    with bar() as drawn:
+    with bar() as drawn, _sigterm_stops():
         progress = Shown(drawn, math.nan if dask else _pace(study) / workers)
         try:
             train(study, cluster(dask) if dask else local(workers), progress, retry=retry)
@@ -60,6 +63,16 @@ def _run(
             for sentence, failed in progress.failures.items():
                 echo(f"Not trained: {len(failed)} of the runs. {sentence}", err=True)
     sys.exit(2 if progress.failures else 0)
+
+
+@contextmanager
+def _sigterm_stops() -> Iterator[None]:
+    """Take SIGTERM, by which a cluster ends a job, as Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _pace(study: Study) -> float:
