@@ -340,8 +340,8 @@ FACTS = {"grid": {"x": 1, "y": [1, 2]}, "seed": 0}
         ({"seed": 0, "grid": {"y": [1, 2], "x": 1}}, None),  # the order is no difference
         (FACTS | {"seed": 1}, "with seed=0, not 1;"),
         (FACTS | {"grid": {"x": 1, "y": [2, 1]}}, "with grid={.*2, 1.*;"),
-        (FACTS | {"more": None}, "with more="),
-        ({"grid": FACTS["grid"]}, "with seed=0, not None;"),
+        (FACTS | {"more": None}, "with no more, not more=None;"),
+        ({"grid": FACTS["grid"]}, "with seed=0, not without seed;"),
     ],
 )
 def test_a_session_goes_on_as_the_run_it_is_of(tmp_path, metadata, told):

@@ -101,10 +101,12 @@ def _continued(path: Path, earlier: Header, header: Header, allow_changes: bool)
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Say in what two configurations differ; NaN is equal to NaN."""
-    return [
-        f"{key}={before.get(key)!r}, not {now.get(key)!r}"
-        for key in dict.fromkeys([*before, *now])
-        if key not in before
-        or key not in now
-        or json.dumps(before[key], sort_keys=True) != json.dumps(now[key], sort_keys=True)
-    ]
+    said = []
+    for key in dict.fromkeys([*before, *now]):
+        if key not in now:
+            said.append(f"{key}={before[key]!r}, not without {key}")
+        elif key not in before:
+            said.append(f"no {key}, not {key}={now[key]!r}")
+        elif json.dumps(before[key], sort_keys=True) != json.dumps(now[key], sort_keys=True):
+            said.append(f"{key}={before[key]!r}, not {now[key]!r}")
+    return said
