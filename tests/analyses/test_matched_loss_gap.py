@@ -129,7 +129,8 @@ def test_holm_counts_all_four(
 ) -> None:
     script = module(NAME)
 
-    def tested(runs: Runs, confidence: float) -> dict[str, tuple[float, float, float]]:
+    def tested(*known: Any) -> dict[str, tuple[float, float, float]]:
+        _, confidence, _ = known
         estimates = norm.isf(np.array(p) / 2)  # standard errors of 1
         half = norm.isf((1 - confidence) / 2)
         rows = [(x, x - half, x + half) for x in estimates]
@@ -162,7 +163,7 @@ def test_the_gap_is_read_at_ten_times_the_common_loss(
         }
         own = Run(tmp_path / "runs", run.configuration)
         write(own, {f"evaluations/{split}": scores for split in ("train", "validation", "test")})
-    found = module(NAME).tested(load(tmp_path / "runs"), 0.95)
+    found = module(NAME).tested(load(tmp_path / "runs"), 0.95, None)
     for condition in ("+fashion", "+noisy"):
         assert found[f"gap at 10 L_c {condition}"][0] == pytest.approx(gap, abs=0.1)
 
@@ -285,6 +286,36 @@ def test_longer_decides_what_the_short_runs_do_not_reach(evaluate: Evaluate) -> 
     assert gap["low"] > 0
     assert gap["n"] == 3
     assert (found.out / "gap-longer.png").exists()
+
+
+FIRST = """
+[[stage]]
+name = "first epoch"
+epochs = 1
+"""
+
+
+@pytest.mark.parametrize(("lacking", "verdict"), [(False, "supported"), (True, "undecided")])
+def test_ten_times_the_common_loss_may_be_read_in_the_first_epoch(
+    evaluate: Evaluate, lacking: bool, verdict: str
+) -> None:
+    """The runs themselves fall by .7 decades; looked at closely, the first epoch by 1.2 before."""
+
+    def make_up(run: Run) -> Recorded | None:
+        plan = run.plan
+        if plan.epochs not in (1, 20) or plan.learning_rate != 0.1 or plan.options:
+            return None
+        early, late, loss = CLAIMED.get(plan.condition, NONE)
+        if plan.epochs == 20:
+            return recorded(run, early, late, loss, 0.7)
+        if lacking and plan.condition == "+noisy" and plan.seed == 1:
+            return None
+        return recorded(run, early, late, 1 + loss, 1.2)
+
+    found = evaluate(NAME, SAME + FIRST, make_up)
+    assert found.verdicts["C2"] == verdict
+    gap = found.table("pre-registered").set_index("quantity")["estimate"]["gap at 10 L_c +fashion"]
+    assert gap == pytest.approx(np.nan if lacking else 1 + 8 / 12, abs=0.2, nan_ok=True)
 
 
 @pytest.mark.parametrize(
