@@ -37,6 +37,7 @@ COMPARISONS = {
     LONGER: ("longer",),
 }
 FIRST_EPOCH = "first epoch"  # a stage, of the runs that are compared
+SMALLER = "smaller step"  # a stage, to see how far down the loss goes: drawn, and not tested
 # What else could make the difference: a stage, and the condition to look at in it.
 CONTROLS = {
     "C = K, +fashion": ("mean", "+fashion"),
@@ -352,6 +353,14 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
             own.runs, out / ("gap.png" if name == ONE_RATE else f"gap-{name.replace(' ', '-')}.png")
         )
     joined = {name: pd.concat(tables) for name, tables in parts.items()}
+    if SMALLER in known and (smaller := finished(study, [SMALLER], folder)).seeds:
+        figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+        trajectories(smaller.runs, ax)
+        figure.savefig(out / "smaller-step.png", dpi=120)
+        plt.close(figure)
+        own = levels(smaller.runs)
+        own.insert(0, "comparison", SMALLER)
+        joined["levels"] = pd.concat([joined["levels"], own])
     decided = overall(joined["by-comparison"], one_rule=one_rule)
     return {
         "verdicts": decided.assign(rules_for_the_rate="the same rates" if one_rule else "differ"),
