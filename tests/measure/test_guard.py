@@ -1,8 +1,10 @@
 """What holds inside the guard, and after it."""
 
+from contextlib import suppress
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trajlab.measure import guard, top_eigenvalue
 
@@ -95,3 +97,37 @@ def test_hooks_of_the_user_stay(model: nn.Sequential) -> None:
     handle.remove()
     model(torch.randn(5, 3))
     assert calls == ["mine"]
+
+
+HOOKS = {
+    "before": lambda model, call: model.register_forward_pre_hook(call, with_kwargs=True),
+    "after": lambda model, call: model.register_forward_hook(call, with_kwargs=True),
+    "always": lambda model, call: model.register_forward_hook(call, always_call=True),
+    "before backward": lambda model, call: model.register_full_backward_pre_hook(call),
+    "backward": lambda model, call: model.register_full_backward_hook(call),
+}
+
+
+@pytest.mark.parametrize("kind", HOOKS)
+def test_a_hook_that_was_removed_inside_is_called_after_as_before(kind: str) -> None:
+    class Raises(nn.Linear):
+        def forward(self, x: Tensor, *, fails: bool = False) -> Tensor:
+            if fails:
+                raise KeyError
+            return super().forward(x)
+
+    model, calls = Raises(2, 1), []
+    handle = HOOKS[kind](model, lambda *given: calls.append(len(given)))
+
+    def train() -> list[int]:
+        calls.clear()
+        model(torch.ones(1, 2, requires_grad=True), fails=False).sum().backward()
+        with suppress(KeyError):
+            model(torch.ones(1, 2), fails=True)
+        return list(calls)
+
+    before = train()
+    with guard(model):
+        handle.remove()
+        assert not train()
+    assert train() == before != []

@@ -12,6 +12,7 @@ from torch import nn
 from tests.models import TwoHeads
 from tests.record.loops import TASKS, batches, losses, same, total, true_gram
 from trajlab import Recorder, TrajlabError, probes
+from trajlab.record.loop.wrappers import unwrap
 from trajlab.store import Trajectory
 
 
@@ -124,3 +125,18 @@ def test_graph_that_cannot_be_walked_twice_costs_the_row_and_a_sentence(
     assert np.isfinite(run.table("losses")["loss"]).all()
     (said,) = [r.message for r in caplog.records]
     assert "set torch._functorch.config.donated_buffer = False before" in said
+
+
+def test_the_model_is_found_under_every_wrapper() -> None:
+    torch.distributed.init_process_group(
+        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
+    )
+    try:
+        model = TwoHeads()
+        compiled = torch.compile(model, backend="eager")
+        parallel = nn.parallel.DistributedDataParallel(model)
+        assert unwrap(model) is unwrap(compiled) is unwrap(parallel) is model
+        assert unwrap(torch.compile(parallel, backend="eager")) is model
+        assert unwrap(nn.parallel.DistributedDataParallel(compiled)) is model
+    finally:
+        torch.distributed.destroy_process_group()

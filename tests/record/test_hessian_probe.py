@@ -273,6 +273,26 @@ def test_falls_back_to_torch_func_and_says_so_once(
     assert "must implement either the backward or vjp" in messages[0]
 
 
+def test_torch_func_too_takes_attention_apart(path: Path) -> None:
+    """Where double backward fails for another reason, the fused kernel must not be what is left."""
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"trunk": nn.Linear(8, 8)}).double()
+    x = torch.randn(3, 5, 8, dtype=torch.float64)
+    cube = Cube.apply
+
+    def losses(model: nn.ModuleDict, x: Tensor) -> dict[str, Tensor]:
+        z = model["trunk"](x)[:, None]
+        z = nn.functional.scaled_dot_product_attention(z, z, z)
+        return {"left": cube(z).mean((1, 2, 3)), "right": z.pow(3).mean((1, 2, 3))}
+
+    probe = probes.HessianTop(1, [x[:2], x[2:]], trace_probes=2)
+    with recorder(path, model, probe, task_losses=losses) as r:
+        r.backward({task: loss.mean() for task, loss in losses(model, x).items()})
+    table = Trajectory(path).table("hessian")
+    assert table["reason"].tolist() == [["", ""]]
+    assert table["top"][0, 0] == pytest.approx(table["top"][0, 1], rel=1e-3)
+
+
 def test_density_of_fused_attention(path: Path) -> None:
     model = nn.ModuleDict({"trunk": nn.Linear(8, 8)})
     x = torch.randn(3, 5, 8)

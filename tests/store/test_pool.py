@@ -1,6 +1,7 @@
 """A file that was opened is held: what takes its place later takes nothing from who reads it."""
 
 import os
+import zlib
 
 import pytest
 
@@ -37,3 +38,15 @@ def test_beyond_the_limit_the_oldest_is_opened_again_if_it_is_the_same(tmp_path,
     with pytest.raises(TrajlabError, match="was rewritten since it was opened; load it again"):
         files[1].read(0, 6)
     assert files[2].read(0, 6).tobytes() == b"before"
+
+
+@pytest.mark.parametrize("portion", [1, 4, 7, 64])
+def test_a_checksum_that_is_read_in_portions_is_that_of_the_whole(tmp_path, monkeypatch, portion):
+    monkeypatch.setattr(pool, "_CHUNK", portion)
+    path = tmp_path / "file"
+    content = bytes(range(20))
+    path.write_bytes(content)
+    file = File(path)
+    assert file.checksum(3, 12) == zlib.crc32(content[3:15])
+    assert file.checksum(15, 5, zlib.crc32(content[:15])) == zlib.crc32(content)
+    assert file.checksum(3, 0, 5) == 5

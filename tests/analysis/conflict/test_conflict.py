@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from trajlab.analysis import conflict
+from trajlab.analysis.conflict.conflict import requires
 from trajlab.analysis.conflict.rows import weights_in_update
+from trajlab.analysis.runs.groups import group
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer, load
 from trajlab.store.schema import standard
@@ -218,3 +220,15 @@ def test_the_last_weights_of_a_step_are_those_of_its_update(tmp_path):
     run = Trajectory(tmp_path / "run.h5")
     assert weights_in_update(run, np.array([5, 6]), tasks).tolist() == [[3, 4], [1, 1]]
     assert weights_in_update(run, np.array([5]), tasks[::-1]).tolist() == [[4, 3]]
+
+
+def test_one_run_of_a_group_that_recorded_gradients_is_enough(tmp_path):
+    gradients = np.random.default_rng(0).normal(size=(3, 2, 8))
+    writer = Writer(tmp_path / "without.h5", ["left", "right"], metadata={"seed": 1})
+    writer.declare(standard("losses", task=["left", "right"]))
+    writer.close()
+    without = Trajectory(tmp_path / "without.h5")
+    both = group([write(tmp_path / "with.h5", gradients, seed=0), without])
+    assert [len(each.runs) for each in both] == [2]
+    assert requires(both, None) == ""
+    assert "recorded the gradients" in requires(group([without]), None)

@@ -55,6 +55,21 @@ def test_partial_correlation_is_that_of_residuals(statistic):
     assert found.smallest_detectable > plain.smallest_detectable
 
 
+@pytest.mark.parametrize(
+    ("statistic", "variance"),
+    [("pearson", 1 / (20 - 3)), ("spearman", 1.06 / (20 - 3)), ("kendall", 0.437 / (20 - 4))],
+)
+def test_the_variance_of_z_is_that_of_fisher_and_of_fieller(statistic, variance):
+    x, y = np.random.default_rng(5).normal(size=(2, 20))
+    found = associate(x, y, statistic)
+    width = np.arctanh(found.high) - np.arctanh(found.low)
+    assert width == pytest.approx(2 * stats.norm.ppf(0.975) * np.sqrt(variance))
+    found_with_power = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
+    assert np.arctanh(found.smallest_detectable) == pytest.approx(
+        found_with_power * np.sqrt(variance)
+    )
+
+
 def test_partial_kendall_by_hand():
     x, y, z = np.array([1.0, 2, 3, 4]), np.array([1.0, 3, 2, 4]), np.array([1.0, 1, 2, 3])
     # of the five pairs that z orders all rise in x, and one falls in y

@@ -19,6 +19,7 @@ from trajlab.analysis import front
 from trajlab.errors import TrajlabError
 from trajlab.store import load
 from trajlab.store.importers.csv import import_csv
+from trajlab.store.importers.logged import LoggedRun, Unreadable
 from trajlab.store.importers.series import import_series
 from trajlab.store.importers.wandb import read_wandb
 
@@ -285,6 +286,32 @@ def test_charts_of_one_run_are_one_run(tmp_path, name):
     for place, run in enumerate(runs):
         assert run.table("evaluations/train")["loss"][:, 0].tolist() == [2.5 + place, 0.75 + place]
         assert run.table("evaluations/test")["acc"][:, 0].tolist() == [0.5 + place, 0.75 + place]
+
+
+def test_a_run_whose_step_series_does_not_count_is_left_out_and_told(tmp_path):
+    counts = {"sound": [10.0, 20.0], "broken": [10.0, 20.5], "none": None}
+
+    def logged(name: str) -> LoggedRun:
+        series = {"loss": {0: 2.5, 1: 0.75}}
+        if counts[name]:
+            series["count"] = dict(enumerate(counts[name]))
+        return LoggedRun(name, {"seed": name}, series)
+
+    with pytest.warns(UserWarning, match="left out") as told:
+        import_series(
+            tmp_path,
+            lambda _: [*map(logged, counts), Unreadable("a torn file")],
+            tmp_path / "out",
+            map={"train/t/loss": "loss"},
+            step="count",
+        )
+    (run,) = load(tmp_path / "out")
+    assert run.metadata["seed"] == "sound"
+    assert run.table("evaluations/train")["step"].tolist() == [10, 20]
+    sentences = " ".join(str(each.message) for each in told)
+    assert "'broken' has step 20.5 in 'count'" in sentences
+    assert "'none' has no series 'count'" in sentences
+    assert "a torn file" in sentences
 
 
 def test_fronts_are_told_apart_by_the_column_of_the_baseline():
