@@ -214,6 +214,23 @@ def test_two_callbacks_record_one_training(tmp_path: Path) -> None:
     assert np.allclose(a.gram()[::3], b.gram(), rtol=1e-6)
 
 
+def test_a_sample_is_evaluated_for_the_callback_that_asked_for_it_alone(tmp_path: Path) -> None:
+    evaluated = {"eval_dataset": sentences(5, 8), "eval_strategy": "epoch", "num_train_epochs": 2}
+    model = TwoHeads()
+    other = callback(tmp_path / "b.h5", model)
+    train(tmp_path, model, callback(tmp_path / "a.h5", model, train_sample=6), other, **evaluated)
+    a, b = Trajectory(tmp_path / "a.h5"), Trajectory(tmp_path / "b.h5")
+    found, expected = (run.table("evaluations/validation") for run in (a, b))
+    assert found["step"].tolist() == expected["step"].tolist() == [6, 12]
+    assert np.array_equal(found["loss"], expected["loss"])
+    assert "evaluations/train" in a.tables
+    assert "evaluations/train" not in b.tables
+    one = TwoHeads()
+    train(tmp_path / "one", one, callback(tmp_path / "one.h5", one), **evaluated)
+    alone = Trajectory(tmp_path / "one.h5").table("evaluations/validation")
+    assert np.array_equal(expected["loss"], alone["loss"])
+
+
 def test_misconfiguration_is_raised_before_training(tmp_path: Path) -> None:
     model = TwoHeads()
     with pytest.raises(TrajlabError, match="scaler= comes from the trainer"):

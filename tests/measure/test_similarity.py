@@ -9,12 +9,17 @@ from trajlab.measure.similarity import CrossBatchSimilarity, Similarity
 
 
 def simulate(
-    means: Tensor, noise: float, batches: int, seed: int, sizes: tuple[int, ...] = (8,)
+    means: Tensor,
+    noise: float,
+    batches: int,
+    seed: int,
+    sizes: tuple[int, ...] = (8,),
+    groups: int = 10,
 ) -> Similarity:
     """Tasks with own batches: a batch's loss is Σ_i x_i · θ with x_i = mean + noise."""
     generator = torch.Generator().manual_seed(seed)
     theta = nn.Parameter(torch.zeros(means.shape[1], dtype=torch.float64))
-    similarity = CrossBatchSimilarity(len(means))
+    similarity = CrossBatchSimilarity(len(means), groups=groups)
     for a in range(batches):
         n = sizes[a % len(sizes)]
         losses = []
@@ -93,6 +98,13 @@ def test_noise_dominates_below_two_standard_errors(noise: float, dominated: bool
     error = (left_out.var(correction=0) * (n - 1)).sqrt()
     assert 1.8 < squared_norm(slopes) / error < 2.2
     assert similarity.result().noise_dominated.tolist() == [dominated]
+
+
+def test_groups_that_no_batch_fell_into_do_not_count() -> None:
+    found = [simulate(two_tasks(0.5), 0.1, 4, 0, groups=groups) for groups in (4, 10)]
+    assert (found[0].se[0, 1] > 1e-3).all()
+    assert torch.allclose(found[1].se, found[0].se)
+    assert torch.allclose(found[1].cosine, found[0].cosine)
 
 
 def test_task_without_some_batches() -> None:

@@ -20,7 +20,7 @@ from trajlab.analysis import Diagnosis, diagnose
 from trajlab.analysis.runs.groups import ONE_TASK
 from trajlab.report.catalog import ANALYSES
 from trajlab.report.figures import draw
-from trajlab.report.page import _origins, _part, _title, render
+from trajlab.report.page import _origins, _part, _title, render, without_verdict
 from trajlab.report.sentences import left_out, sentences
 from trajlab.store import Column, Runs, Table, Writer, load
 
@@ -260,6 +260,21 @@ def test_a_page_is_named_after_its_settings_and_tells_every_origin_once() -> Non
     ):
         assert _title(diagnosis, about) == title  # type: ignore[arg-type]
     assert _origins(runs) == {"versions": "torch 2.6", "device": "cpu; cuda"}
+
+
+def test_groups_that_a_key_tells_apart_have_a_colour_each(
+    diagnosis: Diagnosis, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr("trajlab.report.page.curves", lambda *given: seen.append(given) or [])
+    monkeypatch.setattr("trajlab.report.page.sentences", lambda _: {})
+    by_seed = replace(diagnosis, results={}, options=replace(diagnosis.options, group_by=("seed",)))
+    render(by_seed, runs)
+    without_verdict("Nothing yet.", runs, ("seed",))
+    names = [f"{method} · {seed}" for method in ("single", "uniform") for seed in range(3)]
+    expected = {name: place for place, name in enumerate(names)}
+    assert [places for _, _, places in seen] == [expected, expected]
+    assert seen[1][1] == ["condition", "method", "seed"]
 
 
 def test_what_does_not_apply_is_told_by_its_reason_but_not_that_there_is_one_task() -> None:

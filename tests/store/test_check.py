@@ -337,6 +337,24 @@ def test_of_a_file_cut_off_by_a_copy_the_first_columns_are_saved(tmp_path):
     assert saved.table("losses")["loss"][:, 0].tolist() == list(range(1000))
 
 
+@pytest.mark.filterwarnings("ignore:.* (lost|damaged)")
+def test_metadata_are_those_of_an_intact_file_where_there_is_one(tmp_path):
+    path = record(tmp_path / "run.h5", close=False, parts=True)
+    last = parts.part(path, 3)
+    content = last.read_bytes()[:-40]  # without its index, HDF5 is asked
+    said, wrong = b'{"seed": 1}', b'{"seed": 7}'
+    assert said in content
+    last.write_bytes(content.replace(said, wrong))
+    assert "compare them" in "".join(repair(path, tmp_path / "saved.h5"))
+    saved = Trajectory(tmp_path / "saved.h5")
+    assert saved.metadata == {"seed": 1}
+    assert saved.table("losses")["step"].tolist() == [0, 1, 2]
+    for number in (1, 2):
+        parts.part(path, number).unlink()
+    repair(path, tmp_path / "alone.h5")  # nothing else says what it is
+    assert Trajectory(tmp_path / "alone.h5").metadata == {"seed": 7}
+
+
 @pytest.mark.filterwarnings("ignore:.* lost")
 def test_parts_of_another_run_are_left_out(tmp_path):
     path = record(tmp_path / "run.h5", close=False, parts=True)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.runs import write
 from trajlab.errors import TrajlabError
-from trajlab.store import Trajectory, load, parts, seal, standard
+from trajlab.store import Trajectory, Writer, load, parts, seal, standard
 from trajlab.store.check import check
 from trajlab.store.frames import HEAD
 from trajlab.store.rows import Extent, Stored
@@ -59,6 +59,19 @@ def test_a_sealed_run_is_refused(tmp_path):
     print(f"{count} damages")
     assert Trajectory(path).table("losses")["loss"].tolist() == [LOSSES]
     assert check(path).problems == ()
+
+
+def test_a_run_that_is_damaged_is_there_and_nothing_is_recorded_over_it(tmp_path):
+    path = record(tmp_path / "run.h5", 3, close=False)
+    file = parts.log(path, 1)
+    content = b"x" + file.read_bytes()[1:]
+    file.write_bytes(content)
+    assert parts.exists(path)
+    with pytest.raises(TrajlabError, match="exists; give another name"):
+        Writer(path, ["a", "b"])
+    assert file.read_bytes() == content
+    file.write_bytes(b"")  # a first flush that was cut off
+    assert not parts.exists(path)
 
 
 @pytest.mark.filterwarnings("ignore:.* is damaged")

@@ -202,6 +202,17 @@ def test_of_stages_tried_a_front_keeps_all_configurations_and_the_best_one_each(
     assert front.cost == 2 * 2 * 2 * (3 + 5)
 
 
+@pytest.mark.parametrize(("folder", "file"), [(".", "study.toml"), ("below", "../study.toml")])
+def test_runs_go_by_the_folder_of_the_file_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, file: str
+) -> None:
+    below = tmp_path / "mine" / "below"
+    below.mkdir(parents=True)
+    (below.parent / "study.toml").write_text("setting = 'digits'\nepochs = 1\nlearning_rate = 1\n")
+    monkeypatch.chdir(below.parent / folder)
+    assert read(Path(file)).runs == Path("runs/mine")
+
+
 def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:
     file = tmp_path / "mine" / "study.toml"
     file.parent.mkdir()

@@ -36,6 +36,11 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(unfinished)
 
 
+def name_of(path: Path) -> str:
+    """Return what a file or folder is called, also where ``.`` or ``..`` is written for it."""
+    return os.path.basename(os.path.abspath(path))
+
+
 def _remove_left(path: Path) -> None:
     """Remove the unfinished files of `path` whose process has ended."""
     name = re.compile(re.escape(f".{path.name}.") + r"([\w-]+)\.(\d+)")

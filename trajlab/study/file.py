@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from trajlab.analysis.front.budget import Budget
 from trajlab.errors import TrajlabError
+from trajlab.store.files import name_of
 from trajlab.study import recorded
 from trajlab.study.grid import Stage
 from trajlab.study.keys import check_keys
@@ -102,7 +103,7 @@ def read(file: Path) -> Study:
         raise TrajlabError(f"{file} has two stages {twice[0]!r}; give each a name of its own")
     return Study(
         file,
-        Path(content.get("runs", f"runs/{file.parent.name}")),
+        Path(content.get("runs", f"runs/{name_of(file.parent)}")),
         tuple(stages),
         _selection(content.get("select", {}), file),
         content.get("device", "cpu"),

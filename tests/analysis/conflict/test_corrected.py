@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trajlab.analysis import conflict
-from trajlab.analysis.conflict.corrected import reading
+from trajlab.analysis.conflict.corrected import corrected_frame, reading
 from trajlab.analysis.diagnosis import verdict
 from trajlab.store import Trajectory, Writer
 from trajlab.store.schema import standard
@@ -55,6 +55,29 @@ def test_the_corrected_cosine_is_read_by_its_interval_over_runs(tmp_path, cosine
     assert row["corrected_cosine"] == pytest.approx(np.mean(cosines), nan_ok=True)
     told = verdict([result])["sentence"]
     assert any(sentence in one for one in told)
+
+
+def test_tasks_that_are_asked_for_in_another_order_keep_their_own_values(tmp_path):
+    tasks = ["a", "b", "c"]
+    cosine = np.array([[1, 0.1, 0.2], [0.1, 1, np.nan], [0.2, np.nan, 1]])
+    noisy = np.array([False, False, True])
+    ceiling, se = np.array([0.3, 0.5, 0.7]), np.abs(cosine) / 10
+    writer = Writer(tmp_path / "run.h5", tasks, shared=["a.weight"])
+    writer.declare(standard("similarity", "noise_dominated", task=tasks))
+    row = {"cosine": cosine, "se": se, "ceiling": ceiling, "noise_dominated": noisy}
+    writer.append("similarity", {"step": 0, **row})
+    writer.close()
+    run = Trajectory(writer.path)
+    for asked in (["a", "b", "c"], ["c", "b", "a"], ["c", "a"], ["b", "c"]):
+        rows = corrected_frame(run, asked)
+        pairs = [(one, other) for i, one in enumerate(asked) for other in asked[i + 1 :]]
+        assert list(zip(rows["task_a"], rows["task_b"], strict=True)) == pairs
+        for found, pair in zip(rows.to_dict("records"), pairs, strict=True):
+            i, j = map(tasks.index, pair)
+            assert found["cosine"] == pytest.approx(cosine[i, j], nan_ok=True)
+            assert found["se"] == pytest.approx(se[i, j], nan_ok=True)
+            assert (found["ceiling_a"], found["ceiling_b"]) == (ceiling[i], ceiling[j])
+            assert found["reason"] == ("noise-dominated" if {i, j} == {1, 2} else "")
 
 
 def test_one_run_has_the_interval_of_its_jackknife_error(tmp_path):

@@ -209,3 +209,13 @@ def test_of_runs_the_numbers_that_stand_for_them(runs):
     of_grid = correlate(made, x="min_train_loss", y="sharpness", axes=["lr"])
     assert of_grid.options.unit == "condition, method, lr"
     assert of_grid.points["n_runs"].tolist() == [2] * 5
+
+
+def test_p_values_of_all_metrics_are_adjusted_together(runs):
+    _, made = runs
+    rows = correlate(made, x="sharpness", y="final_metric").correlations
+    for _, part in rows.groupby("statistic"):
+        assert part["metric"].tolist() == ["accuracy", "mae"]
+        smaller, larger = np.sort(part["p_value"])
+        holm = [min(1, 2 * smaller), max(larger, min(1, 2 * smaller))]
+        assert np.sort(part["p_adjusted"]) == pytest.approx(holm)

@@ -93,6 +93,23 @@ def test_layer_that_the_derived_task_skips_is_exactly_zero() -> None:
         assert (gram[1, 1] == 0).all()
 
 
+def test_layer_that_others_share_and_the_derived_task_skips_is_exactly_zero() -> None:
+    """What is left of the total where several reach a layer is rounding, and no gradient."""
+    model = build("mlp", torch.float32)
+    meter = TrainingGram(model, model.shared())
+    for _ in range(2):
+        early = model.trunk[0](model.x)
+        z = model.trunk[1:](early)
+        losses = [model.loss(0, z), 100 * early.square().mean(), model.loss(2, z)]
+        watch = meter.start(losses, [1.0] * 3)
+        with watch:
+            sum(losses).backward()
+        gram = watch.sums.result().gram
+        assert gram.sum(0).diagonal().argmax() == 1  # which is derived the second time
+        assert (gram[1, 1] == 0).all()
+        assert gram[1, 0, 2] != 0
+
+
 @readable
 def test_row_that_is_all_rounding_is_nan_for_one_step() -> None:
     model = build("mlp", torch.float32)

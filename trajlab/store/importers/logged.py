@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trajlab.errors import TrajlabError
+from trajlab.store.files import name_of
 
 Series = Mapping[int, float]
 """Value by step."""
@@ -75,4 +76,4 @@ def read_each(files: Iterable[Path], read: Callable[[Path], Iterable[Found]]) ->
 def called(path: Path, own: Path) -> str:
     """Return what a run is called that is kept in a folder: its path below what was named."""
     inside = own != path and path in own.parents
-    return own.relative_to(path).as_posix() if inside else own.absolute().name
+    return own.relative_to(path).as_posix() if inside else name_of(own)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trajlab.errors import TrajlabError
+from trajlab.store.files import name_of
 from trajlab.store.importers.logged import Found, Reader, Unreadable
 from trajlab.store.importers.mapping import gather
 from trajlab.store.importers.places import wizard
@@ -75,7 +76,7 @@ def import_series(
     if step is not None:
         items = [_counted(item, step) for item in items]
     runs = gather(source, items, map, name, meta, const)
-    return write_runs(source.name, Path(out), runs, lower_is_better, force)
+    return write_runs(name_of(source), Path(out), runs, lower_is_better, force)
 
 
 def _counted(item: Found, step: str) -> Found:

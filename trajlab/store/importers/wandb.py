@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trajlab.errors import TrajlabError
+from trajlab.store.files import name_of
 from trajlab.store.importers.leveldb import records
 from trajlab.store.importers.logged import (
     Found,
@@ -110,7 +111,7 @@ def _take(file: Path, record_type: Any, runs: dict[str, _Offline]) -> None:
             record.ParseFromString(data)
             if record.HasField("run"):
                 key = record.run.run_id or str(file)
-                run = runs.setdefault(key, _Offline(file.parent.name))
+                run = runs.setdefault(key, _Offline(name_of(file.parent)))
                 run.name = record.run.display_name or record.run.run_id or run.name
                 run.configure(record.run.config)
             if record.HasField("config") and run:
@@ -118,7 +119,7 @@ def _take(file: Path, record_type: Any, runs: dict[str, _Offline]) -> None:
             if record.HasField("history"):
                 rows.append(record.history)
             ended |= record.HasField("exit")
-        run = run or runs.setdefault(str(file), _Offline(file.parent.name))
+        run = run or runs.setdefault(str(file), _Offline(name_of(file.parent)))
         if not ended:
             run.notes.append("a session of it did not end, so that its last rows may be missing")
         run.begin()
