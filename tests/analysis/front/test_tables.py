@@ -65,3 +65,15 @@ def test_what_was_not_chosen_on_another_split_or_measured_afresh_is_said() -> No
                 for reason in made[name]["reason"]
             )
         assert (made["points"]["left"] == (9.0 if fresh else 1.0)).all()
+
+
+def test_reference_is_worse_than_all_points_and_a_pair_counts_each_side_s_runs() -> None:
+    """By a tenth of their range, or by 1 where they do not differ; of `right` less is better."""
+    made = fronts(rows_of(OPTIMISM), {"left": True, "right": False})
+    volume = made["hypervolume"].groupby("setting")["reference"].unique()
+    assert volume["s"].tolist() == ["0.9, 0.1"]
+    assert volume["t"].tolist() == ["0, 1"]
+    pairs = made["flips"][made["flips"]["setting"] == "s"]
+    columns = ["method", "baseline", "n_runs", "n_baseline"]
+    told = set(pairs[columns].itertuples(index=False, name=None))
+    assert told == {("scalarization", "method=pcgrad", 3, 1)}
