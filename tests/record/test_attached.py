@@ -132,3 +132,46 @@ def test_what_is_not_allowed_is_not_made_up_for_in_the_same_epoch() -> None:
     assert other.idle(moment(3), 0)
     assert not other.idle(moment(4), 0)
     assert not other.idle(moment(3, 1), 0)  # of an update that has begun
+
+
+@pytest.mark.parametrize("way", ["start", "add"])
+def test_an_epoch_is_measured_once_whichever_way_it_is_begun(way: str) -> None:
+    one, rows, _ = attached(lambda *_: False, every="epoch")
+    for step, boundary in [(4, 1), (5, 1), (6, 2), (7, 2)]:
+        if way == "add":
+            one.add_if_due(moment(step), boundary)
+            one.complete({})
+        elif started := one.start_if_due(moment(step), boundary):
+            one.finish(moment(step), started)
+    assert [row["step"] for row in rows] == [4, 6]
+
+
+def test_an_update_that_is_not_measured_completes_no_earlier_one() -> None:
+    one, rows, _ = attached(lambda *_: False)
+    one.add_if_due(moment(2), 0)  # an update that was never completed
+    assert one.idle(moment(3), 0)
+    assert not one.adding
+    one.complete({})
+    assert rows == []
+
+
+def test_a_table_is_declared_anew_when_other_parameters_are_shared() -> None:
+    """And the rows with the layers there were are handed over first."""
+    done: list[str] = []
+
+    def declare(table: Table) -> Table:
+        done.append("declare")
+        return table
+
+    sink: Any = SimpleNamespace(
+        declare=declare,
+        append=lambda _, row: done.append(f"row {row['step']}"),
+        hand_over=lambda: done.append("hand over"),
+    )
+    one = Attached(Faulty(lambda *_: False), sink, Failures())
+    shared: dict[str, Any] = {}
+    for step, parameters in enumerate((shared, shared, {})):
+        now = moment(step)
+        now.parameters = parameters
+        one.measure_if_due(now, 0)
+    assert done == ["declare", "row 0", "row 1", "hand over", "declare", "row 2"]

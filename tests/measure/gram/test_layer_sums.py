@@ -68,3 +68,13 @@ def test_a_task_is_given_up_where_the_flag_says_so(lost: bool) -> None:
     gram = sums.result().gram[0, :2, :2]
     assert gram[0, 0] == 5
     assert gram[1].isnan().all() == gram[:, 1].isnan().all() == lost
+
+
+def test_sums_are_symmetric_where_a_product_rounds_its_triangles_differently() -> None:
+    class Lopsided(Estimated):
+        def gram(self, rows: Sequence[Tensor]) -> Tensor:
+            return super().gram(rows) + torch.tensor([[0.0, 0.5], [0.0, 0.0]]).double()
+
+    sums = BlockSums(["layer"], LOSSES, CPU)
+    sums.add(block(Lopsided, "layer"), {0: A, 1: B})
+    assert sums.result().gram[0, :2, :2].tolist() == [[5, 1.25], [1.25, 10]]
