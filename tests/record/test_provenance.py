@@ -25,7 +25,8 @@ def test_the_commit_is_told_by_its_hash_whatever_tag_it_has(
     monkeypatch.chdir(tmp_path)
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
     def commit() -> str | None:

@@ -54,13 +54,16 @@ def test_runs_trained_before_are_found_again() -> None:
     These names are those of files that exist.
     """
     made = read(Path("analyses/matched_loss_gap/long.toml"))
-    names = [run.path.name for stage in made.stages for run in runs(made, stage) or []]
-    assert names[:3] == [
+    names = {
+        stage.name: [run.path.name for run in runs(made, stage) or []] for stage in made.stages
+    }
+    assert names["shared"][:3] == [
         "single-seed0-1cf4db76.h5",
         "uniform+fashion-seed0-f8c3866d.h5",
         "uniform+noisy-seed0-2244b1d5.h5",
     ]
-    assert names[-1] == "uniform+noisy-seed4-d087de90.h5"
+    assert names["mean"][-1] == "uniform+noisy-seed4-d087de90.h5"
+    assert names["smaller step"][0] == "single-seed0-acbfe057.h5"
 
 
 def test_hyper_parameters_that_came_later_leave_earlier_runs_what_they_are(study: Make) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from trajlab.errors import TrajlabError
-from trajlab.store.files import replacing
+from trajlab.store.files import is_stream, replacing
 
 
 def refuse_existing(paths: Iterable[Path], *, force: bool) -> None:
@@ -14,7 +14,7 @@ def refuse_existing(paths: Iterable[Path], *, force: bool) -> None:
     Parameters
     ----------
     paths
-        Files about to be written.
+        Files about to be written; a device or a pipe is none, and holds nothing to lose.
     force
         Whether an existing file may be replaced.
 
@@ -24,6 +24,8 @@ def refuse_existing(paths: Iterable[Path], *, force: bool) -> None:
         If a file exists and ``force`` is not given, or its folder is missing or read-only.
     """
     for path in paths:
+        if is_stream(path):
+            continue
         if path.is_dir():
             raise TrajlabError(f"{path} is a folder; name a file to write.")
         if path.exists() and not force:

@@ -18,13 +18,19 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Whatever is raised meanwhile leaves `path` as it was, and nothing beside it. What a process that
     was killed has left is removed here by the next one; a warning tells of what another machine
-    has left, which may be at it still.
+    has left, which may be at it still. What a link points to is replaced, not the link; a device or
+    a pipe, such as ``/dev/stdout``, is written to as it is.
 
     Parameters
     ----------
     path
         The file or folder to make or replace.
     """
+    if is_stream(path):
+        yield path
+        return
+    if path.is_symlink():
+        path = path.resolve()
     _remove_left(path)
     unfinished = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}")
     try:
@@ -34,6 +40,11 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(unfinished, path)
     finally:
         _remove(unfinished)
+
+
+def is_stream(path: Path) -> bool:
+    """Tell whether a path is neither file nor folder, but a device, a pipe or a socket."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def name_of(path: Path) -> str:
