@@ -19,9 +19,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from trajlab import analysis, plots
 from trajlab.analysis.statistics.intervals import mean_interval
+from trajlab.analysis.statistics.power import seeds_needed
 from trajlab.errors import TrajlabError
 from trajlab.store import Runs, Trajectory
 from trajlab.study.file import read
@@ -53,6 +55,7 @@ DIGITISED = Path(__file__).parents[2] / "tests/data/fashion_mtl/fashion_mtl_traj
 DIGITISED_NAMES = {"STL": "", "MTL+Fashion": "+fashion", "MTL+Noisy": "+noisy"}
 PAPER_GAP = {"+fashion": 0.89, "+noisy": -3.04}
 LEVEL = 0.05
+EXPLORED = 0.2  # a training loss that all lengths reach
 
 
 def tested(
@@ -111,6 +114,30 @@ def holm(runs: Runs, closer: Runs | None = None) -> pd.DataFrame:
     return table.assign(
         significant=table["quantity"].isin(rejected), paper=table["quantity"].map(paper)
     )
+
+
+def with_seeds(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Add how many seeds find a difference as large as the estimate, at Holm's smallest level."""
+
+    def seeds(row: pd.Series) -> float:
+        if np.isnan(row["estimate"]):
+            return np.nan
+        error = (row["high"] - row["low"]) / 2 / student.isf(LEVEL / 2, row["n"] - 1)
+        spread = error * np.sqrt(row["n"] / 2)  # a side's, of which a difference has two
+        return seeds_needed(spread, row["n"] - 1, abs(row["estimate"]), LEVEL / len(numbers))
+
+    return numbers.assign(seeds_to_find_it=numbers.apply(seeds, axis=1))
+
+
+def terms(runs: Runs) -> pd.DataFrame:
+    """Return what the differences consist of, and the gap at a loss of 0.2; exploratory."""
+    found = analysis.gap(runs, metric="accuracy", at=[EXPLORED])
+    names = ["matched", "reach", "selection"]
+    columns = ["condition", "common_loss", "onset_loss"]
+    columns += [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+    read_at = found.at.query("task == 'first'").set_index("condition")[["gap", "low", "high"]]
+    own = found.summary.query("task == 'first'")[columns]
+    return own.join(read_at.add_suffix(f"_at_{EXPLORED:g}"), on="condition")
 
 
 def paired(
@@ -339,9 +366,10 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
         of_gap = numbers["quantity"].str.startswith("gap")
         tables = {
             "by-comparison": own.withhold(verdicts(numbers, losses)),
-            "pre-registered": numbers.assign(
-                n=np.where(of_gap, closer.seeds if closer else own.seeds, own.seeds)
+            "pre-registered": with_seeds(
+                numbers.assign(n=np.where(of_gap, (closer or own).seeds, own.seeds))
             ),
+            "terms": terms(own.runs),
             "training-loss": losses.assign(n=own.seeds),
             "last-epoch": last_epoch(own.runs).assign(n=own.seeds),
             "levels": levels(own.runs),
