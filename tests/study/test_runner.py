@@ -167,18 +167,35 @@ def test_runs_of_two_stages_are_counted_once(study: Make) -> None:
 
 
 def test_the_pace_is_the_median_of_the_last_stage_that_has_finished_runs(study: Make) -> None:
-    """Two epochs of one task, which take these seconds by seed."""
+    """Two epochs of one task, the second of which takes these seconds by seed."""
     made = study(
         "[[stage]]\nname = 'tried'\ncondition = ''\nseed = [0, 1]\n"
         "[[stage]]\nname = 'fresh'\ncondition = ''\nseed = [2, 3, 4]\n"
     )
     seconds = {0: 8.0, 1: 8.0, 2: 2.0, 3: 4.0, 4: 60.0}
-    for stage, pace in zip(made.stages, (4.0, 2.0), strict=True):
+    for stage, pace in zip(made.stages, (8.0, 4.0), strict=True):
         for run in runs(made, stage) or []:
-            ends = enumerate((0.0, seconds[run.configuration["seed"]]))
-            rows = [{"step": epoch, "epoch": epoch, "wall_time": clock} for epoch, clock in ends]
-            write(run.path, ["digit"], [LOSSES], [{"losses": row} for row in rows])
+            first = [(0, 0.0), (0, 700.0)]  # evaluated often on its way
+            pretend(run, [*first, (1, 900.0), (1, 900.0 + seconds[run.configuration["seed"]])])
         assert measured(made) == {"digits": pace}
+
+
+def test_the_pace_is_not_that_of_first_epochs_where_longer_runs_are_finished(study: Make) -> None:
+    made = study(
+        "[[stage]]\nname = 'long'\ncondition = ''\n"
+        "[[stage]]\nname = 'first epoch'\ncondition = ''\nepochs = 1\n"
+    )
+    long, first = [run for stage in made.stages for run in runs(made, stage) or []]
+    pretend(first, [(0, 0.0), (0, 30.0)])
+    assert measured(made) == {"digits": 30.0}
+    pretend(long, [(0, 0.0), (1, 30.0), (1, 36.0)])
+    assert measured(made) == {"digits": 6.0}
+
+
+def pretend(run: Run, steps: list[tuple[int, float]]) -> None:
+    """Write a finished run of one task with steps of these epochs, at these seconds."""
+    rows = [{"step": i, "epoch": e, "wall_time": clock} for i, (e, clock) in enumerate(steps)]
+    write(run.path, ["digit"], [LOSSES], [{"losses": row} for row in rows])
 
 
 def test_every_setting_has_a_pace_of_its_own(study: Make) -> None:

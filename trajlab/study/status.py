@@ -119,19 +119,21 @@ def measured(study: Study) -> dict[str, float]:
     """Return the seconds that one pass of a task over its data takes, with evaluations and probes.
 
     By setting the median over the finished runs of the last stage that has any, for what is left is
-    most like them; nothing of a setting without finished runs.
+    most like them; runs of one epoch, which is evaluated more often than later ones, only where
+    there are no others. Nothing of a setting without finished runs.
     """
-    pace: dict[str, float] = {}
+    pace: dict[bool, dict[str, float]] = {False: {}, True: {}}
     for stage in reversed(study.stages):
-        rates: dict[str, list[float]] = {}
+        rates: dict[tuple[bool, str], list[float]] = {}
         for run in runs(study, stage) or ():
             if (trajectory := run.trajectory()) is not None:
-                own = rates.setdefault(run.configuration["setting"], [])
+                several = run.configuration["epochs"] > 1
+                own = rates.setdefault((several, run.configuration["setting"]), [])
                 own.append(_pass_seconds(trajectory))
-        for setting, own in rates.items():
-            if setting not in pace and np.isfinite(own).any():
-                pace[setting] = float(np.nanmedian(own))
-    return pace
+        for (several, setting), own in rates.items():
+            if setting not in pace[several] and np.isfinite(own).any():
+                pace[several][setting] = float(np.nanmedian(own))
+    return pace[False] | pace[True]
 
 
 def duration(configurations: Configurations, pace: Mapping[str, float]) -> float:
@@ -158,17 +160,25 @@ def tried(study: Study, configuration: Mapping[str, Any]) -> float:
         return _pass_seconds(trajectory)
 
 
-def seconds(run: Trajectory) -> float:
+def seconds(run: Trajectory, *, since: float = 0.0) -> float:
     """Return how long a run took, from its first step to its last row, without interruptions.
 
     Where it was resumed, the time between the last row that was kept and the resumption does not
     count; NaN where losses are not recorded.
+
+    Parameters
+    ----------
+    run
+        Which.
+    since
+        Rows before this second of its clock do not count.
     """
     if "losses" not in run.tables:
         return float("nan")
     tables = [name for name in run.tables if name == "losses" or name.startswith("evaluations/")]
     clocks = [table["wall_time"] for table in map(run.table, tables) if "wall_time" in table]
     times = np.unique(np.concatenate(clocks))
+    times = times[times >= since]
     created = datetime.fromisoformat(run.created)
     resumed = [datetime.fromisoformat(session.started) for session in run.sessions[1:]]
     pauses = [_before(times, (moment - created).total_seconds()) for moment in resumed]
@@ -182,8 +192,16 @@ def _before(times: NDArray[np.float64], moment: float) -> float:
 
 
 def _pass_seconds(run: Trajectory) -> float:
-    """Return what one pass of a task over its data took, with its evaluations and probes."""
-    return seconds(run) / (len(np.unique(run.table("losses")["epoch"])) * len(run.tasks))
+    """Return what one pass of a task over its data took, with its evaluations and probes.
+
+    The first epoch, with preparations and early evaluations, counts only where it is the only one.
+    """
+    losses = run.table("losses")
+    first, *later = np.unique(losses["epoch"])
+    if not later:
+        return seconds(run) / len(run.tasks)
+    since = losses["wall_time"][losses["epoch"] > first].min()
+    return seconds(run, since=since) / (len(later) * len(run.tasks))
 
 
 def _diverged(run: Trajectory) -> bool:
