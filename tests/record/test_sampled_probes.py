@@ -308,6 +308,32 @@ def test_wrong_use_is_one_sentence(tmp_path: Path, model: TwoHeads) -> None:
         record(tmp_path / "b", model, probes.TaskAffinity(1, data), "affinity")
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        probes.ExampleConflict,
+        probes.FisherTrace,
+        probes.GradientNoise,
+        probes.GradientSimilarity,
+        probes.HessianDensity,
+        probes.HessianTop,
+        probes.Sharpness,
+        lambda every, data: probes.Sharpness(every, data, chance={"left": 1.0, "right": 1.0}),
+        lambda every, data: probes.TaskAffinity(every, data, learning_rate=0.1),
+    ],
+)
+def test_every_probe_on_data_of_its_own_says_at_once_what_it_lacks(
+    tmp_path: Path, model: TwoHeads, kind: Any
+) -> None:
+    with pytest.raises(TrajlabError, match="pass (task_losses|predict)=fn to the recorder"):
+        record(tmp_path, model, kind(1, batches()), "", task_losses=None, predict=None)
+    with pytest.raises(TrajlabError, match="task 'middle', which is not declared"):
+        record(tmp_path, model, kind(1, {"middle": batches()}), "")
+    with pytest.raises(TrajlabError, match="holds no batch"):
+        record(tmp_path, model, kind(1, []), "")
+    assert not (tmp_path / "run.h5").exists()
+
+
 def test_batch_statistics_are_refused_for_single_examples(tmp_path: Path, model: TwoHeads) -> None:
     def in_training_mode(model: TwoHeads, batch: Any) -> dict[str, Any]:
         return task_losses(model.train(), batch)

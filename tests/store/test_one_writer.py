@@ -100,6 +100,18 @@ def test_a_file_system_without_locks_is_told_as_that(tmp_path, monkeypatch):
         start(tmp_path / "run.h5")
 
 
+@pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="a system with one kind of lock")
+def test_a_file_system_with_only_the_older_kind_of_lock_is_locked_by_that(tmp_path, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    kinds = []
+    monkeypatch.setattr(fcntl, "fcntl", unknown)
+    monkeypatch.setattr(fcntl, "lockf", lambda descriptor, kind: kinds.append(kind))
+    start(tmp_path / "run.h5").close()
+    assert set(kinds) == {fcntl.LOCK_EX | fcntl.LOCK_NB}
+
+
 def test_a_change_of_the_working_folder_changes_nothing(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)

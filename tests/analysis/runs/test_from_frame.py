@@ -119,6 +119,13 @@ def test_a_loss_that_breaks_off_is_a_run_that_diverged(table, diverged):
     assert read(run, "task", "accuracy").diverged == diverged
 
 
+def test_a_run_that_broke_off_keeps_what_it_evaluated_before_its_loss_did():
+    """Of 20 rows with a loss at each second, only what follows the last one tells of the end."""
+    (run,) = runs_from_frame(diverging(6, every=2), metrics=["accuracy"])
+    step = run.table("evaluations/train")["step"].tolist()
+    assert step == [1, 3, 5, 7, 9, 11, 13, *range(14, 21)]
+
+
 def test_clocks_are_no_metadata(frame):
     clocked = frame.assign(tokens=100.0 * frame["step"])
     runs = runs_from_frame(clocked, metrics=["accuracy"])
