@@ -72,6 +72,35 @@ def test_columns_are_those_of_the_design(make_run):
     assert row["delta"] == pytest.approx(1.0)
 
 
+def test_the_steps_of_an_onset_are_those_at_which_each_side_reaches_its_loss(make_run):
+    """The other side is better by 1 from a loss of 0.01 down, and takes twice the steps there."""
+    loss = 10 ** np.linspace(0, -4, 41)
+    slow = np.repeat(loss, 2)
+    sides = [
+        [
+            splits(each, np.where(each > 10**-1.95, 80.0, 80.0 + late) + 0.01 * s, n=each.size)
+            for s in range(3)
+        ]
+        for each, late in ((loss, 0.0), (slow, 1.0))
+    ]
+    row = compare(make_run, *sides, rule="first_passage").summary.iloc[0]
+    reached = [int(np.argmax(each <= row["onset_loss"] * (1 + 1e-9))) for each in (loss, slow)]
+    assert row["sign"] == 1
+    assert np.log10(row["onset_loss"]) == pytest.approx(-2, abs=0.1)
+    steps = row["onset_step_baseline"], row["onset_step"]
+    assert steps == pytest.approx(reached, abs=1)
+    assert steps[1] > 1.8 * steps[0]
+
+
+def test_the_band_of_the_whole_curve_lies_around_the_intervals_of_its_points(make_run):
+    sides = [[shifted(s + by) for s in (0, 0.1, 0.25)] for by in (0, 1)]
+    curve = compare(make_run, *sides).curve.dropna(subset=["band_low"])
+    ends = curve[["band_low", "low", "gap", "high", "band_high"]].to_numpy()
+    assert len(ends) > 20
+    assert (np.diff(ends, axis=1) > -1e-12).all()
+    assert ends[:, 2] - ends[:, 0] == pytest.approx(ends[:, 4] - ends[:, 2])
+
+
 def test_one_run_a_side_has_no_interval_and_no_scope(make_run):
     few = compare(make_run, [shifted(0)], [shifted(1)]).summary.iloc[0]
     many = compare(make_run, [shifted(s) for s in (0, 0.1)], [shifted(s) for s in (1, 1.2)])

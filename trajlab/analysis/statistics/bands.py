@@ -59,7 +59,8 @@ def simultaneous(
         residuals = np.concatenate([residuals, shifts[:, known]])
     deviations = (residuals / pointwise.error[known]).T @ _draws(len(residuals), seed)
     largest = np.abs(deviations, out=deviations).max(axis=0)
-    outside = normal_tail(np.quantile(largest, confidence))
+    # no band is narrower than the interval of one point, which the draws only come near to
+    outside = np.minimum(normal_tail(np.quantile(largest, confidence)), (1 - confidence) / 2)
     half_width = -t_quantile(outside, pointwise.freedom) * pointwise.error
     return pointwise.estimate - half_width, pointwise.estimate + half_width
 
