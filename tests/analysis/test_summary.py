@@ -76,6 +76,12 @@ def test_a_loss_has_its_own_sign_and_is_read_where_validation_is_best(tmp_path, 
     assert not row["higher_is_better"]
 
 
+def test_the_lowest_training_loss_is_one_that_training_reached(tmp_path):
+    """Not the loss before the first update, however low."""
+    (row,) = summarise_runs(group([run(tmp_path, [0.5, 1.0, 2.0])])).to_dict("records")
+    assert row["min_train_loss"] == 1
+
+
 def test_a_metric_of_which_more_is_better_is_as_it_was_recorded():
     accuracy = np.linspace(0.5, 0.9, 20)
     columns = {"step": np.arange(1, 21), "train_loss": np.linspace(2, 1, 20)}

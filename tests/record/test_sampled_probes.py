@@ -325,7 +325,7 @@ def test_wrong_use_is_one_sentence(tmp_path: Path, model: TwoHeads) -> None:
 def test_every_probe_on_data_of_its_own_says_at_once_what_it_lacks(
     tmp_path: Path, model: TwoHeads, kind: Any
 ) -> None:
-    with pytest.raises(TrajlabError, match="pass (task_losses|predict)=fn to the recorder"):
+    with pytest.raises(TrajlabError, match=r"pass (task_losses|predict)=fn to the recorder"):
         record(tmp_path, model, kind(1, batches()), "", task_losses=None, predict=None)
     with pytest.raises(TrajlabError, match="task 'middle', which is not declared"):
         record(tmp_path, model, kind(1, {"middle": batches()}), "")

@@ -182,6 +182,13 @@ def test_headings_say_what_tells_comparisons_apart(diagnosis: Diagnosis) -> None
     assert sum(map(len, said.values())) == len(diagnosis.verdict)
 
 
+def test_where_one_task_was_trained_headings_name_the_way_of_training(tmp_path: Path) -> None:
+    for seed in range(2):
+        for method in ("single", "uniform"):
+            record(tmp_path / f"{method}{seed}.h5", method, seed, ["left"])
+    assert list(sentences(diagnose(load(tmp_path)))) == ["task left, method uniform"]
+
+
 def test_a_figure_that_fails_costs_itself_alone(diagnosis, runs: Runs, monkeypatch) -> None:
     def fail(name: str, result: object, places: object) -> None:
         if name == "conflict":

@@ -77,7 +77,10 @@ def test_finished_runs_are_kept_and_an_unfinished_one_goes_on(
         quickstart.run(tmp_path / "halves", seeds=1, progress=interrupt)
     kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "halves").glob("*.h5")}
     assert kept
-    quickstart.run(tmp_path / "halves", seeds=1)
+    asked: list[tuple[int, int]] = []
+    paths = quickstart.run(tmp_path / "halves", seeds=1, progress=lambda *at: asked.append(at))
+    left = len(paths) - len(kept)
+    assert asked == [(done, left) for done in range(left + 1)]  # finished ones are not counted
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     for path in reference:
         whole, halves = load(path)[0], load(tmp_path / "halves" / path.name)[0]
