@@ -119,6 +119,12 @@ def test_missing_data_are_one_sentence_with_every_way(
     assert re.search(r", or (install|write|first download|download) ", sentence)
 
 
+def test_both_tasks_of_images_choose_among_ten_classes(data: Path) -> None:
+    model = setting("FashionMTL").build("+fashion", 0).model
+    sizes = {name: list(head.parameters())[-1].shape for name, head in model.heads.items()}
+    assert sizes == {"first": (10,), "second": (10,)}
+
+
 def test_noise_is_a_permutation_of_the_labels_and_pooled_has_both_halves(data: Path) -> None:
     fashion = setting("FashionMTL")
     noisy, true = (fashion.build(c, 0).tasks["second"] for c in ("+noisy", "+fashion"))

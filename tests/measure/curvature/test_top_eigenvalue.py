@@ -111,6 +111,15 @@ def test_gradient_among_the_top_eigenvectors_saves_products() -> None:
     assert products < 0.7 * without[1]
 
 
+def test_both_ends_of_a_loss_that_depends_on_no_parameter_are_zero() -> None:
+    w, other = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+    for loss in (torch.tensor(2.0), other.pow(2).sum()):
+        found = top_eigenvalue(loss, {"w": w})
+        assert (found.value, found.bottom, found.residual) == (0, 0, 0)
+        assert found.converged
+        assert not found.reason
+
+
 class ForgetsItsNorm(torch.autograd.Function):
     """w / |w|, whose backward takes |w| for a constant, as weight_norm of torch 2.13 does."""
 
