@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from tests.models import TwoHeads
 from tests.record.loops import TASKS, batches, losses
-from trajlab import TrajlabError
+from trajlab import Recorder, TrajlabError
 from trajlab.record.failures import Failures
 from trajlab.record.integrations.session import Session
 from trajlab.record.sinks import Mirror, Sink, WandB
@@ -51,6 +51,29 @@ def test_losses_of_evaluation_batches_are_means_over_examples(path: Path, model:
         np.testing.assert_array_equal(table[name], [wanted])
         assert (table["step"].tolist(), table["epoch"].tolist()) == ([1], [7])
     assert "loss_se" not in run.table("evaluations/test")
+
+
+def test_a_file_that_cannot_be_written_or_sealed_is_told_and_ends_no_training(
+    path: Path,
+    model: TwoHeads,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    session = begun(path, model)
+    with monkeypatch.context() as broken:
+        broken.setattr(Recorder, "flush", refuse)
+        broken.setattr(Recorder, "close", refuse)
+        session.flush()
+        session.end()
+    written, sealed, *_ = (record.getMessage() for record in caplog.records)
+    assert f"write {path}" in written
+    assert "its rows are kept in memory" in written
+    assert f"seal {path}" in sealed
+    assert "`trajlab merge` seals it" in sealed
+    assert "the disk is full" in sealed
 
 
 @pytest.mark.parametrize(("size", "left_out"), [(4, 0.75), (16, 0.0), (99, 0.0)])
