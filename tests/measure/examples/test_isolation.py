@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from trajlab.measure.examples.capture import Capture
-from trajlab.measure.examples.isolation import _factors, only_way, output_gradients
+from trajlab.measure.examples.isolation import _factors, _follows, only_way, output_gradients
 from trajlab.measure.graph import Graph
 
 
@@ -38,6 +38,16 @@ def test_gradients_are_those_of_the_sum_even_beside_an_example_that_is_nan() -> 
     gradient = output_gradients(z.sin().sum(1), capture.calls)["layer"]
     assert torch.equal(gradient[[0, 1, 3, 4, 5]], z.cos()[[0, 1, 3, 4, 5]])
     assert gradient[2].isnan().all()
+
+
+@pytest.mark.parametrize(("stray", "follows"), [(1e-13, True), (1e-10, False)])
+def test_rounding_is_measured_by_an_examples_largest_gradient(stray: float, follows: bool) -> None:
+    """Where a gradient is 0, other factors may round to something that is not."""
+    plain = torch.tensor([[1.0, 0.0], [0.0, 3.0]]).double()
+    factors = torch.tensor([0.5, 4.0]).double()
+    moved = torch.tensor([[0.0, stray], [0.0, 0.0]]).double()
+    assert _follows(factors[:, None] * (plain + moved), plain, factors) == follows
+    assert _follows(torch.empty(2, 0).double(), torch.empty(2, 0).double(), factors)
 
 
 def ways(case: str) -> tuple[Tensor, nn.Linear, Capture]:

@@ -87,6 +87,18 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor], set[str]]
 }
 
 
+def test_a_batch_of_one_example_has_the_norm_of_its_gradient() -> None:
+    torch.manual_seed(0)
+    model, x = convolutions().eval().double(), torch.randn(1, 2, 8, 8).double()
+    parameters = dict(model.named_parameters())
+    with Capture(modules_of(model, group_by_layer(parameters))) as capture:
+        losses = model(x).logsumexp(1)
+    slopes = torch.autograd.grad(losses.sum(), list(parameters.values()), retain_graph=True)
+    wanted = torch.stack([slope.pow(2).sum() for slope in slopes]).sum()
+    found = sample_norms(losses, parameters, capture.calls)
+    assert torch.allclose(found, wanted.expand(1), rtol=1e-12)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_captured_norms_are_those_of_each_example_alone(name: str) -> None:
     torch.manual_seed(0)
