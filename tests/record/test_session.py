@@ -294,6 +294,17 @@ def test_a_mirror_has_each_number_by_name_and_no_other(caplog: pytest.LogCapture
     assert "this sink gets no more; the trajectory file goes on" in caplog.text
 
 
+def test_a_sink_is_closed_with_the_recorder_once_it_has_every_row(
+    path: Path, model: TwoHeads
+) -> None:
+    kept = Kept()
+    with Recorder(path, model, tasks=TASKS, shared=model.trunk, sinks=[kept]) as recorder:
+        recorder.backward(losses(model, batches(1)[0]))
+        assert not kept.closed
+    assert kept.closed
+    assert [step for step, _ in kept.rows] == [0]
+
+
 def test_weights_and_biases_counts_by_our_steps() -> None:
     calls: list[Any] = []
     run = SimpleNamespace(

@@ -169,6 +169,9 @@ def test_factors_stand_where_better_is_right() -> None:
     table = drawn(panel)
     assert table["place"].tolist() == [-3, 12]
     assert table["when"].tolist() == ["over whole runs", "at equal training loss"]
+    assert table["series"].tolist() == ["+a · m", "+b · m"]
+    told = [field["field"] for field in panel.spec["layer"][-1]["encoding"]["tooltip"]]
+    assert set(told) <= set(table)
     assert table[["delta", "low", "high", "z"]].to_numpy().tolist() == [
         [2, 1, 3, 3],
         [-5, -6, -4, -40],

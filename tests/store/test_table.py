@@ -266,6 +266,9 @@ def test_single_precision_ends_at_its_largest_number_and_holds_infinities(tmp_pa
     for beyond in (largest * (1 + 1e-9), -largest * (1 + 1e-9)):
         with pytest.raises(TrajlabError, match="it is too large for float32"):
             writer.append("t", {"step": 9, "x": beyond})
+    writer.declare(Table("pair", (Column("y", ("step", "task"), "float32"),), {"task": TASKS}))
+    with pytest.raises(TrajlabError, match="it is too large for float32"):
+        writer.append("pair", {"step": 9, "y": [1.0, 2 * largest]})  # one of them
     writer.flush()
     if close:
         writer.close()
