@@ -178,6 +178,22 @@ def test_a_translation_is_the_likeliest_word_each_time() -> None:
             given.append(token)
 
 
+@pytest.mark.parametrize("most", [2, 6])
+def test_translating_goes_on_until_every_sentence_has_ended(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Of two sentences the second has one word more, whatever the network says after its end."""
+    made = model()
+    words = torch.tensor([[7, END, 9, 9, 9, 9], [8, 5, END, 9, 9, 9]])
+
+    def decode(given: torch.Tensor, *_: Any) -> torch.Tensor:
+        return torch.nn.functional.one_hot(words[:, : given.shape[1]], 20).float()
+
+    monkeypatch.setattr(made, "decode", decode)
+    found = made.translate(torch.tensor([[5, 6], [9, 4]]), 2, most)
+    assert found.tolist() == [[7, END, PAD][:most], [8, 5, END][:most]]
+
+
 def test_the_loss_is_a_mean_over_tokens_and_can_be_smoothed() -> None:
     loss = TokenLoss(ignore_index=PAD, reduction="none")
     logits = torch.randn(3, 4, 9)
