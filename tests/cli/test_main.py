@@ -49,6 +49,8 @@ def test_every_command_says_what_it_does_and_what_its_options_are() -> None:
     assert {"diagnose", "repair", "csv", "status"} <= found.keys()
     for name, command in found.items():
         assert (command.help or "").endswith("."), name
+        names = [parameter.name for parameter in command.params]
+        assert len(set(names)) == len(names), name  # runs are no option beside the argument
         for option in command.params:
             if isinstance(option, click.Option):
                 assert option.help, f"{name} {option.opts}"
