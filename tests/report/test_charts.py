@@ -268,6 +268,7 @@ def test_a_gap_has_its_axes_bands_onset_and_ends_in_words() -> None:
             True,
         )
         assert x["axis"]["title"] == "training loss (falls from left to right)"
+        assert x["type"] == y["type"] == "quantitative"
         assert (y["field"], y["title"]) == ("gap", "gap in accuracy (up is better)")
         low, high = y["scale"]["domain"]
         assert low < -7.2 < 5.1 < high < 6.5
