@@ -205,7 +205,9 @@ def test_the_bar_counts_passes_and_tells_the_time_by_earlier_runs(
         "A worker was lost; its run goes on from its last checkpoint.",
     ]
     unknown = bar()
-    Shown(unknown, math.nan).wanted(alone)
+    shown = Shown(unknown, math.nan)
+    assert unknown.tasks[0].total == 0  # of no run that is wanted
+    shown.wanted(alone)
     assert left(unknown) == "-:--:--"
 
 
