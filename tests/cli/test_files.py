@@ -91,7 +91,15 @@ def test_tidy_exports(trajlab, run):
         assert len(table) == 8
         assert table["loss"].tolist() == Trajectory(run).table("losses")["loss"].ravel().tolist()
         assert set(table["seed"]) == {3}
-    assert trajlab("export", run, "--out", run.with_suffix(".csv")).exit_code == 2
+    # what is there is kept, unless it is to be replaced
+    again = ("export", run, "--table", "evaluations/test", "--out", run.with_suffix(".csv"))
+    refused = trajlab(*again)
+    assert (refused.exit_code, "exists" in refused.stderr) == (2, True)
+    assert set(pd.read_csv(run.with_suffix(".csv"))["loss"]) == {0, 1, 2, 3}
+    assert trajlab(*again, "--force").stdout == f"{run.with_suffix('.csv')} written\n"
+    assert pd.read_csv(run.with_suffix(".csv"))["loss"].tolist() == [0, 1, 1, 1, 2, 1, 3, 1]
+    several = trajlab("export", run, "--out", run.with_suffix(".csv"), "--force")
+    assert (several.exit_code, "exists" in several.stderr) == (2, False)
     assert trajlab("export", run, "--out", run.with_suffix(".txt")).exit_code == 2
     out = run.with_suffix(".jsonl")
     assert trajlab("export", run, "--out", out).exit_code == 0

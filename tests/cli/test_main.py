@@ -1,7 +1,9 @@
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -30,6 +32,28 @@ def test_every_option_of_an_analysis_has_help(name: str) -> None:
     assert context.invoke(main, [name, "--help"]).exit_code == 0
     command = main.get_command(None, name)
     assert [o.name for o in command.params if o.param_type_name == "option" and not o.help] == []
+
+
+def commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from commands(command)
+
+
+def test_every_command_says_what_it_does_and_what_its_options_are() -> None:
+    found = dict(commands(main))
+    assert {"diagnose", "repair", "csv", "status"} <= found.keys()
+    for name, command in found.items():
+        assert (command.help or "").endswith("."), name
+        names = [parameter.name for parameter in command.params]
+        assert len(set(names)) == len(names), name  # runs are no option beside the argument
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"{name} {option.opts}"
 
 
 def test_an_unknown_command_is_wrong_input(trajlab) -> None:

@@ -129,6 +129,15 @@ def test_the_corrected_cosine_is_marked_beside_the_batch_cosine() -> None:
     rows = whole.pairs.query("layer == 'all' and step in (0, 10)").assign(cosine=0.9)
     ax = plots.conflict(Conflict(**{**vars(whole), "corrected": rows}))
     np.testing.assert_allclose(drawn(ax)["a – b, noise-corrected"], [[0, 0.9], [10, 0.9]])
+    batch, mark = (
+        next(line for line in ax.lines if line.get_label() == f"a – b{name}")
+        for name in ("", ", noise-corrected")
+    )
+    # the same mark in the same colour, but hollow and twice as large, over the curve and unjoined
+    assert (mark.get_marker(), mark.get_color()) == (batch.get_marker(), batch.get_color())
+    assert mark.get_markersize() == 2 * batch.get_markersize()
+    assert (mark.get_markerfacecolor(), mark.get_linestyle()) == ("white", "None")
+    assert mark.get_zorder() > batch.get_zorder()
 
 
 def test_each_group_has_the_corrected_cosine_of_its_own_runs() -> None:

@@ -17,6 +17,7 @@ def test_a_group_has_one_colour_and_each_of_its_tasks_a_mark() -> None:
     rows = table(tasks, ["+b", ""], ["m"], names=("task", "condition", "method"))
     rows = pd.concat([rows, rows]).assign(value=range(28))
     lines = list(series(rows, keys, ("condition", "method")))
+    assert {tuple(line.rows) for line in lines} == {tuple(rows)}  # and no column of places
     assert [line.label for line in lines] == [
         name for task in tasks for name in (f"{task} · +b", task)
     ]

@@ -3,6 +3,7 @@
 import json
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,13 @@ def drawn(panel: Panel) -> pd.DataFrame:
     table = pd.DataFrame(panel.spec["data"]["values"])
     (lists,) = (each["flatten"] for each in panel.spec["transform"] if "flatten" in each)
     return table.explode(lists, ignore_index=True).infer_objects()
+
+
+def pointed(unit: dict[str, Any]) -> list[str]:
+    """What a mark tells when it is pointed at: titles, which are the fields but for underscores."""
+    told = unit["encoding"]["tooltip"]
+    assert all(each["title"] == each["field"].replace("_", " ") for each in told)
+    return [each["title"] for each in told]
 
 
 def of_curves(panel: Panel) -> pd.DataFrame:
@@ -60,12 +68,15 @@ def test_cosines_are_means_over_windows(runs: Runs) -> None:
     expected = pairs.groupby("step")["cosine"].mean()
     assert table["cosine"].to_numpy(float) == pytest.approx(expected.to_numpy(), rel=1e-4)
     assert list(panel.names) == ["left – right"]
+    points, large = panel.spec["layer"][-2:]
+    assert pointed(points) == pointed(large) == ["series", "step", "cosine", "low", "high"]
 
 
 def test_layers_are_a_map(runs: Runs) -> None:
     (panel,) = conflict_chart(conflict(runs, layers=True), {})
     assert panel.spec["mark"]["type"] == "rect"
     assert set(drawn(panel)["layer"]) == {"trunk"}
+    assert pointed(panel.spec) == ["layer", "step", "cosine"]
 
 
 def chosen(panel: Panel, name: str) -> dict[str, str]:
@@ -89,6 +100,10 @@ def test_curves_hold_each_run_and_axis(runs: Runs) -> None:
         assert row[shown[name]] == pytest.approx(recorded.to_numpy(), rel=1e-4)
     assert row[along["training loss"]] == row[shown["training loss"]]
     assert list(chosen(panel, "task")) == ["left", "right"]
+    told = panel.spec["layer"][1]["encoding"]["tooltip"]
+    assert [each["title"] for each in told] == ["series", "run", "task", "value", *along]
+    calculated = [each.get("as") for each in panel.spec["transform"]]
+    assert {each["field"] for each in told} <= {*table, *calculated}
 
 
 @pytest.mark.parametrize(("noted", "names"), [("+b", {"no condition", "+b"}), ("", {"all runs"})])
@@ -180,6 +195,7 @@ def test_factors_stand_where_better_is_right() -> None:
     *lines, point = panel.spec["layer"]
     assert [line["encoding"]["x"]["datum"] for line in lines] == [-2, 0, 2]
     assert [line["mark"]["strokeDash"] for line in lines] == [[2, 3], [1, 0], [2, 3]]
+    assert pointed(point) == [*("series", "factor", "when", "delta", "low", "high", "p value", "z")]
     x, shown = point["encoding"]["x"], point["encoding"]["fillOpacity"]
     assert x["field"] == "place"
     assert x["scale"] == {"domain": [-13, 13]}
@@ -255,13 +271,12 @@ def test_a_gap_has_its_axes_bands_onset_and_ends_in_words() -> None:
             True,
         )
         assert x["axis"]["title"] == "training loss (falls from left to right)"
+        assert x["type"] == y["type"] == "quantitative"
         assert (y["field"], y["title"]) == ("gap", "gap in accuracy (up is better)")
         low, high = y["scale"]["domain"]
         assert low < -7.2 < 5.1 < high < 6.5
     assert onset["transform"] == [{"filter": "datum.onset"}]
-    assert [each["field"] for each in points["encoding"]["tooltip"]] == [
-        *("series", "train_loss", "gap", "low", "high")
-    ]
+    assert pointed(points) == ["series", "train loss", "gap", "low", "high"]
 
 
 def test_a_gap_along_a_clock_ends_at_its_latest_and_a_quantity_is_not_better() -> None:

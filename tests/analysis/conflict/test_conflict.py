@@ -10,7 +10,7 @@ import pytest
 from trajlab.analysis import conflict
 from trajlab.analysis.conflict.conflict import requires
 from trajlab.analysis.conflict.rows import weights_in_update
-from trajlab.analysis.runs.groups import group
+from trajlab.analysis.runs.groups import ONE_TASK, group
 from trajlab.errors import TrajlabError
 from trajlab.store import Trajectory, Writer, load
 from trajlab.store.schema import standard
@@ -232,3 +232,17 @@ def test_one_run_of_a_group_that_recorded_gradients_is_enough(tmp_path):
     assert [len(each.runs) for each in both] == [2]
     assert requires(both, None) == ""
     assert "recorded the gradients" in requires(group([without]), None)
+
+
+def test_gradients_of_one_task_are_no_conflict_of_several(tmp_path):
+    """A run of one task may record its gradient, which has no other to make an angle with."""
+    writer = Writer(tmp_path / "without.h5", ["left", "right"])
+    writer.declare(standard("losses", task=["left", "right"]))
+    writer.close()
+    alone = write(tmp_path / "alone.h5", np.ones((3, 1, 8)))
+    assert requires(group([alone]), None) == ONE_TASK
+    groups = group([alone, Trajectory(tmp_path / "without.h5")])
+    assert len(groups) == 2
+    assert "recorded the gradients" in requires(groups, None)
+    with pytest.raises(TrajlabError, match="recorded the gradients of two or more"):
+        conflict([alone])

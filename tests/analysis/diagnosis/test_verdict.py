@@ -40,3 +40,19 @@ def test_groups_are_told_by_name_and_not_by_the_place_of_their_columns():
     )
     assert told["sentence"].str.startswith("Improved").sum() == 4
     pd.testing.assert_frame_equal(told, shuffled)
+
+
+def test_a_sentence_stands_beside_its_group_its_metric_and_its_numbers():
+    own = pd.DataFrame([row(metric="error", delta=(2.0, 1.0))])
+    shown = {"summary": pd.DataFrame([pair()]), "tasks": shares(0.25, 0.75)}
+    told = verdict([made_up("gap", summary=own), made_up("conflict", **shown)])
+    assert list(told) == [
+        *("setting", "condition", "method", "task", "baseline", "n_baseline", "n_runs"),
+        *("metric", "sentence", "numbers", "reason"),
+    ]
+    whole = told["task"] == ""  # a cosine is of no metric, and of no task alone
+    assert set(told.loc[~whole, "metric"]) == {"error"}
+    assert set(told.loc[whole, "metric"]) == {""}
+    assert set(told.loc[~whole, "baseline"]) == {"method=single"}
+    assert set(told.loc[whole, "n_runs"]) == {5}
+    assert told["numbers"].str.match(r"[\w ]+ = ").all()

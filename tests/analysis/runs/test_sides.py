@@ -139,3 +139,22 @@ def test_the_difference_at_the_end_is_of_what_is_chosen_and_of_pairs(paired, num
         ends = [np.mean([each.score[-(number or 1) :] for each in side.runs]) for side in some]
         made = final_difference(*some, number)
         assert made.estimate == pytest.approx(ends[0] - ends[1])
+
+
+def test_the_error_at_the_end_holds_that_of_another_test_set():
+    """Of the seeds and of the items: their variances add, as they are drawn apart."""
+    rng = np.random.default_rng(5)
+    sides, shares, scores = [], [], []
+    for n in (3, 2):
+        bits = rng.random((n, 2, 40)) < 0.6  # each run twice evaluated on the same 40 items
+        runs = [
+            Evaluations.clean([1, 2], [1.0, 0.5], own.mean(axis=1), correct=own) for own in bits
+        ]
+        sides.append(Side(tuple(runs), pair_ids=("",) * n))
+        scores.append(bits[:, -1].mean(axis=1))
+        shares.append(bits[:, -1].mean(axis=0))
+    seeds = sum(own.var(ddof=1) / len(own) for own in scores)
+    items = (shares[0] - shares[1]).var(ddof=1) / 40
+    made = final_difference(*sides, 1)
+    assert made.estimate == pytest.approx(scores[0].mean() - scores[1].mean())
+    assert made.error == pytest.approx(np.sqrt(seeds + items))

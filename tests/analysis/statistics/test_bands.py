@@ -1,10 +1,13 @@
 """The simultaneous band where its width is known in closed form."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from trajlab.analysis.statistics.bands import simultaneous
+from trajlab.analysis.statistics.bootstrap import BOOTSTRAP_SAMPLES
 from trajlab.analysis.statistics.difference import difference
 
 RNG = np.random.default_rng(0)
@@ -60,3 +63,13 @@ def test_a_point_at_which_runs_do_not_differ_has_no_band_and_leaves_the_others_t
         assert end == pytest.approx([wanted[0], np.nan], rel=0.05, nan_ok=True)
     for end in simultaneous(RUNS[:1], BASELINE):  # one run has no interval
         assert np.isnan(end).all()
+
+
+def test_the_draws_of_a_long_curve_are_in_memory_once():
+    runs, baseline = np.random.default_rng(1).normal(size=(2, 5, 200))
+    tracemalloc.start()
+    simultaneous(runs, baseline)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    draws = BOOTSTRAP_SAMPLES * (200 + len(runs) + len(baseline)) * 8  # of points, and of runs
+    assert peak < 1.3 * draws
