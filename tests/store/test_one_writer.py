@@ -13,6 +13,7 @@ import pytest
 
 from trajlab.errors import TrajlabError
 from trajlab.store import Column, Table, Trajectory, Writer, standard
+from trajlab.store.lock import Lock
 
 
 def start(path, **options):
@@ -90,14 +91,57 @@ def test_a_second_writer_that_came_in_is_told_and_keeps_its_log(tmp_path, monkey
     assert Trajectory(first.path).table("losses")["loss"].ravel().tolist() == [1, 2, 3]
 
 
-def test_a_file_system_without_locks_is_told_as_that(tmp_path, monkeypatch):
+def refusing(code):
     def refuse(*_):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(fcntl, "fcntl", refuse)
-    monkeypatch.setattr(fcntl, "lockf", refuse)
-    with pytest.raises(TrajlabError, match=r"run.h5.lock cannot be locked \(No locks available\)"):
+    return refuse
+
+
+def taking(*_):
+    """Lock a file, as it is told."""
+
+
+LOCKS = r"run.h5.lock cannot be locked \(No locks available\)"
+
+
+@pytest.mark.parametrize(
+    ("ours", "other", "refusal"),
+    [
+        (refusing(errno.ENOLCK), refusing(errno.ENOLCK), LOCKS),
+        (refusing(errno.ENOLCK), taking, LOCKS),  # a lock of another kind would hold nobody off
+        (refusing(errno.EAGAIN), taking, "is being recorded by another process"),
+        # a kernel that does not know locks of open files has the other kind
+        (refusing(errno.EINVAL), refusing(errno.ENOLCK), LOCKS),
+        (refusing(errno.EINVAL), refusing(errno.EACCES), "is being recorded by another process"),
+        (refusing(errno.EINVAL), taking, None),
+    ],
+)
+def test_a_file_system_without_locks_is_told_as_that(tmp_path, monkeypatch, ours, other, refusal):
+    monkeypatch.setattr(fcntl, "F_OFD_SETLK", 37, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", ours)
+    monkeypatch.setattr(fcntl, "lockf", other)
+    if refusal is None:
+        start(tmp_path / "run.h5").close()
+        return
+    with pytest.raises(TrajlabError, match=refusal):
         start(tmp_path / "run.h5")
+
+
+def test_without_standard_input_a_lock_is_given_back_too(tmp_path):
+    """Its file is then the first that the process opens, with the number 0."""
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        lock = Lock(tmp_path / "run.h5")
+        assert os.path.samestat(os.fstat(0), os.stat(tmp_path / "run.h5.lock"))
+        lock.release()
+        assert not (tmp_path / "run.h5.lock").exists()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(0)
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
 
 
 def test_a_change_of_the_working_folder_changes_nothing(tmp_path, monkeypatch):
