@@ -1,5 +1,6 @@
 """Settings: what every one keeps, from small files in the layout of the real ones."""
 
+import copy
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from trajlab.errors import TrajlabError
 from trajlab.training.evaluation import evaluate
@@ -40,6 +42,44 @@ def test_a_batch_goes_through_and_has_losses_and_metrics(name: str, data: Path) 
             assert metric.count(output, targets[rows]).isfinite().all()
         if task.correct:
             assert task.correct(output, targets[rows]).dtype == torch.bool
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "number", "outputs"),
+    [
+        ("digits", "+same", 1, 10),
+        ("FashionMTL", "+noisy", 1, 10),
+        ("mnists", "digits", 1, 10),
+        ("multi-fashion", "right", 1, 10),
+        ("yeast", "class14", 13, 1),
+        ("water-quality", "site37", 36, 1),
+        ("exam", "school65", 65, 1),
+        ("chem97", "area131", 131, 1),
+        ("cifar-100", "vehicles_2", 19, 5),
+        ("celeba", "Young", 39, 1),
+        ("glue", "MNLI", 5, 3),
+        ("cityscapes", "depth", 1, 1),
+    ],
+)
+def test_a_head_begins_as_its_run_s_seed_and_its_task_s_number_have_it(
+    name: str, condition: str, number: int, outputs: int, data: Path
+) -> None:
+    """So no two heads of seeds and tasks begin alike, and a run trained anew has its numbers."""
+    model = setting(name).build(condition, 3).model
+    *_, (task, head) = model.heads.items()
+    layer = next(m for m in head.modules() if isinstance(m, nn.Linear | nn.Conv2d))
+    assert len(layer.weight) == outputs, task
+    again = copy.deepcopy(layer)
+    torch.manual_seed(3000 + number)
+    again.reset_parameters()
+    assert torch.equal(layer.weight, again.weight)
+    if name in ("celeba", "glue", "cityscapes", "cifar-100"):
+        return  # whose trunks are not of plain layers, or begin trained
+    first = next(m for m in model.trunk.modules() if isinstance(m, nn.Linear | nn.Conv2d))
+    again = copy.deepcopy(first)
+    torch.manual_seed(3)
+    again.reset_parameters()
+    assert torch.equal(first.weight, again.weight)
 
 
 BINARY, NUMBER, CLASSES = "Bernoulli", "Gaussian", "logits"
