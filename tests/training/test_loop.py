@@ -126,8 +126,9 @@ def test_a_torn_checkpoint_is_warned_of_and_the_run_begins_again(kept: int, tmp_
         train(PLAN, path, on_epoch=interrupt)
     saved = file(path)
     saved.write_bytes(saved.read_bytes()[:kept])
-    with pytest.warns(UserWarning, match=f"{saved.name} is no whole checkpoint"):
+    with pytest.warns(UserWarning, match=f"{saved.name} is no whole checkpoint") as caught:
         train(PLAN, path)
+    assert caught[0].filename == __file__
     train(PLAN, tmp_path / "whole.h5")
     (torn,), (whole,) = load(path), load(tmp_path / "whole.h5")
     assert torn.status == "complete"
