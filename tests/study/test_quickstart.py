@@ -77,7 +77,12 @@ def test_finished_runs_are_kept_and_an_unfinished_one_goes_on(
         quickstart.run(tmp_path / "halves", seeds=1, progress=interrupt)
     kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "halves").glob("*.h5")}
     assert kept
-    quickstart.run(tmp_path / "halves", seeds=1)
+    told: list[tuple[int, int]] = []
+    quickstart.run(
+        tmp_path / "halves", seeds=1, progress=lambda done, total: told.append((done, total))
+    )
+    left = 3 - len(kept)
+    assert told == [(done, left) for done in range(left + 1)]
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     for path in reference:
         whole, halves = load(path)[0], load(tmp_path / "halves" / path.name)[0]
