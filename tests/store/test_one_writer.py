@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import threading
@@ -128,6 +129,20 @@ def test_a_file_system_without_locks_is_told_as_that(tmp_path, monkeypatch, ours
         start(tmp_path / "run.h5")
 
 
+@pytest.mark.skipif(not hasattr(fcntl, "F_OFD_GETLK"), reason="locks of open files are of Linux")
+def test_a_lock_is_of_the_open_file_and_of_all_of_it(tmp_path):
+    lock = Lock(tmp_path / "run.h5")
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    with (tmp_path / "run.h5.lock").open() as file:
+        told = fcntl.fcntl(file, fcntl.F_OFD_GETLK, asked)
+        kind, whence, start, length, owner = struct.unpack("hhqqi4x", told)
+        assert (kind, whence, start, length) == (fcntl.F_WRLCK, os.SEEK_SET, 0, 0)
+        assert owner == -1  # no process: it is not dropped with another descriptor
+        lock.release()
+        told = fcntl.fcntl(file, fcntl.F_OFD_GETLK, asked)
+        assert struct.unpack("hhqqi4x", told)[0] == fcntl.F_UNLCK
+
+
 def test_without_standard_input_a_lock_is_given_back_too(tmp_path):
     """Its file is then the first that the process opens, with the number 0."""
     kept = os.dup(0)
@@ -162,7 +177,7 @@ COLUMNS = Table(
         *(Column(kind, dtype=kind) for kind in ("float64", "bool")),
         *(Column(f"{kind}s", ("step", "x"), kind) for kind in ("float64", "bool")),
     ),
-    {"x": [0]},
+    {"x": [0, 1]},
 )
 
 
@@ -176,20 +191,23 @@ COLUMNS = Table(
         ("uint8", 255, 256),
         ("uint16", 0, -1),
         ("float32", 3e38, 4e38),
-        ("int32s", [2**31 - 1], [2**31]),
-        ("int32s", [1], [1.5]),
-        ("uint8s", [0], [-1]),
-        ("float32s", [3e38], [4e38]),
-        ("float32s", [np.inf], [1e300]),
+        ("int32s", [2**31 - 1, 0], [0, 2**31]),
+        ("int32s", [1, 1], [1, 1.5]),
+        ("uint8s", [0, 0], [0, -1]),
+        ("float32s", [3e38, 1], [1, 4e38]),
+        ("float32s", [np.inf, 1], [np.inf, 1e300]),
         ("float64", np.float32(0.5), "0.5"),
         ("float64", 1, 1 + 2j),
-        ("float64s", [1], [1 + 2j]),
-        ("float64s", [None], ["1"]),
-        ("float64s", [np.nan], [np.datetime64("2020-01-01")]),
+        ("float64s", [1, 1], [1, 1 + 2j]),
+        ("float64s", [None, 1], ["1", "1"]),
+        ("float64s", [None, 1], [None, "1"]),
+        ("float32s", [None, 1], [None, b"1"]),
+        ("bools", [True, False], [True, "1"]),
+        ("float64s", [np.nan, 1], [np.datetime64("2020-01-01")] * 2),
         ("bool", np.True_, 0.5),
         ("bool", 0, "False"),
-        ("bools", [1], [2]),
-        ("bools", [False], [np.nan]),
+        ("bools", [1, 0], [1, 2]),
+        ("bools", [False, True], [False, np.nan]),
     ],
 )
 def test_what_is_taken_can_be_written(tmp_path, column, held, refused):
