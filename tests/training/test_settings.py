@@ -12,6 +12,7 @@ from torch import nn
 
 from trajlab.errors import TrajlabError
 from trajlab.training.evaluation import evaluate
+from trajlab.training.models import Shape
 from trajlab.training.setting import Problem
 from trajlab.training.settings import SETTINGS, multi_fashion, setting
 
@@ -80,6 +81,32 @@ def test_a_head_begins_as_its_run_s_seed_and_its_task_s_number_have_it(
     torch.manual_seed(3)
     again.reset_parameters()
     assert torch.equal(first.weight, again.weight)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_trunk_has_the_shape_asked_for_where_it_has_one_to_set(name: str, data: Path) -> None:
+    found = setting(name)
+    condition = found.tasks("")[0] if name.startswith(("exam", "chem", "water")) else ""
+    if name in ("cifar-100", "celeba", "cityscapes", "glue"):
+        with pytest.raises(TrajlabError, match="has neither width, depth nor dropout to set"):
+            found.problem(condition, 0, shape=Shape(width=2.0))
+        return
+
+    def layers(problem: Problem) -> list[nn.Module]:
+        return [m for m in problem.model.trunk.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+
+    plain = found.problem(condition, 0)
+    shaped = found.problem(condition, 0, shape=Shape(2.0, 2, 0.25))
+    assert len(layers(shaped)) > len(layers(plain))
+    assert len(layers(shaped)[0].weight) == 2 * len(layers(plain)[0].weight)
+    dropped = {m.p for m in shaped.model.trunk.modules() if isinstance(m, nn.Dropout)}
+    assert dropped == {0.25}
+    (key, task), *_ = shaped.tasks.items()
+    with torch.no_grad():
+        shapes = [
+            own.model({key: task.splits["test"][0][torch.arange(2)]}) for own in (plain, shaped)
+        ]
+    assert shapes[0][key].shape == shapes[1][key].shape
 
 
 BINARY, NUMBER, CLASSES = "Bernoulli", "Gaussian", "logits"
