@@ -92,7 +92,7 @@ def test_a_trunk_has_the_shape_asked_for_where_it_has_one_to_set(name: str, data
             found.problem(condition, 0, shape=Shape(width=2.0))
         return
 
-    def layers(problem: Problem) -> list[nn.Module]:
+    def layers(problem: Problem) -> list[nn.Linear | nn.Conv2d]:
         return [m for m in problem.model.trunk.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
 
     plain = found.problem(condition, 0)

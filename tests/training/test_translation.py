@@ -178,6 +178,22 @@ def test_a_translation_is_the_likeliest_word_each_time() -> None:
             given.append(token)
 
 
+@pytest.mark.parametrize(("most", "length"), [(2, 2), (3, 3), (9, 3)])
+def test_a_translation_ends_where_all_have_ended_or_after_the_most(
+    monkeypatch: pytest.MonkeyPatch, most: int, length: int
+) -> None:
+    said = torch.tensor([[5, END, 6, 7], [8, 9, END, 4], [END, 5, 5, 5]])
+    made = model()
+
+    def decode(given: torch.Tensor, *_: Any) -> torch.Tensor:
+        assert given[:, 0].tolist() == [2] * 3
+        return torch.nn.functional.one_hot(said[:, : given.shape[1]], 20)
+
+    monkeypatch.setattr(made, "decode", decode)
+    wanted = torch.tensor([[5, END, PAD], [8, 9, END], [END, PAD, PAD]])
+    assert torch.equal(made.translate(torch.full((3, 6), 5), 2, most), wanted[:, :length])
+
+
 def test_the_loss_is_a_mean_over_tokens_and_can_be_smoothed() -> None:
     loss = TokenLoss(ignore_index=PAD, reduction="none")
     logits = torch.randn(3, 4, 9)
