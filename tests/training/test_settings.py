@@ -83,6 +83,31 @@ def test_a_head_begins_as_its_run_s_seed_and_its_task_s_number_have_it(
     assert torch.equal(first.weight, again.weight)
 
 
+NAMES = {  # in the order of the archives, whose numbers the classes have
+    "cifar-100": """
+        aquatic_mammals fish flowers food_containers fruit_and_vegetables
+        household_electrical_devices household_furniture insects large_carnivores
+        large_man-made_outdoor_things large_natural_outdoor_scenes large_omnivores_and_herbivores
+        medium_mammals non-insect_invertebrates people reptiles small_mammals trees vehicles_1
+        vehicles_2
+    """,
+    "celeba": """
+        5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose
+        Black_Hair Blond_Hair Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee
+        Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes
+        No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks Sideburns Smiling
+        Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace
+        Wearing_Necktie Young
+    """,
+    "glue": "CoLA SST-2 MRPC QQP STS-B MNLI QNLI RTE",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tasks_are_called_as_those_who_published_them_call_them(name: str) -> None:
+    assert setting(name).tasks("") == tuple(NAMES[name].split())
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_trunk_has_the_shape_asked_for_where_it_has_one_to_set(name: str, data: Path) -> None:
     found = setting(name)
