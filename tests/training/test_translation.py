@@ -16,6 +16,7 @@ from trajlab.study import recorded
 from trajlab.training import Plan, train
 from trajlab.training.corpora import parallel
 from trajlab.training.evaluation import evaluate
+from trajlab.training.models import Shape
 from trajlab.training.settings import setting
 from trajlab.training.settings.translation import LONGEST, TokenLoss, _coded
 from trajlab.training.transformer import END, PAD, Translator
@@ -144,6 +145,26 @@ def test_a_pair_is_its_source_the_language_and_what_came_before_each_token() -> 
 def model() -> Translator:
     torch.manual_seed(0)
     return Translator(20, 6).eval()
+
+
+@pytest.mark.parametrize(
+    ("shape", "width", "layers"),
+    [(Shape(), 64, 2), (Shape(width=1.5, depth=2, dropout=0.25), 96, 4), (Shape(width=0.8), 52, 2)],
+)
+def test_a_translator_has_the_size_that_is_documented(
+    shape: Shape, width: int, layers: int
+) -> None:
+    """By hand: attention is four square maps, and the inner layer four times as wide."""
+    made = Translator(20, 6, shape)
+    attention = 4 * (width * width + width)
+    inner = 2 * 4 * width * width + 4 * width + width
+    norm = 2 * width
+    encoder = layers * (attention + inner + 2 * norm) + norm
+    decoder = layers * (2 * attention + inner + 3 * norm) + norm
+    assert sum(p.numel() for p in made.parameters()) == 20 * width + encoder + decoder
+    heads = {m.num_heads for m in made.modules() if isinstance(m, torch.nn.MultiheadAttention)}
+    assert heads == {4}
+    assert {m.p for m in made.modules() if isinstance(m, torch.nn.Dropout)} == {shape.dropout}
 
 
 def test_no_token_sees_a_later_one_and_filling_up_changes_nothing() -> None:
