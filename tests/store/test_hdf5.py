@@ -1,15 +1,21 @@
 """What HDF5 takes for a file, and what of a run it is given to write and read."""
 
+import io
 import json
 import os
+import resource
+import sys
+import time
 import zlib
 
 import h5py
 import numpy as np
 import pytest
 
-from trajlab.store.hdf5 import image, member
+from trajlab.store.hdf5 import __main__ as reader
+from trajlab.store.hdf5 import image, member, process
 from trajlab.store.hdf5.disk import Longer, Unrefusing
+from trajlab.store.hdf5.index import index
 
 
 class Slow:
@@ -118,3 +124,80 @@ def test_the_checksum_of_a_data_set_is_that_of_its_bytes(file, monkeypatch, port
     values = np.arange(np.prod(shape), dtype="f8").reshape(shape)
     item = file.create_dataset("x", data=values)
     assert member.checksum(item) == zlib.crc32(values.tobytes())
+
+
+def test_a_large_data_set_is_read_in_few_portions(file, monkeypatch):
+    taken = []
+    monkeypatch.setattr(member.rows, "crc32", lambda content, crc: taken.append(len(content)) or 0)
+    member.checksum(file.create_dataset("x", (9 * 2**17, 1), "f8"))
+    assert taken == [4 * 2**17, 4 * 2**17, 2**17]
+
+
+def test_tables_lie_in_sixteen_groups_at_most(tmp_path):
+    """Without a limit, a group that is a member of itself would be read for ever."""
+    path = str(tmp_path / "file.h5")
+    name = "/".join(["group"] * 16 + ["table"])
+    with h5py.File(path, "w") as file:
+        table = file.create_group(name)
+        table.attrs.update(key=["step"], kind="training")
+        table["step"] = np.arange(3)
+        table["step"].make_scale("step")
+        table["step"].attrs["crc32"] = np.uint32(zlib.crc32(np.arange(3).tobytes()))
+    for lenient in (False, True):
+        facts = index(path, lenient=lenient)
+        assert [own["name"] for own in facts["tables"]] == [name]
+        assert (facts["lost"], facts["problems"]) == ([], [])
+    for spoil in (
+        lambda file: file.move("group", "another/group"),
+        lambda file: file.__setitem__("another/group/itself", file["another/group"]),
+    ):
+        with h5py.File(path, "r+") as file:
+            spoil(file)
+        with pytest.raises(member.RefusedError, match="its groups lie too deep in each other"):
+            index(path, lenient=False)
+        facts = index(path, lenient=True)
+        assert facts["tables"] == []
+        assert facts["lost"][0].endswith("is lost (its groups lie too deep in each other)")
+
+
+def test_a_reader_says_that_it_is_ready_and_answers_line_by_line(tmp_path, monkeypatch, capsys):
+    limits = []
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, pair: limits.append((kind, pair)))
+    path = tmp_path / "file.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["run_id"] = "own"
+    asked = [{"path": str(path.with_name(n)), "lenient": False} for n in ("file.h5", "none.h5")]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(json.dumps(a) + "\n" for a in asked)))
+    before = time.process_time()
+    reader.main()
+    ready, *answers = capsys.readouterr().out.splitlines()
+    assert ready == "ready"  # only then its start is not counted as part of an answer
+    found, missed = map(json.loads, answers)
+    assert found["header"] == {"run_id": "own"}
+    assert "No such file" in missed["error"]
+    first, second, *each = limits
+    assert first == (resource.RLIMIT_CORE, (0, 0))
+    assert second == (resource.RLIMIT_DATA, (768 * 2**20, 768 * 2**20))
+    assert [kind for kind, _ in each] == [resource.RLIMIT_CPU] * 2
+    for _, (soft, hard) in each:
+        assert int(before) + 4 <= soft <= time.process_time() + 4
+        assert hard == resource.getrlimit(resource.RLIMIT_CPU)[1]
+
+
+def test_a_reader_finds_what_we_find_and_works_on_one_thread(tmp_path, monkeypatch):
+    script = tmp_path / "python"
+    script.write_text('#!/bin/sh\necho "$*"\nenv\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setattr(sys, "path", ["/first", "/second"])
+    for name, value in {"PYTHONPATH": "/other", "OMP_NUM_THREADS": "7", "KEPT": "so"}.items():
+        monkeypatch.setenv(name, value)
+    said, _ = process._begun().communicate()
+    command, *lines = said.decode().splitlines()
+    assert command == "-m trajlab.store.hdf5"
+    assert {
+        "PYTHONPATH=/first:/second",
+        "OMP_NUM_THREADS=1",
+        "OPENBLAS_NUM_THREADS=1",
+        "KEPT=so",
+    } <= {*lines}

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 
 from trajlab.errors import TrajlabError
 from trajlab.store import Column, Table, Trajectory, Writer, standard
+from trajlab.store.lock import Lock
 
 
 def start(path, **options):
@@ -90,26 +92,71 @@ def test_a_second_writer_that_came_in_is_told_and_keeps_its_log(tmp_path, monkey
     assert Trajectory(first.path).table("losses")["loss"].ravel().tolist() == [1, 2, 3]
 
 
-def test_a_file_system_without_locks_is_told_as_that(tmp_path, monkeypatch):
+def refusing(code):
     def refuse(*_):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(fcntl, "fcntl", refuse)
-    monkeypatch.setattr(fcntl, "lockf", refuse)
-    with pytest.raises(TrajlabError, match=r"run.h5.lock cannot be locked \(No locks available\)"):
+    return refuse
+
+
+def taking(*_):
+    """Lock a file, as it is told."""
+
+
+LOCKS = r"run.h5.lock cannot be locked \(No locks available\)"
+
+
+@pytest.mark.parametrize(
+    ("ours", "other", "refusal"),
+    [
+        (refusing(errno.ENOLCK), refusing(errno.ENOLCK), LOCKS),
+        (refusing(errno.ENOLCK), taking, LOCKS),  # a lock of another kind would hold nobody off
+        (refusing(errno.EAGAIN), taking, "is being recorded by another process"),
+        # a kernel that does not know locks of open files has the other kind
+        (refusing(errno.EINVAL), refusing(errno.ENOLCK), LOCKS),
+        (refusing(errno.EINVAL), refusing(errno.EACCES), "is being recorded by another process"),
+        (refusing(errno.EINVAL), taking, None),
+    ],
+)
+def test_a_file_system_without_locks_is_told_as_that(tmp_path, monkeypatch, ours, other, refusal):
+    monkeypatch.setattr(fcntl, "F_OFD_SETLK", 37, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", ours)
+    monkeypatch.setattr(fcntl, "lockf", other)
+    if refusal is None:
+        start(tmp_path / "run.h5").close()
+        return
+    with pytest.raises(TrajlabError, match=refusal):
         start(tmp_path / "run.h5")
 
 
-@pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="a system with one kind of lock")
-def test_a_file_system_with_only_the_older_kind_of_lock_is_locked_by_that(tmp_path, monkeypatch):
-    def unknown(*_):
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+@pytest.mark.skipif(not hasattr(fcntl, "F_OFD_GETLK"), reason="locks of open files are of Linux")
+def test_a_lock_is_of_the_open_file_and_of_all_of_it(tmp_path):
+    lock = Lock(tmp_path / "run.h5")
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    with (tmp_path / "run.h5.lock").open() as file:
+        told = fcntl.fcntl(file, fcntl.F_OFD_GETLK, asked)
+        kind, whence, start, length, owner = struct.unpack("hhqqi4x", told)
+        assert (kind, whence, start, length) == (fcntl.F_WRLCK, os.SEEK_SET, 0, 0)
+        assert owner == -1  # no process: it is not dropped with another descriptor
+        lock.release()
+        told = fcntl.fcntl(file, fcntl.F_OFD_GETLK, asked)
+        assert struct.unpack("hhqqi4x", told)[0] == fcntl.F_UNLCK
 
-    kinds = []
-    monkeypatch.setattr(fcntl, "fcntl", unknown)
-    monkeypatch.setattr(fcntl, "lockf", lambda descriptor, kind: kinds.append(kind))
-    start(tmp_path / "run.h5").close()
-    assert set(kinds) == {fcntl.LOCK_EX | fcntl.LOCK_NB}
+
+def test_without_standard_input_a_lock_is_given_back_too(tmp_path):
+    """Its file is then the first that the process opens, with the number 0."""
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        lock = Lock(tmp_path / "run.h5")
+        assert os.path.samestat(os.fstat(0), os.stat(tmp_path / "run.h5.lock"))
+        lock.release()
+        assert not (tmp_path / "run.h5.lock").exists()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(0)
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
 
 
 def test_a_change_of_the_working_folder_changes_nothing(tmp_path, monkeypatch):
@@ -130,7 +177,7 @@ COLUMNS = Table(
         *(Column(kind, dtype=kind) for kind in ("float64", "bool")),
         *(Column(f"{kind}s", ("step", "x"), kind) for kind in ("float64", "bool")),
     ),
-    {"x": [0]},
+    {"x": [0, 1]},
 )
 
 
@@ -144,20 +191,23 @@ COLUMNS = Table(
         ("uint8", 255, 256),
         ("uint16", 0, -1),
         ("float32", 3e38, 4e38),
-        ("int32s", [2**31 - 1], [2**31]),
-        ("int32s", [1], [1.5]),
-        ("uint8s", [0], [-1]),
-        ("float32s", [3e38], [4e38]),
-        ("float32s", [np.inf], [1e300]),
+        ("int32s", [2**31 - 1, 0], [0, 2**31]),
+        ("int32s", [1, 1], [1, 1.5]),
+        ("uint8s", [0, 0], [0, -1]),
+        ("float32s", [3e38, 1], [1, 4e38]),
+        ("float32s", [np.inf, 1], [np.inf, 1e300]),
         ("float64", np.float32(0.5), "0.5"),
         ("float64", 1, 1 + 2j),
-        ("float64s", [1], [1 + 2j]),
-        ("float64s", [None], ["1"]),
-        ("float64s", [np.nan], [np.datetime64("2020-01-01")]),
+        ("float64s", [1, 1], [1, 1 + 2j]),
+        ("float64s", [None, 1], ["1", "1"]),
+        ("float64s", [None, 1], [None, "1"]),
+        ("float32s", [None, 1], [None, b"1"]),
+        ("bools", [True, False], [True, "1"]),
+        ("float64s", [np.nan, 1], [np.datetime64("2020-01-01")] * 2),
         ("bool", np.True_, 0.5),
         ("bool", 0, "False"),
-        ("bools", [1], [2]),
-        ("bools", [False], [np.nan]),
+        ("bools", [1, 0], [1, 2]),
+        ("bools", [False, True], [False, np.nan]),
     ],
 )
 def test_what_is_taken_can_be_written(tmp_path, column, held, refused):

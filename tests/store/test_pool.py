@@ -50,3 +50,18 @@ def test_a_checksum_that_is_read_in_portions_is_that_of_the_whole(tmp_path, monk
     assert file.checksum(3, 12) == zlib.crc32(content[3:15])
     assert file.checksum(15, 5, zlib.crc32(content[:15])) == zlib.crc32(content)
     assert file.checksum(3, 0, 5) == 5
+
+
+def test_a_checksum_of_a_large_file_is_read_in_few_portions(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.touch()
+    os.truncate(path, 9 * 2**20)
+    read, taken = File.read, []
+
+    def told(file, offset, size):
+        taken.append(size)
+        return read(file, offset, size)
+
+    monkeypatch.setattr(File, "read", told)
+    assert File(path).checksum(0, 9 * 2**20) == zlib.crc32(bytes(9 * 2**20))
+    assert taken == [4 * 2**20, 4 * 2**20, 2**20]

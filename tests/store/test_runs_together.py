@@ -38,7 +38,9 @@ def test_one_row_a_run(runs: Runs) -> None:
 
 def test_the_rows_of_a_table_with_the_metadata_of_their_runs(runs: Runs) -> None:
     frame = runs.to_frame("losses")
-    assert len(frame) == 2 * 3 * 2
+    assert frame.index.tolist() == list(range(2 * 3 * 2))  # a row is told by its number
+    assert frame["run"].tolist() == [str(run.path) for run in runs for _ in range(3 * 2)]
+    assert frame.columns[:4].tolist() == ["run", "method", "seed", "metadata_task"]
     for run in runs:
         own = frame[frame["run"] == str(run.path)].reset_index(drop=True)
         for name, column in run.frame("losses").items():
@@ -49,10 +51,12 @@ def test_the_rows_of_a_table_with_the_metadata_of_their_runs(runs: Runs) -> None
 
 
 def test_a_run_without_the_table_is_named(runs: Runs) -> None:
-    with pytest.warns(UserWarning, match=r"without the table hessian: .*a/run\.h5"):
+    with pytest.warns(UserWarning, match=r"without the table hessian: .*a/run\.h5") as caught:
         assert runs.to_frame("hessian")["seed"].unique().tolist() == [1]
+    assert caught[0].filename == __file__
     with pytest.raises(AbsentError, match="losses"):
         runs.to_frame("nothing")
+    assert Runs([]).to_frame("losses").empty
 
 
 def test_one_tree_in_which_runs_of_one_name_are_two(runs: Runs) -> None:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -491,6 +492,24 @@ def test_a_dask_cluster_gives_the_same_runs_and_a_killed_worker_costs_one_retry(
     monkeypatch.undo()
     train(twin)
     assert_equal(made.runs, twin.runs)
+
+
+def test_what_is_stopped_begins_no_further_run() -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    def first() -> bool:
+        begun.set()
+        return end.wait(10)
+
+    with one_thread() as executor:
+        running = executor.submit(first)
+        waiting = executor.submit(pytest.fail, "it was begun")
+        assert begun.wait(10)
+        runner.stop(executor)  # which waits for nothing
+        assert not running.done()
+        end.set()
+    assert running.result()
+    assert waiting.cancelled()
 
 
 def test_no_cluster_at_the_address_is_one_sentence() -> None:

@@ -15,6 +15,7 @@ from trajlab.errors import TrajlabError
 from trajlab.record import Recorder
 from trajlab.training import Plan, train
 from trajlab.training.checkpoint import file
+from trajlab.training.checkpoint import load as load_checkpoint
 from trajlab.training.methods import METHODS
 from trajlab.training.optimization import SCHEDULES
 from trajlab.training.settings import setting
@@ -126,8 +127,9 @@ def test_a_torn_checkpoint_is_warned_of_and_the_run_begins_again(kept: int, tmp_
         train(PLAN, path, on_epoch=interrupt)
     saved = file(path)
     saved.write_bytes(saved.read_bytes()[:kept])
-    with pytest.warns(UserWarning, match=f"{saved.name} is no whole checkpoint"):
+    with pytest.warns(UserWarning, match=f"{saved.name} is no whole checkpoint") as caught:
         train(PLAN, path)
+    assert caught[0].filename == __file__
     train(PLAN, tmp_path / "whole.h5")
     (torn,), (whole,) = load(path), load(tmp_path / "whole.h5")
     assert torn.status == "complete"
@@ -135,6 +137,25 @@ def test_a_torn_checkpoint_is_warned_of_and_the_run_begins_again(kept: int, tmp_
     pd.testing.assert_frame_equal(
         torn.frame("losses")[columns], whole.frame("losses")[columns], check_exact=True
     )
+
+
+def test_a_checkpoint_that_would_run_something_is_not_read(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "touched",))
+
+    path = tmp_path / "run.h5"
+    for content, found in (({"step": torch.tensor(3)}, {"step": 3}), ({"step": Evil()}, None)):
+        torch.save(content, file(path))
+        path.unlink(missing_ok=True)
+        assert load_checkpoint(path) is None  # of a run that is gone
+        path.touch()
+        if found:
+            assert load_checkpoint(path) == found
+            continue
+        with pytest.warns(UserWarning, match=r"no whole checkpoint \(UnpicklingError\)"):
+            assert load_checkpoint(path) is None
+    assert not (tmp_path / "touched").exists()
 
 
 def test_the_first_epoch_is_evaluated_at_fractions_of_its_steps(tmp_path: Path) -> None:

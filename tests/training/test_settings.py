@@ -1,5 +1,6 @@
 """Settings: what every one keeps, from small files in the layout of the real ones."""
 
+import copy
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from trajlab.errors import TrajlabError
 from trajlab.training.evaluation import evaluate
+from trajlab.training.models import Shape
 from trajlab.training.setting import Problem
 from trajlab.training.settings import SETTINGS, multi_fashion, setting
 
@@ -40,6 +43,95 @@ def test_a_batch_goes_through_and_has_losses_and_metrics(name: str, data: Path) 
             assert metric.count(output, targets[rows]).isfinite().all()
         if task.correct:
             assert task.correct(output, targets[rows]).dtype == torch.bool
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "number", "outputs"),
+    [
+        ("digits", "+same", 1, 10),
+        ("FashionMTL", "+noisy", 1, 10),
+        ("mnists", "digits", 1, 10),
+        ("multi-fashion", "right", 1, 10),
+        ("yeast", "class14", 13, 1),
+        ("water-quality", "site37", 36, 1),
+        ("exam", "school65", 65, 1),
+        ("chem97", "area131", 131, 1),
+        ("cifar-100", "vehicles_2", 19, 5),
+        ("celeba", "Young", 39, 1),
+        ("glue", "MNLI", 5, 3),
+        ("cityscapes", "depth", 1, 1),
+    ],
+)
+def test_a_head_begins_as_its_run_s_seed_and_its_task_s_number_have_it(
+    name: str, condition: str, number: int, outputs: int, data: Path
+) -> None:
+    """So no two heads of seeds and tasks begin alike, and a run trained anew has its numbers."""
+    model = setting(name).build(condition, 3).model
+    *_, (task, head) = model.heads.items()
+    layer = next(m for m in head.modules() if isinstance(m, nn.Linear | nn.Conv2d))
+    assert len(layer.weight) == outputs, task
+    again = copy.deepcopy(layer)
+    torch.manual_seed(3000 + number)
+    again.reset_parameters()
+    assert torch.equal(layer.weight, again.weight)
+    if name in ("celeba", "glue", "cityscapes", "cifar-100"):
+        return  # whose trunks are not of plain layers, or begin trained
+    first = next(m for m in model.trunk.modules() if isinstance(m, nn.Linear | nn.Conv2d))
+    again = copy.deepcopy(first)
+    torch.manual_seed(3)
+    again.reset_parameters()
+    assert torch.equal(first.weight, again.weight)
+
+
+NAMES = {  # in the order of the archives, whose numbers the classes have
+    "cifar-100": """
+        aquatic_mammals fish flowers food_containers fruit_and_vegetables
+        household_electrical_devices household_furniture insects large_carnivores
+        large_man-made_outdoor_things large_natural_outdoor_scenes large_omnivores_and_herbivores
+        medium_mammals non-insect_invertebrates people reptiles small_mammals trees vehicles_1
+        vehicles_2
+    """,
+    "celeba": """
+        5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose
+        Black_Hair Blond_Hair Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee
+        Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes
+        No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks Sideburns Smiling
+        Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace
+        Wearing_Necktie Young
+    """,
+    "glue": "CoLA SST-2 MRPC QQP STS-B MNLI QNLI RTE",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tasks_are_called_as_those_who_published_them_call_them(name: str) -> None:
+    assert setting(name).tasks("") == tuple(NAMES[name].split())
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_trunk_has_the_shape_asked_for_where_it_has_one_to_set(name: str, data: Path) -> None:
+    found = setting(name)
+    condition = found.tasks("")[0] if name.startswith(("exam", "chem", "water")) else ""
+    if name in ("cifar-100", "celeba", "cityscapes", "glue"):
+        with pytest.raises(TrajlabError, match="has neither width, depth nor dropout to set"):
+            found.problem(condition, 0, shape=Shape(width=2.0))
+        return
+
+    def layers(problem: Problem) -> list[nn.Linear | nn.Conv2d]:
+        return [m for m in problem.model.trunk.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+
+    plain = found.problem(condition, 0)
+    shaped = found.problem(condition, 0, shape=Shape(2.0, 2, 0.25))
+    assert len(layers(shaped)) > len(layers(plain))
+    assert len(layers(shaped)[0].weight) == 2 * len(layers(plain)[0].weight)
+    dropped = {m.p for m in shaped.model.trunk.modules() if isinstance(m, nn.Dropout)}
+    assert dropped == {0.25}
+    (key, task), *_ = shaped.tasks.items()
+    with torch.no_grad():
+        shapes = [
+            own.model({key: task.splits["test"][0][torch.arange(2)]}) for own in (plain, shaped)
+        ]
+    assert shapes[0][key].shape == shapes[1][key].shape
 
 
 BINARY, NUMBER, CLASSES = "Bernoulli", "Gaussian", "logits"

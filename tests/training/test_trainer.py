@@ -2,9 +2,11 @@
 
 import copy
 import gzip
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from trajlab.record.probes import FisherTrace, GradientNoise, Probe
 from trajlab.training import Plan, train
 from trajlab.training.batches import Batches
 from trajlab.training.compute import first_batches
-from trajlab.training.data import DataSet, read_idx
+from trajlab.training.data import FASHION_MNIST, MNIST, DataSet, read_idx
 from trajlab.training.evaluation import evaluate
 from trajlab.training.methods import Method
 from trajlab.training.metrics import mean
@@ -327,6 +329,38 @@ def test_a_data_set_is_found_where_all_its_files_are(
     (tmp_path / "given" / "a.gz").touch()
     assert data.file("a.gz", tmp_path / "given") == tmp_path / "given" / "a.gz"
     assert data.file("a.gz") == tmp_path / "home" / "set" / "a"
+
+
+PUBLISHED = {  # MD5 of the files that are downloaded, by who published them
+    "mnist": {
+        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    },
+    "fashion-mnist": {
+        "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+        "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+        "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+    },
+}
+
+
+@pytest.mark.parametrize("data", [MNIST, FASHION_MNIST], ids=lambda data: data.name)
+def test_what_is_downloaded_is_held_against_the_published_checksums(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str, str]] = []
+
+    def create(folder: Path, base_url: str, registry: dict[str, str]) -> SimpleNamespace:
+        assert folder == tmp_path / data.name
+        return SimpleNamespace(fetch=lambda name: asked.append((base_url, name, registry[name])))
+
+    monkeypatch.setitem(sys.modules, "pooch", SimpleNamespace(create=create))
+    assert data._download(tmp_path / data.name) == ""
+    assert data.url.startswith("https://")
+    assert asked == [(data.url, name, f"md5:{own}") for name, own in PUBLISHED[data.name].items()]
 
 
 @pytest.mark.parametrize("trouble", ["", " and could not be downloaded (OSError)"])

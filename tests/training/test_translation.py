@@ -16,6 +16,7 @@ from trajlab.study import recorded
 from trajlab.training import Plan, train
 from trajlab.training.corpora import parallel
 from trajlab.training.evaluation import evaluate
+from trajlab.training.models import Shape
 from trajlab.training.settings import setting
 from trajlab.training.settings.translation import LONGEST, TokenLoss, _coded
 from trajlab.training.transformer import END, PAD, Translator
@@ -146,6 +147,26 @@ def model() -> Translator:
     return Translator(20, 6).eval()
 
 
+@pytest.mark.parametrize(
+    ("shape", "width", "layers"),
+    [(Shape(), 64, 2), (Shape(width=1.5, depth=2, dropout=0.25), 96, 4), (Shape(width=0.8), 52, 2)],
+)
+def test_a_translator_has_the_size_that_is_documented(
+    shape: Shape, width: int, layers: int
+) -> None:
+    """By hand: attention is four square maps, and the inner layer four times as wide."""
+    made = Translator(20, 6, shape)
+    attention = 4 * (width * width + width)
+    inner = 2 * 4 * width * width + 4 * width + width
+    norm = 2 * width
+    encoder = layers * (attention + inner + 2 * norm) + norm
+    decoder = layers * (2 * attention + inner + 3 * norm) + norm
+    assert sum(p.numel() for p in made.parameters()) == 20 * width + encoder + decoder
+    heads = {m.num_heads for m in made.modules() if isinstance(m, torch.nn.MultiheadAttention)}
+    assert heads == {4}
+    assert {m.p for m in made.modules() if isinstance(m, torch.nn.Dropout)} == {shape.dropout}
+
+
 def test_no_token_sees_a_later_one_and_filling_up_changes_nothing() -> None:
     made = model()
     tokens = torch.tensor(
@@ -178,20 +199,20 @@ def test_a_translation_is_the_likeliest_word_each_time() -> None:
             given.append(token)
 
 
-@pytest.mark.parametrize("most", [2, 6])
-def test_translating_goes_on_until_every_sentence_has_ended(
-    monkeypatch: pytest.MonkeyPatch, most: int
+@pytest.mark.parametrize(("most", "length"), [(2, 2), (3, 3), (9, 3)])
+def test_a_translation_ends_where_all_have_ended_or_after_the_most(
+    monkeypatch: pytest.MonkeyPatch, most: int, length: int
 ) -> None:
-    """Of two sentences the second has one word more, whatever the network says after its end."""
+    said = torch.tensor([[5, END, 6, 7], [8, 9, END, 4], [END, 5, 5, 5]])
     made = model()
-    words = torch.tensor([[7, END, 9, 9, 9, 9], [8, 5, END, 9, 9, 9]])
 
     def decode(given: torch.Tensor, *_: Any) -> torch.Tensor:
-        return torch.nn.functional.one_hot(words[:, : given.shape[1]], 20).float()
+        assert given[:, 0].tolist() == [2] * 3
+        return torch.nn.functional.one_hot(said[:, : given.shape[1]], 20)
 
     monkeypatch.setattr(made, "decode", decode)
-    found = made.translate(torch.tensor([[5, 6], [9, 4]]), 2, most)
-    assert found.tolist() == [[7, END, PAD][:most], [8, 5, END][:most]]
+    wanted = torch.tensor([[5, END, PAD], [8, 9, END], [END, PAD, PAD]])
+    assert torch.equal(made.translate(torch.full((3, 6), 5), 2, most), wanted[:, :length])
 
 
 def test_the_loss_is_a_mean_over_tokens_and_can_be_smoothed() -> None:

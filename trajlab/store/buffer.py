@@ -153,7 +153,9 @@ def _cast(given: Array, column: Column) -> Array:
         return given
     if kind == "b" and not np.isin(given, (0, 1)).all():
         raise ValueError("flags are true or false")
-    if given.dtype.kind not in "biufO":
+    # of a list that holds None too, NumPy would read the numbers that texts spell
+    texts = given.dtype.kind == "O" and any(isinstance(item, str | bytes) for item in given.flat)
+    if texts or given.dtype.kind not in "biufO":
         raise ValueError("it must be numbers")
     whole = given.dtype.kind in "biu" and not _beyond(given, column)
     if kind in "iu" and given.size and not whole:

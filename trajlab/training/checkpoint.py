@@ -68,7 +68,7 @@ def load(path: Path) -> dict[str, Any] | None:
     except (EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         warnings.warn(
             f"{file(path)} is no whole checkpoint ({type(error).__name__}); the run begins again",
-            stacklevel=2,
+            stacklevel=3,  # where a run is trained
         )
         return None
     return state
