@@ -318,12 +318,13 @@ def test_ten_times_the_common_loss_may_be_read_in_the_first_epoch(
     assert gap == pytest.approx(np.nan if lacking else 1 + 8 / 12, abs=0.2, nan_ok=True)
 
 
-def test_the_runs_that_are_kept_give_the_published_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("study", ["long", "searched"])
+def test_the_runs_that_are_kept_give_the_published_numbers(study: str, tmp_path: Path) -> None:
     script = module(NAME)
     folder = Path(script.__file__).parent
-    found = script.evaluate(folder / "long.toml", folder / "runs/long", tmp_path)
+    found = script.evaluate(folder / f"{study}.toml", folder / "runs/long", tmp_path)
     for table in ("pre-registered", "training-loss", "last-epoch"):
-        published = pd.read_csv(folder / f"results/long/{table}.csv")
+        published = pd.read_csv(folder / f"results/{study}/{table}.csv")
         pd.testing.assert_frame_equal(
             found[table].reset_index(drop=True), published, check_dtype=False, rtol=1e-3
         )
