@@ -66,6 +66,14 @@ def test_a_resumption_without_rows_after_it_is_no_pause() -> None:
     assert seconds(made_up([0, 5, 10], [5_000])) == 10
 
 
+def test_of_a_run_without_a_clock_it_is_not_known_either() -> None:
+    assert np.isnan(seconds(made_up([np.nan, np.nan])))
+
+
+def test_rows_before_the_moment_that_is_asked_for_do_not_count() -> None:
+    assert seconds(made_up([0, 5, 20, 21], [18]), since=20) == 1
+
+
 def test_a_run_resumed_before_its_first_row_lost_nothing() -> None:
     assert seconds(made_up([100, 105], [50])) == 5
 

@@ -178,7 +178,7 @@ def seconds(run: Trajectory, *, since: float = 0.0) -> float:
     tables = [name for name in run.tables if name == "losses" or name.startswith("evaluations/")]
     clocks = [table["wall_time"] for table in map(run.table, tables) if "wall_time" in table]
     times = np.unique(np.concatenate(clocks))
-    times = times[times >= since]
+    times = times[~(times < since)]  # NaN, of runs without a clock, stays and is the answer
     created = datetime.fromisoformat(run.created)
     resumed = [datetime.fromisoformat(session.started) for session in run.sessions[1:]]
     pauses = [_before(times, (moment - created).total_seconds()) for moment in resumed]
