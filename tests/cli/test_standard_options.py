@@ -4,8 +4,7 @@ import click
 import pytest
 
 from trajlab.cli.main import main
-
-ANALYSES = ["conflict", "correlate", "factors", "front", "gap", "geometry", "weighting"]
+from trajlab.report.catalog import ANALYSES
 
 
 @pytest.mark.parametrize("name", ANALYSES)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.runs import finish, run_python
 from trajlab.errors import TrajlabError
-from trajlab.store import Column, Table, Trajectory, Writer, frames, merge, parts, standard
+from trajlab.store import Column, Table, Trajectory, Writer, frames, load, merge, parts, standard
 from trajlab.store.check import check
 from trajlab.store.merge import recover
 from trajlab.store.pool import File
@@ -101,6 +101,28 @@ def test_damage_of_an_acknowledged_frame_is_told_for_ever_and_the_rest_read(tmp_
             writer.close()
     # what could not be read is kept for a repair
     assert [f.name for f in parts.folder(writer.path).iterdir()] == ["000001.log.unread"]
+
+
+def test_a_warning_points_at_the_line_that_called_however_deep_it_comes_from(tmp_path):
+    writer = start(tmp_path / "run.h5")
+    append(writer, 0)
+    writer.flush()
+    run = Trajectory(writer.path)
+    for step in (1, 2):
+        append(writer, step)
+        writer.flush()
+    log = parts.log(writer.path, 1)
+    flip(log, frame_ends(log)[2] - 1)
+    for call in (
+        run.refresh,
+        lambda: load(tmp_path),
+        lambda: Trajectory(writer.path),
+        writer.close,
+        lambda: start(writer.path, resume=True).close(),
+    ):
+        with pytest.warns(UserWarning, match="is damaged: its bytes") as caught:
+            call()
+        assert {each.filename for each in caught} == {__file__}
 
 
 def test_the_last_acknowledged_frame_is_damaged_and_a_later_one_was_cut_off(tmp_path):

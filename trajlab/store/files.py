@@ -4,10 +4,11 @@ import os
 import re
 import shutil
 import socket
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from trajlab.errors import warn
 
 _HOST = re.sub(r"[^\w-]", "_", socket.gethostname())
 
@@ -60,10 +61,9 @@ def _remove_left(path: Path) -> None:
         if host == _HOST and not _runs(int(pid)):
             _remove(file)
         elif (host, pid) != (_HOST, str(os.getpid())):
-            warnings.warn(
+            warn(
                 f"{file} is unfinished: process {pid} on {host} writes it, or was killed; remove "
-                f"it if there is no such process",
-                stacklevel=4,
+                f"it if there is no such process"
             )
 
 

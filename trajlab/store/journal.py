@@ -1,11 +1,10 @@
 """What a session puts on disk: its log, sealed parts of one that is long, the run at its end."""
 
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trajlab.errors import TrajlabError
+from trajlab.errors import TrajlabError, warn
 from trajlab.store import parts
 from trajlab.store.buffer import Buffer
 from trajlab.store.header import Header
@@ -88,7 +87,7 @@ class Journal:
         try:
             seal_log(self.path, self.header.last_part)
         except (OSError, TrajlabError) as error:
-            warnings.warn(f"{log.path} could not be sealed yet: {error}", stacklevel=4)
+            warn(f"{log.path} could not be sealed yet: {error}")
 
     def seal(self, status: str) -> None:
         """Seal the run, unless another writer has come in, whose log must not be taken from it.
@@ -111,7 +110,7 @@ class Journal:
         else:
             problems = merge(self.path, status, snapshot)
         for problem in problems:
-            warnings.warn(problem, stacklevel=4)
+            warn(problem)
 
     def _restored(self, log: Log) -> Log:
         """Write a log once more whose name is gone, and note that."""
@@ -119,7 +118,7 @@ class Journal:
         copy = log.copied(parts.log(self.path, number))
         log.close()
         said = f"{log.path} vanished while it was written; its rows were written again"
-        warnings.warn(said, stacklevel=6)
+        warn(said)
         problems = (*self.header.problems, said)
         self.header = replace(self.header, last_part=number, problems=problems)
         return copy

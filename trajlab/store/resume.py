@@ -1,13 +1,12 @@
 """Beginning a session: the run claimed, and what those before it recorded taken over."""
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trajlab.errors import TrajlabError
+from trajlab.errors import TrajlabError, warn
 from trajlab.store import parts
 from trajlab.store.header import Header, plain
 from trajlab.store.lock import Lock
@@ -64,7 +63,7 @@ def resumed(path: Path, header: Header, allow_changes: bool) -> tuple[Header, li
         merge(path, "recording")
     before = take(path)
     for problem in before.problems:
-        warnings.warn(problem, stacklevel=4)
+        warn(problem)
     tables = [view(before, name).declared for name in before.tables]
     return _continued(path, before.header, header, allow_changes), tables
 

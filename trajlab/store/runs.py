@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from trajlab.errors import TrajlabError
+from trajlab.errors import TrajlabError, warn
 from trajlab.lazy import pd
 from trajlab.store import parts
 from trajlab.store.labels import ranks
@@ -105,7 +104,7 @@ class Runs(Sequence[Trajectory]):
         if len(without) == len(self) and self:
             self[0].table(table)  # says which there are
         if without:
-            warnings.warn(f"without the table {table}: {', '.join(without)}", stacklevel=2)
+            warn(f"without the table {table}: {', '.join(without)}")
         frames = []
         for run in self:
             if table in run.tables:

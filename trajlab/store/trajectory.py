@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from html import escape
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trajlab.errors import TrajlabError
+from trajlab.errors import TrajlabError, warn
 from trajlab.lazy import pd
 from trajlab.store import items, parts
 from trajlab.store.rows import Array
@@ -79,7 +78,7 @@ class Trajectory:
         self.problems = self._snapshot.problems
         for problem in self.problems:
             if before is None or problem not in before.problems:
-                warnings.warn(problem, stacklevel=3)
+                warn(problem)
 
     def table(self, name: str) -> View:
         """Return a table, a mapping from column and axis names to arrays.

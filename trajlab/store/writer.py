@@ -3,13 +3,12 @@
 import os
 import threading
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from trajlab.errors import TrajlabError
+from trajlab.errors import TrajlabError, warn
 from trajlab.store import parts, rows
 from trajlab.store.buffer import Buffer
 from trajlab.store.header import STATUSES, begun
@@ -270,7 +269,7 @@ class Writer:
         except TrajlabError as error:
             self._schedule()
             if not self._warned:
-                warnings.warn(str(error), stacklevel=3)
+                warn(str(error))
                 self._warned = True
 
     def _make_room(self) -> None:

@@ -1,6 +1,5 @@
 """From stages to runs: the best hyper-parameters of a stage are chosen on validation."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from trajlab.analysis.front.budget import smallest
 from trajlab.analysis.runs.recorded import higher_is_better
-from trajlab.errors import TrajlabError
+from trajlab.errors import TrajlabError, warn
 from trajlab.store import Trajectory
 from trajlab.study.file import Selection, Study
 from trajlab.study.fronts import Configuration, best_of, on_front
@@ -121,10 +120,9 @@ def best(
         )
     winner = max(means, key=lambda value: np.nan_to_num(means[value], nan=-np.inf))
     if len(means) > 1 and winner in (min(means), max(means)):
-        warnings.warn(
+        warn(
             f"the best {key} of stage {chosen.stage!r}, {winner:g}, is at the edge of those tried; "
-            "extend them",
-            stacklevel=2,
+            "extend them"
         )
     return winner
 

@@ -3,13 +3,12 @@
 import io
 import os
 import pickle
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trajlab.errors import TrajlabError
+from trajlab.errors import TrajlabError, warn
 from trajlab.store.parts import exists, sync_folder
 
 
@@ -66,9 +65,6 @@ def load(path: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(file(path), weights_only=True)
     except (EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        warnings.warn(
-            f"{file(path)} is no whole checkpoint ({type(error).__name__}); the run begins again",
-            stacklevel=3,  # where a run is trained
-        )
+        warn(f"{file(path)} is no whole checkpoint ({type(error).__name__}); the run begins again")
         return None
     return state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from trajlab.analysis.conflict import multitask, similarity
 from trajlab.analysis.conflict.sketches import cosine_to_step
 from trajlab.analysis.runs.quantities import recorded
 from trajlab.analysis.statistics.intervals import FloatArray
+from trajlab.errors import warn
 from trajlab.lazy import pd
 from trajlab.store import Trajectory
 
@@ -126,10 +126,7 @@ def spacing(run: Trajectory, name: str, cosines: int) -> int:
     length = run.table(name).length
     every = -(-length * cosines // MOST) or 1
     if every > 1:
-        warnings.warn(
-            f"{run.path} holds {length} matrices of {name}; one in {every} is read, evenly spaced",
-            stacklevel=3,
-        )
+        warn(f"{run.path} holds {length} matrices of {name}; one in {every} is read, evenly spaced")
     return every
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-from trajlab.errors import TrajlabError
+from trajlab.errors import TrajlabError, warn
 from trajlab.store.importers.identity import Identity
 from trajlab.store.importers.logged import Series
 from trajlab.store.importers.places import Place, Placed
-from trajlab.store.importers.sentences import tell
 
 
 class Gathered:
@@ -78,7 +77,7 @@ class Gathered:
             if all(alike):
                 placed[where] = Placed(clock, merged)
             else:
-                tell(
+                warn(
                     f"the parts of the run {self.identity.name!r} differ in {clock!r}, which is "
                     f"left out"
                 )

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trajlab.errors import TrajlabError
+from trajlab.errors import TrajlabError, warn
 from trajlab.store.importers.logged import LoggedRun
 from trajlab.store.importers.naming import NamePattern
 from trajlab.store.importers.numerals import labels
-from trajlab.store.importers.sentences import some, tell
+from trajlab.store.importers.sentences import some
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ def identify(
             lacking[0] if lacking else f"the run {others[0]!r} is not named like {name!r}"
         )
     if others:
-        tell(f"left out: {some(others)} not named like {name!r}")
+        warn(f"left out: {some(others)} not named like {name!r}")
     for reason in lacking:
-        tell(f"left out: {reason}")
+        warn(f"left out: {reason}")
     return identified
 
 
@@ -108,7 +108,7 @@ def tell_alike(runs: Iterable[tuple[str, Mapping[str, str], Iterable[str]]]) -> 
     for name, metadata, tasks in runs:
         other = first.setdefault((*sorted(metadata.items()), *sorted(tasks)), name)
         if other != name:
-            tell(
+            warn(
                 f"the runs {other!r} and {name!r} have the same metadata and tasks; tell them "
                 f"apart with --name or --meta, or if they are parts of one run, in --name as [PART]"
             )

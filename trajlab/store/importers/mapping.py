@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
-from trajlab.errors import TrajlabError
+from trajlab.errors import TrajlabError, warn
 from trajlab.store.importers.gathered import Gathered
 from trajlab.store.importers.identity import as_labels, identify, tell_alike
 from trajlab.store.importers.imported import ImportedRun, file_name
 from trajlab.store.importers.logged import Found, LoggedRun, Unreadable
 from trajlab.store.importers.places import CLOCKS, fields, is_place, place, wizard
-from trajlab.store.importers.sentences import some, tell, tell_notes
+from trajlab.store.importers.sentences import some, tell_notes
 
 _Source = str | PathLike[str]
 
@@ -76,7 +76,7 @@ def _readable(source: _Source, found: Iterable[Found]) -> list[LoggedRun]:
         more = f" ({len(reasons) - 1} more could not be read either)" if reasons[1:] else ""
         raise TrajlabError(reasons[0] + more)
     for reason in reasons:
-        tell(f"left out: {reason}")
+        warn(f"left out: {reason}")
     return runs
 
 
@@ -103,7 +103,7 @@ def _files(
         raise TrajlabError(f"{source} has no task's numbers among what --map names")
     if len(whole) < len(runs):
         lacking = [run.identity.name for run in runs if not run.tasks]
-        tell(f"left out: {some(lacking)} without any series that --map names")
+        warn(f"left out: {some(lacking)} without any series that --map names")
     _tell_lacking(whole)
     tell_alike((run.identity.name, run.identity.metadata, run.tasks) for run in whole)
     const = as_labels([fixed])[0]
@@ -130,6 +130,6 @@ def _tell_lacking(runs: Iterable[Gathered]) -> None:
             which = f"without anything of {', '.join(without)}, but of {', '.join(run.tasks)}"
             tasks.setdefault(which, []).append(run.identity.name)
     for wanted, names in series.items():
-        tell(f"{some(names)} without the series {wanted!r}")
+        warn(f"{some(names)} without the series {wanted!r}")
     for which, names in tasks.items():
-        tell(f"{some(names)} {which}")
+        warn(f"{some(names)} {which}")

@@ -1,16 +1,11 @@
 """What a user is told of runs that were imported, and of those that were not."""
 
-import warnings
 from collections.abc import Collection, Iterable, Sequence
 
+from trajlab.errors import warn
 from trajlab.store.importers.logged import LoggedRun
 
 _NAMED = 3  # runs that a warning names
-
-
-def tell(sentence: str) -> None:
-    """Warn."""
-    warnings.warn(sentence, stacklevel=4)
 
 
 def some(names: Sequence[str]) -> str:
@@ -32,4 +27,4 @@ def tell_notes(runs: Iterable[LoggedRun], wanted: Collection[str]) -> None:
         for note in [*run.notes, *twice]:
             notes.setdefault(note, []).append(run.name)
     for note, names in notes.items():
-        tell(f"{some(list(dict.fromkeys(names)))}: {note}")
+        warn(f"{some(list(dict.fromkeys(names)))}: {note}")

@@ -2,12 +2,11 @@
 
 import os
 import tempfile
-import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from trajlab.errors import TrajlabError
+from trajlab.errors import TrajlabError, warn
 from trajlab.store import parts
 from trajlab.store.importers.imported import ImportedRun
 from trajlab.store.importers.joining import joined
@@ -59,7 +58,7 @@ def write_runs(
                 f"{len(added)} files exist and are added to, as they are the same runs; "
                 f"the first is {added[0]}"
             )
-        warnings.warn(told, stacklevel=3)
+        warn(told)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".import-") as staging:
