@@ -15,6 +15,7 @@ lengths that decide it differently leave it undecided.
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,6 +40,7 @@ COMPARISONS = {
     LONGER: ("longer",),
 }
 FIRST_EPOCH = "first epoch"  # a stage, of the runs that are compared
+TUNING = "tuning"  # a stage, whose learning rates are chosen from
 SMALLER = "smaller step"  # a stage, to see how far down the loss goes: drawn, and not tested
 # What else could make the difference: a stage, and the condition to look at in it.
 CONTROLS = {
@@ -276,6 +278,32 @@ def difference(runs: Runs, baseline: Runs) -> tuple[float, float, float, int]:
     return row["delta"], row["delta_low"], row["delta_high"], len(seeds)
 
 
+def ends(study: Path, folder: Path) -> pd.DataFrame:
+    """Return what each run of a whole seed came to; a run of several stages is of the first."""
+    rows: dict[Path, dict[str, Any]] = {}
+    for stage in read(study).stages:
+        for run in finished(study, [stage.name], folder).runs:
+            losses = run.table("evaluations/train")["loss"]
+            head = {key: run.metadata.get(key) for key in ("condition", "learning_rate", "seed")}
+            row = {
+                **{"stage": stage.name, "epochs": run.metadata["epochs"]},
+                "lowest_training_loss": losses[:, 0].min(),
+                "last_accuracy": run.table("evaluations/test")["accuracy"][-1, 0],
+                "last_training_loss_of_second": losses[-1, 1] if len(run.tasks) > 1 else np.nan,
+            }
+            if "evaluations/validation" in run.tables:
+                validation = run.table("evaluations/validation")["accuracy"][:, 0]
+                row["best_validation_accuracy"] = validation.max()
+            rows.setdefault(run.path, head | row)
+    return pd.DataFrame(rows.values())
+
+
+def search(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over seeds of the best validation accuracy, by condition and rate."""
+    tried = runs[runs["stage"] == TUNING].groupby(["condition", "learning_rate"])
+    return tried["best_validation_accuracy"].agg(["mean", "size"]).reset_index()
+
+
 def controls(study: Path, folder: Path, main_runs: Runs) -> pd.DataFrame:
     """Compare each control with single, and +fashion with each control of one task."""
     main = {name: _of(main_runs, condition) for condition, name in MAIN.items()}
@@ -394,6 +422,8 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
         "verdicts": decided.assign(rules_for_the_rate="the same rates" if one_rule else "differ"),
         **joined,
         "controls": controls(study, folder, found[ONE_RATE].runs),
+        "runs": (each := ends(study, folder)),
+        **({"search": search(each)} if TUNING in set(each["stage"]) else {}),
     }
 
 
