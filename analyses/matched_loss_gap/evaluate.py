@@ -283,11 +283,13 @@ def ends(study: Path, folder: Path) -> pd.DataFrame:
     rows: dict[Path, dict[str, Any]] = {}
     for stage in read(study).stages:
         for run in finished(study, [stage.name], folder).runs:
-            losses = run.table("evaluations/train")["loss"]
+            table = run.table("evaluations/train")
+            losses, epochs = table["loss"], table["epoch"]
             head = {key: run.metadata.get(key) for key in ("condition", "learning_rate", "seed")}
             row = {
                 **{"stage": stage.name, "epochs": run.metadata["epochs"]},
                 "lowest_training_loss": losses[:, 0].min(),
+                "epoch_below_1e-3": next(iter(epochs[losses[:, 0] < 1e-3]), np.nan),
                 "last_accuracy": run.table("evaluations/test")["accuracy"][-1, 0],
                 "last_training_loss_of_second": losses[-1, 1] if len(run.tasks) > 1 else np.nan,
             }
