@@ -286,6 +286,7 @@ def ends(study: Path, folder: Path) -> pd.DataFrame:
             table = run.table("evaluations/train")
             losses, epochs = table["loss"], table["epoch"]
             head = {key: run.metadata.get(key) for key in ("condition", "learning_rate", "seed")}
+            head["condition"] = MAIN.get(head["condition"], head["condition"])  # "" reads as NaN
             row = {
                 **{"stage": stage.name, "epochs": run.metadata["epochs"]},
                 "lowest_training_loss": losses[:, 0].min(),
@@ -420,11 +421,12 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
         own.insert(0, "comparison", SMALLER)
         joined["levels"] = pd.concat([joined["levels"], own])
     decided = overall(joined["by-comparison"], one_rule=one_rule)
+    each = ends(study, folder)
     return {
         "verdicts": decided.assign(rules_for_the_rate="the same rates" if one_rule else "differ"),
         **joined,
         "controls": controls(study, folder, found[ONE_RATE].runs),
-        "runs": (each := ends(study, folder)),
+        "runs": each,
         **({"search": search(each)} if TUNING in set(each["stage"]) else {}),
     }
 

@@ -323,7 +323,7 @@ def test_the_runs_that_are_kept_give_the_published_numbers(study: str, tmp_path:
     script = module(NAME)
     folder = Path(script.__file__).parent
     found = script.evaluate(folder / f"{study}.toml", folder / "runs/long", tmp_path)
-    for table in ("pre-registered", "training-loss", "last-epoch"):
+    for table in ("pre-registered", "training-loss", "last-epoch", "terms", "controls", "runs"):
         published = pd.read_csv(folder / f"results/{study}/{table}.csv")
         pd.testing.assert_frame_equal(
             found[table].reset_index(drop=True), published, check_dtype=False, rtol=1e-3
