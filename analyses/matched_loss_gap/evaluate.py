@@ -1,7 +1,8 @@
 """From the runs of matched_loss_gap to verdicts on claims C1 to C3.
 
 C1: auxiliary data of the same distribution helps the first task, random labels hurt it.
-C2: that shows as a gap of the same sign at a training loss ten times the common one.
+C2: that shows as a gap of the same sign at a training loss ten times the common one, which may lie
+in the first epoch: it is read in first epochs of their own where a study has them.
 C3: the final training loss does not explain it: differences of one sign in the loss go with
 differences of both signs in accuracy.
 
@@ -62,8 +63,8 @@ EXPLORED = 0.2  # a training loss that all lengths reach
 
 def tested(
     runs: Runs, confidence: float, closer: Runs | None
-) -> dict[str, tuple[float, float, float]]:
-    """Return the four pre-registered numbers with intervals of a confidence.
+) -> dict[str, tuple[float, float, float, int]]:
+    """Return the four pre-registered numbers with intervals of a confidence, and pairs of seeds.
 
     Parameters
     ----------
@@ -72,27 +73,33 @@ def tested(
     confidence
         Of the intervals.
     closer
-        The same training again, as far as the first epoch, evaluated more often: where ten times
-        the lowest common loss of `runs` is read. They themselves are read where there is none.
+        First epochs of the same training, of single and one condition or both, evaluated more often
+        or of more seeds: where a gap is read, if they have its condition and all reach its loss.
+        Otherwise it is read in `runs`, as is the loss itself: ten times the lowest common one.
     """
     found = analysis.gap(runs, metric="accuracy", confidence=confidence)
     summary = found.summary.query("task == 'first'").set_index("condition").loc[[*WANTED]]
     places = 10 * summary["common_loss"]
-    read_at = analysis.gap(
-        closer or runs, metric="accuracy", confidence=confidence, at=sorted(places.dropna())
-    ).at
+    parts = [closer, runs] if closer else [runs]
+    asked = {"metric": "accuracy", "confidence": confidence, "at": sorted(places.dropna())}
+    read_at = [(analysis.gap(part, **asked).at.query("task == 'first'"), part) for part in parts]
     rows = {}
     for condition, place in places.items():
         own = summary.loc[condition, ["delta", "delta_low", "delta_high"]]
-        rows[f"ΔE {condition}"] = tuple(own)
-        here = read_at[
-            (read_at["condition"] == condition)
-            & (read_at["task"] == "first")
-            & (read_at["at"] == place)
-        ]
-        gap = here.iloc[0][["gap", "low", "high"]] if len(here) else [np.nan] * 3
-        rows[f"gap at 10 L_c {condition}"] = tuple(gap)
+        rows[f"ΔE {condition}"] = (*own, seeds_of(runs, condition))
+        gap = (np.nan, np.nan, np.nan, seeds_of(runs, condition))
+        for table, part in read_at:
+            here = table.query("condition == @condition and at == @place and gap.notna()")
+            if len(here):
+                gap = (*here.iloc[0][["gap", "low", "high"]], seeds_of(part, condition))
+                break
+        rows[f"gap at 10 L_c {condition}"] = gap
     return rows
+
+
+def seeds_of(runs: Runs, condition: str) -> int:
+    """Return the number of seeds that a condition was trained with."""
+    return len({r.metadata["seed"] for r in runs if r.metadata["condition"] == condition})
 
 
 def holm(runs: Runs, closer: Runs | None = None) -> pd.DataFrame:
@@ -110,11 +117,13 @@ def holm(runs: Runs, closer: Runs | None = None) -> pd.DataFrame:
             break
         rejected, left = rejected | new, left - new
     rows = [(name, *row) for name, row in plain.items()]
-    table = pd.DataFrame(rows, columns=["quantity", "estimate", "low", "high"])
+    table = pd.DataFrame(rows, columns=["quantity", "estimate", "low", "high", "n"])
     paper = {f"ΔE {condition}": PAPER[condition] - PAPER[""] for condition in WANTED}
     paper |= {f"gap at 10 L_c {condition}": PAPER_GAP[condition] for condition in WANTED}
     return table.assign(
-        significant=table["quantity"].isin(rejected), paper=table["quantity"].map(paper)
+        significant=table["quantity"].isin(rejected),
+        paper=table["quantity"].map(paper),
+        n=table.pop("n"),
     )
 
 
@@ -365,12 +374,11 @@ def draw(runs: Runs, path: Path) -> None:
 
 
 def first_epochs(study: Path, folder: Path, own: Finished) -> Finished | None:
-    """Return first epochs that were evaluated more often, of as many seeds at least as `own`."""
+    """Return the stage of first epochs, if the study has one at the rates of `own`."""
     if FIRST_EPOCH not in {stage.name for stage in read(study).stages}:
         return None
     found = finished(study, [FIRST_EPOCH], folder)
-    alike = found.seeds >= own.seeds and rates(found.runs) == rates(own.runs)
-    return found if alike else None
+    return found if rates(found.runs) <= rates(own.runs) else None
 
 
 def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]:
@@ -393,13 +401,16 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
         if own.seeds < 2:
             continue
         closer = first_epochs(study, folder, own)
-        numbers, losses = holm(own.runs, closer.runs if closer else None), log_loss(own.runs)
-        of_gap = numbers["quantity"].str.startswith("gap")
+        whole = closer is None or closer.seeds == closer.wanted
+        numbers = holm(own.runs, closer.runs if closer and whole else None)
+        losses = log_loss(own.runs)
+        decided = verdicts(numbers, losses)
+        if closer and not whole:  # what they would say is not known yet
+            because = f"{closer.seeds} of {closer.wanted} first epochs are trained"
+            decided.loc[decided["claim"] == "C2", ["verdict", "because"]] = "undecided", because
         tables = {
-            "by-comparison": own.withhold(verdicts(numbers, losses)),
-            "pre-registered": with_seeds(
-                numbers.assign(n=np.where(of_gap, (closer or own).seeds, own.seeds))
-            ),
+            "by-comparison": own.withhold(decided),
+            "pre-registered": with_seeds(numbers),
             "terms": terms(own.runs),
             "training-loss": losses.assign(n=own.seeds),
             "last-epoch": last_epoch(own.runs).assign(n=own.seeds),

@@ -129,11 +129,11 @@ def test_holm_counts_all_four(
 ) -> None:
     script = module(NAME)
 
-    def tested(*known: Any) -> dict[str, tuple[float, float, float]]:
+    def tested(*known: Any) -> dict[str, tuple[float, float, float, int]]:
         _, confidence, _ = known
         estimates = norm.isf(np.array(p) / 2)  # standard errors of 1
         half = norm.isf((1 - confidence) / 2)
-        rows = [(x, x - half, x + half) for x in estimates]
+        rows = [(x, x - half, x + half, 5) for x in estimates]
         return dict(zip(NAMES, rows, strict=True))
 
     monkeypatch.setattr(script, "tested", tested)
@@ -316,6 +316,50 @@ def test_ten_times_the_common_loss_may_be_read_in_the_first_epoch(
     assert found.verdicts["C2"] == verdict
     gap = found.table("pre-registered").set_index("quantity")["estimate"]["gap at 10 L_c +fashion"]
     assert gap == pytest.approx(np.nan if lacking else 1 + 8 / 12, abs=0.2, nan_ok=True)
+
+
+NOISY = FIRST + """condition = ["", "+noisy"]
+seed = [3, 4, 5, 6]
+"""
+
+
+@pytest.mark.parametrize(
+    ("gain", "decades", "lacking", "verdict", "estimate", "n"),
+    [
+        (-1.0, 1.2, 0, "supported", -1.0, 4),
+        (1.0, 1.2, 0, "not supported", 1.0, 4),
+        (0.0, 1.2, 0, "undecided", 0.0, 4),
+        (1.0, 0.4, 0, "supported", -1.0 + 0.4, 3),  # they do not reach the loss: read in the runs
+        (-1.0, 1.2, 1, "undecided", -1.0 + 0.4, 3),  # three of four first epochs
+    ],
+)
+def test_first_epochs_of_one_condition_and_other_seeds(
+    evaluate: Evaluate,
+    gain: float,
+    decades: float,
+    lacking: int,
+    verdict: str,
+    estimate: float,
+    n: int,
+) -> None:
+    """The runs have both gaps as claimed; in the first epochs +noisy's is another one."""
+
+    def make_up(run: Run) -> Recorded | None:
+        plan = run.plan
+        if plan.epochs not in (1, 20) or plan.learning_rate != 0.1 or plan.options:
+            return None
+        if plan.epochs == 20:
+            return recorded(run, *CLAIMED.get(plan.condition, NONE), DECADES)
+        if plan.seed < 3 + lacking:
+            return None
+        return recorded(run, *((gain, gain, 0.0) if plan.condition else NONE), decades)
+
+    found = evaluate(NAME, SAME + NOISY, make_up)
+    assert found.verdicts["C2"] == verdict
+    rows = found.table("pre-registered").set_index("quantity")
+    assert rows["n"].tolist() == [3, 3, 3, n]
+    gaps = rows["estimate"][["gap at 10 L_c +fashion", "gap at 10 L_c +noisy"]]
+    assert gaps.tolist() == pytest.approx([1 + 0.4, estimate], abs=0.2)
 
 
 @pytest.mark.parametrize("study", ["long", "searched"])
