@@ -89,7 +89,8 @@ def tested(
         rows[f"ΔE {condition}"] = (*own, seeds_of(runs, condition))
         gap = (np.nan, np.nan, np.nan, seeds_of(runs, condition))
         for table, part in read_at:
-            here = table.query("condition == @condition and at == @place and gap.notna()")
+            here = table[(table["condition"] == condition) & (table["at"] == place)]
+            here = here[here["gap"].notna()]
             if len(here):
                 gap = (*here.iloc[0][["gap", "low", "high"]], seeds_of(part, condition))
                 break

@@ -318,9 +318,12 @@ def test_ten_times_the_common_loss_may_be_read_in_the_first_epoch(
     assert gap == pytest.approx(np.nan if lacking else 1 + 8 / 12, abs=0.2, nan_ok=True)
 
 
-NOISY = FIRST + """condition = ["", "+noisy"]
+NOISY = (
+    FIRST
+    + """condition = ["", "+noisy"]
 seed = [3, 4, 5, 6]
 """
+)
 
 
 @pytest.mark.parametrize(
