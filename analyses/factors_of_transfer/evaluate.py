@@ -25,7 +25,7 @@ from trajlab.study.file import read
 from trajlab.study.results import command, finished
 
 FACTORS = ["sharpness", "fisher", "gradient_covariance"]
-OPTIMIZERS = ["mgda", "pcgrad", "gradnorm"]
+MARKERS = {"uniform": "D", "mgda": "o", "pcgrad": "^", "gradnorm": "s"}
 SHARE = (0.35, 0.65)  # "near one half"
 LEVEL = 0.05
 # Comparisons, and the stages that they are made of.
@@ -65,6 +65,14 @@ def deltas(runs: Runs, confidence: float, *, against_single: bool) -> pd.DataFra
     return pd.concat(parts, ignore_index=True)
 
 
+def with_run_alone(rows: pd.DataFrame, runs: Runs) -> pd.DataFrame:
+    """Return the rows of tasks that are trained alone: others are no comparison."""
+    single = [run for run in runs if run.metadata["method"] == "single"]
+    alone = {(run.metadata["setting"], task) for run in single for task in run.tasks}
+    compared = [pair in alone for pair in zip(rows["setting"], rows["task"], strict=True)]
+    return rows[compared]
+
+
 def signed(rows: pd.DataFrame, *, matched: bool = False) -> pd.DataFrame:
     """Return one row a comparison and factor, with the difference's sign if it is clear.
 
@@ -96,6 +104,12 @@ def association(rows: pd.DataFrame) -> pd.DataFrame:
         lines.append((factor, up, down, len(product), rank, verdict))
     columns = ["factor", "same_sign", "opposite_sign", "tasks", "spearman", "no_consistent_sign"]
     return pd.DataFrame(lines, columns=columns)
+
+
+def shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the differences that C4 is judged by, to be read: one row a task, factor and place."""
+    kept = rows[rows["factor"].isin([*FACTORS, "final_metric"])]
+    return kept[[*TASK, "factor", "at", "delta", "low", "high"]]
 
 
 def every(verdicts: list[str]) -> str:
@@ -145,13 +159,13 @@ def few_change(counts: pd.DataFrame) -> str:
 
 
 def draw(rows: pd.DataFrame, path: Path) -> None:
-    """Draw the change in metric over the change in each factor, one point a task and optimizer."""
+    """Draw the change in metric over the change in each factor, one point a task and method."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
     keys = ["method", *TASK]
     metric = rows[rows["factor"] == "final_metric"].set_index(keys)["delta"]
     for ax, factor in zip(axes, FACTORS, strict=True):
         own = rows[rows["factor"] == factor].set_index(keys)["delta"]
-        for marker, method in zip("o^s", OPTIMIZERS, strict=True):
+        for method, marker in MARKERS.items():
             if method in own.index.get_level_values("method"):
                 x = own[method]
                 ax.plot(x, metric[method].reindex(x.index), marker, ms=5, mfc="none", label=method)
@@ -160,7 +174,7 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
         ax.set_xscale("symlog", linthresh=float(own.abs().median() or 1), linscale=2)
         ax.margins(0.08)
         ax.set_xlabel(f"difference in {factor.replace('_', ' ')} (less is better)")
-    axes[0].set_ylabel("difference in accuracy, points")
+    axes[0].set_ylabel("difference in metric, points")
     axes[0].legend(frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
@@ -186,39 +200,39 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
             f"{found.seeds} of {found.wanted} seeds are finished with every method; an interval "
             "needs two: go on with `trajlab study run`"
         )
-    runs = {name: finished(study, [stage], folder).runs for name, stage in stages.items()}
-    own = runs[OWN_RATES]
-    multi = [run for run in own if run.metadata["method"] != "single"]
-    tasks = {(*(run.metadata[key] for key in TASK[:2]), t) for run in multi for t in run.tasks}
-    confidence = 1 - LEVEL / len(tasks)  # Bonferroni over tasks
     # single tasks of stages of their own are at uniform's rate, and belong beside it
     both = finished(study, [stages.get(ONE_RATE, stages[OWN_RATES]), *alone], folder).runs
-    transfer = deltas(both, confidence, against_single=True)
+    multi = [run for run in both if run.metadata["method"] != "single"]
+    tasks = {(*(run.metadata[key] for key in TASK[:2]), t) for run in multi for t in run.tasks}
+    confidence = 1 - LEVEL / len(tasks)  # Bonferroni over tasks
+    transfer = with_run_alone(deltas(both, confidence, against_single=True), both)
     at = {
         "end": association(signed(transfer)),
         "equal loss": association(signed(transfer, matched=True)),
     }
-    compared = {name: compare(rows, confidence) for name, rows in runs.items()}
-    pooled = {name: tables["shares"].query("method == 'all'") for name, tables in compared.items()}
-    c5 = [every([of_share(r.low, r.high) for r in rows.itertuples()]) for rows in pooled.values()]
-    c6 = [few_change(tables["changes"]) for tables in compared.values()]
-    verdicts = pd.DataFrame(
-        [
-            ("C4", every(list(at["end"]["no_consistent_sign"])), "tasks with clear differences"),
+    c4 = every(list(at["end"]["no_consistent_sign"]))
+    decided = [("C4", c4, "tasks with clear differences")]
+    tables = {
+        "transfer": pd.concat([table.assign(at=place) for place, table in at.items()]),
+        "alone": shown(transfer),
+    }
+    draw(signed(transfer), out / "transfer.png")
+    if {run.metadata["method"] for run in multi} != {"uniform"}:
+        runs = {name: finished(study, [stage], folder).runs for name, stage in stages.items()}
+        compared = {name: compare(rows, confidence) for name, rows in runs.items()}
+        pooled = [own["shares"].query("method == 'all'") for own in compared.values()]
+        c5 = [every([of_share(r.low, r.high) for r in rows.itertuples()]) for rows in pooled]
+        c6 = [few_change(own["changes"]) for own in compared.values()]
+        decided += [
             ("C5", agreed(c5), "pooled share of explained points, per factor"),
             ("C6", agreed(c6), "points with a clear difference to uniform"),
-        ],
-        columns=["claim", "verdict", "from"],
-    )
-    draw(compared[OWN_RATES]["points"], out / "quadrants.png")
-    return {
-        "verdicts": found.withhold(verdicts).assign(tasks=len(tasks)),
-        "transfer": pd.concat([table.assign(at=place) for place, table in at.items()]),
-        **{
-            table: pd.concat([own[table].assign(comparison=name) for name, own in compared.items()])
-            for table in ("shares", "changes")
-        },
-    }
+        ]
+        for table in ("shares", "changes"):
+            parts = [own[table].assign(comparison=name) for name, own in compared.items()]
+            tables[table] = pd.concat(parts)
+        draw(compared[OWN_RATES]["points"], out / "quadrants.png")
+    verdicts = pd.DataFrame(decided, columns=["claim", "verdict", "from"])
+    return {"verdicts": found.withhold(verdicts).assign(tasks=len(tasks)), **tables}
 
 
 main = command(evaluate, Path(__file__).parent)

@@ -77,6 +77,7 @@ def test_what_is_made_up_is_found(
     found = evaluate(NAME, STUDY, lambda run: recorded(run, uniform, mgda, loss), draw=True)
     assert found.verdicts == {**verdicts, "C5": "undecided"}  # two points tell little of a share
     assert (found.out / "quadrants.png").exists()
+    assert (found.out / "transfer.png").exists()
 
 
 @intervals(
@@ -225,8 +226,8 @@ condition = ""
 
 @pytest.mark.parametrize(
     ("noisy", "verdict"),
-    # the second task has no run alone, and so no sign: only opposite signs can be sure
-    [((1, -1), "supported"), ((1, 1), "undecided")],
+    # the second task has no run alone, and is no comparison
+    [((1, -1), "supported"), ((1, 1), "not supported"), ((1, 0), "undecided")],
 )
 def test_conditions_of_one_first_task_are_units_of_their_own(
     evaluate: Evaluate, noisy: tuple[int, int], verdict: str
@@ -241,3 +242,47 @@ def test_conditions_of_one_first_task_are_units_of_their_own(
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(recorded.__globals__, "TASKS", ("first", "second"))
         assert evaluate(NAME, FASHION, make_up).verdicts["C4"] == verdict
+
+
+THREE = """
+epochs = 20
+seed = [0, 1, 2]
+[[stage]]
+name = "main"
+setting = "yeast"
+condition = "class1+class2"
+[[stage]]
+name = "yeast alone"
+setting = "yeast"
+condition = ["class1", "class2"]
+[[stage]]
+name = "first beside and alone"
+setting = "FashionMTL"
+condition = ["", "+fashion"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("fashion", "verdict"),
+    [((1, 1), "supported"), ((1, -1), "not supported"), ((1, 0), "undecided")],
+)
+def test_c4_alone_is_over_the_tasks_of_all_settings(
+    evaluate: Evaluate, fashion: tuple[int, int], verdict: str
+) -> None:
+    """In yeast a rise goes with a loss; in the other setting it may go with a gain."""
+    shifts = {"class1": (1, -1), "class2": (1, -1), "first": fashion, "second": (0, 0)}
+
+    def make_up(run: Run) -> Recorded:
+        return recorded(run, shifts, shifts, 0.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(recorded.__globals__, "TASKS", tuple(shifts))
+        found = evaluate(NAME, THREE, make_up, draw=True)
+    assert found.verdicts == {"C4": verdict}
+    assert (found.table("verdicts")["tasks"] == 4).all()
+    end = found.table("transfer").query("at == 'end'")
+    assert (end["tasks"] == 3).all()  # the second task has no run alone
+    rows = found.table("alone").query("at == 'end' and factor == 'final_metric'")
+    found_by = rows.set_index("task")["delta"].to_dict()
+    expected = {"class1": -1, "class2": -1, "first": fashion[1]}
+    assert found_by == pytest.approx(expected, abs=0.1)
