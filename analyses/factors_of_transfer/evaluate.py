@@ -11,6 +11,7 @@ conditional on them.
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -26,11 +27,12 @@ from trajlab.study.results import command, finished
 
 FACTORS = ["sharpness", "fisher", "gradient_covariance"]
 MARKERS = {"uniform": "D", "mgda": "o", "pcgrad": "^", "gradnorm": "s"}
+LATE = 15  # values whose mean stands for a run, of the 20 of the paper's 99 epochs
 SHARE = (0.35, 0.65)  # "near one half"
 LEVEL = 0.05
 # Comparisons, and the stages that they are made of.
 OWN_RATES, ONE_RATE = "own rates", "one rate"
-COMPARISONS = {OWN_RATES: "main", ONE_RATE: "one rate"}
+COMPARISONS = {OWN_RATES: ("main", "two domains"), ONE_RATE: ("one rate",)}
 ALONE = (
     "alone"  # ends the name of a stage of single tasks; without one they are in the stage itself
 )
@@ -50,19 +52,28 @@ def deltas(runs: Runs, confidence: float, *, against_single: bool) -> pd.DataFra
     against_single
         Whether uniform is compared with single-task training; otherwise optimizers with uniform.
     """
-    parts = []
+    parts: list[pd.DataFrame] = []
     for name in sorted({run.metadata["setting"] for run in runs}):
         own = [run for run in runs if run.metadata["setting"] == name]
         known = {column for run in own for column in run.frame("evaluations/test").columns}
         metric = PREFERRED if PREFERRED in known else "accuracy"
         uniform = {"method": "uniform"}
+        options = {"metric": metric, "confidence": confidence, "last": LATE}
         if against_single:
-            found = analysis.factors(own, against=uniform, metric=metric, confidence=confidence)
+            found = analysis.factors(own, against=uniform, **options)
         else:
             multi = [run for run in own if run.metadata["method"] != "single"]
-            found = analysis.factors(multi, baseline=uniform, metric=metric, confidence=confidence)
+            found = analysis.factors(multi, baseline=uniform, **options)
         parts.append(found.delta)
-    return pd.concat(parts, ignore_index=True)
+    rows = pd.concat(parts, ignore_index=True)
+    for factor in FACTORS:
+        read_at_all = rows[(rows["factor"] == factor) & (rows["at"] == "end")]["delta"].notna()
+        if not read_at_all.any():
+            raise TrajlabError(
+                f"{factor} has no value at the end of any pair of runs: record it at least {LATE} "
+                "times in the second half of training"
+            )
+    return rows
 
 
 def with_run_alone(rows: pd.DataFrame, runs: Runs) -> pd.DataFrame:
@@ -192,16 +203,20 @@ def compare(runs: Runs, confidence: float) -> dict[str, pd.DataFrame]:
 def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]:
     """Test claims C4 to C6 on the runs in RUNS: print verdicts, write tables and figures."""
     known = [stage.name for stage in read(study).stages]
-    stages = {name: stage for name, stage in COMPARISONS.items() if stage in known}
+    stages = {
+        name: own
+        for name, possible in COMPARISONS.items()
+        if (own := [stage for stage in possible if stage in known])
+    }
     alone = [stage for stage in known if stage.endswith(ALONE)]
-    found = finished(study, [*stages.values(), *alone], folder)
+    found = finished(study, [*chain(*stages.values()), *alone], folder)
     if found.seeds < 2:
         raise TrajlabError(
             f"{found.seeds} of {found.wanted} seeds are finished with every method; an interval "
             "needs two: go on with `trajlab study run`"
         )
     # single tasks of stages of their own are at uniform's rate, and belong beside it
-    both = finished(study, [stages.get(ONE_RATE, stages[OWN_RATES]), *alone], folder).runs
+    both = finished(study, [*stages.get(ONE_RATE, stages[OWN_RATES]), *alone], folder).runs
     multi = [run for run in both if run.metadata["method"] != "single"]
     tasks = {(*(run.metadata[key] for key in TASK[:2]), t) for run in multi for t in run.tasks}
     confidence = 1 - LEVEL / len(tasks)  # Bonferroni over tasks
@@ -218,7 +233,7 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
     }
     draw(signed(transfer), out / "transfer.png")
     if {run.metadata["method"] for run in multi} != {"uniform"}:
-        runs = {name: finished(study, [stage], folder).runs for name, stage in stages.items()}
+        runs = {name: finished(study, own, folder).runs for name, own in stages.items()}
         compared = {name: compare(rows, confidence) for name, rows in runs.items()}
         pooled = [own["shares"].query("method == 'all'") for own in compared.values()]
         c5 = [every([of_share(r.low, r.high) for r in rows.itertuples()]) for rows in pooled]

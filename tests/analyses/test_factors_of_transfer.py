@@ -1,16 +1,19 @@
 """Verdicts on C4 to C6 of runs whose factors are made up."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from trajlab.study.file import read
 from trajlab.study.run import Run
 
 from .conftest import Evaluate, Recorded, intervals, jitter, module
 
 NAME = "factors_of_transfer"
+FOLDER = Path(__file__).parents[2] / "analyses" / NAME
 STUDY = """
 setting = "yeast"
 epochs = 20
@@ -286,3 +289,30 @@ def test_c4_alone_is_over_the_tasks_of_all_settings(
     found_by = rows.set_index("task")["delta"].to_dict()
     expected = {"class1": -1, "class2": -1, "first": fashion[1]}
     assert found_by == pytest.approx(expected, abs=0.1)
+
+
+def late(every: Any, epochs: int) -> int:
+    """Return how many values of a schedule lie in the second half of what it records."""
+    steps = np.arange(epochs + 1) if every == "epoch" else np.array(every)
+    return int((steps >= (steps[0] + steps[-1]) / 2).sum())
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.toml")), ids=lambda file: file.stem)
+def test_every_study_records_what_its_verdicts_read(file: Path) -> None:
+    """Thirty epochs with a value at the end of each have fifteen late ones, and not twenty."""
+    for stage in read(file).stages:
+        for run in stage.configurations():
+            for probe in ("Sharpness", "GradientNoise"):
+                if probe in run["record"]:
+                    assert late(run["record"][probe]["every"], run["epochs"]) >= module(NAME).LATE
+
+
+def test_a_factor_without_late_values_is_an_error(evaluate: Evaluate) -> None:
+    def make_up(run: Run) -> Recorded:
+        found = recorded(run, OPPOSITE, OPPOSITE, 0.0)
+        early = {name: values[:10] for name, values in found["sharpness"].items()}
+        return {**found, "sharpness": early}
+
+    found = evaluate(NAME, STUDY, make_up)
+    assert found.code == 1
+    assert "sharpness has no value at the end of any pair of runs" in found.said

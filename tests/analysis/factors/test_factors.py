@@ -177,7 +177,8 @@ def test_how_many_checkpoints_stand_for_a_run_can_be_chosen(reference):
     assert few["sharpness"].isna().all()
     assert few["reason"].str.contains("sharpness: fewer than 101 values").all()
     rows = sparse.delta.query("factor == 'sharpness' and at == 'end'")
-    assert rows["reason"].tolist() == ["not recorded often enough"] * 2
+    assert rows["reason"].str.startswith("not recorded often enough: the table of runs").all()
+    assert len(rows) == 2
     with pytest.raises(TrajlabError, match="last must be at least 1 checkpoint, not 0"):
         factors(reference, last=0)
 

@@ -28,6 +28,7 @@ LOG_LOSS = "log10_min_train_loss"
 _LIKENESS = ("similarity", "mean_cosine")
 _SUMMARIES = (LOG_LOSS, *FACTORS, *_LIKENESS)
 _NUMBERS = ("delta", "low", "high", "significant", "relative", "ratio", "z")
+_SPARSE = "not recorded often enough: the table of runs says which values a run lacks"
 _FEW = "one run on a side, so descriptive only: no interval"
 
 
@@ -142,7 +143,7 @@ def _row(
     known = [side[np.isfinite(side)] for side in values]
     numbers = factor_difference(known[0], known[1], options.confidence, shifts=shifts)
     left_out = sum(len(side) for side in values) - sum(len(side) for side in known)
-    absent = "not recorded often enough" if np.isnan(numbers["delta"]) else ""
+    absent = _SPARSE if np.isnan(numbers["delta"]) else ""
     reason = numbers.pop("reason")
     return comparison.head(numbers.pop("n_baseline"), numbers.pop("n_runs")).row(
         "; ".join(filter(None, (missing, reason))) or absent,
