@@ -10,10 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.check_page import browser
 from tests.browser.many import record_many
-
-__all__ = ["browser"]  # a fixture
 
 TRAINER = """
 import sys, time
