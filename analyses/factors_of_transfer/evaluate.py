@@ -20,6 +20,7 @@ import pandas as pd
 
 from trajlab import analysis
 from trajlab.analysis.factors.quadrants import quadrant_frame
+from trajlab.analysis.statistics.power import seeds_needed
 from trajlab.errors import TrajlabError
 from trajlab.store import Runs
 from trajlab.study.file import read
@@ -27,7 +28,8 @@ from trajlab.study.results import command, finished
 
 FACTORS = ["sharpness", "fisher", "gradient_covariance"]
 MARKERS = {"uniform": "D", "mgda": "o", "pcgrad": "^", "gradnorm": "s"}
-LATE = 15  # values whose mean stands for a run, of the 20 of the paper's 99 epochs
+LEAST = "log10_min_train_loss"
+LATE = 15  # late values whose mean stands for a run; the paper takes 20 of 99 epochs
 SHARE = (0.35, 0.65)  # "near one half"
 LEVEL = 0.05
 # Comparisons, and the stages that they are made of.
@@ -117,10 +119,22 @@ def association(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
-def shown(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the differences that C4 is judged by, to be read: one row a task, factor and place."""
-    kept = rows[rows["factor"].isin([*FACTORS, "final_metric"])]
-    return kept[[*TASK, "factor", "at", "delta", "low", "high"]]
+def shown(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Return the differences that verdicts are made of, to be read, and what would make them clear.
+
+    `seeds_to_find_it` find a difference as large as the estimate with power .8 at this confidence.
+    """
+
+    def seeds(row: pd.Series) -> float:
+        if not np.isfinite(row["z"]) or row["delta"] == 0:
+            return np.nan
+        spread = abs(row["delta"] / row["z"]) * np.sqrt(row["n_runs"] / 2)  # a side's, of two
+        freedom = row["n_runs"] + row["n_baseline"] - 2
+        return seeds_needed(spread, freedom, abs(row["delta"]), 1 - confidence)
+
+    kept = rows[rows["factor"].isin([*FACTORS, "final_metric", LEAST])]
+    columns = ["method", *TASK, "factor", "at", "delta", "low", "high", "n_runs", "reason"]
+    return kept[columns].assign(seeds_to_find_it=kept.apply(seeds, axis=1))
 
 
 def every(verdicts: list[str]) -> str:
@@ -148,7 +162,7 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for method, own in rows.groupby("method"):
         by = {factor: part["sign"] for factor, part in own.groupby("factor")}
-        loss, metric = by["log10_min_train_loss"], by["final_metric"]
+        loss, metric = by[LEAST], by["final_metric"]
         counts = [(loss > 0).sum(), (loss < 0).sum(), (metric > 0).sum(), (metric < 0).sum()]
         lines.append((method, *map(int, counts), len(metric)))
     columns = ["method", "loss_raised", "loss_lowered", "better", "worse", "tasks"]
@@ -197,7 +211,12 @@ def compare(runs: Runs, confidence: float) -> dict[str, pd.DataFrame]:
     shares = quadrant_frame(rows, 1 - LEVEL)
     shares = shares[(shares["at"] == "end") & shares["factor"].isin(FACTORS)]
     columns = ["factor", "method", "explained", "total", "share", "low", "high"]
-    return {"shares": shares[columns], "changes": changes(signed(rows)), "points": signed(rows)}
+    at_end = signed(rows)
+    return {
+        "shares": shares[columns],
+        "changes": changes(at_end),
+        "points": shown(at_end, confidence),
+    }
 
 
 def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]:
@@ -229,7 +248,7 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
     decided = [("C4", c4, "tasks with clear differences")]
     tables = {
         "transfer": pd.concat([table.assign(at=place) for place, table in at.items()]),
-        "alone": shown(transfer),
+        "alone": shown(transfer, confidence),
     }
     draw(signed(transfer), out / "transfer.png")
     if {run.metadata["method"] for run in multi} != {"uniform"}:
@@ -242,7 +261,7 @@ def evaluate(study: Path, folder: Path, out: Path) -> Mapping[str, pd.DataFrame]
             ("C5", agreed(c5), "pooled share of explained points, per factor"),
             ("C6", agreed(c6), "points with a clear difference to uniform"),
         ]
-        for table in ("shares", "changes"):
+        for table in ("shares", "changes", "points"):
             parts = [own[table].assign(comparison=name) for name, own in compared.items()]
             tables[table] = pd.concat(parts)
         draw(compared[OWN_RATES]["points"], out / "quadrants.png")

@@ -286,6 +286,10 @@ def test_c4_alone_is_over_the_tasks_of_all_settings(
     end = found.table("transfer").query("at == 'end'")
     assert (end["tasks"] == 3).all()  # the second task has no run alone
     rows = found.table("alone").query("at == 'end' and factor == 'final_metric'")
+    assert (rows["n_runs"] == 3).all()
+    assert (
+        rows.loc[rows["task"] == "class1", "seeds_to_find_it"].item() == 2
+    )  # the fewest there are
     found_by = rows.set_index("task")["delta"].to_dict()
     expected = {"class1": -1, "class2": -1, "first": fashion[1]}
     assert found_by == pytest.approx(expected, abs=0.1)
@@ -299,12 +303,21 @@ def late(every: Any, epochs: int) -> int:
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.toml")), ids=lambda file: file.stem)
 def test_every_study_records_what_its_verdicts_read(file: Path) -> None:
-    """Thirty epochs with a value at the end of each have fifteen late ones, and not twenty."""
+    """Thirty epochs with a value at the start and each end have sixteen late ones, not twenty."""
     for stage in read(file).stages:
         for run in stage.configurations():
             for probe in ("Sharpness", "GradientNoise"):
                 if probe in run["record"]:
                     assert late(run["record"][probe]["every"], run["epochs"]) >= module(NAME).LATE
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.toml")), ids=lambda file: file.stem)
+def test_every_stage_that_is_trained_is_read(file: Path) -> None:
+    script = module(NAME)
+    compared = {stage for stages in script.COMPARISONS.values() for stage in stages}
+    for stage in read(file).stages:
+        chosen_from = stage.name.startswith("tuning")
+        assert chosen_from or stage.name in compared or stage.name.endswith(script.ALONE)
 
 
 def test_a_factor_without_late_values_is_an_error(evaluate: Evaluate) -> None:

@@ -16,14 +16,18 @@ def defined(module: Path) -> set[str]:
         beside = {file.stem for file in module.iterdir() if file.suffix == ".py" or file.is_dir()}
         start = module / "__init__.py"
         return beside | (defined(start) if start.exists() else set())
-    names = set()
-    for node in ast.walk(ast.parse(module.read_text())):
+    names: set[str] = set()
+    left: list[ast.AST] = list(ast.parse(module.read_text()).body)
+    while left:
+        node = left.pop()
         if isinstance(node, ast.Import | ast.ImportFrom):
             names |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
+            names.add(node.name)  # what is in it is its own
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
+        else:
+            left.extend(ast.iter_child_nodes(node))
     return names
 
 
